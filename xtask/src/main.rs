@@ -1,1 +1,61 @@
-fn main() {}
+//! `cargo xtask <verb>`: builds, shows and checks redwire. Nothing else knows how.
+
+mod build;
+mod ci;
+mod demo;
+mod js;
+mod live;
+mod package;
+mod run;
+mod servers;
+mod size;
+mod tally;
+mod test;
+mod tools;
+mod tree;
+mod wasm;
+
+use std::env;
+use std::process::ExitCode;
+
+use run::{Failure, Result};
+
+const HELP: &str = "\
+cargo xtask <verb> [--system]
+
+  build               the npm package: pkg/ and target/redwire.tgz, with a report of its size
+  demo                build, then the tour against a real server (REDIS_URL, one on PATH, or one fetched)
+  test [suite] [word] build, then the suites rust, wasm and js, or those named; a word picks js files by name
+  ci                  format, lints, no_std, docs and all suites: what has to hold before a change lands
+
+  --system            a missing server may be installed system-wide (apt); so it may when CI=true";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match perform(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure(line)) => {
+            if !line.is_empty() {
+                eprintln!("xtask: {line}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn perform(arguments: &[&str]) -> Result {
+    let system = arguments.contains(&"--system");
+    let words: Vec<&str> = arguments.iter().copied().filter(|word| *word != "--system").collect();
+    match words.as_slice() {
+        ["build"] => build::build(),
+        ["demo"] => demo::demo(system),
+        ["test", rest @ ..] => test::test(rest, system),
+        ["ci"] => ci::ci(system),
+        [] | ["help" | "--help" | "-h"] => {
+            println!("{HELP}");
+            Ok(())
+        }
+        _ => Err(Failure(format!("no such verb: {}\n\n{HELP}", words.join(" ")))),
+    }
+}

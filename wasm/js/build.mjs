@@ -1,0 +1,23 @@
+// Bundles the TypeScript layer with the compiled module inlined: node build.mjs MODULE.wasm INLINE.js OUT_DIR
+import { readFileSync, writeFileSync } from "node:fs";
+import { deflateRawSync } from "node:zlib";
+import { build } from "esbuild";
+
+const [module, inline, outdir] = process.argv.slice(2);
+
+const wasm = readFileSync(module);
+const packed = deflateRawSync(wasm, { level: 9 }).toString("base64");
+writeFileSync(inline, `export const WASM = "${packed}";\nexport const WASM_SIZE = ${wasm.length};\n`);
+
+await build({
+  absWorkingDir: import.meta.dirname,
+  entryPoints: { redwire: "index.ts" },
+  outdir,
+  alias: { "#wasm": inline },
+  bundle: true,
+  minify: true,
+  format: "esm",
+  platform: "neutral",
+  target: "es2022",
+  legalComments: "none",
+});

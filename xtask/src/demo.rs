@@ -1,0 +1,27 @@
+//! The tour through the package as users get it, against a real server.
+
+use std::env;
+
+use crate::live::Live;
+use crate::run::{Result, run, step};
+use crate::tools::node;
+use crate::{build, js, package, servers, tree};
+
+/// Builds, installs and shows; `REDIS_URL` names a server that already runs.
+pub(crate) fn demo(system: bool) -> Result {
+    build::build()?;
+    let folder = tree::root().join("node-demo");
+    js::install(&folder, true)?;
+    package::install(&folder)?;
+
+    let (url, _server) = match env::var("REDIS_URL") {
+        Ok(url) => (url, None),
+        Err(_) => {
+            let program = servers::any(system)?;
+            let server = Live::start(&program)?;
+            step(format!("{} runs at {}", program.display(), server.url()));
+            (server.url(), Some(server))
+        }
+    };
+    run(node("tour.mjs").current_dir(&folder).env("REDIS_URL", url), "the tour says above what went wrong")
+}

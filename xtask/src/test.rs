@@ -1,0 +1,137 @@
+//! All suites in order, then what they proved.
+
+use std::env;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::run::{Context, Failure, Result, run, step, stream};
+use crate::tally::{PROMISES, Tally};
+use crate::tools::{self, WASM, cargo, node};
+use crate::{build, js, package, servers, tree};
+
+const SUITES: [&str; 3] = ["rust", "wasm", "js"];
+
+/// Builds and runs the suites named in `arguments`, or all; other words pick JavaScript files by a part of their name.
+pub(crate) fn test(arguments: &[&str], system: bool) -> Result {
+    build::build()?;
+    report(&suites(arguments, system)?)
+}
+
+/// Runs the suites on what was built before.
+pub(crate) fn suites(arguments: &[&str], system: bool) -> Result<Vec<(&'static str, Tally)>> {
+    let (named, words): (Vec<&str>, Vec<&str>) = arguments.iter().partition(|word| SUITES.contains(word));
+    let world = world(system);
+    let mut tallies = Vec::new();
+    for suite in SUITES {
+        if named.is_empty() || named.contains(&suite) {
+            let tally = match suite {
+                "rust" => rust(&world)?,
+                "wasm" => wasm(&world)?,
+                _ => javascript(&world, &words)?,
+            };
+            tallies.push((suite, tally));
+        }
+    }
+    Ok(tallies)
+}
+
+/// Prints the counts, the totals last; fails when anything did.
+pub(crate) fn report(tallies: &[(&str, Tally)]) -> Result {
+    let (mut total, mut js, mut rust) = (Tally::default(), Tally::default(), Tally::default());
+    println!();
+    for (suite, tally) in tallies {
+        println!("{suite:<8}{tally}");
+        total += tally;
+        if *suite == "js" { js += tally } else { rust += tally }
+    }
+    let counts = [&total, &js, &rust].map(|tally| tally.promises.len());
+    println!("promises proven: {} of {PROMISES} (JS {}, Rust {})", counts[0], counts[1], counts[2]);
+    println!("{total}");
+    if total.failed == 0 { Ok(()) } else { Err(Failure(String::new())) }
+}
+
+/// What the suites learn about the machine.
+fn world(system: bool) -> Vec<(&'static str, PathBuf)> {
+    let mut world =
+        vec![("REDWIRE_TARBALL", tree::tarball()), ("REDWIRE_TLS", tree::root().join("tests/tls"))];
+    world.extend(servers::redis(system).map(|path| ("REDWIRE_REDIS", path)));
+    world.extend(servers::valkey(system).map(|path| ("REDWIRE_VALKEY", path)));
+    world
+}
+
+fn rust(world: &[(&str, PathBuf)]) -> Result<Tally> {
+    step("suite rust");
+    let mut tally = Tally::default();
+    // apart from the rest: together they would share features, and the core would be tested with more than it has
+    let xtask = ["test", "--no-fail-fast", "--package", "xtask"];
+    let rest =
+        ["test", "--no-fail-fast", "--workspace", "--exclude", "xtask", "--exclude", "redwire-wasm-runner"];
+    count(cargo().args(rest), world, &mut tally)?;
+    count(cargo().args(xtask), world, &mut tally)?;
+    Ok(tally)
+}
+
+fn wasm(world: &[(&str, PathBuf)]) -> Result<Tally> {
+    step("suite wasm");
+    tools::check_target(WASM)?;
+    let mut build = cargo();
+    build.args(["build", "--quiet", "--package", "redwire-wasm-runner", "--target-dir"]).arg(tree::target());
+    run(&mut build, "see the compiler's messages above")?;
+    let runner = format!("debug/redwire-wasm-runner{}", env::consts::EXE_SUFFIX);
+
+    let mut command = cargo();
+    command.args(["test", "--no-fail-fast", "--package", "redwire-wasm", "--tests", "--target", WASM]);
+    command.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", tree::target().join(runner));
+    let mut tally = Tally::default();
+    count(&mut command, world, &mut tally)?;
+    Ok(tally)
+}
+
+fn javascript(world: &[(&str, PathBuf)], words: &[&str]) -> Result<Tally> {
+    step("suite js");
+    let folder = tree::root().join("tests/js");
+    {
+        let _alone = build::lock()?;
+        js::install(&folder, true)?;
+        package::install(&folder)?;
+    }
+    let mut files = Vec::new();
+    for entry in fs::read_dir(&folder).context("read tests/js")?.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.ends_with(".test.mjs") && (words.is_empty() || words.iter().any(|word| name.contains(word))) {
+            files.push(name);
+        }
+    }
+    files.sort();
+    let mut tally = Tally::default();
+    if !files.is_empty() {
+        let mut command = node("--test");
+        command.arg("--test-timeout=600000").arg(format!("--test-reporter={}", reporter()?));
+        count(command.current_dir(&folder).args(files), world, &mut tally)?;
+    }
+    Ok(tally)
+}
+
+/// Our reporter as a URL, which Node wants on every system.
+fn reporter() -> Result<String> {
+    let path = tree::script("reporter.mjs");
+    let path =
+        path.to_str().ok_or_else(|| Failure("the path of this checkout is not Unicode: move it".into()))?;
+    let path = path
+        .replace('\\', "/")
+        .replace('%', "%25")
+        .replace('#', "%23")
+        .replace('?', "%3f")
+        .replace(' ', "%20");
+    Ok(format!("file:///{}", path.trim_start_matches('/')))
+}
+
+fn count(command: &mut Command, world: &[(&str, PathBuf)], tally: &mut Tally) -> Result {
+    command.envs(world.iter().map(|(name, path)| (name, path)));
+    let mut here = Tally::default();
+    let success = stream(command, |line| here.read(line))?;
+    here.end(success);
+    *tally += &here;
+    Ok(())
+}

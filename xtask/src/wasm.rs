@@ -1,0 +1,104 @@
+//! The module: cargo, then wasm-bindgen as a library, then wasm-opt.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use wasm_bindgen_cli_support::Bindgen;
+
+use crate::run::{Context, Failure, Result, capture, run, step};
+use crate::tools::{self, WASM, cargo, node};
+use crate::tree;
+
+/// What Node 20 can run and the compiler was told to use; never `--all-features`, whose output Node 20 refuses.
+const FEATURES: [&str; 8] = [
+    "--enable-simd",
+    "--enable-bulk-memory",
+    "--enable-bulk-memory-opt",
+    "--enable-sign-ext",
+    "--enable-mutable-globals",
+    "--enable-nontrapping-float-to-int",
+    "--enable-reference-types",
+    "--enable-multivalue",
+];
+
+/// The only module that the glue lends functions from.
+const IMPORTS: &str = "./redwire_wasm_bg.js";
+
+/// Makes `target/pkg-wasm/redwire.wasm`.
+pub(crate) fn build() -> Result {
+    let compiled = compile()?;
+    let module = tree::module();
+    if newer(&module, &compiled) {
+        return Ok(());
+    }
+    let bound = bind(&compiled)?;
+    check_imports(&bound)?;
+    optimise(&bound, &module)
+}
+
+fn compile() -> Result<PathBuf> {
+    step("compiling the module");
+    tools::check_target(WASM)?;
+    let mut command = cargo();
+    // whatever the caller set for its own machine would end up in the package
+    command.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
+    command.args([
+        "build",
+        "--quiet",
+        "--profile",
+        "wasm",
+        "--package",
+        "redwire-wasm",
+        "--features",
+        "module",
+    ]);
+    command.args(["--target", WASM, "--target-dir"]).arg(tree::target());
+    command.arg("--config").arg(without_local_paths());
+    run(&mut command, "see the compiler's messages above")?;
+    Ok(tree::target().join(WASM).join("wasm/redwire_wasm.wasm"))
+}
+
+/// Keeps this machine's paths out of the panic messages; joins the flags of `.cargo/config.toml`.
+fn without_local_paths() -> String {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(std::env::home_dir()?.join(".cargo"))).unwrap_or_default();
+    let flag = |from: &Path, to| format!("{:?}", format!("--remap-path-prefix={}={to}", from.display()));
+    format!("target.{WASM}.rustflags = [{}, {}]", flag(tree::root(), "redwire"), flag(&home, "cargo"))
+}
+
+fn bind(compiled: &Path) -> Result<PathBuf> {
+    step("binding it");
+    let folder = tree::target().join("bindgen");
+    let mut bindgen = Bindgen::new();
+    bindgen.input_path(compiled).typescript(true).remove_name_section(true).remove_producers_section(true);
+    bindgen.web(true).and_then(|web| web.generate(&folder)).context("run wasm-bindgen")?;
+    Ok(folder.join("redwire_wasm_bg.wasm"))
+}
+
+fn check_imports(bound: &Path) -> Result {
+    let names =
+        capture(node(tree::script("imports.mjs")).arg(bound), "the module must compile on this Node")?;
+    step(format!("it imports from: {}", names.lines().collect::<Vec<_>>().join(", ")));
+    match names.lines().find(|name| *name != IMPORTS) {
+        Some(other) => Err(Failure(format!(
+            "the module imports from `{other}`: only wasm-bindgen's `{IMPORTS}` may be needed"
+        ))),
+        None => Ok(()),
+    }
+}
+
+fn optimise(bound: &Path, module: &Path) -> Result {
+    step("optimising it");
+    fs::create_dir_all(module.parent().unwrap_or(module)).context("make target/pkg-wasm")?;
+    let mut command = node(tree::javascript().join("node_modules/binaryen/bin/wasm-opt"));
+    command.arg("-O3").args(FEATURES).arg(bound).arg("-o").arg(module);
+    run(&mut command, "remove wasm/js/node_modules and build again")
+}
+
+/// Whether `output` was made after both `input` and this program.
+fn newer(output: &Path, input: &Path) -> bool {
+    let time = |path: &Path| fs::metadata(path).and_then(|data| data.modified()).ok();
+    let made = time(output);
+    let program = std::env::current_exe().ok();
+    made.is_some() && made > time(input) && program.is_some_and(|program| made > time(&program))
+}
