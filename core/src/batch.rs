@@ -1,0 +1,303 @@
+//! Commands on their way in: words that describe them, and bytes that hold their arguments.
+//!
+//! The same form serves callers in Rust ([`BatchBuffer`]) and across a wasm boundary, where one tick's commands come as one
+//! array of words and one text. Per command:
+//!
+//! ```text
+//! slot | row + flags << 16 | arguments | (timeout, when flagged) | one word per argument
+//! ```
+//!
+//! An argument's word is its length with its [`Place`] in the two top bits; an external argument has a second word with its
+//! length.
+
+use crate::machine::Slot;
+use crate::table::RowId;
+
+/// Flags of a command.
+pub mod flags {
+    /// The reply keeps the form that the server gave it.
+    pub const RAW: u32 = 1 << 16;
+    /// The first argument is the command's name; its row is looked up.
+    pub const NAMED: u32 = 1 << 17;
+    /// A word with the command's own timeout in milliseconds follows (0: none).
+    pub const TIMEOUT: u32 = 1 << 18;
+    /// MULTI, beginning a transaction; the following members and EXEC share its slot.
+    pub const MULTI: u32 = 1 << 19;
+    /// A command queued in a transaction.
+    pub const MEMBER: u32 = 1 << 20;
+    /// EXEC, ending a transaction; its reply is the transaction's.
+    pub const EXEC: u32 = 1 << 21;
+}
+
+/// Where the bytes of an argument are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Next in [`Batch::text`].
+    Text,
+    /// Next in [`Batch::side`].
+    Side,
+    /// With the caller, who sends them itself ([`Segment::External`](crate::machine::Segment)).
+    External,
+}
+
+const PLACE: u32 = 30;
+const LENGTH: u32 = (1 << PLACE) - 1;
+
+impl Place {
+    fn of(word: u32) -> Option<Self> {
+        match word >> PLACE {
+            0 => Some(Self::Text),
+            1 => Some(Self::Side),
+            2 => Some(Self::External),
+            _ => None,
+        }
+    }
+}
+
+/// The batch contradicts itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Malformed {
+    /// Words end early, or name what does not exist.
+    Words,
+    /// Lengths do not add up to the bytes given.
+    Bytes,
+    /// Two arguments meet inside one character, so their bytes cannot be told apart.
+    Joined,
+}
+
+impl core::fmt::Display for Malformed {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Words => "words of the batch are incomplete",
+            Self::Bytes => "lengths of the batch do not match its bytes",
+            Self::Joined => "two arguments of the batch share a character",
+        })
+    }
+}
+
+impl core::error::Error for Malformed {}
+
+/// Commands, borrowed.
+#[derive(Clone, Copy, Debug)]
+pub struct Batch<'a> {
+    /// What the commands are.
+    pub words: &'a [u32],
+    /// Arguments that came as text, one behind the other.
+    pub text: &'a [u8],
+    /// Arguments that came as bytes, one behind the other.
+    pub side: &'a [u8],
+}
+
+/// One command of a [`Batch`].
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// Its slot.
+    pub slot: Slot,
+    /// Its row; [`RowId::UNKNOWN`] with [`flags::NAMED`].
+    pub row: RowId,
+    /// Its [`flags`].
+    pub flags: u32,
+    /// Its own timeout in milliseconds.
+    pub timeout: Option<u32>,
+    args: Arguments<'a>,
+}
+
+/// An argument of a [`Request`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Argument<'a> {
+    /// Its bytes.
+    Bytes(&'a [u8]),
+    /// Its length; the caller holds the bytes.
+    External(usize),
+}
+
+impl Argument<'_> {
+    /// Gives the length in bytes.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Bytes(bytes) => bytes.len(),
+            Self::External(length) => *length,
+        }
+    }
+
+    /// Tells whether there are no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// The arguments of a [`Request`], in order.
+#[derive(Clone, Copy, Debug)]
+pub struct Arguments<'a> {
+    left: u32,
+    rest: Batch<'a>,
+}
+
+impl<'a> Request<'a> {
+    /// Gives the arguments, with the name first where [`flags::NAMED`] says so.
+    pub fn args(&self) -> Arguments<'a> {
+        self.args
+    }
+}
+
+impl<'a> Iterator for Arguments<'a> {
+    type Item = Argument<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        self.left = self.left.checked_sub(1)?;
+        self.rest.argument().ok()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left as usize, Some(self.left as usize))
+    }
+}
+
+impl ExactSizeIterator for Arguments<'_> {}
+
+impl<'a> Batch<'a> {
+    /// Takes the first command off the batch; `None` at its end.
+    ///
+    /// # Errors
+    /// [`Malformed`] when what stands there is no whole command.
+    #[inline]
+    pub fn next_request(&mut self) -> Result<Option<Request<'a>>, Malformed> {
+        if self.words.is_empty() {
+            return if self.text.is_empty() && self.side.is_empty() {
+                Ok(None)
+            } else {
+                Err(Malformed::Bytes)
+            };
+        }
+        let [slot, what, count] = self.take_words()?;
+        let timeout = match what & flags::TIMEOUT {
+            0 => None,
+            _ => Some(self.take_words::<1>()?[0]),
+        };
+        let args = Arguments { left: count, rest: *self };
+        for _ in 0..count {
+            self.argument()?;
+        }
+        Ok(Some(Request { slot: Slot(slot), row: RowId(what as u16), flags: what, timeout, args }))
+    }
+
+    #[inline]
+    fn argument(&mut self) -> Result<Argument<'a>, Malformed> {
+        let [word] = self.take_words()?;
+        let length = (word & LENGTH) as usize;
+        let bytes = match Place::of(word).ok_or(Malformed::Words)? {
+            Place::Text => take(&mut self.text, length),
+            Place::Side => take(&mut self.side, length),
+            Place::External => return Ok(Argument::External(self.take_words::<1>()?[0] as usize)),
+        };
+        bytes.map(Argument::Bytes).ok_or(Malformed::Bytes)
+    }
+
+    #[inline]
+    fn take_words<const N: usize>(&mut self) -> Result<[u32; N], Malformed> {
+        let (words, rest) = self.words.split_first_chunk().ok_or(Malformed::Words)?;
+        self.words = rest;
+        Ok(*words)
+    }
+}
+
+fn take<'a>(bytes: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
+    let (taken, rest) = bytes.split_at_checked(length)?;
+    *bytes = rest;
+    Some(taken)
+}
+
+/// Turns the lengths of text arguments from UTF-16 code units into bytes of `text`, which is UTF-8.
+///
+/// # Errors
+/// [`Malformed::Joined`] when a surrogate pair spans two arguments: encoded together it became one character, though each
+/// half belongs to its own argument. The words are undefined then.
+pub fn measure_utf16(words: &mut [u32], text: &[u8]) -> Result<(), Malformed> {
+    let mut rest = words;
+    let mut text = text;
+    while let [_, what, count, tail @ ..] = rest {
+        let timeout = usize::from(*what & flags::TIMEOUT != 0);
+        let mut tail = tail.get_mut(timeout..).ok_or(Malformed::Words)?;
+        for _ in 0..*count {
+            let (word, after) = tail.split_first_mut().ok_or(Malformed::Words)?;
+            tail = after;
+            match Place::of(*word).ok_or(Malformed::Words)? {
+                Place::Text => {
+                    let length = utf8_len(text, *word & LENGTH)?;
+                    *word = u32::try_from(length).map_err(|_| Malformed::Bytes)?;
+                    text = text.get(length..).ok_or(Malformed::Bytes)?;
+                }
+                Place::Side => {}
+                Place::External => tail = tail.get_mut(1..).ok_or(Malformed::Words)?,
+            }
+        }
+        rest = tail;
+    }
+    Ok(())
+}
+
+/// Gives how many bytes at the start of `text` make up `units` UTF-16 code units.
+fn utf8_len(text: &[u8], units: u32) -> Result<usize, Malformed> {
+    let (mut at, mut left) = (0, units);
+    while left > 0 {
+        let (bytes, wide) = match text.get(at).ok_or(Malformed::Bytes)? {
+            0..0x80 => (1, 1),
+            0x80..0xe0 => (2, 1),
+            0xe0..0xf0 => (3, 1),
+            0xf0.. => (4, 2),
+        };
+        left = left.checked_sub(wide).ok_or(Malformed::Joined)?;
+        at += bytes;
+    }
+    Ok(at)
+}
+
+/// Commands, owned: grows as they are added and keeps its memory when cleared.
+#[cfg(feature = "alloc")]
+#[derive(Clone, Debug, Default)]
+pub struct BatchBuffer {
+    words: alloc::vec::Vec<u32>,
+    side: alloc::vec::Vec<u8>,
+}
+
+#[cfg(feature = "alloc")]
+impl BatchBuffer {
+    /// Adds a command; `args` begin with its name where `row` is [`RowId::UNKNOWN`].
+    pub fn push<'a>(
+        &mut self,
+        slot: Slot,
+        row: RowId,
+        flags: u32,
+        timeout: Option<u32>,
+        args: impl Iterator<Item = &'a [u8]>,
+    ) {
+        let named = if row == RowId::UNKNOWN { flags::NAMED } else { 0 };
+        let timed = if timeout.is_some() { flags::TIMEOUT } else { 0 };
+        self.words.extend([slot.0, u32::from(row.0) | flags | named | timed, 0]);
+        let count = self.words.len() - 1;
+        self.words.extend(timeout);
+        let first = self.words.len();
+        for arg in args {
+            self.side.extend_from_slice(arg);
+            self.words.push(1 << PLACE | arg.len() as u32 & LENGTH);
+        }
+        self.words[count] = (self.words.len() - first) as u32;
+    }
+
+    /// Gives the commands.
+    pub fn batch(&self) -> Batch<'_> {
+        Batch { words: &self.words, text: &[], side: &self.side }
+    }
+
+    /// Forgets the commands.
+    pub fn clear(&mut self) {
+        self.words.clear();
+        self.side.clear();
+    }
+
+    /// Tells whether there are no commands.
+    pub fn is_empty(&self) -> bool {
+        self.words.is_empty()
+    }
+}

@@ -1,0 +1,93 @@
+//! One reply shape whatever the protocol: RESP2's flat forms become RESP3's.
+
+use crate::resp::{Aggregate, Event, Sink, Text};
+use crate::shape::Shape;
+
+/// Passes one value on to a sink in its [`Shape`], without its attributes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Adapter {
+    shape: Shape,
+    /// Whether the value is in RESP2's form.
+    flat: bool,
+    depth: u32,
+    /// The depth of the attribute that is being left out.
+    attribute: Option<u32>,
+    /// Whether the next element is a score.
+    score: bool,
+}
+
+impl Adapter {
+    pub(super) const fn new(shape: Shape, flat: bool) -> Self {
+        Self { shape, flat, depth: 0, attribute: None, score: false }
+    }
+
+    /// Tells whether no aggregate is open.
+    pub(super) fn is_idle(&self) -> bool {
+        self.depth == 0
+    }
+
+    /// Takes an event; tells whether the value ended with it.
+    #[inline(always)]
+    pub(super) fn event<S: Sink>(&mut self, event: Event<'_>, sink: &mut S) -> bool {
+        let depth = self.depth;
+        match event {
+            Event::Open(kind, _) => {
+                self.depth += 1;
+                if kind == Aggregate::Attribute && self.attribute.is_none() {
+                    self.attribute = Some(depth);
+                }
+            }
+            Event::Close { .. } => {
+                self.depth -= 1;
+                if self.attribute.is_some() {
+                    self.attribute = self.attribute.filter(|&depth| depth < self.depth);
+                    return false;
+                }
+            }
+            _ => {}
+        }
+        if self.attribute.is_some() {
+            return false;
+        }
+        if self.shape == Shape::Plain {
+            sink.event(event);
+        } else {
+            self.shaped(event, depth, sink);
+        }
+        self.depth == 0 && !matches!(event, Event::BulkOpen(..) | Event::BulkPart(_))
+    }
+
+    /// `depth` is that before the event.
+    fn shaped<S: Sink>(&mut self, event: Event<'_>, depth: u32, sink: &mut S) {
+        sink.event(match (self.shape, event) {
+            (Shape::Status, Event::Text(Text::Simple, b"OK")) if depth == 0 => Event::Boolean(true),
+            (Shape::Status, Event::Null) if depth == 0 => Event::Boolean(false),
+            (Shape::Double, Event::Text(Text::Bulk, text)) if depth == 0 => Event::Double(text),
+            (Shape::Map, Event::Open(Aggregate::Array, Some(len))) if depth == 0 && len % 2 == 0 => {
+                Event::Open(Aggregate::Map, Some(len / 2))
+            }
+            (Shape::Set, Event::Open(Aggregate::Array, len)) if depth == 0 => {
+                Event::Open(Aggregate::Set, len)
+            }
+            (Shape::Scores, event) if self.flat => return self.pairs(event, depth, sink),
+            _ => event,
+        });
+    }
+
+    fn pairs<S: Sink>(&mut self, event: Event<'_>, depth: u32, sink: &mut S) {
+        match event {
+            Event::Open(kind, Some(len)) if depth == 0 => sink.event(Event::Open(kind, Some(len / 2))),
+            Event::Text(Text::Bulk, text) if depth == 1 && self.score => {
+                self.score = false;
+                sink.event(Event::Double(text));
+                sink.event(Event::Close { streamed: false });
+            }
+            Event::Text(Text::Bulk, _) | Event::BulkOpen(..) if depth == 1 => {
+                self.score = true;
+                sink.event(Event::Open(Aggregate::Array, Some(2)));
+                sink.event(event);
+            }
+            event => sink.event(event),
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! What a connection is told once.
+
+use crate::resp::Limits;
+use alloc::vec::Vec;
+
+/// Which protocol to speak.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// RESP3 where the server knows it, RESP2 otherwise.
+    #[default]
+    Auto,
+    /// RESP2.
+    Resp2,
+    /// RESP3, or no connection.
+    Resp3,
+}
+
+/// Name and password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// The user; `None` is the server's default user.
+    pub username: Option<Vec<u8>>,
+    /// The password.
+    pub password: Vec<u8>,
+}
+
+impl core::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Credentials")
+    }
+}
+
+/// How to shake hands, and how long to wait.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Which protocol to speak.
+    pub protocol: Protocol,
+    /// Sent with HELLO or AUTH.
+    pub credentials: Option<Credentials>,
+    /// Sent with HELLO or CLIENT SETNAME.
+    pub client_name: Option<Vec<u8>>,
+    /// Sent with SELECT unless 0.
+    pub database: u32,
+    /// Library name and version, sent with CLIENT SETINFO.
+    pub library: Option<(&'static str, &'static str)>,
+    /// Milliseconds from opening to the end of the handshake; 0: no limit.
+    pub connect_timeout: u32,
+    /// Milliseconds from the writing of a command to its reply; 0: no limit.
+    pub timeout: u32,
+    /// What the server may send.
+    pub limits: Limits,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            protocol: Protocol::Auto,
+            credentials: None,
+            client_name: None,
+            database: 0,
+            library: Some(("redwire", env!("CARGO_PKG_VERSION"))),
+            connect_timeout: 5_000,
+            timeout: 10_000,
+            limits: Limits::default(),
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! The first commands of a link and their replies, which never leave the core.
+//!
+//! ```text
+//!   HELLO 3 AUTH .. SETNAME ..; SELECT; CLIENT SETINFO x2         (protocol 3 or auto, one write)
+//!      | unknown command, NOPROTO, NOPERM: drain, then (auto only)
+//!      v
+//!   AUTH; CLIENT SETNAME; SELECT; CLIENT SETINFO x2               (protocol 2, one write)
+//! ```
+
+use super::config::{Config, Protocol};
+use crate::machine::Reason;
+use crate::resp::{Aggregate, Event, Sink, Text, encode};
+use alloc::vec::Vec;
+
+/// What one reply is to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Hello,
+    Auth,
+    Name,
+    Select,
+    Library,
+}
+
+/// What to do after a reply.
+pub(super) enum Progress {
+    /// Send what is there to be sent, and wait for the next reply.
+    More,
+    /// The link is ready.
+    Done,
+    /// The link is of no use.
+    Fail(Reason),
+}
+
+#[derive(Debug)]
+pub(super) struct Handshake {
+    steps: Vec<Step>,
+    answered: usize,
+    refused: bool,
+    reply: Reply,
+    bytes: Vec<u8>,
+    sent: usize,
+}
+
+impl Handshake {
+    pub(super) fn new(config: &Config, hello: bool) -> Self {
+        let mut handshake = Self {
+            steps: Vec::new(),
+            answered: 0,
+            refused: false,
+            reply: Reply::default(),
+            bytes: Vec::new(),
+            sent: 0,
+        };
+        if hello {
+            handshake.hello(config)
+        } else {
+            handshake.plain(config)
+        }
+        handshake
+    }
+
+    /// Gives what is still to be written.
+    pub(super) fn unsent(&self) -> &[u8] {
+        self.bytes.get(self.sent..).unwrap_or_default()
+    }
+
+    /// Notes that `count` bytes were written.
+    pub(super) fn transmitted(&mut self, count: usize) {
+        self.sent = (self.sent + count).min(self.bytes.len());
+    }
+
+    /// Tells whether HELLO was sent and nothing came back yet.
+    pub(super) fn awaits_hello(&self) -> bool {
+        self.answered == 0 && self.steps.first() == Some(&Step::Hello) && self.reply.depth == 0
+    }
+
+    /// Tells whether there was nothing to ask.
+    pub(super) fn is_done(&self) -> bool {
+        self.answered == self.steps.len()
+    }
+
+    /// Gives what the server said of itself.
+    pub(super) fn server(&mut self) -> Server {
+        core::mem::take(&mut self.reply.server)
+    }
+
+    /// Gives the sink for the reply that comes next.
+    pub(super) fn reply(&mut self) -> &mut Reply {
+        &mut self.reply
+    }
+
+    /// Takes the end of a reply.
+    pub(super) fn end(&mut self, config: &Config, detail: &mut Vec<u8>) -> Progress {
+        let Some(&step) = self.steps.get(self.answered) else { return Progress::Fail(Reason::Unsolicited) };
+        self.answered += 1;
+        let error = self.reply.error.take();
+        self.reply.fields = 0;
+        if let Some(error) = error {
+            match step {
+                Step::Hello if is_unsupported(&error) => match config.protocol {
+                    Protocol::Resp3 => return Progress::Fail(Reason::Protocol3),
+                    _ => self.refused = true,
+                },
+                // what follows a refused HELLO says NOAUTH, and comes again
+                _ if self.refused => {}
+                Step::Library => {}
+                step => {
+                    // texts of HELLO and AUTH can hold the password: their first word has to do
+                    let told = if matches!(step, Step::Hello | Step::Auth) { code(&error) } else { &error };
+                    detail.clear();
+                    detail.extend_from_slice(told);
+                    return Progress::Fail(reason(step, &error));
+                }
+            }
+        }
+        if !self.is_done() {
+            return Progress::More;
+        }
+        if self.refused {
+            *self = Self::new(config, false);
+            return if self.is_done() { Progress::Done } else { Progress::More };
+        }
+        Progress::Done
+    }
+
+    fn hello(&mut self, config: &Config) {
+        let mut args: Vec<&[u8]> = alloc::vec![b"HELLO", b"3"];
+        if let Some(credentials) = &config.credentials {
+            let username = credentials.username.as_deref().unwrap_or(b"default");
+            args.extend([&b"AUTH"[..], username, &credentials.password]);
+        }
+        if let Some(name) = &config.client_name {
+            args.extend([&b"SETNAME"[..], name]);
+        }
+        self.send(Step::Hello, &args);
+        self.rest(config);
+    }
+
+    fn plain(&mut self, config: &Config) {
+        if let Some(credentials) = &config.credentials {
+            let mut args: Vec<&[u8]> = alloc::vec![b"AUTH"];
+            args.extend(credentials.username.as_deref());
+            args.push(&credentials.password);
+            self.send(Step::Auth, &args);
+        }
+        if let Some(name) = &config.client_name {
+            self.send(Step::Name, &[b"CLIENT", b"SETNAME", name]);
+        }
+        self.rest(config);
+    }
+
+    fn rest(&mut self, config: &Config) {
+        if config.database != 0 {
+            self.send(Step::Select, &[b"SELECT", alloc::format!("{}", config.database).as_bytes()]);
+        }
+        if let Some((name, version)) = config.library {
+            self.send(Step::Library, &[b"CLIENT", b"SETINFO", b"LIB-NAME", name.as_bytes()]);
+            self.send(Step::Library, &[b"CLIENT", b"SETINFO", b"LIB-VER", version.as_bytes()]);
+        }
+    }
+
+    fn send(&mut self, step: Step, args: &[&[u8]]) {
+        self.steps.push(step);
+        let written = encode::command(&mut self.bytes, args);
+        debug_assert!(written.is_ok(), "a growing buffer is never full");
+    }
+}
+
+/// What a server says of itself in its answer to HELLO.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// The version, as `7.0.15`; empty when the server did not say.
+    pub version: heapless::Vec<u8, 24>,
+    /// The protocol that the link speaks: 2 or 3.
+    pub protocol: u8,
+}
+
+impl Server {
+    /// A server that was not asked.
+    pub(super) const fn resp2() -> Self {
+        Self { version: heapless::Vec::new(), protocol: 2 }
+    }
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self::resp2()
+    }
+}
+
+/// Keeps what matters of a reply: its error, or the fields of HELLO.
+#[derive(Debug, Default)]
+pub(super) struct Reply {
+    error: Option<heapless::Vec<u8, 128>>,
+    server: Server,
+    depth: u32,
+    fields: u32,
+    field: Option<Field>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Field {
+    Version,
+    Protocol,
+}
+
+impl Sink for Reply {
+    fn event(&mut self, event: Event<'_>) {
+        match event {
+            Event::Text(Text::Error | Text::BlobError, text) if self.depth == 0 => {
+                let kept = text.get(..text.len().min(128)).unwrap_or_default();
+                self.error = heapless::Vec::from_slice(kept).ok();
+            }
+            Event::Open(kind, _) => {
+                self.depth += 1;
+                if kind == Aggregate::Attribute {
+                    self.fields = 0;
+                }
+            }
+            Event::Close { .. } => {
+                self.depth -= 1;
+                self.field_seen(None);
+            }
+            Event::Text(_, text) => self.field_seen(Some(text)),
+            Event::Integer(value) => {
+                if let (1, Some(Field::Protocol)) = (self.depth, self.field) {
+                    self.server.protocol = value as u8;
+                }
+                self.field_seen(None);
+            }
+            Event::BulkOpen(..) | Event::BulkPart(_) => {}
+            _ => self.field_seen(None),
+        }
+    }
+}
+
+impl Reply {
+    /// Fields of HELLO come as name, value, name, value, as a map or as an array.
+    fn field_seen(&mut self, text: Option<&[u8]>) {
+        if self.depth != 1 {
+            return;
+        }
+        self.fields += 1;
+        if self.fields % 2 == 1 {
+            self.field = match text {
+                Some(b"version") => Some(Field::Version),
+                Some(b"proto") => Some(Field::Protocol),
+                _ => None,
+            };
+        } else if let (Some(Field::Version), Some(text)) = (self.field.take(), text) {
+            self.server.version = heapless::Vec::from_slice(text).unwrap_or_default();
+        }
+    }
+}
+
+fn code(error: &[u8]) -> &[u8] {
+    error.split(|&byte| byte == b' ').next().unwrap_or_default()
+}
+
+fn is_unsupported(error: &[u8]) -> bool {
+    let lower = error.to_ascii_lowercase();
+    matches!(code(error), b"NOPROTO" | b"NOPERM") || lower.starts_with(b"err unknown command")
+}
+
+fn reason(step: Step, error: &[u8]) -> Reason {
+    if error.starts_with(b"ERR max number of clients") {
+        return Reason::MaxClients;
+    }
+    match (step, code(error)) {
+        (_, b"WRONGPASS" | b"NOAUTH" | b"NOPERM") | (Step::Auth, _) => Reason::Authentication,
+        (Step::Select, _) => Reason::Database,
+        _ => Reason::Handshake,
+    }
+}

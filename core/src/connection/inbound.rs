@@ -1,0 +1,103 @@
+//! Where the events of a reply go.
+
+use super::adapter::Adapter;
+use super::handshake::Reply;
+use super::queue::{Entry, Queue, Role};
+use crate::machine::ReplySink;
+use crate::resp::{Event, Sink, Text};
+
+/// Whose reply is being read. Decided once per reply, before its first byte is decoded.
+#[derive(Debug)]
+pub(super) enum Route {
+    /// Nobody's: out-of-band data that nobody asked for.
+    Push,
+    /// A command's that was given up.
+    Tombstone,
+    /// The handshake's.
+    Handshake,
+    /// The caller's.
+    Forward(Adapter),
+    /// MULTI's, or that of a command in a transaction.
+    Queued,
+    /// EXEC's: the next element, and the adapter for it.
+    Exec { depth: u32, index: u32, element: Adapter },
+}
+
+impl Route {
+    pub(super) fn of(entry: &Entry, flat: bool) -> Self {
+        match entry.role {
+            Role::Multi | Role::Member => Self::Queued,
+            _ if !entry.live => Self::Tombstone,
+            Role::Plain => Self::Forward(Adapter::new(entry.shape, flat)),
+            Role::Exec => Self::Exec { depth: 0, index: 0, element: Adapter::new(entry.shape, flat) },
+        }
+    }
+
+    /// Tells whether the reply goes to the caller.
+    pub(super) fn is_forwarded(&self) -> bool {
+        matches!(self, Self::Forward(_) | Self::Exec { .. })
+    }
+}
+
+/// Sends events where the route says.
+pub(super) struct Router<'a, S> {
+    pub(super) route: &'a mut Route,
+    pub(super) queue: &'a Queue,
+    pub(super) handshake: Option<&'a mut Reply>,
+    /// Whether the link speaks RESP2.
+    pub(super) flat: bool,
+    pub(super) sink: &'a mut S,
+}
+
+impl<S: ReplySink> Sink for Router<'_, S> {
+    #[inline(always)]
+    fn event(&mut self, event: Event<'_>) {
+        if let Route::Forward(adapter) = self.route {
+            adapter.event(event, self.sink);
+        } else {
+            self.aside(event);
+        }
+    }
+}
+
+impl<S: ReplySink> Router<'_, S> {
+    #[inline(never)]
+    fn aside(&mut self, event: Event<'_>) {
+        match self.route {
+            Route::Push | Route::Tombstone => {}
+            Route::Forward(adapter) => {
+                adapter.event(event, self.sink);
+            }
+            Route::Handshake => {
+                if let Some(reply) = &mut self.handshake {
+                    reply.event(event);
+                }
+            }
+            Route::Queued => {
+                if let (Event::Text(Text::Error | Text::BlobError, text), Some(entry)) =
+                    (event, self.queue.current().filter(|entry| entry.live))
+                {
+                    self.sink.queue_error(entry.slot, self.queue.member(), text);
+                }
+            }
+            Route::Exec { depth, index, element } => match (*depth, event) {
+                (0, Event::Open(..)) => {
+                    *depth = 1;
+                    *element = Adapter::new(self.queue.member_shape(0), self.flat);
+                    self.sink.event(event);
+                }
+                (1, Event::Close { .. }) if element.is_idle() => {
+                    *depth = 0;
+                    self.sink.event(event);
+                }
+                (1, event) => {
+                    if element.event(event, self.sink) {
+                        *index += 1;
+                        *element = Adapter::new(self.queue.member_shape(*index), self.flat);
+                    }
+                }
+                (_, event) => self.sink.event(event),
+            },
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! The surface that drivers, bindings, simulations and fuzz targets use, whatever stands behind it.
+
+use crate::batch::{Batch, Malformed};
+use crate::resp::{DecodeError, Sink};
+use crate::time::Instant;
+
+/// The caller's name for a command: its place in a slab of the caller's. A machine gives each submitted slot back
+/// exactly once, with a reply or with a failure, unless the caller cancels it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Slot(pub u32);
+
+/// One life of one socket. Numbers are never used twice, so nothing of one life can reach the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LinkId(pub u32);
+
+/// What a machine wants done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Open a socket and report [`Machine::handle_open`] or [`Machine::handle_closed`].
+    Open(LinkId),
+    /// The link has shaken hands: user commands flow.
+    Ready(LinkId),
+    /// The link is over; close its socket if it is still open. Nothing needs to be reported.
+    Close(LinkId, Reason),
+    /// A command failed without a reply.
+    Settle(Slot, Failure),
+}
+
+/// Why a command got no reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// What happened.
+    pub reason: Reason,
+    /// Whether the server may have executed the command: false when none of its bytes was handed to the transport.
+    pub maybe_executed: bool,
+}
+
+/// What ended a link or a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reason {
+    /// The command's time was up.
+    Timeout,
+    /// The link was not ready in time.
+    ConnectTimeout,
+    /// The transport could not be opened.
+    Refused,
+    /// The transport was closed by the other side, or failed.
+    Dropped,
+    /// The peer broke the protocol.
+    Protocol(DecodeError),
+    /// A reply came that nothing had asked for.
+    Unsolicited,
+    /// Name or password were refused, or are missing.
+    Authentication,
+    /// The database could not be selected.
+    Database,
+    /// RESP3 was demanded and the server does not speak it.
+    Protocol3,
+    /// The server has no room for another client.
+    MaxClients,
+    /// The server refused the handshake otherwise.
+    Handshake,
+    /// The caller closed the machine.
+    Closed,
+}
+
+/// A stretch of what is to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Segment<'a> {
+    /// These bytes.
+    Bytes(&'a [u8]),
+    /// An argument that the caller holds: the `index`th external one of the command in `slot`.
+    External(Slot, u32),
+}
+
+/// Takes the replies of commands, each between `begin` and `end`.
+pub trait ReplySink: Sink {
+    /// A reply to the command in `slot` begins.
+    fn begin(&mut self, slot: Slot);
+
+    /// The reply ended; its slot is settled.
+    fn end(&mut self);
+
+    /// The server refused to queue the command at `index` of the transaction in `slot`, or, at `u32::MAX`, to begin it.
+    fn queue_error(&mut self, slot: Slot, index: u32, text: &[u8]);
+}
+
+/// A client without I/O.
+///
+/// `handle_*` takes from the world, `poll_*` gives to it, plain verbs belong to the application. After any call, drain
+/// [`poll_action`](Self::poll_action), send what [`poll_transmit`](Self::poll_transmit) gives for each open link, and set one timer to
+/// [`poll_timeout`](Self::poll_timeout).
+pub trait Machine {
+    /// Accepts every command of `batch`, in order.
+    ///
+    /// # Errors
+    /// [`Malformed`] when the batch is not well-formed; nothing of it is accepted then.
+    fn submit(&mut self, now: Instant, batch: &Batch<'_>) -> Result<(), Malformed>;
+
+    /// Gives up the command in `slot`: it is not sent if it was not yet, and its reply is dropped otherwise.
+    ///
+    /// Gives whether the server may execute it; `None` when no such command is waiting.
+    fn cancel(&mut self, slot: Slot) -> Option<bool>;
+
+    /// The socket of `link` is open.
+    fn handle_open(&mut self, now: Instant, link: LinkId);
+
+    /// Bytes came in on `link`; gives how many are done with. The rest must be given again with more behind it.
+    fn handle_bytes<S: ReplySink>(&mut self, now: Instant, link: LinkId, input: &[u8], sink: &mut S)
+    -> usize;
+
+    /// The socket of `link` is closed, or could not be opened.
+    fn handle_closed(&mut self, now: Instant, link: LinkId);
+
+    /// Time has passed.
+    fn handle_timeout(&mut self, now: Instant);
+
+    /// The transport took the next `count` bytes of `link`, or, after [`Segment::External`], that segment (`count` is ignored).
+    fn handle_transmitted(&mut self, link: LinkId, count: usize);
+
+    /// Gives what is to be sent next on `link`.
+    fn poll_transmit(&self, link: LinkId) -> Option<Segment<'_>>;
+
+    /// Gives what is to be done next.
+    fn poll_action(&mut self) -> Option<Action>;
+
+    /// Gives when to call [`handle_timeout`](Self::handle_timeout), if ever.
+    fn poll_timeout(&self) -> Option<Instant>;
+}

@@ -1,0 +1,436 @@
+//! The decoder: incremental, strict, without recursion or allocation.
+
+use super::number;
+use super::{Aggregate, DecodeError, Event, Sink, Text};
+
+/// How deep values can nest at most, whatever [`Limits::depth`] says.
+pub const MAX_DEPTH: usize = 128;
+
+/// What a peer may announce before it is refused with [`DecodeError::TooLarge`] or [`DecodeError::Depth`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Open aggregates; at most [`MAX_DEPTH`].
+    pub depth: usize,
+    /// Bytes of one text.
+    pub bulk: u64,
+    /// Elements of one aggregate (pairs, for maps).
+    pub aggregate: u32,
+    /// Bytes of one line: a status, an error, a number.
+    pub line: usize,
+    /// Bytes of one whole reply.
+    pub reply: u64,
+    /// Texts of this many bytes and more are given in parts as they arrive; shorter ones wait until they are whole,
+    /// so the caller must be able to hold this much and a header.
+    pub whole: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            depth: MAX_DEPTH,
+            bulk: u32::MAX as u64 - 1,
+            aggregate: 1 << 28,
+            line: 64 << 10,
+            reply: u64::MAX,
+            whole: 64 << 10,
+        }
+    }
+}
+
+/// What one call of [`Decoder::decode`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Decoded {
+    /// Bytes of the input that are done with; the rest must be given again, with more behind it.
+    pub consumed: usize,
+    /// Whether a whole reply ended; the next call starts the next one.
+    pub done: bool,
+}
+
+/// Turns bytes into [`Event`]s, one reply after the other.
+///
+/// Feeding and parsing are separate: the caller keeps what was not consumed and appends to it. Splitting the input
+/// anywhere gives the same values (large texts may come in other parts). After an error the stream cannot be trusted:
+/// drop the decoder with its connection.
+#[derive(Clone, Debug)]
+pub struct Decoder {
+    limits: Limits,
+    levels: [Level; MAX_DEPTH],
+    depth: usize,
+    state: State,
+    /// Bytes of an unfinished line that hold no line end.
+    scanned: usize,
+    /// Bytes of this reply so far.
+    taken: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Level {
+    /// Values to come; for a streamed aggregate, values seen modulo two.
+    left: u32,
+    streamed: bool,
+    kind: Aggregate,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Value,
+    /// Inside a text given in parts.
+    Bulk {
+        left: u64,
+    },
+    /// Between the chunks of a streamed text.
+    Chunks,
+    /// Inside a chunk of a streamed text.
+    Chunk {
+        left: u64,
+    },
+}
+
+/// What a step left to do.
+enum Step {
+    /// This many bytes make up something that is not a value of its own.
+    Part(usize),
+    /// This many bytes end a value.
+    Value(usize),
+}
+
+type Stepped = Result<Option<Step>, DecodeError>;
+
+impl Decoder {
+    /// Makes a decoder for a fresh stream.
+    pub const fn new(limits: Limits) -> Self {
+        let level = Level { left: 0, streamed: false, kind: Aggregate::Array };
+        Self { limits, levels: [level; MAX_DEPTH], depth: 0, state: State::Value, scanned: 0, taken: 0 }
+    }
+
+    /// Forgets the stream and starts a fresh one.
+    pub fn reset(&mut self) {
+        *self = Self::new(self.limits);
+    }
+
+    /// Tells whether a reply has begun and not ended.
+    pub fn is_within_reply(&self) -> bool {
+        self.depth > 0 || self.state != State::Value || self.taken > 0
+    }
+
+    /// Gives how many bytes of the open text are still to come, 0 when none is open or its length is unknown.
+    pub fn bulk_left(&self) -> u64 {
+        match self.state {
+            State::Bulk { left } => left,
+            _ => 0,
+        }
+    }
+
+    /// Decodes from `input` until one reply ends or more bytes are needed.
+    ///
+    /// # Errors
+    /// When the bytes break the protocol or a limit.
+    #[inline]
+    pub fn decode<S: Sink>(&mut self, input: &[u8], sink: &mut S) -> Result<Decoded, DecodeError> {
+        let mut consumed = 0;
+        let mut done = false;
+        while let Some(rest) = input.get(consumed..).filter(|rest| !rest.is_empty()) {
+            let step = match self.state {
+                State::Value => self.value(rest, sink)?,
+                State::Bulk { left } => self.part(rest, left, sink)?,
+                State::Chunks => self.chunk_header(rest, sink)?,
+                State::Chunk { left } => self.chunk(rest, left, sink)?,
+            };
+            let used = match step {
+                None => break,
+                Some(Step::Part(used) | Step::Value(used)) => used,
+            };
+            consumed += used;
+            self.taken += used as u64;
+            if self.taken > self.limits.reply {
+                return Err(DecodeError::TooLarge);
+            }
+            if matches!(step, Some(Step::Value(_))) && self.end_value(sink) {
+                self.taken = 0;
+                done = true;
+                break;
+            }
+        }
+        Ok(Decoded { consumed, done })
+    }
+
+    #[inline(always)]
+    fn value<S: Sink>(&mut self, rest: &[u8], sink: &mut S) -> Stepped {
+        let Some((&tag, body)) = rest.split_first() else { return Ok(None) };
+        match tag {
+            b'$' => self.bulk(Text::Bulk, body, sink),
+            b':' => Ok(number::line(body, DecodeError::Integer)?.map(|(value, used)| {
+                sink.event(Event::Integer(value));
+                Step::Value(1 + used)
+            })),
+            b'+' => self.line(body, sink, |text| Ok(Event::Text(Text::Simple, text))),
+            b'-' => self.line(body, sink, |text| Ok(Event::Text(Text::Error, text))),
+            b'*' => self.aggregate(Aggregate::Array, body, sink),
+            b'%' => self.aggregate(Aggregate::Map, body, sink),
+            b'~' => self.aggregate(Aggregate::Set, body, sink),
+            b'_' => self.line(body, sink, |text| match text {
+                [] => Ok(Event::Null),
+                _ => Err(DecodeError::Null),
+            }),
+            b'#' => self.line(body, sink, |text| match text {
+                b"t" => Ok(Event::Boolean(true)),
+                b"f" => Ok(Event::Boolean(false)),
+                _ => Err(DecodeError::Boolean),
+            }),
+            b',' => self.line(body, sink, |text| match number::is_double(text) {
+                true => Ok(Event::Double(text)),
+                false => Err(DecodeError::Double),
+            }),
+            b'(' => self.line(body, sink, |text| match number::is_big_number(text) {
+                true => Ok(Event::Text(Text::BigNumber, text)),
+                false => Err(DecodeError::Integer),
+            }),
+            b'=' => self.bulk(Text::Verbatim(*b"txt"), body, sink),
+            b'!' => self.bulk(Text::BlobError, body, sink),
+            b'>' if self.depth == 0 => self.aggregate(Aggregate::Push, body, sink),
+            b'|' => self.aggregate(Aggregate::Attribute, body, sink),
+            b'.' => self.end(body, sink),
+            _ => Err(DecodeError::Tag(tag)),
+        }
+    }
+
+    fn line<'a, S: Sink>(
+        &mut self,
+        body: &'a [u8],
+        sink: &mut S,
+        read: impl FnOnce(&'a [u8]) -> Result<Event<'a>, DecodeError>,
+    ) -> Stepped {
+        let unseen = body.get(self.scanned..).unwrap_or_default();
+        let Some(found) = unseen.iter().position(|&byte| byte == b'\r' || byte == b'\n') else {
+            self.scanned = body.len();
+            return if body.len() > self.limits.line { Err(DecodeError::TooLarge) } else { Ok(None) };
+        };
+        let end = self.scanned + found;
+        if end > self.limits.line {
+            return Err(DecodeError::TooLarge);
+        }
+        match body.get(end..) {
+            Some([b'\r', b'\n', ..]) => {
+                self.scanned = 0;
+                sink.event(read(body.get(..end).unwrap_or_default())?);
+                Ok(Some(Step::Value(1 + end + 2)))
+            }
+            Some([b'\r']) => {
+                self.scanned = end;
+                Ok(None)
+            }
+            _ => Err(DecodeError::Newline),
+        }
+    }
+
+    #[inline(always)]
+    fn bulk<S: Sink>(&mut self, kind: Text, body: &[u8], sink: &mut S) -> Stepped {
+        if body.first() == Some(&b'?') {
+            return self.streamed(body, || {
+                if kind != Text::Bulk {
+                    return Err(DecodeError::Length);
+                }
+                sink.event(Event::BulkOpen(Text::Bulk, None));
+                Ok(State::Chunks)
+            });
+        }
+        let Some((length, used)) = number::line(body, DecodeError::Length)? else { return Ok(None) };
+        let header = 1 + used;
+        let Ok(length) = u64::try_from(length) else {
+            if length == -1 && kind == Text::Bulk {
+                sink.event(Event::Null);
+                return Ok(Some(Step::Value(header)));
+            }
+            return Err(DecodeError::Length);
+        };
+        if length > self.limits.bulk {
+            return Err(DecodeError::TooLarge);
+        }
+        let payload = body.get(used..).unwrap_or_default();
+        let (kind, prefix) = match kind {
+            Text::Verbatim(_) => match payload {
+                _ if length < 4 => return Err(DecodeError::Verbatim),
+                [a, b, c, b':', ..] => (Text::Verbatim([*a, *b, *c]), 4),
+                [_, _, _, _, ..] => return Err(DecodeError::Verbatim),
+                _ => return Ok(None),
+            },
+            kind => (kind, 0),
+        };
+        if length < self.limits.whole as u64 {
+            let length = length as usize;
+            let Some(tail) = payload.get(length..) else { return Ok(None) };
+            return match tail {
+                [b'\r', b'\n', ..] => {
+                    sink.event(Event::Text(kind, payload.get(prefix..length).unwrap_or_default()));
+                    Ok(Some(Step::Value(header + length + 2)))
+                }
+                [] | [b'\r'] => Ok(None),
+                _ => Err(DecodeError::Newline),
+            };
+        }
+        let left = length - prefix as u64;
+        sink.event(Event::BulkOpen(kind, Some(left)));
+        self.state = State::Bulk { left };
+        Ok(Some(Step::Part(header + prefix)))
+    }
+
+    /// Takes `?` and its line end, then enters what `open` gives.
+    fn streamed(&mut self, body: &[u8], open: impl FnOnce() -> Result<State, DecodeError>) -> Stepped {
+        match body {
+            [b'?', b'\r', b'\n', ..] => {
+                self.state = open()?;
+                Ok(Some(Step::Part(4)))
+            }
+            [b'?'] | [b'?', b'\r'] => Ok(None),
+            _ => Err(DecodeError::Length),
+        }
+    }
+
+    fn part<S: Sink>(&mut self, rest: &[u8], left: u64, sink: &mut S) -> Stepped {
+        if left > 0 {
+            let (part, used) = clip(rest, left);
+            sink.event(Event::BulkPart(part));
+            self.state = State::Bulk { left: left - used as u64 };
+            return Ok(Some(Step::Part(used)));
+        }
+        newline(rest).map(|found| {
+            found.map(|used| {
+                sink.event(Event::BulkClose);
+                self.state = State::Value;
+                Step::Value(used)
+            })
+        })
+    }
+
+    fn chunk_header<S: Sink>(&mut self, rest: &[u8], sink: &mut S) -> Stepped {
+        let [b';', body @ ..] = rest else {
+            return Err(DecodeError::Tag(rest.first().copied().unwrap_or(0)));
+        };
+        let Some((length, used)) = number::line(body, DecodeError::Length)? else { return Ok(None) };
+        match u64::try_from(length) {
+            Ok(0) => {
+                sink.event(Event::BulkClose);
+                self.state = State::Value;
+                Ok(Some(Step::Value(1 + used)))
+            }
+            Ok(left) if left <= self.limits.bulk.saturating_sub(self.taken) => {
+                self.state = State::Chunk { left };
+                Ok(Some(Step::Part(1 + used)))
+            }
+            Ok(_) => Err(DecodeError::TooLarge),
+            Err(_) => Err(DecodeError::Length),
+        }
+    }
+
+    fn chunk<S: Sink>(&mut self, rest: &[u8], left: u64, sink: &mut S) -> Stepped {
+        if left > 0 {
+            let (part, used) = clip(rest, left);
+            sink.event(Event::BulkPart(part));
+            self.state = State::Chunk { left: left - used as u64 };
+            return Ok(Some(Step::Part(used)));
+        }
+        let found = newline(rest)?;
+        if found.is_some() {
+            self.state = State::Chunks;
+        }
+        Ok(found.map(Step::Part))
+    }
+
+    #[inline(always)]
+    fn aggregate<S: Sink>(&mut self, kind: Aggregate, body: &[u8], sink: &mut S) -> Stepped {
+        if body.first() == Some(&b'?') {
+            if matches!(kind, Aggregate::Push | Aggregate::Attribute) {
+                return Err(DecodeError::Length);
+            }
+            let step = self.streamed(body, || Ok(State::Value))?;
+            if step.is_some() {
+                self.push(Level { left: 0, streamed: true, kind })?;
+                sink.event(Event::Open(kind, None));
+            }
+            return Ok(step);
+        }
+        let Some((length, used)) = number::line(body, DecodeError::Length)? else { return Ok(None) };
+        let header = 1 + used;
+        if length == -1 && kind == Aggregate::Array {
+            sink.event(Event::Null);
+            return Ok(Some(Step::Value(header)));
+        }
+        let length = u64::try_from(length).map_err(|_| DecodeError::Length)?;
+        let length = u32::try_from(length).ok().filter(|&length| length <= self.limits.aggregate);
+        let length = length.ok_or(DecodeError::TooLarge)?;
+        let left = kind.values(length).ok_or(DecodeError::TooLarge)?;
+        if left > 0 {
+            self.push(Level { left, streamed: false, kind })?;
+            sink.event(Event::Open(kind, Some(length)));
+            return Ok(Some(Step::Part(header)));
+        }
+        sink.event(Event::Open(kind, Some(0)));
+        sink.event(Event::Close { streamed: false });
+        Ok(Some(if kind == Aggregate::Attribute { Step::Part(header) } else { Step::Value(header) }))
+    }
+
+    fn push(&mut self, level: Level) -> Result<(), DecodeError> {
+        if self.depth >= self.limits.depth {
+            return Err(DecodeError::Depth);
+        }
+        *self.levels.get_mut(self.depth).ok_or(DecodeError::Depth)? = level;
+        self.depth += 1;
+        Ok(())
+    }
+
+    /// Takes the `.` that ends a streamed aggregate.
+    fn end<S: Sink>(&mut self, body: &[u8], sink: &mut S) -> Stepped {
+        let level = self.depth.checked_sub(1).and_then(|top| self.levels.get(top));
+        let whole = |level: &Level| level.streamed && (level.kind != Aggregate::Map || level.left == 0);
+        if !level.is_some_and(whole) {
+            return Err(DecodeError::Tag(b'.'));
+        }
+        Ok(newline(body)?.map(|used| {
+            self.depth -= 1;
+            sink.event(Event::Close { streamed: true });
+            Step::Value(1 + used)
+        }))
+    }
+
+    /// Counts a value in its aggregates; tells whether the reply ended with it.
+    #[inline(always)]
+    fn end_value<S: Sink>(&mut self, sink: &mut S) -> bool {
+        while let Some(level) = self.depth.checked_sub(1).and_then(|top| self.levels.get_mut(top)) {
+            if level.streamed {
+                level.left ^= 1;
+                return false;
+            }
+            level.left -= 1;
+            if level.left > 0 {
+                return false;
+            }
+            let kind = level.kind;
+            self.depth -= 1;
+            sink.event(Event::Close { streamed: false });
+            if kind == Aggregate::Attribute {
+                return false;
+            }
+        }
+        true
+    }
+}
+
+impl Default for Decoder {
+    fn default() -> Self {
+        Self::new(Limits::default())
+    }
+}
+
+/// Takes a line end; `None` for "more bytes".
+fn newline(rest: &[u8]) -> Result<Option<usize>, DecodeError> {
+    match rest {
+        [b'\r', b'\n', ..] => Ok(Some(2)),
+        [] | [b'\r'] => Ok(None),
+        _ => Err(DecodeError::Newline),
+    }
+}
+
+fn clip(rest: &[u8], left: u64) -> (&[u8], usize) {
+    let used = usize::try_from(left).map_or(rest.len(), |left| left.min(rest.len()));
+    (rest.get(..used).unwrap_or_default(), used)
+}

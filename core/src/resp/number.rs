@@ -1,0 +1,72 @@
+//! Numbers on the wire: strict, bounded, without allocation.
+
+use super::DecodeError;
+
+/// Parses the decimal digits of `text` up to its CRLF; gives the value and the bytes used, `None` for "more bytes".
+///
+/// A sign is accepted where `signed`; a value beyond `i64` is refused.
+#[inline(always)]
+pub(super) fn line(text: &[u8], error: DecodeError) -> Result<Option<(i64, usize)>, DecodeError> {
+    let (negative, mut at) = match text.first() {
+        Some(b'-') => (true, 1),
+        Some(b'+') => (false, 1),
+        Some(_) => (false, 0),
+        None => return Ok(None),
+    };
+    let first = at;
+    let mut value: u64 = 0;
+    loop {
+        match text.get(at) {
+            Some(&digit @ b'0'..=b'9') => {
+                // 19 digits cannot overflow a u64
+                if at - first == 19 {
+                    return Err(error);
+                }
+                value = value * 10 + u64::from(digit - b'0');
+                at += 1;
+            }
+            Some(b'\r') if at > first => break,
+            Some(_) => return Err(error),
+            None => return Ok(None),
+        }
+    }
+    match text.get(at + 1) {
+        Some(b'\n') => {}
+        Some(_) => return Err(DecodeError::Newline),
+        None => return Ok(None),
+    }
+    let value = if negative { 0i64.checked_sub_unsigned(value) } else { i64::try_from(value).ok() };
+    value.map(|value| Some((value, at + 2))).ok_or(error)
+}
+
+/// Tells whether `text` is a RESP3 double.
+pub(super) fn is_double(text: &[u8]) -> bool {
+    if matches!(text, b"inf" | b"-inf" | b"+inf" | b"nan" | b"-nan") {
+        return true;
+    }
+    let unsigned = text.strip_prefix(b"-").or(text.strip_prefix(b"+")).unwrap_or(text);
+    let (whole, rest) = digits(unsigned);
+    let (fraction, rest) = match rest {
+        [b'.', rest @ ..] => digits(rest),
+        _ => (0, rest),
+    };
+    let exponent = match rest {
+        [] => true,
+        [b'e' | b'E', b'+' | b'-', rest @ ..] | [b'e' | b'E', rest @ ..] => {
+            matches!(digits(rest), (1.., []))
+        }
+        _ => false,
+    };
+    whole + fraction > 0 && exponent
+}
+
+/// Tells whether `text` is an integer of any size.
+pub(super) fn is_big_number(text: &[u8]) -> bool {
+    let unsigned = text.strip_prefix(b"-").or(text.strip_prefix(b"+")).unwrap_or(text);
+    matches!(digits(unsigned), (1.., []))
+}
+
+fn digits(text: &[u8]) -> (usize, &[u8]) {
+    let count = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    (count, text.get(count..).unwrap_or_default())
+}

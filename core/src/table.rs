@@ -1,0 +1,99 @@
+//! What is known about each command: the only place where a command's name stands.
+
+use crate::shape::Shape;
+
+/// One command.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// The name as Redis spells it, upper case; empty for a command that the table does not know.
+    pub name: &'static str,
+    /// How many arguments stand before the optional ones.
+    pub required: u8,
+    /// What its reply looks like.
+    pub shape: Shape,
+    /// Option tokens that change the shape.
+    pub forms: &'static [(&'static str, Shape)],
+}
+
+/// The position of a [`Row`] in [`ROWS`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowId(pub u16);
+
+impl RowId {
+    /// A command that the table does not know.
+    pub const UNKNOWN: Self = Self(0);
+}
+
+const fn row(name: &'static str, required: u8, shape: Shape) -> Row {
+    Row { name, required, shape, forms: &[] }
+}
+
+const fn formed(row: Row, forms: &'static [(&'static str, Shape)]) -> Row {
+    Row { forms, ..row }
+}
+
+/// Every row; a row's position is its [`RowId`].
+pub const ROWS: &[Row] = &[
+    row("", 0, Shape::Plain),
+    row("MULTI", 0, Shape::Status),
+    row("EXEC", 0, Shape::Plain),
+    row("GET", 1, Shape::Plain),
+    formed(row("SET", 2, Shape::Status), &[("GET", Shape::Plain)]),
+    row("DEL", 1, Shape::Plain),
+    row("INCR", 1, Shape::Plain),
+    row("MGET", 1, Shape::Plain),
+    row("MSET", 2, Shape::Status),
+    row("LRANGE", 3, Shape::Plain),
+    row("RPUSH", 2, Shape::Plain),
+    row("HSET", 3, Shape::Plain),
+    row("HGETALL", 1, Shape::Map),
+    row("SMEMBERS", 1, Shape::Set),
+    row("SADD", 2, Shape::Plain),
+    formed(row("ZADD", 1, Shape::Plain), &[("INCR", Shape::Double)]),
+    formed(row("ZRANGE", 3, Shape::Plain), &[("WITHSCORES", Shape::Scores)]),
+    row("PING", 0, Shape::Plain),
+    row("ECHO", 1, Shape::Plain),
+];
+
+/// Gives the row of `name`, in any case.
+pub fn find(name: &[u8]) -> RowId {
+    let known = |row: &Row| row.name.as_bytes().eq_ignore_ascii_case(name);
+    RowId(ROWS.iter().position(known).unwrap_or(0) as u16)
+}
+
+impl Row {
+    /// Gives the row at `id`, the unknown one when there is none.
+    pub fn at(id: RowId) -> &'static Self {
+        ROWS.get(usize::from(id.0)).unwrap_or(&ROWS[0])
+    }
+
+    /// Gives the shape of the reply to this command with `args` (without the name).
+    pub fn shape_with<'a>(&self, args: impl Iterator<Item = &'a [u8]>) -> Shape {
+        if self.forms.is_empty() {
+            return self.shape;
+        }
+        let token = |arg: &[u8]| self.forms.iter().find(|form| form.0.as_bytes().eq_ignore_ascii_case(arg));
+        args.skip(self.required.into()).find_map(token).map_or(self.shape, |form| form.1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_found_in_any_case_and_once() {
+        for (position, row) in ROWS.iter().enumerate() {
+            assert_eq!(find(row.name.to_ascii_lowercase().as_bytes()), RowId(position as u16));
+        }
+        assert_eq!(find(b"NOSUCH"), RowId::UNKNOWN);
+    }
+
+    #[test]
+    fn a_token_decides_the_shape_only_behind_the_required_arguments() {
+        let set = Row::at(find(b"SET"));
+        let shape = |args: &[&'static [u8]]| set.shape_with(args.iter().copied());
+        assert_eq!(shape(&[b"GET", b"get"]), Shape::Status);
+        assert_eq!(shape(&[b"k", b"v", b"NX", b"get"]), Shape::Plain);
+    }
+}

@@ -1,0 +1,147 @@
+//! Replies as pairs of words: what a JavaScript host reads instead of objects.
+//!
+//! Each pair is `tag | ascii << 4 | length << 5` and a payload: an offset from the tape's base for texts, a small value
+//! otherwise.
+
+use crate::machine::{ReplySink, Slot};
+use crate::resp::{Aggregate, Event, Sink, Text};
+use alloc::vec::Vec;
+
+/// What a pair means. Numbers are those of `wasm/js/tape.ts`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Tag {
+    /// A reply begins; the payload is its slot.
+    Reply = 0,
+    /// User data at an offset.
+    Bulk = 1,
+    /// A status at an offset.
+    Simple = 2,
+    /// An error at an offset.
+    Error = 3,
+    /// An integer of 32 bits in the payload.
+    Integer = 4,
+    /// An integer of 64 bits: its low half in the payload, its high half in the payload of the next pair.
+    Wide = 5,
+    /// A double's text at an offset.
+    Double = 6,
+    /// A big number's text at an offset.
+    BigNumber = 7,
+    /// 0 null, 1 true, 2 false.
+    Atom = 8,
+    /// An array; the payload is its length, all ones when streamed.
+    Array = 9,
+    /// A set, likewise.
+    Set = 10,
+    /// A map, likewise, in pairs.
+    Map = 11,
+    /// The end of the open large text, or of the innermost streamed aggregate.
+    End = 12,
+    /// A large text of the payload's length (all ones when streamed) begins; its length field is the tag of its kind.
+    Open = 13,
+    /// The next bytes of the large text at an offset.
+    Part = 14,
+    /// The server refused to queue a command: the payload is its place in the transaction, the next pair's the
+    /// transaction's slot; an error follows.
+    Refused = 15,
+}
+
+/// A streamed or unknown length.
+pub const STREAMED: u32 = u32::MAX;
+
+/// Writes a tape.
+#[derive(Debug, Default)]
+pub struct Tape {
+    words: Vec<u32>,
+    base: usize,
+}
+
+impl Tape {
+    /// Empties the tape; offsets are those of addresses from `base`.
+    pub fn start(&mut self, base: usize) {
+        self.words.clear();
+        self.base = base;
+    }
+
+    /// Gives the words written since the start.
+    pub fn words(&self) -> &[u32] {
+        &self.words
+    }
+
+    #[inline(always)]
+    fn pair(&mut self, tag: Tag, field: u32, payload: u32) {
+        self.words.extend_from_slice(&[tag as u32 | field << 5, payload]);
+    }
+
+    #[inline(always)]
+    fn text(&mut self, tag: Tag, text: &[u8]) {
+        let offset = (text.as_ptr() as usize).wrapping_sub(self.base) as u32;
+        let field = (text.len() as u32) << 5 | u32::from(is_ascii(text)) << 4;
+        self.words.extend_from_slice(&[tag as u32 | field, offset]);
+    }
+}
+
+impl Sink for Tape {
+    #[inline(always)]
+    fn event(&mut self, event: Event<'_>) {
+        match event {
+            Event::Text(kind, text) => self.text(tag(kind), text),
+            Event::Integer(value) => match i32::try_from(value) {
+                Ok(value) => self.pair(Tag::Integer, 0, value as u32),
+                Err(_) => {
+                    self.pair(Tag::Wide, 0, value as u32);
+                    self.pair(Tag::Wide, 0, (value >> 32) as u32);
+                }
+            },
+            Event::Double(text) => self.text(Tag::Double, text),
+            Event::Null => self.pair(Tag::Atom, 0, 0),
+            Event::Boolean(true) => self.pair(Tag::Atom, 0, 1),
+            Event::Boolean(false) => self.pair(Tag::Atom, 0, 2),
+            Event::Open(kind, len) => {
+                let tag = match kind {
+                    Aggregate::Map | Aggregate::Attribute => Tag::Map,
+                    Aggregate::Set => Tag::Set,
+                    Aggregate::Array | Aggregate::Push => Tag::Array,
+                };
+                self.pair(tag, 0, len.unwrap_or(STREAMED));
+            }
+            Event::Close { streamed: true } | Event::BulkClose => self.pair(Tag::End, 0, 0),
+            Event::Close { streamed: false } => {}
+            Event::BulkOpen(kind, len) => {
+                let len = len.and_then(|len| u32::try_from(len).ok()).unwrap_or(STREAMED);
+                self.pair(Tag::Open, tag(kind) as u32, len);
+            }
+            Event::BulkPart(part) => self.text(Tag::Part, part),
+        }
+    }
+}
+
+impl ReplySink for Tape {
+    #[inline(always)]
+    fn begin(&mut self, slot: Slot) {
+        self.pair(Tag::Reply, 0, slot.0);
+    }
+
+    #[inline(always)]
+    fn end(&mut self) {}
+
+    fn queue_error(&mut self, slot: Slot, index: u32, text: &[u8]) {
+        self.pair(Tag::Refused, 0, index);
+        self.pair(Tag::Refused, 0, slot.0);
+        self.text(Tag::Error, text);
+    }
+}
+
+fn tag(kind: Text) -> Tag {
+    match kind {
+        Text::Bulk | Text::Verbatim(_) => Tag::Bulk,
+        Text::Simple => Tag::Simple,
+        Text::Error | Text::BlobError => Tag::Error,
+        Text::BigNumber => Tag::BigNumber,
+    }
+}
+
+#[inline(always)]
+fn is_ascii(text: &[u8]) -> bool {
+    text.iter().fold(0, |seen, byte| seen | byte) < 0x80
+}

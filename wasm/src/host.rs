@@ -1,0 +1,300 @@
+//! The machine and the memory that it shares with JavaScript.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use redwire_core::batch::{self, Batch, Malformed};
+use redwire_core::connection::{Config, Connection, Credentials, Protocol};
+use redwire_core::machine::{Action, LinkId, Machine, Reason, Segment, Slot};
+use redwire_core::resp::DecodeError;
+use redwire_core::slot::key_slot;
+use redwire_core::tape::Tape;
+use redwire_core::time::Instant;
+use wasm_bindgen::prelude::wasm_bindgen;
+
+/// How much a socket may read at once.
+const WINDOW: usize = 256 << 10;
+/// How much is decoded per call, so that the tape stays small.
+const SLICE: usize = 64 << 10;
+
+/// One client's machine. See the module's documentation for how memory is shared.
+#[wasm_bindgen]
+pub struct Host {
+    connection: Connection,
+    /// Text and bytes on their way in from JavaScript.
+    input: Vec<u8>,
+    /// Words on their way in.
+    words: Vec<u32>,
+    /// What the socket reads into, behind the tail of what was read before.
+    window: Vec<u8>,
+    /// What of the window is read and not decoded.
+    unread: core::ops::Range<usize>,
+    tape: Tape,
+    actions: Vec<u32>,
+    /// Where results of more than one number are given.
+    registers: Box<[u32; 2]>,
+}
+
+impl Default for Host {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[wasm_bindgen]
+impl Host {
+    /// Makes an idle machine with the default configuration.
+    #[wasm_bindgen(constructor)]
+    pub fn new() -> Self {
+        Self {
+            connection: Connection::new(Config::default()),
+            input: Vec::new(),
+            words: Vec::new(),
+            window: Vec::new(),
+            unread: 0..0,
+            tape: Tape::default(),
+            actions: Vec::new(),
+            registers: Box::default(),
+        }
+    }
+
+    /// Gives the address of the two result registers.
+    pub fn registers(&self) -> usize {
+        self.registers.as_ptr() as usize
+    }
+
+    /// Gives the address of the input, with room for `bytes`.
+    pub fn input(&mut self, bytes: usize) -> usize {
+        reserve(&mut self.input, bytes);
+        self.input.as_ptr() as usize
+    }
+
+    /// Gives the address of the words, with room for `count`.
+    pub fn words(&mut self, count: usize) -> usize {
+        reserve(&mut self.words, count);
+        self.words.as_ptr() as usize
+    }
+
+    /// Configures the machine, before its first use. `username`, `password` and `name` are lengths of texts in the input, one behind the
+    /// other; negative when absent.
+    pub fn configure(
+        &mut self,
+        protocol: u32,
+        database: u32,
+        connect_timeout: u32,
+        timeout: u32,
+        username: i32,
+        password: i32,
+        name: i32,
+    ) {
+        let mut rest = self.input.as_slice();
+        let mut text = |length: i32| {
+            let (text, after) = rest.split_at_checked(usize::try_from(length).ok()?)?;
+            rest = after;
+            Some(text.to_vec())
+        };
+        let (username, password) = (text(username), text(password));
+        self.connection = Connection::new(Config {
+            protocol: match protocol {
+                2 => Protocol::Resp2,
+                3 => Protocol::Resp3,
+                _ => Protocol::Auto,
+            },
+            database,
+            connect_timeout,
+            timeout,
+            credentials: password.map(|password| Credentials { username, password }),
+            client_name: text(name),
+            ..Config::default()
+        });
+    }
+
+    /// Submits the commands that `words` words describe. The input holds `text` bytes of text, then `side` bytes; lengths of
+    /// text are in UTF-16 code units where `utf16`.
+    ///
+    /// Gives 0, 1 when two arguments share a character (encode each on its own), or 2 when the words are malformed.
+    pub fn submit(&mut self, now: f64, words: usize, text: usize, side: usize, utf16: bool) -> u32 {
+        let (Some(words), Some((text, rest))) =
+            (self.words.get_mut(..words), self.input.split_at_checked(text))
+        else {
+            return 2;
+        };
+        if utf16 {
+            match batch::measure_utf16(words, text) {
+                Err(Malformed::Joined) => return 1,
+                Err(_) => return 2,
+                Ok(()) => {}
+            }
+        }
+        let side = rest.get(..side).unwrap_or_default();
+        match self.connection.submit(instant(now), &Batch { words, text, side }) {
+            Ok(()) => 0,
+            Err(_) => 2,
+        }
+    }
+
+    /// Gives up a command: -1 when it does not wait, 0 when it was never written, 1 when it may be executed.
+    pub fn cancel(&mut self, slot: u32) -> i32 {
+        self.connection.cancel(Slot(slot)).map_or(-1, i32::from)
+    }
+
+    /// Opens the link unless it is open.
+    pub fn connect(&mut self, now: f64) {
+        self.connection.connect(instant(now));
+    }
+
+    /// Ends the link and settles everything.
+    pub fn shutdown(&mut self) {
+        self.connection.shutdown();
+    }
+
+    /// The socket is open.
+    pub fn opened(&mut self, now: f64, link: u32) {
+        self.unread = 0..0;
+        self.connection.handle_open(instant(now), LinkId(link));
+    }
+
+    /// The socket is closed, or could not be opened.
+    pub fn closed(&mut self, now: f64, link: u32) {
+        self.connection.handle_closed(instant(now), LinkId(link));
+    }
+
+    /// Time has passed.
+    pub fn timeout(&mut self, now: f64) {
+        self.connection.handle_timeout(instant(now));
+    }
+
+    /// Gives when to call `timeout`; negative when never.
+    pub fn next_timeout(&self) -> f64 {
+        self.connection.poll_timeout().map_or(-1.0, |at| at.0 as f64)
+    }
+
+    /// Gives the address that the socket reads to next; the first register gives the room there.
+    pub fn window(&mut self) -> usize {
+        if self.window.is_empty() {
+            self.window.resize(WINDOW + SLICE * 2, 0);
+        }
+        if self.unread.start > 0 {
+            self.window.copy_within(self.unread.clone(), 0);
+            self.unread = 0..self.unread.len();
+        }
+        self.registers[0] = (self.window.len() - self.unread.end) as u32;
+        self.window.as_ptr() as usize + self.unread.end
+    }
+
+    /// Decodes, after `count` more bytes were read into the window. Gives the number of words on the tape; plus one when there is
+    /// more to decode, by another call with `count` 0, once the tape was read.
+    pub fn receive(&mut self, now: f64, link: u32, count: usize) -> usize {
+        self.unread.end = (self.unread.end + count).min(self.window.len());
+        let end = self.unread.end.min(self.unread.start + SLICE * 2);
+        let slice = self.window.get(self.unread.start..end).unwrap_or_default();
+        self.tape.start(0);
+        let used = self.connection.handle_bytes(instant(now), LinkId(link), slice, &mut self.tape);
+        self.unread.start += used;
+        let more = end < self.unread.end;
+        self.tape.words().len() + usize::from(more)
+    }
+
+    /// Gives the address of the tape; its offsets are addresses.
+    pub fn tape(&self) -> usize {
+        self.tape.words().as_ptr() as usize
+    }
+
+    /// Gives the next stretch to send and takes it as sent: 0 none, 1 the bytes at the address in the first register, as many as
+    /// the second says, 2 the argument of the slot in the first register, at the index in the second.
+    pub fn transmit(&mut self, link: u32) -> u32 {
+        let link = LinkId(link);
+        let (kind, registers, count) = match self.connection.poll_transmit(link) {
+            None => return 0,
+            Some(Segment::Bytes(bytes)) => (1, [bytes.as_ptr() as u32, bytes.len() as u32], bytes.len()),
+            Some(Segment::External(slot, index)) => (2, [slot.0, index], 0),
+        };
+        *self.registers = registers;
+        self.connection.handle_transmitted(link, count);
+        kind
+    }
+
+    /// Gives the number of words that tell what is to be done, four per action; the first register gives their address.
+    ///
+    /// An action is `kind, link or slot, reason, detail`: 0 open, 1 ready (the reason is the protocol), 2 close, 3 settle a command
+    /// that was never written, 4 settle one that may have been executed.
+    pub fn poll(&mut self) -> usize {
+        self.actions.clear();
+        while let Some(action) = self.connection.poll_action() {
+            let (kind, id, (reason, detail)) = match action {
+                Action::Open(link) => (0, link.0, (0, 0)),
+                Action::Ready(link) => (1, link.0, (self.connection.server().protocol.into(), 0)),
+                Action::Close(link, reason) => (2, link.0, coded(reason)),
+                Action::Settle(slot, failure) => {
+                    (3 + u32::from(failure.maybe_executed), slot.0, coded(failure.reason))
+                }
+            };
+            self.actions.extend_from_slice(&[kind, id, reason, detail]);
+        }
+        self.registers[0] = self.actions.as_ptr() as u32;
+        self.actions.len()
+    }
+
+    /// Gives the length of what the server said when it refused the link; the first register gives its address.
+    pub fn detail(&mut self) -> usize {
+        let detail = self.connection.detail();
+        self.registers[0] = detail.as_ptr() as u32;
+        detail.len()
+    }
+
+    /// Gives the length of the server's version; the first register gives its address.
+    pub fn version(&mut self) -> usize {
+        let version = self.connection.server().version.as_slice();
+        self.registers[0] = version.as_ptr() as u32;
+        version.len()
+    }
+
+    /// Gives the slot of the key in the first `length` bytes of the input.
+    pub fn key_slot(&self, length: usize) -> u32 {
+        self.input.get(..length).map_or(0, key_slot).into()
+    }
+}
+
+fn instant(now: f64) -> Instant {
+    Instant(now as u64)
+}
+
+fn reserve<T: Clone + Default>(memory: &mut Vec<T>, count: usize) {
+    if memory.len() < count {
+        memory.resize(count.next_power_of_two(), T::default());
+    }
+}
+
+/// Numbers are those of `wasm/js/failure.ts`.
+fn coded(reason: Reason) -> (u32, u32) {
+    match reason {
+        Reason::Timeout => (1, 0),
+        Reason::ConnectTimeout => (2, 0),
+        Reason::Refused => (3, 0),
+        Reason::Dropped => (4, 0),
+        Reason::Protocol(error) => (5, decode_error(error)),
+        Reason::Unsolicited => (6, 0),
+        Reason::Authentication => (7, 0),
+        Reason::Database => (8, 0),
+        Reason::Protocol3 => (9, 0),
+        Reason::MaxClients => (10, 0),
+        Reason::Handshake => (11, 0),
+        Reason::Closed => (12, 0),
+        _ => (0, 0),
+    }
+}
+
+fn decode_error(error: DecodeError) -> u32 {
+    match error {
+        DecodeError::Tag(tag) => 256 + u32::from(tag),
+        DecodeError::Length => 1,
+        DecodeError::Integer => 2,
+        DecodeError::Double => 3,
+        DecodeError::Boolean => 4,
+        DecodeError::Null => 5,
+        DecodeError::Verbatim => 6,
+        DecodeError::Newline => 7,
+        DecodeError::Depth => 8,
+        DecodeError::TooLarge => 9,
+        _ => 0,
+    }
+}
