@@ -1,14 +1,15 @@
 //! The tour through the package as users get it, against a real server.
 
 use std::env;
+use std::process::ExitCode;
 
 use crate::live::Live;
-use crate::run::{Result, run, step};
+use crate::run::{Context, Result, step};
 use crate::tools::node;
 use crate::{build, js, package, servers, tree};
 
-/// Builds, installs and shows; `REDIS_URL` names a server that already runs.
-pub(crate) fn demo(system: bool) -> Result {
+/// Builds, installs and shows; gives the tour's exit code. `REDIS_URL` names a server that already runs.
+pub(crate) fn demo(system: bool) -> Result<ExitCode> {
     build::build()?;
     let folder = tree::root().join("node-demo");
     js::install(&folder, true)?;
@@ -23,5 +24,7 @@ pub(crate) fn demo(system: bool) -> Result {
             (server.url(), Some(server))
         }
     };
-    run(node("tour.mjs").current_dir(&folder).env("REDIS_URL", url), "the tour says above what went wrong")
+    let status =
+        node("tour.mjs").current_dir(&folder).env("REDIS_URL", url).status().context("start the tour")?;
+    Ok(ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)))
 }

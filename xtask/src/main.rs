@@ -33,28 +33,23 @@ cargo xtask <verb> [--system]
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    match perform(&arguments) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(Failure(line)) => {
-            if !line.is_empty() {
-                eprintln!("xtask: {line}");
-            }
-            ExitCode::FAILURE
-        }
-    }
+    perform(&arguments).unwrap_or_else(|failure| {
+        eprintln!("xtask: {failure}");
+        ExitCode::FAILURE
+    })
 }
 
-fn perform(arguments: &[&str]) -> Result {
+fn perform(arguments: &[&str]) -> Result<ExitCode> {
     let system = arguments.contains(&"--system");
     let words: Vec<&str> = arguments.iter().copied().filter(|word| *word != "--system").collect();
     match words.as_slice() {
-        ["build"] => build::build(),
+        ["build"] => build::build().map(|()| ExitCode::SUCCESS),
         ["demo"] => demo::demo(system),
         ["test", rest @ ..] => test::test(rest, system),
         ["ci"] => ci::ci(system),
         [] | ["help" | "--help" | "-h"] => {
             println!("{HELP}");
-            Ok(())
+            Ok(ExitCode::SUCCESS)
         }
         _ => Err(Failure(format!("no such verb: {}\n\n{HELP}", words.join(" ")))),
     }

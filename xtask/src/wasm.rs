@@ -58,12 +58,18 @@ fn compile() -> Result<PathBuf> {
     Ok(tree::target().join(WASM).join("wasm/redwire_wasm.wasm"))
 }
 
-/// Keeps this machine's paths out of the panic messages; joins the flags of `.cargo/config.toml`.
+/// Keeps this machine's paths out of panic messages, so that every machine makes the same module.
+///
+/// cargo joins these flags to those of `.cargo/config.toml`.
 fn without_local_paths() -> String {
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(std::env::home_dir()?.join(".cargo"))).unwrap_or_default();
-    let flag = |from: &Path, to| format!("{:?}", format!("--remap-path-prefix={}={to}", from.display()));
-    format!("target.{WASM}.rustflags = [{}, {}]", flag(tree::root(), "redwire"), flag(&home, "cargo"))
+    let crates =
+        fs::read_dir(home.join("registry/src")).into_iter().flatten().flatten().map(|entry| entry.path());
+    let places = crates.map(|place| (place, "crates")).chain([(tree::root().to_owned(), "redwire")]);
+    let flags =
+        places.map(|(from, to)| format!("{:?}", format!("--remap-path-prefix={}={to}", from.display())));
+    format!("target.{WASM}.rustflags = [{}]", flags.collect::<Vec<_>>().join(", "))
 }
 
 fn bind(compiled: &Path) -> Result<PathBuf> {
