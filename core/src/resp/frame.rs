@@ -64,7 +64,7 @@ impl FrameSink {
     }
 
     fn value(&mut self, mut frame: Frame) {
-        while let Some((_, attributes)) = self.attributes.pop_if(|(depth, _)| *depth == self.open.len()) {
+        if let Some((_, attributes)) = self.attributes.pop_if(|(depth, _)| *depth == self.open.len()) {
             frame = Frame::Attribute(attributes, Box::new(frame));
         }
         match self.open.last_mut() {
@@ -80,8 +80,17 @@ impl FrameSink {
             Aggregate::Set => Frame::Set(items),
             Aggregate::Push => Frame::Push(items),
             Aggregate::Map => Frame::Map(pairs(items)),
-            Aggregate::Attribute => return self.attributes.push((self.open.len(), pairs(items))),
+            Aggregate::Attribute => return self.attribute(pairs(items)),
         });
+    }
+
+    /// Attributes before attributes join them: a row of them must not nest.
+    fn attribute(&mut self, more: Vec<(Frame, Frame)>) {
+        let depth = self.open.len();
+        match self.attributes.last_mut() {
+            Some((known, attributes)) if *known == depth => attributes.extend(more),
+            _ => self.attributes.push((depth, more)),
+        }
     }
 }
 
