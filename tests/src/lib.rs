@@ -1,1 +1,6 @@
-//! Suites that need more than one room.
+//! Suites that need more than one room, and what they share.
+
+pub mod frames;
+pub mod hostile;
+
+pub mod wire;
