@@ -63,9 +63,12 @@ pub struct Decoder {
     taken: u64,
 }
 
+/// A streamed aggregate cannot end here: attributes stand before a value.
+const ATTRIBUTED: u32 = 2;
+
 #[derive(Clone, Copy, Debug)]
 struct Level {
-    /// Values to come; for a streamed aggregate, values seen modulo two.
+    /// Values to come; for a streamed aggregate, values seen modulo two, and [`ATTRIBUTED`].
     left: u32,
     streamed: bool,
     kind: Aggregate,
@@ -187,7 +190,8 @@ impl Decoder {
             }),
             b'=' => self.bulk(Text::Verbatim(*b"txt"), body, sink),
             b'!' => self.bulk(Text::BlobError, body, sink),
-            b'>' if self.depth == 0 => self.aggregate(Aggregate::Push, body, sink),
+            // with attributes before it, it would be taken for a reply
+            b'>' if self.depth == 0 && self.taken == 0 => self.aggregate(Aggregate::Push, body, sink),
             b'|' => self.aggregate(Aggregate::Attribute, body, sink),
             b'.' => self.end(body, sink),
             _ => Err(DecodeError::Tag(tag)),
@@ -234,7 +238,7 @@ impl Decoder {
                 Ok(State::Chunks)
             });
         }
-        let Some((length, used)) = number::line(body, DecodeError::Length)? else { return Ok(None) };
+        let Some((length, used)) = number::length(body)? else { return Ok(None) };
         let header = 1 + used;
         let Ok(length) = u64::try_from(length) else {
             if length == -1 && kind == Text::Bulk {
@@ -306,7 +310,7 @@ impl Decoder {
         let [b';', body @ ..] = rest else {
             return Err(DecodeError::Tag(rest.first().copied().unwrap_or(0)));
         };
-        let Some((length, used)) = number::line(body, DecodeError::Length)? else { return Ok(None) };
+        let Some((length, used)) = number::length(body)? else { return Ok(None) };
         match u64::try_from(length) {
             Ok(0) => {
                 sink.event(Event::BulkClose);
@@ -349,7 +353,7 @@ impl Decoder {
             }
             return Ok(step);
         }
-        let Some((length, used)) = number::line(body, DecodeError::Length)? else { return Ok(None) };
+        let Some((length, used)) = number::length(body)? else { return Ok(None) };
         let header = 1 + used;
         if length == -1 && kind == Aggregate::Array {
             sink.event(Event::Null);
@@ -366,7 +370,11 @@ impl Decoder {
         }
         sink.event(Event::Open(kind, Some(0)));
         sink.event(Event::Close { streamed: false });
-        Ok(Some(if kind == Aggregate::Attribute { Step::Part(header) } else { Step::Value(header) }))
+        if kind == Aggregate::Attribute {
+            self.attributed();
+            return Ok(Some(Step::Part(header)));
+        }
+        Ok(Some(Step::Value(header)))
     }
 
     fn push(&mut self, level: Level) -> Result<(), DecodeError> {
@@ -381,7 +389,9 @@ impl Decoder {
     /// Takes the `.` that ends a streamed aggregate.
     fn end<S: Sink>(&mut self, body: &[u8], sink: &mut S) -> Stepped {
         let level = self.depth.checked_sub(1).and_then(|top| self.levels.get(top));
-        let whole = |level: &Level| level.streamed && (level.kind != Aggregate::Map || level.left == 0);
+        let whole = |level: &Level| {
+            level.streamed && (level.left == 0 || level.left == 1 && level.kind != Aggregate::Map)
+        };
         if !level.is_some_and(whole) {
             return Err(DecodeError::Tag(b'.'));
         }
@@ -397,7 +407,7 @@ impl Decoder {
     fn end_value<S: Sink>(&mut self, sink: &mut S) -> bool {
         while let Some(level) = self.depth.checked_sub(1).and_then(|top| self.levels.get_mut(top)) {
             if level.streamed {
-                level.left ^= 1;
+                level.left = (level.left ^ 1) & 1;
                 return false;
             }
             level.left -= 1;
@@ -408,10 +418,19 @@ impl Decoder {
             self.depth -= 1;
             sink.event(Event::Close { streamed: false });
             if kind == Aggregate::Attribute {
+                self.attributed();
                 return false;
             }
         }
         true
+    }
+
+    /// Notes that attributes ended, which are about a value to come.
+    fn attributed(&mut self) {
+        let level = self.depth.checked_sub(1).and_then(|top| self.levels.get_mut(top));
+        if let Some(level) = level.filter(|level| level.streamed) {
+            level.left |= ATTRIBUTED;
+        }
     }
 }
 

@@ -2,9 +2,18 @@
 
 use super::DecodeError;
 
+/// Parses a length: digits without a sign, or -1.
+#[inline(always)]
+pub(super) fn length(text: &[u8]) -> Result<Option<(i64, usize)>, DecodeError> {
+    match text {
+        [b'0'..=b'9', ..] | [b'-', b'1', ..] | [b'-'] | [] => line(text, DecodeError::Length),
+        _ => Err(DecodeError::Length),
+    }
+}
+
 /// Parses the decimal digits of `text` up to its CRLF; gives the value and the bytes used, `None` for "more bytes".
 ///
-/// A sign is accepted where `signed`; a value beyond `i64` is refused.
+/// A value beyond `i64` is refused.
 #[inline(always)]
 pub(super) fn line(text: &[u8], error: DecodeError) -> Result<Option<(i64, usize)>, DecodeError> {
     let (negative, mut at) = match text.first() {
