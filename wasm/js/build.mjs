@@ -20,4 +20,4 @@ await build({
   platform: "neutral",
   target: "es2022",
   legalComments: "none",
-});
+}).catch(() => process.exit(1)); // esbuild has said why
