@@ -25,7 +25,7 @@ cargo xtask <verb> [--system]
 
   build               the npm package: pkg/ and target/redwire.tgz, with a report of its size
   demo                build, then the tour against a real server (REDIS_URL, one on PATH, or one fetched)
-  test [suite] [word] build, then the suites rust, wasm and js, or those named; a word picks js files by name
+  test [suite] [word] build, then the suites rust, wasm and js, or those named; a word picks files of js
   ci                  format, lints, no_std, docs and all suites: what has to hold before a change lands
 
   --system            a missing server may be installed system-wide (apt); so it may when CI=true";

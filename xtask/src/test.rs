@@ -12,7 +12,7 @@ use crate::{build, js, package, servers, tree};
 
 const SUITES: [&str; 3] = ["rust", "wasm", "js"];
 
-/// Builds and runs the suites named in `arguments`, or all; other words pick JavaScript files by a part of their name.
+/// Builds and runs the suites named in `arguments`, or all; other words pick files of suite js by a part of their name.
 pub(crate) fn test(arguments: &[&str], system: bool) -> Result<ExitCode> {
     build::build()?;
     Ok(report(&suites(arguments, system)?))
@@ -20,7 +20,10 @@ pub(crate) fn test(arguments: &[&str], system: bool) -> Result<ExitCode> {
 
 /// Runs the suites on what was built before.
 pub(crate) fn suites(arguments: &[&str], system: bool) -> Result<Vec<(&'static str, Tally)>> {
-    let (named, words): (Vec<&str>, Vec<&str>) = arguments.iter().partition(|word| SUITES.contains(word));
+    let (mut named, words): (Vec<&str>, Vec<&str>) = arguments.iter().partition(|word| SUITES.contains(word));
+    if !words.is_empty() && !named.contains(&"js") {
+        named.push("js");
+    }
     let world = world(system);
     let mut tallies = Vec::new();
     for suite in SUITES {
@@ -104,6 +107,12 @@ fn javascript(world: &[(&str, PathBuf)], words: &[&str]) -> Result<Tally> {
         }
     }
     files.sort();
+    if files.is_empty() && !words.is_empty() {
+        let words = words.join(" ");
+        return Err(Failure(format!(
+            "`{words}` is no suite and in no file name of tests/js: see `cargo xtask help`"
+        )));
+    }
     let mut tally = Tally::default();
     if !files.is_empty() {
         let mut command = node("--test");
