@@ -1,0 +1,145 @@
+//! Commands that wait to be run: a row, arguments, and the type of the reply.
+
+use crate::argument::{Arguments, ToArg};
+use crate::owned::{Bytes, Frame, String};
+use crate::resp::encode::{self, Buffer, Full};
+use crate::table::{Row, RowId};
+use core::marker::PhantomData;
+
+/// A command whose reply reads as `R`. It does nothing until something runs it; any number of times, when cloned.
+///
+/// ```
+/// # #[cfg(feature = "alloc")] {
+/// use redwire_core::commands;
+/// let mut wire = Vec::new();
+/// commands::get("k").encode(&mut wire)?;
+/// assert_eq!(wire, b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\n");
+/// # }
+/// # Ok::<(), redwire_core::resp::Full>(())
+/// ```
+pub struct Command<R> {
+    call: Call,
+    reply: PhantomData<fn() -> R>,
+}
+
+/// A command without the type of its reply.
+#[derive(Clone, Debug)]
+pub struct Call {
+    row: RowId,
+    raw: bool,
+    args: Arguments,
+}
+
+/// Makes a command from its name, known to the table or not; arguments are added with [`arg`](Command::arg).
+///
+/// A command of several words takes its first word here and the others as arguments.
+pub fn command(name: &str) -> Command<Frame> {
+    let call = Call { row: RowId::UNKNOWN, raw: false, args: Arguments::default() };
+    Command { call, reply: PhantomData }.arg(name)
+}
+
+/// Makes a command whose reply keeps the form that the server gave it, whatever the table says.
+pub fn raw(name: &str) -> Command<Frame> {
+    let mut command = command(name);
+    command.call.raw = true;
+    command
+}
+
+impl<R> Command<R> {
+    /// Makes a command of the table without arguments.
+    pub(crate) fn of(row: RowId) -> Self {
+        Self { call: Call { row, raw: false, args: Arguments::default() }, reply: PhantomData }
+    }
+
+    /// Adds an argument.
+    pub fn arg(mut self, arg: impl ToArg) -> Self {
+        arg.write_to(&mut self.call.args);
+        self
+    }
+
+    /// Adds every argument that `args` gives.
+    pub fn args(self, args: impl IntoIterator<Item = impl ToArg>) -> Self {
+        args.into_iter().fold(self, Self::arg)
+    }
+
+    /// Puts an argument before the one at `index`.
+    pub(crate) fn arg_at(mut self, index: usize, arg: &str) -> Self {
+        self.call.args.insert(index, arg.as_bytes());
+        self
+    }
+
+    /// Reads the reply as `T` instead.
+    pub fn typed<T>(self) -> Command<T> {
+        Command { call: self.call, reply: PhantomData }
+    }
+
+    /// Gives the command without the type of its reply.
+    pub fn call(&self) -> &Call {
+        &self.call
+    }
+
+    /// Appends the command to `buffer` as it goes over the wire; gives its length in bytes.
+    ///
+    /// # Errors
+    /// [`Full`] when `buffer`, or without `alloc` the command's own room for arguments
+    /// ([`CAPACITY`](crate::argument::CAPACITY)), is too small; nothing was appended then.
+    pub fn encode<B: Buffer>(&self, buffer: &mut B) -> Result<usize, Full> {
+        self.call.encode(buffer)
+    }
+}
+
+impl Command<Option<Bytes>> {
+    /// Reads the reply as UTF-8 text.
+    pub fn text(self) -> Command<Option<String>> {
+        self.typed()
+    }
+}
+
+impl Call {
+    /// Gives the row.
+    pub fn row(&self) -> RowId {
+        self.row
+    }
+
+    /// Tells whether the reply keeps the form that the server gave it.
+    pub fn is_raw(&self) -> bool {
+        self.raw
+    }
+
+    /// Gives the arguments, with the name first where the row is [`RowId::UNKNOWN`].
+    pub fn args(&self) -> &Arguments {
+        &self.args
+    }
+
+    /// Appends the command to `buffer`, like [`Command::encode`].
+    ///
+    /// # Errors
+    /// [`Full`], likewise.
+    pub fn encode<B: Buffer>(&self, buffer: &mut B) -> Result<usize, Full> {
+        if !self.args.is_whole() {
+            return Err(Full);
+        }
+        let name = Row::at(self.row).name;
+        let words =
+            || name.split(' ').filter(|word| !word.is_empty()).map(str::as_bytes).chain(self.args.iter());
+        let count = words().count();
+        let bulks: usize = words().map(|word| encode::bulk_len(word.len())).sum();
+        let length = encode::header_len(count) + bulks;
+        buffer.reserve(length)?;
+        encode::header(buffer, b'*', count);
+        words().for_each(|word| encode::bulk(buffer, word));
+        Ok(length)
+    }
+}
+
+impl<R> Clone for Command<R> {
+    fn clone(&self) -> Self {
+        Self { call: self.call.clone(), reply: PhantomData }
+    }
+}
+
+impl<R> core::fmt::Debug for Command<R> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        self.call.fmt(f)
+    }
+}

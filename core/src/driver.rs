@@ -1,0 +1,347 @@
+//! Moves bytes between a machine and a transport.
+
+use crate::connection::Connection;
+use crate::machine::{Action, Failure, LinkId, Machine, Reason, ReplySink, Segment, Slot};
+use crate::resp::{Event, FrameSink, Sink};
+use crate::slab::{News, Outbox, Shared};
+use crate::time::Instant;
+use crate::transport::{Blocking, Transport};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::future::Future;
+use core::pin::{Pin, pin};
+use core::task::{Context, Poll, Waker};
+
+/// Does the work of the [`Client`](crate::client::Client)s that it was made with: a future to spawn, or [`run_blocking`](Self::run_blocking)
+/// on a thread of its own.
+///
+/// It ends when the last client is dropped. Dropping it closes the link and fails what waits with
+/// [`Reason::Closed`]. It is `Send` when the transport is.
+pub struct Driver<T: Transport> {
+    transport: T,
+    machine: Connection,
+    shared: Arc<Shared>,
+    stream: Stream,
+    input: Input,
+    outbox: Outbox,
+    inbox: Inbox,
+    wakers: Vec<Waker>,
+    fault: Option<T::Error>,
+}
+
+/// Where the transport stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stream {
+    Closed,
+    Opening(LinkId),
+    Open { link: LinkId, flushed: bool },
+}
+
+/// What a step came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// Something happened: more may be possible.
+    Busy,
+    /// The host will wake the task.
+    Idle,
+    /// No client is left.
+    Over,
+}
+
+/// Steps in one poll before other tasks get their turn.
+const PATIENCE: u32 = 128;
+
+impl<T: Transport> Driver<T> {
+    pub(crate) fn new(transport: T, machine: Connection, shared: Arc<Shared>) -> Self {
+        Self {
+            transport,
+            machine,
+            shared,
+            stream: Stream::Closed,
+            input: Input::default(),
+            outbox: Outbox::default(),
+            inbox: Inbox::default(),
+            wakers: Vec::new(),
+            fault: None,
+        }
+    }
+
+    /// Gives the error that the transport failed with last, if it did.
+    pub fn fault(&self) -> Option<&T::Error> {
+        self.fault.as_ref()
+    }
+
+    /// Gives the machine, which knows what the server said of itself.
+    pub fn connection(&self) -> &Connection {
+        &self.machine
+    }
+
+    /// Does what can be done now, once.
+    fn round(&mut self, cx: &mut Context<'_>) -> Step {
+        if !self.shared.collect(&mut self.outbox, cx) {
+            self.hang_up();
+            return Step::Over;
+        }
+        let now = self.transport.now();
+        let steps = [
+            self.accept(now),
+            self.expire(now, cx),
+            self.open(now, cx),
+            self.write(now, cx),
+            self.read(now, cx),
+        ];
+        if steps.contains(&Step::Busy) { Step::Busy } else { Step::Idle }
+    }
+
+    /// Takes what clients want.
+    fn accept(&mut self, now: Instant) -> Step {
+        if self.outbox.batch.is_empty() && self.outbox.cancelled.is_empty() {
+            return Step::Idle;
+        }
+        if !self.outbox.batch.is_empty() {
+            let accepted = self.machine.submit(now, &self.outbox.batch.batch());
+            debug_assert!(accepted.is_ok(), "clients write whole batches");
+            self.outbox.batch.clear();
+        }
+        for &slot in &self.outbox.cancelled {
+            self.machine.cancel(slot);
+        }
+        // nothing that is on its way to a slot may come after the slot is free again
+        self.act();
+        self.shared.release(&mut self.outbox.cancelled);
+        Step::Busy
+    }
+
+    fn expire(&mut self, now: Instant, cx: &mut Context<'_>) -> Step {
+        let Some(deadline) = self.machine.poll_timeout() else { return Step::Idle };
+        if deadline > now && self.transport.poll_sleep(cx, deadline).is_pending() {
+            return Step::Idle;
+        }
+        let now = self.transport.now();
+        self.machine.handle_timeout(now);
+        self.act();
+        Step::Busy
+    }
+
+    fn open(&mut self, now: Instant, cx: &mut Context<'_>) -> Step {
+        let Stream::Opening(link) = self.stream else { return Step::Idle };
+        match self.transport.poll_open(cx) {
+            Poll::Pending => return Step::Idle,
+            Poll::Ready(Ok(())) => {
+                self.stream = Stream::Open { link, flushed: true };
+                self.input.clear();
+                self.machine.handle_open(now, link);
+            }
+            Poll::Ready(Err(error)) => self.fail(now, link, Some(error)),
+        }
+        self.act();
+        Step::Busy
+    }
+
+    fn write(&mut self, now: Instant, cx: &mut Context<'_>) -> Step {
+        let Stream::Open { link, flushed } = self.stream else { return Step::Idle };
+        let written = match self.machine.poll_transmit(link) {
+            Some(Segment::Bytes(bytes)) => self.transport.poll_write(cx, bytes),
+            // clients give arguments away: none is outside
+            Some(Segment::External(..)) => Poll::Ready(Ok(0)),
+            None if flushed => return Step::Idle,
+            None => match self.transport.poll_flush(cx) {
+                Poll::Ready(Ok(())) => {
+                    self.stream = Stream::Open { link, flushed: true };
+                    return Step::Busy;
+                }
+                Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+                Poll::Pending => return Step::Idle,
+            },
+        };
+        match written {
+            Poll::Pending => return Step::Idle,
+            Poll::Ready(Ok(0)) => self.fail(now, link, None),
+            Poll::Ready(Ok(count)) => {
+                self.stream = Stream::Open { link, flushed: false };
+                self.machine.handle_transmitted(link, count);
+            }
+            Poll::Ready(Err(error)) => self.fail(now, link, Some(error)),
+        }
+        self.act();
+        Step::Busy
+    }
+
+    fn read(&mut self, now: Instant, cx: &mut Context<'_>) -> Step {
+        let Stream::Open { link, .. } = self.stream else { return Step::Idle };
+        match self.transport.poll_read(cx, self.input.space()) {
+            Poll::Pending => return Step::Idle,
+            Poll::Ready(Ok(0)) => self.fail(now, link, None),
+            Poll::Ready(Ok(count)) => {
+                let bytes = self.input.filled(count);
+                let used = self.machine.handle_bytes(now, link, bytes, &mut self.inbox);
+                self.input.consume(used);
+            }
+            Poll::Ready(Err(error)) => self.fail(now, link, Some(error)),
+        }
+        self.act();
+        Step::Busy
+    }
+
+    fn fail(&mut self, now: Instant, link: LinkId, error: Option<T::Error>) {
+        if error.is_some() {
+            self.fault = error;
+        }
+        self.hang_up();
+        self.machine.handle_closed(now, link);
+    }
+
+    /// Does what the machine wants done, and delivers.
+    fn act(&mut self) {
+        while let Some(action) = self.machine.poll_action() {
+            match action {
+                Action::Open(link) => {
+                    self.hang_up();
+                    self.stream = Stream::Opening(link);
+                }
+                Action::Close(link, _) if self.stream.is_of(link) => self.hang_up(),
+                Action::Settle(slot, failure) => self.inbox.news.push((slot, News::Failed(failure))),
+                Action::Close(..) | Action::Ready(_) => {}
+            }
+        }
+        self.shared.deliver(&mut self.inbox.news, &mut self.wakers);
+    }
+
+    fn hang_up(&mut self) {
+        if self.stream != Stream::Closed {
+            self.stream = Stream::Closed;
+            self.transport.close();
+        }
+    }
+}
+
+impl<T: Blocking> Driver<T> {
+    /// Drives on this thread until every client is dropped, blocking while there is nothing to do.
+    pub fn run_blocking(&mut self) {
+        self.block_on(core::future::pending::<()>());
+    }
+
+    /// Drives on this thread until `future` is ready, and gives what it gives; `None` when every client is dropped before.
+    ///
+    /// This is how a program without threads and executor runs requests one after the other.
+    pub fn block_on<F: Future>(&mut self, future: F) -> Option<F::Output> {
+        let mut future = pin!(future);
+        let waker = self.transport.waker();
+        let mut cx = Context::from_waker(&waker);
+        loop {
+            if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+                return Some(output);
+            }
+            if Pin::new(&mut *self).poll(&mut cx).is_ready() {
+                return None;
+            }
+            self.transport.wait(self.machine.poll_timeout().unwrap_or(Instant::NEVER));
+        }
+    }
+}
+
+impl<T: Transport> Future for Driver<T> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        for _ in 0..PATIENCE {
+            match this.round(cx) {
+                Step::Busy => {}
+                Step::Idle => return Poll::Pending,
+                Step::Over => return Poll::Ready(()),
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+// nothing in it is ever pinned
+impl<T: Transport> Unpin for Driver<T> {}
+
+impl<T: Transport> Drop for Driver<T> {
+    fn drop(&mut self) {
+        self.hang_up();
+        let waiting = self.shared.close();
+        let machine = &mut self.machine;
+        self.inbox.news.extend(waiting.into_iter().map(|slot| {
+            let maybe_executed = machine.cancel(slot).unwrap_or(false);
+            (slot, News::Failed(Failure { reason: Reason::Closed, maybe_executed }))
+        }));
+        self.shared.deliver(&mut self.inbox.news, &mut self.wakers);
+    }
+}
+
+impl Stream {
+    fn is_of(self, link: LinkId) -> bool {
+        matches!(self, Self::Opening(this) | Self::Open { link: this, .. } if this == link)
+    }
+}
+
+/// Bytes read and not done with, at the start of a buffer that grows when they fill it.
+#[derive(Debug, Default)]
+struct Input {
+    buffer: Vec<u8>,
+    filled: usize,
+}
+
+/// What is read at once at least.
+const WINDOW: usize = 16 << 10;
+
+impl Input {
+    fn space(&mut self) -> &mut [u8] {
+        if self.buffer.len() - self.filled < WINDOW / 4 {
+            self.buffer.resize((self.buffer.len() * 2).max(WINDOW), 0);
+        }
+        self.buffer.get_mut(self.filled..).unwrap_or_default()
+    }
+
+    /// Counts `count` more bytes; gives all.
+    fn filled(&mut self, count: usize) -> &[u8] {
+        self.filled = (self.filled + count).min(self.buffer.len());
+        self.buffer.get(..self.filled).unwrap_or_default()
+    }
+
+    fn consume(&mut self, count: usize) {
+        let count = count.min(self.filled);
+        self.buffer.copy_within(count..self.filled, 0);
+        self.filled -= count;
+    }
+
+    fn clear(&mut self) {
+        self.filled = 0;
+    }
+}
+
+/// Makes frames of replies.
+#[derive(Debug, Default)]
+struct Inbox {
+    slot: Option<Slot>,
+    frame: FrameSink,
+    news: Vec<(Slot, News)>,
+}
+
+impl Sink for Inbox {
+    fn event(&mut self, event: Event<'_>) {
+        self.frame.event(event);
+    }
+}
+
+impl ReplySink for Inbox {
+    fn begin(&mut self, slot: Slot) {
+        // what stands there is of a link that broke off, or was given up
+        self.frame = FrameSink::default();
+        self.slot = Some(slot);
+    }
+
+    fn end(&mut self) {
+        if let (Some(slot), Some(frame)) = (self.slot.take(), self.frame.take()) {
+            self.news.push((slot, News::Reply(frame)));
+        }
+    }
+
+    fn queue_error(&mut self, slot: Slot, index: u32, text: &[u8]) {
+        self.news.push((slot, News::refused(index, text)));
+    }
+}

@@ -1,0 +1,157 @@
+//! What can go wrong, by whose fault.
+
+use crate::machine::{Failure, Reason};
+use bytes::Bytes;
+use core::fmt;
+
+/// Why a request gave no reply of its type. Never holds arguments, nor secrets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Error {
+    /// The server refused the command.
+    Server(ServerError),
+    /// The server refused to queue a command of a transaction, so that nothing of it was executed.
+    Refused {
+        /// The command's place in the transaction, from 0; `None` when MULTI itself was refused, as to a user who may not send
+        /// it: the server took the commands for single ones then.
+        index: Option<u32>,
+        /// What the server said about it.
+        error: ServerError,
+    },
+    /// A watched key changed: nothing of the transaction was executed.
+    Watch,
+    /// No reply came: the link failed, time was up, or the client was closed.
+    Failure(Failure),
+    /// The reply is not of the type that the caller asked for.
+    Reply(Mismatch),
+    /// An argument is larger than any server takes; nothing was sent.
+    TooLarge,
+    /// Security was demanded and the transport has none; nothing was opened.
+    Insecure,
+}
+
+impl Error {
+    /// Tells whether the server may have executed the command, or did.
+    pub fn maybe_executed(&self) -> bool {
+        match self {
+            Self::Failure(failure) => failure.maybe_executed,
+            Self::Reply(_) | Self::Refused { index: None, .. } => true,
+            _ => false,
+        }
+    }
+}
+
+/// An error reply.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ServerError {
+    /// The server's text, its code first.
+    pub text: Bytes,
+}
+
+impl ServerError {
+    /// Gives the code, the first word of the text: `WRONGTYPE`, `ERR`; empty when it is not text.
+    pub fn code(&self) -> &str {
+        let word = self.text.split(|&byte| byte == b' ').next().unwrap_or_default();
+        core::str::from_utf8(word).unwrap_or_default()
+    }
+}
+
+/// A reply of another type than expected. The reply itself is user data and is not kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mismatch {
+    /// What was asked for.
+    pub wanted: &'static str,
+    /// What came.
+    pub found: &'static str,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Server(error) => error.fmt(f),
+            Self::Refused { index: Some(index), error } => {
+                write!(f, "transaction refused at its command {index}: {error}")
+            }
+            Self::Refused { index: None, error } => write!(f, "transaction refused: {error}"),
+            Self::Watch => f.write_str("a watched key changed, the transaction was not executed"),
+            Self::Failure(failure) => failure.fmt(f),
+            Self::Reply(mismatch) => mismatch.fmt(f),
+            Self::TooLarge => f.write_str("an argument is too large"),
+            Self::Insecure => f.write_str("security was demanded but the transport has none"),
+        }
+    }
+}
+
+impl fmt::Display for ServerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.text.utf8_chunks().try_for_each(|chunk| {
+            f.write_str(chunk.valid())?;
+            if chunk.invalid().is_empty() { Ok(()) } else { f.write_str("\u{fffd}") }
+        })
+    }
+}
+
+impl fmt::Debug for ServerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ServerError({self})")
+    }
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "expected {}, got {}", self.wanted, self.found)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.reason.fmt(f)?;
+        f.write_str(if self.maybe_executed {
+            "; the command may have been executed"
+        } else {
+            "; the command was not executed"
+        })
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Timeout => "no reply in time",
+            Self::ConnectTimeout => "the link was not ready in time",
+            Self::Refused => "the transport could not be opened",
+            Self::Dropped => "the link was closed by the other side",
+            Self::Protocol(error) => return write!(f, "the peer broke the protocol: {error}"),
+            Self::Unsolicited => "a reply came that nothing had asked for",
+            Self::Authentication => "name or password were refused or are missing",
+            Self::Database => "the database could not be selected",
+            Self::Protocol3 => "the server does not speak RESP3",
+            Self::MaxClients => "the server has no room for another client",
+            Self::Handshake => "the server refused the handshake",
+            Self::Closed => "the client is closed",
+        })
+    }
+}
+
+impl core::error::Error for Error {}
+impl core::error::Error for ServerError {}
+impl core::error::Error for Mismatch {}
+impl core::error::Error for Failure {}
+
+impl From<ServerError> for Error {
+    fn from(error: ServerError) -> Self {
+        Self::Server(error)
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        Self::Failure(failure)
+    }
+}
+
+impl From<Mismatch> for Error {
+    fn from(mismatch: Mismatch) -> Self {
+        Self::Reply(mismatch)
+    }
+}

@@ -1,0 +1,32 @@
+//! The types that replies are read into, named the same whether there is an allocator or not.
+//!
+//! Without `alloc` nothing owns a reply ([`Session`](crate::session::Session) lends it): a command's reply type is then only a name.
+
+#[cfg(feature = "alloc")]
+pub use crate::resp::Frame;
+#[cfg(feature = "alloc")]
+pub use alloc::{string::String, vec::Vec};
+#[cfg(feature = "alloc")]
+pub use bytes::Bytes;
+
+#[cfg(not(feature = "alloc"))]
+mod names {
+    /// Names a reply of bytes.
+    #[derive(Clone, Copy, Debug)]
+    pub enum Bytes {}
+
+    /// Names a reply of text.
+    #[derive(Clone, Copy, Debug)]
+    pub enum String {}
+
+    /// Names a reply of any kind.
+    #[derive(Clone, Copy, Debug)]
+    pub enum Frame {}
+
+    /// Names a reply of many elements.
+    #[derive(Clone, Copy, Debug)]
+    pub struct Vec<T>(core::marker::PhantomData<T>);
+}
+
+#[cfg(not(feature = "alloc"))]
+pub use names::{Bytes, Frame, String, Vec};
