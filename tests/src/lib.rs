@@ -2,5 +2,5 @@
 
 pub mod frames;
 pub mod hostile;
-
+pub mod model;
 pub mod wire;

@@ -72,7 +72,8 @@ impl Handshake {
 
     /// Tells whether HELLO was sent and nothing came back yet.
     pub(super) fn awaits_hello(&self) -> bool {
-        self.answered == 0 && self.steps.first() == Some(&Step::Hello) && self.reply.depth == 0
+        let begun = self.answered > 0 || self.reply.depth > 0;
+        self.steps.first() == Some(&Step::Hello) && self.sent > 0 && !begun
     }
 
     /// Tells whether there was nothing to ask.

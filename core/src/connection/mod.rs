@@ -139,6 +139,10 @@ impl Connection {
         if !matches!(self.link.state, State::Idle) {
             self.actions.push_back(Action::Close(self.link.id, reason));
         }
+        if matches!(self.link.state, State::Opening | State::Shaking(_)) {
+            // RESP2 was no better: what hung up on HELLO did not do so because of it
+            self.session.no_hello = false;
+        }
         self.link.state = State::Idle;
         self.link.deadline = None;
         let actions = &mut self.actions;

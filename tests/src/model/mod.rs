@@ -1,0 +1,20 @@
+//! A world in memory: a caller, a link, a clock that moves when told, and a server.
+
+mod caller;
+mod pair;
+mod peer;
+mod server;
+mod store;
+
+pub use caller::{Caller, Outcome};
+pub use pair::Pair;
+pub use peer::Peer;
+pub use server::{Hello, Options, Server, Session};
+
+/// A command as words.
+pub type Words = Vec<Vec<u8>>;
+
+/// Makes the words of a command from a line of text.
+pub fn words(line: &str) -> Words {
+    line.split(' ').map(|word| word.as_bytes().to_vec()).collect()
+}

@@ -1,0 +1,79 @@
+//! What a server knows: enough of Redis for a dialogue.
+
+use super::Words;
+use crate::wire::{bulk, error, simple};
+use redwire_core::resp::Frame;
+use std::collections::BTreeMap;
+
+/// Keys and values.
+#[derive(Clone, Debug, Default)]
+pub struct Store {
+    texts: BTreeMap<Vec<u8>, Vec<u8>>,
+    lists: BTreeMap<Vec<u8>, Words>,
+    hashes: BTreeMap<Vec<u8>, Vec<(Vec<u8>, Vec<u8>)>>,
+}
+
+impl Store {
+    /// Gives the text at `key`.
+    pub fn text(&self, key: &str) -> Option<&[u8]> {
+        self.texts.get(key.as_bytes()).map(Vec::as_slice)
+    }
+
+    /// Executes a command as RESP3 has it.
+    pub fn execute(&mut self, command: &[&[u8]]) -> Frame {
+        let text = |text: Option<&Vec<u8>>| text.map_or(Frame::Null, bulk);
+        match command {
+            [b"PING"] => simple("PONG"),
+            [b"PING" | b"ECHO", message] => bulk(message),
+            [b"GET", key] if self.lists.contains_key(*key) => {
+                error("WRONGTYPE Operation against a key holding the wrong kind of value")
+            }
+            [b"GET", key] => text(self.texts.get(*key)),
+            [b"SET", key, _, b"NX"] if self.texts.contains_key(*key) => Frame::Null,
+            [b"SET", key, value, b"GET"] => text(self.texts.insert(key.to_vec(), value.to_vec()).as_ref()),
+            [b"SET", key, value, ..] => {
+                self.texts.insert(key.to_vec(), value.to_vec());
+                simple("OK")
+            }
+            [b"MSET", pairs @ ..] => {
+                for pair in pairs.chunks_exact(2) {
+                    self.texts.insert(pair[0].to_vec(), pair[1].to_vec());
+                }
+                simple("OK")
+            }
+            [b"MGET", keys @ ..] => Frame::Array(keys.iter().map(|key| text(self.texts.get(*key))).collect()),
+            [b"INCR", key] => {
+                let value = self.texts.entry(key.to_vec()).or_insert_with(|| b"0".to_vec());
+                match std::str::from_utf8(value).ok().and_then(|text| text.parse::<i64>().ok()) {
+                    None => error("ERR value is not an integer or out of range"),
+                    Some(number) => {
+                        *value = (number + 1).to_string().into_bytes();
+                        Frame::Integer(number + 1)
+                    }
+                }
+            }
+            [b"DEL", keys @ ..] => {
+                Frame::Integer(keys.iter().filter(|key| self.texts.remove(**key).is_some()).count() as i64)
+            }
+            [b"RPUSH", key, values @ ..] => {
+                let list = self.lists.entry(key.to_vec()).or_default();
+                list.extend(values.iter().map(|value| value.to_vec()));
+                Frame::Integer(list.len() as i64)
+            }
+            [b"LRANGE", key, ..] => {
+                Frame::Array(self.lists.get(*key).into_iter().flatten().map(bulk).collect())
+            }
+            [b"HSET", key, pairs @ ..] => {
+                let hash = self.hashes.entry(key.to_vec()).or_default();
+                hash.extend(pairs.chunks_exact(2).map(|pair| (pair[0].to_vec(), pair[1].to_vec())));
+                Frame::Integer(pairs.len() as i64 / 2)
+            }
+            [b"HGETALL", key] => {
+                let hash = self.hashes.get(*key).into_iter().flatten();
+                Frame::Map(hash.map(|(field, value)| (bulk(field), bulk(value))).collect())
+            }
+            [name, ..] => error(format!("ERR unknown command '{}'", name.escape_ascii())),
+            [] => error("ERR empty command"),
+        }
+    }
+}
