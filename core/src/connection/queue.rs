@@ -100,7 +100,11 @@ impl Queue {
         };
         let start = self.end();
         self.encode(if named { "" } else { row.name }, request);
-        let timeout = request.timeout.unwrap_or(default_timeout);
+        let timeout = match role {
+            // a transaction has the deadline of its EXEC
+            Role::Multi | Role::Member => 0,
+            Role::Plain | Role::Exec => request.timeout.unwrap_or(default_timeout),
+        };
         let deadline = now.limit(timeout);
         self.entries.push_back(Entry {
             slot: request.slot,
@@ -118,7 +122,7 @@ impl Queue {
         let words = || name.split(' ').filter(|word| !word.is_empty()).map(str::as_bytes);
         let count = words().count() + request.args().len();
         let length: usize = words().map(|word| encode::bulk_len(word.len())).sum::<usize>()
-            + request.args().map(|arg| encode::bulk_len(arg.len())).sum::<usize>();
+            + request.args().map(copied_len).sum::<usize>();
         self.bytes.reserve(encode::header_len(count) + length);
         encode::header(&mut self.bytes, b'*', count);
         words().for_each(|word| encode::bulk(&mut self.bytes, word));
@@ -325,5 +329,13 @@ impl Queue {
 
     fn end(&self) -> u64 {
         self.base + self.bytes.len() as u64
+    }
+}
+
+/// Gives the bytes that `arg` takes in the queue.
+fn copied_len(arg: Argument<'_>) -> usize {
+    match arg {
+        Argument::Bytes(bytes) => encode::bulk_len(bytes.len()),
+        Argument::External(length) => encode::header_len(length) + 2,
     }
 }

@@ -8,7 +8,7 @@ mod store;
 
 pub use caller::{Caller, Outcome};
 pub use pair::Pair;
-pub use peer::Peer;
+pub use peer::{Peer, plain};
 pub use server::{Hello, Options, Server, Session};
 
 /// A command as words.

@@ -250,7 +250,7 @@ impl Peer {
 }
 
 /// Gives a configuration whose handshake is empty.
-fn plain() -> Config {
+pub fn plain() -> Config {
     let protocol = redwire_core::connection::Protocol::Resp2;
     Config { protocol, library: None, ..Config::default() }
 }
