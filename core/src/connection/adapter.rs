@@ -1,6 +1,6 @@
 //! One reply shape whatever the protocol: RESP2's flat forms become RESP3's.
 
-use crate::resp::{Aggregate, Event, Sink, Text};
+use crate::resp::{Aggregate, Event, Sink, Text, is_double};
 use crate::shape::Shape;
 
 /// Passes one value on to a sink in its [`Shape`], without its attributes.
@@ -12,13 +12,15 @@ pub(super) struct Adapter {
     depth: u32,
     /// The depth of the attribute that is being left out.
     attribute: Option<u32>,
-    /// Whether the next element is a score.
+    /// Whether elements are being paired.
+    paired: bool,
+    /// Whether the next of them is a score.
     score: bool,
 }
 
 impl Adapter {
     pub(super) const fn new(shape: Shape, flat: bool) -> Self {
-        Self { shape, flat, depth: 0, attribute: None, score: false }
+        Self { shape, flat, depth: 0, attribute: None, paired: false, score: false }
     }
 
     /// Tells whether no aggregate is open.
@@ -62,32 +64,43 @@ impl Adapter {
         sink.event(match (self.shape, event) {
             (Shape::Status, Event::Text(Text::Simple, b"OK")) if depth == 0 => Event::Boolean(true),
             (Shape::Status, Event::Null) if depth == 0 => Event::Boolean(false),
-            (Shape::Double, Event::Text(Text::Bulk, text)) if depth == 0 => Event::Double(text),
+            (Shape::Double, event) if depth == 0 => double(event),
             (Shape::Map, Event::Open(Aggregate::Array, Some(len))) if depth == 0 && len % 2 == 0 => {
                 Event::Open(Aggregate::Map, Some(len / 2))
             }
             (Shape::Set, Event::Open(Aggregate::Array, len)) if depth == 0 => {
                 Event::Open(Aggregate::Set, len)
             }
-            (Shape::Scores, event) if self.flat => return self.pairs(event, depth, sink),
+            (Shape::Scores, Event::Open(Aggregate::Array, Some(len)))
+                if depth == 0 && self.flat && len % 2 == 0 =>
+            {
+                self.paired = true;
+                Event::Open(Aggregate::Array, Some(len / 2))
+            }
+            (Shape::Scores, event) if self.paired => return self.pairs(event, depth, sink),
             _ => event,
         });
     }
 
     fn pairs<S: Sink>(&mut self, event: Event<'_>, depth: u32, sink: &mut S) {
-        match event {
-            Event::Open(kind, Some(len)) if depth == 0 => sink.event(Event::Open(kind, Some(len / 2))),
-            Event::Text(Text::Bulk, text) if depth == 1 && self.score => {
-                self.score = false;
-                sink.event(Event::Double(text));
-                sink.event(Event::Close { streamed: false });
-            }
-            Event::Text(Text::Bulk, _) | Event::BulkOpen(..) if depth == 1 => {
-                self.score = true;
-                sink.event(Event::Open(Aggregate::Array, Some(2)));
-                sink.event(event);
-            }
-            event => sink.event(event),
+        let begins =
+            depth == 1 && !matches!(event, Event::BulkPart(_) | Event::BulkClose | Event::Close { .. });
+        let ends = self.depth == 1 && !matches!(event, Event::BulkOpen(..) | Event::BulkPart(_));
+        if begins && !self.score {
+            sink.event(Event::Open(Aggregate::Array, Some(2)));
         }
+        sink.event(if depth == 1 && self.score { double(event) } else { event });
+        if ends && self.score {
+            sink.event(Event::Close { streamed: false });
+        }
+        self.score ^= ends;
+    }
+}
+
+/// RESP2 has doubles as user data.
+fn double(event: Event<'_>) -> Event<'_> {
+    match event {
+        Event::Text(Text::Bulk, text) if is_double(text) => Event::Double(text),
+        event => event,
     }
 }

@@ -4,7 +4,7 @@ use super::adapter::Adapter;
 use super::handshake::Reply;
 use super::queue::{Entry, Queue, Role};
 use crate::machine::ReplySink;
-use crate::resp::{Event, Sink, Text};
+use crate::resp::{Aggregate, Event, Sink, Text};
 
 /// Whose reply is being read. Decided once per reply, before its first byte is decoded.
 #[derive(Debug)]
@@ -81,7 +81,7 @@ impl<S: ReplySink> Router<'_, S> {
                 }
             }
             Route::Exec { depth, index, element } => match (*depth, event) {
-                (0, Event::Open(..)) => {
+                (0, Event::Open(Aggregate::Array, _)) if element.is_idle() => {
                     *depth = 1;
                     *element = Adapter::new(self.queue.member_shape(0), self.flat);
                     self.sink.event(event);
@@ -96,7 +96,9 @@ impl<S: ReplySink> Router<'_, S> {
                         *element = Adapter::new(self.queue.member_shape(*index), self.flat);
                     }
                 }
-                (_, event) => self.sink.event(event),
+                (_, event) => {
+                    element.event(event, self.sink);
+                }
             },
         }
     }

@@ -15,6 +15,8 @@ pub use encode::{Buffer, Full};
 pub use event::{Aggregate, Discard, Event, Sink, Text};
 #[cfg(feature = "alloc")]
 pub use frame::{Frame, FrameSink};
+#[cfg(feature = "alloc")]
+pub(crate) use number::is_double;
 
 /// How bytes from the peer broke the protocol or a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -49,7 +49,7 @@ pub(super) fn line(text: &[u8], error: DecodeError) -> Result<Option<(i64, usize
 }
 
 /// Tells whether `text` is a RESP3 double.
-pub(super) fn is_double(text: &[u8]) -> bool {
+pub(crate) fn is_double(text: &[u8]) -> bool {
     if matches!(text, b"inf" | b"-inf" | b"+inf" | b"nan" | b"-nan") {
         return true;
     }
