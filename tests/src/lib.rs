@@ -4,3 +4,7 @@ pub mod frames;
 pub mod hostile;
 pub mod model;
 pub mod wire;
+#[cfg(unix)]
+pub mod server;
+#[cfg(unix)]
+pub mod transport;

@@ -10,6 +10,7 @@ pub use caller::{Caller, Outcome};
 pub use pair::Pair;
 pub use peer::{Peer, plain};
 pub use server::{Hello, Options, Server, Session};
+pub use store::Store;
 
 /// A command as words.
 pub type Words = Vec<Vec<u8>>;

@@ -60,7 +60,7 @@ impl Peer {
     /// Makes one that is ready on `protocol`, whose dialogue begins now.
     pub fn ready(protocol: u8, config: Config) -> Self {
         let mut peer = Self::new(Config { library: None, ..config });
-        peer.connection.connect(peer.now);
+        peer.connect();
         peer.open();
         if protocol == 3 {
             assert_eq!(peer.sent(), ["HELLO 3"]);
@@ -130,9 +130,14 @@ impl Peer {
         executed
     }
 
+    /// Asks for a link.
+    pub fn connect(&mut self) {
+        self.connection.connect(self.now);
+        self.act();
+    }
+
     /// Opens the link.
     pub fn open(&mut self) {
-        self.act();
         self.connection.handle_open(self.now, self.link());
         self.act();
     }
