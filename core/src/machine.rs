@@ -110,6 +110,10 @@ pub trait Machine {
     fn handle_bytes<S: ReplySink>(&mut self, now: Instant, link: LinkId, input: &[u8], sink: &mut S)
     -> usize;
 
+    /// `count` bytes of the large text that is open on `link` were read straight to where the caller wants them, instead of being
+    /// given to [`handle_bytes`](Self::handle_bytes); gives how many of them belong to it.
+    fn handle_read(&mut self, link: LinkId, count: usize) -> usize;
+
     /// The socket of `link` is closed, or could not be opened.
     fn handle_closed(&mut self, now: Instant, link: LinkId);
 

@@ -11,10 +11,9 @@ use redwire_core::tape::Tape;
 use redwire_core::time::Instant;
 use wasm_bindgen::prelude::wasm_bindgen;
 
-/// How much a socket may read at once.
-const WINDOW: usize = 256 << 10;
-/// How much is decoded per call, so that the tape stays small.
-const SLICE: usize = 64 << 10;
+/// How much is decoded per call, so that window and tape stay in the processor's cache; twice that is always more than the
+/// tail of a value that waits for its end.
+const WINDOW: usize = 192 << 10;
 
 /// One client's machine. See the module's documentation for how memory is shared.
 #[wasm_bindgen]
@@ -24,7 +23,7 @@ pub struct Host {
     input: Vec<u8>,
     /// Words on their way in.
     words: Vec<u32>,
-    /// What the socket reads into, behind the tail of what was read before.
+    /// What came in, behind the tail of what came before.
     window: Vec<u8>,
     /// What of the window is read and not decoded.
     unread: core::ops::Range<usize>,
@@ -74,25 +73,20 @@ impl Host {
         self.words.as_ptr() as usize
     }
 
-    /// Configures the machine, before its first use. `username`, `password` and `name` are lengths of texts in the input, one behind the
-    /// other; negative when absent.
-    pub fn configure(
-        &mut self,
-        protocol: u32,
-        database: u32,
-        connect_timeout: u32,
-        timeout: u32,
-        username: i32,
-        password: i32,
-        name: i32,
-    ) {
+    /// Configures the machine, before its first use. The first words are protocol (0: auto), database, connect timeout, timeout,
+    /// and the lengths of user name, password and client name, which stand one behind the other in the input; all ones
+    /// where there is none.
+    pub fn configure(&mut self) {
         let mut rest = self.input.as_slice();
-        let mut text = |length: i32| {
-            let (text, after) = rest.split_at_checked(usize::try_from(length).ok()?)?;
+        let mut words = self.words.iter().copied();
+        let mut number = || words.next().unwrap_or_default();
+        let [protocol, database, connect_timeout, timeout] = [number(), number(), number(), number()];
+        let mut text = || {
+            let (text, after) = rest.split_at_checked(number() as usize)?;
             rest = after;
             Some(text.to_vec())
         };
-        let (username, password) = (text(username), text(password));
+        let (username, password, client_name) = (text(), text(), text());
         self.connection = Connection::new(Config {
             protocol: match protocol {
                 2 => Protocol::Resp2,
@@ -103,7 +97,7 @@ impl Host {
             connect_timeout,
             timeout,
             credentials: password.map(|password| Credentials { username, password }),
-            client_name: text(name),
+            client_name,
             ..Config::default()
         });
     }
@@ -168,10 +162,10 @@ impl Host {
         self.connection.poll_timeout().map_or(-1.0, |at| at.0 as f64)
     }
 
-    /// Gives the address that the socket reads to next; the first register gives the room there.
+    /// Gives the address that the next bytes belong to; the first register gives the room there.
     pub fn window(&mut self) -> usize {
         if self.window.is_empty() {
-            self.window.resize(WINDOW + SLICE * 2, 0);
+            self.window.resize(WINDOW, 0);
         }
         if self.unread.start > 0 {
             self.window.copy_within(self.unread.clone(), 0);
@@ -181,17 +175,20 @@ impl Host {
         self.window.as_ptr() as usize + self.unread.end
     }
 
-    /// Decodes, after `count` more bytes were read into the window. Gives the number of words on the tape; plus one when there is
-    /// more to decode, by another call with `count` 0, once the tape was read.
+    /// Decodes, after `count` more bytes were put into the window. Gives the number of words on the tape; the first register
+    /// gives the address behind the bytes.
     pub fn receive(&mut self, now: f64, link: u32, count: usize) -> usize {
         self.unread.end = (self.unread.end + count).min(self.window.len());
-        let end = self.unread.end.min(self.unread.start + SLICE * 2);
-        let slice = self.window.get(self.unread.start..end).unwrap_or_default();
+        let input = self.window.get(self.unread.clone()).unwrap_or_default();
         self.tape.start(0);
-        let used = self.connection.handle_bytes(instant(now), LinkId(link), slice, &mut self.tape);
-        self.unread.start += used;
-        let more = end < self.unread.end;
-        self.tape.words().len() + usize::from(more)
+        self.unread.start += self.connection.handle_bytes(instant(now), LinkId(link), input, &mut self.tape);
+        self.registers[0] = (self.window.as_ptr() as usize + self.unread.end) as u32;
+        self.tape.words().len()
+    }
+
+    /// Takes `count` bytes as read that belong to the open large text and are where JavaScript wants them; gives how many do.
+    pub fn read(&mut self, link: u32, count: usize) -> usize {
+        self.connection.handle_read(LinkId(link), count)
     }
 
     /// Gives the address of the tape; its offsets are addresses.

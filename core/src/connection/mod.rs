@@ -110,11 +110,6 @@ impl Connection {
         self.queue.is_empty()
     }
 
-    /// Gives how many bytes of a large text are still to come, 0 when none is being read.
-    pub fn bulk_left(&self) -> u64 {
-        self.link.decoder.bulk_left()
-    }
-
     fn open(&mut self, now: Instant) {
         self.session.last_link += 1;
         self.link = Link {
@@ -283,6 +278,10 @@ impl Machine for Connection {
             self.end(reason);
             input.len()
         })
+    }
+
+    fn handle_read(&mut self, link: LinkId, count: usize) -> usize {
+        if self.is_current(link) { self.link.decoder.skip(count) } else { 0 }
     }
 
     fn handle_closed(&mut self, now: Instant, link: LinkId) {

@@ -116,12 +116,13 @@ impl Decoder {
         self.depth > 0 || self.state != State::Value || self.taken > 0
     }
 
-    /// Gives how many bytes of the open text are still to come, 0 when none is open or its length is unknown.
-    pub fn bulk_left(&self) -> u64 {
-        match self.state {
-            State::Bulk { left } => left,
-            _ => 0,
-        }
+    /// Takes up to `count` bytes of the open text as decoded: the caller read them to where they belong. Gives how many.
+    pub fn skip(&mut self, count: usize) -> usize {
+        let State::Bulk { left } = &mut self.state else { return 0 };
+        let taken = (*left).min(count as u64);
+        *left -= taken;
+        self.taken += taken;
+        taken as usize
     }
 
     /// Decodes from `input` until one reply ends or more bytes are needed.

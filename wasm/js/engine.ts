@@ -1,0 +1,601 @@
+import type { Connector, Endpoint, Sink, Socket, StreamPair } from "./connector.js";
+import { fromStreams } from "./connector.js";
+import { ClientError, ConnectionError, type RedisError } from "./errors.js";
+import { failure, Reason } from "./failure.js";
+import { Host } from "./host.js";
+import { Outbox } from "./outbox.js";
+import { Reader, type Replies } from "./reader.js";
+import { Slots, type Gatherer } from "./slots.js";
+import { allocate, encode } from "./text.js";
+
+/** Where a client stands. */
+export type Status = "idle" | "connecting" | "ready" | "reconnecting" | "closing" | "closed";
+
+/** What an engine is told once. */
+export interface Settings {
+  endpoint: Endpoint;
+  connector: Connector;
+  /** Where it connects to, for messages. */
+  where: string;
+  protocol: 0 | 2 | 3;
+  database: number;
+  username: string | undefined;
+  password: string | undefined;
+  clientName: string | undefined;
+  connectTimeout: number;
+  timeout: number;
+}
+
+/** What the core wants done; numbers are those of `wasm/src/host.rs`. */
+const enum Act {
+  OPEN,
+  READY,
+  CLOSE,
+  UNSENT,
+  UNKNOWN,
+}
+
+/** More than this leaves at once instead of at the end of the tick. */
+const FULL_COMMANDS = 1000;
+const FULL_BYTES = 64 << 10;
+/** A socket reads at most this much at once. */
+const CHUNK = 256 << 10;
+/** Frames are cut from slabs of this size; larger ones stand alone. */
+const SLAB = 64 << 10;
+
+/** The length of a text that there is none of. */
+const ABSENT = 0xffff_ffff;
+
+let resolvePromise!: (value: unknown) => void;
+let rejectPromise!: (reason: unknown) => void;
+/** One executor for all promises: a command costs no closure. */
+const executor = (resolve: (value: unknown) => void, reject: (reason: unknown) => void): void => {
+  resolvePromise = resolve;
+  rejectPromise = reject;
+};
+
+/** Runs `task` once this tick's work, promises included, is done. */
+const atTickEnd: (task: () => void) => void =
+  typeof process === "object" && typeof process.nextTick === "function"
+    ? process.nextTick
+    : (task) => queueMicrotask(() => queueMicrotask(task));
+
+const now = (): number => performance.now();
+
+/** One client's machine, its socket and everything that waits: the only place that calls the core. */
+export class Engine implements Replies {
+  readonly #settings: Settings;
+  readonly #slots = new Slots();
+  readonly #outbox = new Outbox();
+  /** Large arguments until their command settles. */
+  readonly #externals = new Map<number, Uint8Array[]>();
+  /** Refused commands of transactions until their EXEC is answered. */
+  readonly #refused = new Map<number, RedisError[]>();
+  #host: Host | undefined;
+  #reader!: Reader;
+  #socket: Socket | undefined;
+  #link = 0;
+  #abort: AbortController | undefined;
+  /** What the socket reads to, and the place of a large text when it reads to that instead. */
+  #chunk: Uint8Array | undefined;
+  #direct: Uint8Array | undefined;
+  #blocked = false;
+  #held = true;
+  #flushing = false;
+  /** Whether results of the core are being worked through: they must not move meanwhile. */
+  #busy = false;
+  #slab: Uint8Array = new Uint8Array(0);
+  #slabUsed = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #timerAt = Infinity;
+  /** Whether a deadline may have come that is before the timer's. */
+  #sooner = false;
+  #status: Status = "idle";
+  readonly #listeners = new Set<(status: Status, cause?: unknown) => void>();
+  #attempt: Attempt | undefined;
+  #quiet: (() => void) | undefined;
+  /** Why the last link ended. */
+  #cause: unknown;
+  /** The last error in the background. */
+  lastError: RedisError | undefined;
+
+  constructor(settings: Settings) {
+    this.#settings = settings;
+  }
+
+  get status(): Status {
+    return this.#status;
+  }
+
+  /** Tells every change of status until the function given back is called. */
+  onStateChange(listener: (status: Status, cause?: unknown) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  #become(status: Status, cause?: unknown): void {
+    if (this.#status === status || this.#status === "closed") return;
+    if (this.#status === "closing" && status !== "closed") return;
+    this.#status = status;
+    for (const listener of [...this.#listeners]) {
+      try {
+        listener(status, cause);
+      } catch {
+        // a listener's own fault must not become ours
+      }
+    }
+  }
+
+  /** Gives why commands are not taken any more, if so. */
+  refusal(command?: string): RedisError | undefined {
+    if (this.#status !== "closing" && this.#status !== "closed") return undefined;
+    return new ConnectionError("the client is closed: make a new one", { command, maybeExecuted: false });
+  }
+
+  /** Sends a command; see {@link Outbox.push} for what it throws. */
+  send(what: number, timeout: number | undefined, command: string, args: readonly unknown[], mode: number): Promise<unknown> {
+    const promise = new Promise(executor);
+    this.open(resolvePromise, rejectPromise, what, timeout, command, args, mode);
+    return promise;
+  }
+
+  /** Sends a command and gives its slot. */
+  open(
+    taker: ((value: unknown) => void) | Gatherer,
+    other: ((reason: unknown) => void) | number,
+    what: number,
+    timeout: number | undefined,
+    command: string,
+    args: readonly unknown[],
+    mode: number,
+  ): number {
+    const outbox = this.#outbox;
+    const slot = this.#slots.open(taker, other, command, mode);
+    try {
+      outbox.push(slot, what, timeout, command, args);
+    } catch (error) {
+      this.#slots.settle(slot, error, true);
+      return slot;
+    }
+    const externals = outbox.lastExternals();
+    if (externals !== undefined) this.#externals.set(slot, externals);
+    if (timeout !== undefined) this.#sooner = true;
+    this.#schedule();
+    return slot;
+  }
+
+  /** Takes a slot for commands that {@link submit} sends. */
+  reserve(taker: ((value: unknown) => void) | Gatherer, other: ((reason: unknown) => void) | number, command: string, mode: number): number {
+    return this.#slots.open(taker, other, command, mode);
+  }
+
+  /** Sends the commands of a box of the caller's, behind everything sent before. */
+  submit(box: Outbox, slotOf: (position: number) => number): void {
+    this.#submit(this.#outbox);
+    box.assign((position, externals) => {
+      const slot = slotOf(position);
+      if (externals !== undefined) this.#externals.set(slot, [...(this.#externals.get(slot) ?? []), ...externals]);
+      return slot;
+    });
+    this.#submit(box);
+    this.#schedule();
+  }
+
+  #submit(box: Outbox): void {
+    if (box.count === 0) return;
+    try {
+      box.submit((this.#host ??= this.#start()), now());
+    } catch (error) {
+      this.#trap(error);
+    }
+  }
+
+  #schedule(): void {
+    if (this.#outbox.count >= FULL_COMMANDS || this.#outbox.size >= FULL_BYTES) {
+      if (!this.#busy) return this.#flush();
+    }
+    if (this.#flushing) return;
+    this.#flushing = true;
+    atTickEnd(this.#endTick);
+  }
+
+  readonly #endTick = (): void => {
+    this.#flushing = false;
+    this.#flush();
+  };
+
+  #flush(): void {
+    this.#submit(this.#outbox);
+    this.#work();
+  }
+
+  /** Gives up the command in `slot`: its promise rejects with `reason`. */
+  cancel(slot: number, reason: unknown): void {
+    this.#submit(this.#outbox);
+    if (this.#host !== undefined) {
+      this.#host.exports.host_cancel(this.#host.self, slot);
+      this.#reader.drop(slot);
+    }
+    this.#settle(slot, reason, true);
+  }
+
+  /** Gives up the command in `slot` when `signal` aborts. */
+  abortable(slot: number, signal: AbortSignal): void {
+    const abort = (): void => this.cancel(slot, signal.reason);
+    signal.addEventListener("abort", abort);
+    this.#slots.onSettled(slot, () => signal.removeEventListener("abort", abort));
+  }
+
+  /** Connects unless connected; rejects when the first attempt fails. */
+  connect(): Promise<void> {
+    const refusal = this.refusal();
+    if (refusal !== undefined) return Promise.reject(refusal);
+    if (this.#status === "ready") return Promise.resolve();
+    this.#attempt ??= new Attempt();
+    try {
+      this.#host ??= this.#start();
+      this.#host.exports.host_connect(this.#host.self, now());
+    } catch (error) {
+      this.#trap(error);
+    }
+    const { promise } = this.#attempt ?? { promise: Promise.resolve() };
+    if (!this.#busy) this.#work();
+    return promise;
+  }
+
+  /** Takes no more commands; resolves when those in flight are settled, at the latest after `timeout` ms if given. */
+  async close(timeout: number | undefined): Promise<void> {
+    if (this.#status === "closed") return;
+    if (this.#slots.waiting > 0) {
+      this.#become("closing");
+      await new Promise<void>((resolve) => {
+        const timer = timeout === undefined ? undefined : setTimeout(resolve, timeout);
+        this.#quiet = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    }
+    this.destroy();
+  }
+
+  /** Ends everything at once. */
+  destroy(): void {
+    if (this.#status === "closed") return;
+    this.#submit(this.#outbox);
+    try {
+      this.#host?.exports.host_shutdown(this.#host.self);
+      this.#work();
+    } catch (error) {
+      this.#trap(error);
+    }
+    this.#disconnect();
+    this.#become("closed");
+    this.#host = undefined;
+    this.#attempt?.fail(new ConnectionError("the client was closed"));
+    this.#attempt = undefined;
+    clearTimeout(this.#timer);
+    this.#listeners.clear();
+  }
+
+  #start(): Host {
+    const host = new Host();
+    const { protocol, database, connectTimeout, timeout, username, password, clientName } = this.#settings;
+    const texts = [username, password, clientName].map((text) => (text === undefined ? undefined : encode(text)));
+    let at = host.exports.host_input(host.self, texts.reduce((sum, text) => sum + (text?.length ?? 0), 0));
+    for (const text of texts) {
+      if (text === undefined) continue;
+      host.bytes.set(text, at);
+      at += text.length;
+    }
+    const words = [protocol, database, connectTimeout, timeout, ...texts.map((text) => text?.length ?? ABSENT)];
+    host.words.set(words, host.exports.host_words(host.self, words.length) >>> 2);
+    host.exports.host_configure(host.self);
+    this.#reader = new Reader(this, host);
+    return host;
+  }
+
+  /** Works through what the core wants done and sent. */
+  #work(): void {
+    const host = this.#host;
+    if (host === undefined || this.#busy) return;
+    try {
+      this.#act(host);
+      this.#transmit(host);
+      this.#arm(host);
+    } catch (error) {
+      this.#trap(error);
+    }
+    this.#hold();
+  }
+
+  #act(host: Host): void {
+    for (;;) {
+      const count = host.exports.host_poll(host.self);
+      if (count === 0) return;
+      const at = host.register(0) >>> 2;
+      const actions = host.words.slice(at, at + count);
+      this.#busy = true;
+      try {
+        for (let i = 0; i < count; i += 4) this.#do(host, actions[i]!, actions[i + 1]!, actions[i + 2]!, actions[i + 3]!);
+      } finally {
+        this.#busy = false;
+      }
+    }
+  }
+
+  #do(host: Host, act: Act, id: number, reason: number, detail: number): void {
+    switch (act) {
+      case Act.OPEN:
+        this.#disconnect();
+        this.#link = id;
+        this.#cause = undefined;
+        this.#sooner = true;
+        this.#become("connecting");
+        return this.#connect(id);
+      case Act.READY:
+        this.#attempt?.succeed();
+        this.#attempt = undefined;
+        return this.#become("ready");
+      case Act.CLOSE: {
+        const error = failure(reason, detail, this.#situation(host));
+        if (reason !== Reason.CLOSED) this.lastError = error;
+        this.#disconnect();
+        this.#attempt?.fail(error);
+        this.#attempt = undefined;
+        return this.#become("idle", error);
+      }
+      default: {
+        const command = this.#slots.commandOf(id);
+        this.#reader.drop(id);
+        this.#settle(id, failure(reason, detail, this.#situation(host), command, act === Act.UNKNOWN), true);
+      }
+    }
+  }
+
+  #situation(host: Host): Parameters<typeof failure>[2] {
+    const { where, connectTimeout, timeout } = this.#settings;
+    return { where, connectTimeout, timeout, detail: host.text(host.exports.host_detail(host.self)), cause: this.#cause };
+  }
+
+  #connect(link: number): void {
+    const abort = (this.#abort = new AbortController());
+    const sink: Sink = {
+      onData: (bytes) => this.#onData(link, bytes),
+      onClose: (error) => this.#onClose(link, error),
+      onDrain: () => this.#onDrain(link),
+    };
+    const opened = (made: Socket | StreamPair): void => {
+      const socket = "readable" in made ? fromStreams(made, sink) : made;
+      if (link !== this.#link || abort.signal.aborted) return socket.close();
+      this.#onOpen(link, socket);
+    };
+    const failed = (error: unknown): void => this.#onClose(link, error ?? new Error("the connector failed"));
+    // not before this pass through the actions is done
+    queueMicrotask(() => {
+      if (abort.signal.aborted) return;
+      try {
+        const made = this.#settings.connector(this.#settings.endpoint, sink, abort.signal);
+        if ("then" in made) made.then(opened).catch(failed);
+        else opened(made);
+      } catch (error) {
+        failed(error);
+      }
+    });
+  }
+
+  #onOpen(link: number, socket: Socket): void {
+    const host = this.#host;
+    if (host === undefined) return socket.close();
+    this.#socket = socket;
+    this.#blocked = false;
+    this.#held = true;
+    host.exports.host_opened(host.self, now(), link);
+    socket.readInto?.(
+      () => this.#place(),
+      (count) => this.#onRead(link, count),
+    );
+    this.#work();
+  }
+
+  /** Gives where the socket reads to next. It never is the core's memory: growth would take that away while a read is pending. */
+  #place(): Uint8Array {
+    this.#direct = this.#reader.room();
+    return this.#direct ?? (this.#chunk ??= allocate(CHUNK));
+  }
+
+  #onRead(link: number, count: number): void {
+    const host = this.#host;
+    if (this.#direct === undefined) return this.#onData(link, this.#chunk!.subarray(0, count));
+    if (host === undefined || link !== this.#link) return;
+    // what is left of the text is more than was read: all of it belongs there
+    host.exports.host_read(host.self, link, count);
+    this.#reader.filled(count);
+  }
+
+  #onData(link: number, bytes: Uint8Array): void {
+    this.#busy = true;
+    try {
+      for (let at = 0; at < bytes.length; ) {
+        const host = this.#host;
+        if (host === undefined || link !== this.#link) return;
+        const address = host.exports.host_window(host.self);
+        const part = bytes.subarray(at, at + host.register(0));
+        host.bytes.set(part, address);
+        at += part.length;
+        const words = host.exports.host_receive(host.self, now(), link, part.length);
+        if (words > 0) this.#reader.read(host, host.exports.host_tape(host.self) >>> 2, words, host.register(0));
+      }
+    } catch (error) {
+      this.#trap(error);
+    } finally {
+      this.#busy = false;
+    }
+    this.#work();
+  }
+
+  #onDrain(link: number): void {
+    if (link !== this.#link || !this.#blocked) return;
+    this.#blocked = false;
+    this.#work();
+  }
+
+  #onClose(link: number, error: unknown): void {
+    const host = this.#host;
+    if (link !== this.#link || host === undefined) return;
+    this.#cause = error;
+    this.#socket = undefined;
+    try {
+      host.exports.host_closed(host.self, now(), link);
+    } catch (error) {
+      this.#trap(error);
+    }
+    this.#work();
+  }
+
+  /** Lets go of the socket. */
+  #disconnect(): void {
+    const socket = this.#socket;
+    this.#socket = undefined;
+    this.#link = 0;
+    this.#abort?.abort();
+    this.#abort = undefined;
+    try {
+      socket?.close();
+    } catch {
+      // it is not ours any more
+    }
+  }
+
+  #transmit(host: Host): void {
+    const socket = this.#socket;
+    if (socket === undefined) return;
+    while (!this.#blocked && this.#socket === socket) {
+      const kind = host.exports.host_transmit(host.self, this.#link);
+      if (kind === 0) return;
+      const first = host.register(0);
+      const second = host.register(1);
+      const bytes = kind === 1 ? this.#frame(host, first, second) : this.#externals.get(first)![second]!;
+      try {
+        this.#blocked = socket.write(bytes) === false;
+      } catch (error) {
+        const link = this.#link;
+        this.#disconnect();
+        this.#link = link;
+        return this.#onClose(link, error);
+      }
+    }
+  }
+
+  /** Copies frames out of the core's memory: what a socket holds must never change. */
+  #frame(host: Host, at: number, length: number): Uint8Array {
+    if (length > SLAB / 4) return host.bytes.slice(at, at + length);
+    if (this.#slabUsed + length > this.#slab.length) {
+      this.#slab = allocate(SLAB);
+      this.#slabUsed = 0;
+    }
+    const frame = this.#slab.subarray(this.#slabUsed, (this.#slabUsed += length));
+    frame.set(host.bytes.subarray(at, at + length));
+    return frame;
+  }
+
+  /** Sets the one timer to the core's next deadline, unless it comes sooner anyway. */
+  #arm(host: Host): void {
+    if (this.#timerAt !== Infinity && !this.#sooner) return;
+    const at = host.exports.host_next_timeout(host.self);
+    this.#sooner = false;
+    if (at < 0 || at >= this.#timerAt) return;
+    clearTimeout(this.#timer);
+    this.#timerAt = at;
+    this.#timer = setTimeout(this.#onTimer, Math.max(0, Math.ceil(at - now())));
+    this.#timer.unref?.();
+  }
+
+  readonly #onTimer = (): void => {
+    this.#timerAt = Infinity;
+    const host = this.#host;
+    if (host === undefined) return;
+    try {
+      host.exports.host_timeout(host.self, now());
+    } catch (error) {
+      this.#trap(error);
+    }
+    this.#work();
+  };
+
+  /** Holds the process open exactly while something waits. */
+  #hold(): void {
+    const hold = this.#slots.waiting > 0 || this.#attempt !== undefined;
+    if (hold !== this.#held && this.#socket !== undefined) {
+      this.#held = hold;
+      if (hold) this.#socket.ref?.();
+      else this.#socket.unref?.();
+    }
+    if (this.#slots.waiting === 0) this.#quiet?.();
+  }
+
+  modeOf(slot: number): number {
+    return this.#slots.modeOf(slot);
+  }
+
+  commandOf(slot: number): string {
+    return this.#slots.commandOf(slot);
+  }
+
+  reply(slot: number, value: unknown, failed: boolean): void {
+    this.#settle(slot, value, failed);
+  }
+
+  refused(slot: number, index: number, error: RedisError): void {
+    const errors = this.#refused.get(slot) ?? [];
+    errors[index] = error;
+    this.#refused.set(slot, errors);
+  }
+
+  /** Takes what the server refused of the transaction in `slot`. */
+  takeRefused(slot: number): RedisError[] {
+    const errors = this.#refused.get(slot) ?? [];
+    this.#refused.delete(slot);
+    return errors;
+  }
+
+  #settle(slot: number, value: unknown, failed: boolean): void {
+    if (this.#externals.size > 0) this.#externals.delete(slot);
+    this.#slots.settle(slot, value, failed);
+  }
+
+  /** The core failed: nothing of it can be trusted. Fails everything; the next command starts a fresh one. */
+  #trap(cause: unknown): void {
+    const host = this.#host;
+    this.#host = undefined;
+    this.#disconnect();
+    this.#outbox.clear();
+    this.#timerAt = Infinity;
+    clearTimeout(this.#timer);
+    const error = (command?: string): RedisError =>
+      cause instanceof ClientError && host === undefined
+        ? cause
+        : new ClientError("redwire's core failed; the next command starts a fresh one", { command, maybeExecuted: true, cause });
+    this.lastError = error();
+    this.#attempt?.fail(this.lastError);
+    this.#attempt = undefined;
+    for (const slot of this.#slots.all()) this.#settle(slot, error(this.#slots.commandOf(slot)), true);
+    this.#refused.clear();
+    this.#become("idle", this.lastError);
+  }
+}
+
+/** A promise for the end of one attempt to connect; nobody has to look at it. */
+class Attempt {
+  succeed!: () => void;
+  fail!: (error: unknown) => void;
+  readonly promise = new Promise<void>((resolve, reject) => {
+    this.succeed = resolve;
+    this.fail = reject;
+  });
+
+  constructor() {
+    this.promise.catch(() => {});
+  }
+}
+

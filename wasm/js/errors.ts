@@ -1,0 +1,206 @@
+/** What an error can tell besides its message. */
+export interface ErrorDetails {
+  /** The command's name; never its arguments. */
+  command?: string | undefined;
+  /** See {@link RedisError.maybeExecuted}. */
+  maybeExecuted?: boolean | undefined;
+  /** What led to it. */
+  cause?: unknown;
+}
+
+/** What every error of redwire is. */
+export class RedisError extends Error {
+  /** The name of the command that failed; never its arguments. */
+  declare readonly command?: string;
+  /**
+   * Whether the server may have executed the command: `false` when it was never written or was refused, `true` when its outcome is
+   * unknown, absent where the question does not arise.
+   */
+  declare readonly maybeExecuted?: boolean;
+
+  constructor(message: string, details: ErrorDetails = {}) {
+    super(message, "cause" in details ? { cause: details.cause } : undefined);
+    if (details.command !== undefined) this.command = details.command;
+    if (details.maybeExecuted !== undefined) this.maybeExecuted = details.maybeExecuted;
+  }
+
+  override get name(): string {
+    return "RedisError";
+  }
+}
+
+/** The connection could not be made, was lost, or is closed. */
+export class ConnectionError extends RedisError {
+  override get name(): string {
+    return "ConnectionError";
+  }
+}
+
+/** The server is loading its data set; nothing was executed. */
+export class BusyLoadingError extends ConnectionError {
+  /** `LOADING`. */
+  readonly code = "LOADING";
+
+  override get name(): string {
+    return "BusyLoadingError";
+  }
+}
+
+/** The other side does not speak Redis's protocol, or broke it. */
+export class ProtocolError extends ConnectionError {
+  override get name(): string {
+    return "ProtocolError";
+  }
+}
+
+/** A time limit of redwire's passed. */
+export class TimeoutError extends RedisError {
+  override get name(): string {
+    return "TimeoutError";
+  }
+}
+
+/** redwire itself failed: its WebAssembly could not be started, or trapped. */
+export class ClientError extends RedisError {
+  override get name(): string {
+    return "ClientError";
+  }
+}
+
+/** Text from the server is not valid in the client's encoding, or larger than a value of JavaScript can be. */
+export class DecodeError extends RedisError {
+  override get name(): string {
+    return "DecodeError";
+  }
+}
+
+/** An integer reply is beyond what a number holds exactly. */
+export class IntegerRangeError extends RedisError {
+  /** The exact value. */
+  readonly value: bigint;
+
+  constructor(value: bigint, details?: ErrorDetails) {
+    super(`the reply ${value} is beyond 2^53-1, which a number cannot hold exactly; the error's 'value' has it as a bigint`, details);
+    this.value = value;
+  }
+
+  override get name(): string {
+    return "IntegerRangeError";
+  }
+}
+
+/** The server answered with an error. */
+export class ResponseError extends RedisError {
+  /** The first word of the server's text, such as `WRONGTYPE`; `ERR` when it has none of its own. */
+  readonly code: string;
+
+  constructor(message: string, details: ErrorDetails & { code?: string } = {}) {
+    super(message, details);
+    this.code = details.code ?? /^[A-Z][A-Z0-9_]*(?=\s|$)/.exec(message)?.[0] ?? "ERR";
+  }
+
+  override get name(): string {
+    return "ResponseError";
+  }
+}
+
+/** A watched key changed before EXEC; nothing of the transaction was executed. */
+export class WatchError extends ResponseError {
+  constructor(details?: ErrorDetails) {
+    super("a watched key changed: nothing of the transaction was executed", { ...details, code: "WATCH" });
+  }
+
+  override get name(): string {
+    return "WatchError";
+  }
+}
+
+const subclass = (name: string): typeof ResponseError => {
+  const type = class extends ResponseError {
+    override get name(): string {
+      return name;
+    }
+  };
+  return Object.defineProperty(type, "name", { value: name });
+};
+
+/** The server was told a script by its hash and does not know it. */
+export const NoScriptError = subclass("NoScriptError");
+export type NoScriptError = ResponseError;
+/** The server is a replica that takes no writes. */
+export const ReadOnlyError = subclass("ReadOnlyError");
+export type ReadOnlyError = ResponseError;
+/** The key lives on another node of the cluster. */
+export const MovedError = subclass("MovedError");
+export type MovedError = ResponseError;
+/** The key is being moved to another node of the cluster. */
+export const AskError = subclass("AskError");
+export type AskError = ResponseError;
+/** Some keys of the command are being moved. */
+export const TryAgainError = subclass("TryAgainError");
+export type TryAgainError = ResponseError;
+/** The cluster does not serve the key's slot. */
+export const ClusterDownError = subclass("ClusterDownError");
+export type ClusterDownError = ResponseError;
+/** The command's keys belong to different slots. */
+export const ClusterCrossSlotError = subclass("ClusterCrossSlotError");
+export type ClusterCrossSlotError = ResponseError;
+/** User name or password are wrong or missing. */
+export const AuthenticationError = subclass("AuthenticationError");
+export type AuthenticationError = ResponseError;
+/** The user may not do this. */
+export const AuthorizationError = subclass("AuthorizationError");
+export type AuthorizationError = ResponseError;
+/** A command of the transaction was refused; nothing was executed. */
+export const ExecAbortError = subclass("ExecAbortError");
+export type ExecAbortError = ResponseError;
+/** The key holds a value of another type. */
+export const WrongTypeError = subclass("WrongTypeError");
+export type WrongTypeError = ResponseError;
+/** The server does not know the command. */
+export const UnknownCommandError = subclass("UnknownCommandError");
+export type UnknownCommandError = ResponseError;
+
+const byCode: Readonly<Record<string, typeof ResponseError>> = {
+  NOSCRIPT: NoScriptError,
+  READONLY: ReadOnlyError,
+  MOVED: MovedError,
+  ASK: AskError,
+  TRYAGAIN: TryAgainError,
+  CLUSTERDOWN: ClusterDownError,
+  CROSSSLOT: ClusterCrossSlotError,
+  WRONGPASS: AuthenticationError,
+  NOAUTH: AuthenticationError,
+  NOPERM: AuthorizationError,
+  EXECABORT: ExecAbortError,
+  WRONGTYPE: WrongTypeError,
+};
+
+/** Codes of errors that say that the command was refused, not executed. */
+const refusals = new Set([
+  "ASK",
+  "CLUSTERDOWN",
+  "CROSSSLOT",
+  "EXECABORT",
+  "LOADING",
+  "MASTERDOWN",
+  "MISCONF",
+  "MOVED",
+  "NOAUTH",
+  "NOPERM",
+  "NOREPLICAS",
+  "NOSCRIPT",
+  "OOM",
+  "READONLY",
+  "TRYAGAIN",
+]);
+
+/** Gives the error for the server's text. @internal */
+export const serverError = (text: string, command?: string): RedisError => {
+  const code = /^[A-Z][A-Z0-9_]*(?=\s|$)/.exec(text)?.[0] ?? "ERR";
+  const unknown = code === "ERR" && /^ERR unknown command/i.test(text);
+  const details = { command, code, ...(refusals.has(code) || unknown ? { maybeExecuted: false } : {}) };
+  if (code === "LOADING") return new BusyLoadingError(text, details);
+  const type = unknown ? UnknownCommandError : Object.hasOwn(byCode, code) ? byCode[code]! : ResponseError;
+  return new type(text, details);
+};

@@ -1,0 +1,167 @@
+import type { Connector, Endpoint } from "./connector.js";
+import type { Settings } from "./engine.js";
+import { kindOf } from "./outbox.js";
+
+/** How to reach a server, and how to behave. Times are in milliseconds. */
+export interface Options {
+  /** `redis://`, `rediss://` (TLS), `valkey://`, `valkeys://`, `redis+unix://` or `unix://`; options beside it win. */
+  url?: string;
+  /** Default `localhost`. */
+  host?: string;
+  /** Default 6379. */
+  port?: number;
+  /** Path of a unix socket, instead of host and port. */
+  path?: string;
+  /** Database number, default 0. */
+  db?: number;
+  /** Default: the server's default user. */
+  username?: string;
+  /** Sent with HELLO or AUTH; never part of an error. */
+  password?: string;
+  /** `true`, or options as Node's `tls.connect` takes them (`ca`, `cert`, `key`, `servername` ...). Chain and host name are verified by default. */
+  tls?: boolean | object;
+  /** RESP3 (3), RESP2 (2), or RESP3 with a fall-back on the same connection (`"auto"`, the default). */
+  protocol?: 2 | 3 | "auto";
+  /** Whether user data becomes strings (default) or stays `Uint8Array`. */
+  decodeResponses?: boolean;
+  /** How user data is text: `"utf-8"`. */
+  encoding?: "utf-8";
+  /** The connection's name on the server: printable ASCII without spaces. */
+  clientName?: string;
+  /** From opening the socket to the end of the handshake; default 5 000, 0: no limit. */
+  connectTimeout?: number;
+  /** From the writing of a command to its reply; default 10 000, 0: no limit. */
+  timeout?: number;
+  /** Makes connections instead of the runtime's own sockets. */
+  connector?: Connector;
+}
+
+type Check = (value: unknown) => boolean;
+
+const text: Check = (value) => typeof value === "string";
+const boolean: Check = (value) => typeof value === "boolean";
+const milliseconds: Check = (value) => Number.isInteger(value) && (value as number) >= 0 && (value as number) <= 0x7fff_ffff;
+
+/** What each option takes. */
+const checks: Readonly<Record<keyof Options, readonly [check: Check, expected: string]>> = {
+  url: [text, "a string"],
+  host: [(value) => text(value) && value !== "", "a host name or address"],
+  port: [(value) => Number.isInteger(value) && (value as number) > 0 && (value as number) < 65536, "a number from 1 to 65535"],
+  path: [(value) => text(value) && value !== "", "the path of a unix socket"],
+  db: [(value) => Number.isInteger(value) && (value as number) >= 0 && (value as number) <= 0x7fff_ffff, "a number from 0"],
+  username: [text, "a string"],
+  password: [text, "a string"],
+  tls: [(value) => boolean(value) || (typeof value === "object" && value !== null), "a boolean or an object of TLS options"],
+  protocol: [(value) => value === 2 || value === 3 || value === "auto", '2, 3 or "auto"'],
+  decodeResponses: [boolean, "a boolean"],
+  encoding: [(value) => value === "utf-8", '"utf-8"'],
+  clientName: [(value) => text(value) && /^[!-~]+$/.test(value as string), "printable ASCII without spaces"],
+  connectTimeout: [milliseconds, "milliseconds, a whole number from 0"],
+  timeout: [milliseconds, "milliseconds, a whole number from 0"],
+  connector: [(value) => typeof value === "function", "a function"],
+};
+
+/** Checks `options` and leaves out those that are undefined. */
+const checked = (options: unknown): Options => {
+  if (typeof options !== "object" || options === null) throw new TypeError(`options: expected an object, got ${kindOf(options)}`);
+  const kept: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(options)) {
+    if (!Object.hasOwn(checks, name)) throw new TypeError(`options: '${name}' is not an option of redwire`);
+    if (value === undefined) continue;
+    const [check, expected] = checks[name as keyof Options];
+    if (!check(value)) throw new TypeError(`options: '${name}' expected ${expected}, got ${kindOf(value)}`);
+    kept[name] = value;
+  }
+  return kept;
+};
+
+const schemes: Readonly<Record<string, { tls?: true; unix?: true }>> = {
+  "redis:": {},
+  "valkey:": {},
+  "rediss:": { tls: true },
+  "valkeys:": { tls: true },
+  "unix:": { unix: true },
+  "redis+unix:": { unix: true },
+};
+
+/** Options that a URL's query can name, and what they become. */
+const queries: Readonly<Record<string, (value: string) => unknown>> = {
+  db: Number,
+  username: String,
+  password: String,
+  protocol: (value) => (value === "auto" ? value : Number(value)),
+  clientName: String,
+  connectTimeout: Number,
+  timeout: Number,
+};
+
+/** Gives the options that a URL holds. Its text is never repeated in an error: it may hold a password. */
+const fromUrl = (url: string): Options => {
+  const parsed = URL.canParse(url.trim()) ? new URL(url.trim()) : undefined;
+  const scheme = parsed === undefined ? undefined : schemes[parsed.protocol];
+  if (parsed === undefined || scheme === undefined) {
+    throw new TypeError("url: expected redis://[user:password@]host[:port][/db], rediss:// for TLS, or unix:///path/of/socket");
+  }
+  const options: Record<string, unknown> = {};
+  const { username, password, hostname, port, pathname } = parsed;
+  if (username !== "") options["username"] = unescape(username, "user name");
+  if (password !== "") options["password"] = unescape(password, "password");
+  if (scheme.unix) {
+    options["path"] = unescape(hostname + pathname, "path");
+  } else {
+    if (hostname !== "") options["host"] = unescape(hostname.replace(/^\[(.*)\]$/, "$1"), "host");
+    if (port !== "") options["port"] = Number(port);
+    const db = pathname.replace(/^\//, "");
+    if (db !== "" && !/^\d+$/.test(db)) throw new TypeError("url: the path expected a database number, such as /0");
+    if (db !== "") options["db"] = Number(db);
+  }
+  if (scheme.tls) options["tls"] = true;
+  for (const [name, value] of parsed.searchParams) {
+    if (!Object.hasOwn(queries, name)) throw new TypeError(`url: '${name}' is not an option that a URL can hold`);
+    options[name] = queries[name]!(value);
+  }
+  return checked(options);
+};
+
+const unescape = (text: string, what: string): string => {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    throw new TypeError(`url: the ${what} is not percent-encoded right`);
+  }
+};
+
+/** Gives the options that `url` and `options` make up together. */
+export const resolveOptions = (url: string | Options | undefined, options?: Options): Options => {
+  const beside = { ...(typeof url === "object" ? checked(url) : {}), ...(options === undefined ? {} : checked(options)) };
+  if (url !== undefined && typeof url !== "object" && typeof url !== "string") {
+    throw new TypeError(`url: expected a string or options, got ${kindOf(url)}`);
+  }
+  const address = typeof url === "string" ? url : beside.url;
+  const all = { ...(address === undefined ? {} : fromUrl(address)), ...beside };
+  if (all.path !== undefined && (all.host !== undefined || all.port !== undefined)) {
+    throw new TypeError("options: 'path' (a unix socket) contradicts 'host' and 'port'");
+  }
+  if (all.path !== undefined && all.tls) throw new TypeError("options: 'path' (a unix socket) contradicts 'tls'");
+  if (all.username !== undefined && all.password === undefined) throw new TypeError("options: 'username' needs a 'password'");
+  return all;
+};
+
+/** Gives what an engine has to know of the options. */
+export const settingsOf = (options: Options, connector: Connector): Settings => {
+  const { host = "localhost", port = 6379, path, tls = false, protocol = "auto" } = options;
+  const endpoint: Endpoint =
+    path === undefined ? { kind: "tcp", host, port, tls: tls === true ? {} : tls || null } : { kind: "unix", path, tls: null };
+  return {
+    endpoint,
+    connector: options.connector ?? connector,
+    where: path ?? `${host.includes(":") ? `[${host}]` : host}:${port}`,
+    protocol: protocol === "auto" ? 0 : protocol,
+    database: options.db ?? 0,
+    username: options.username,
+    password: options.password,
+    clientName: options.clientName,
+    connectTimeout: options.connectTimeout ?? 5_000,
+    timeout: options.timeout ?? 10_000,
+  };
+};

@@ -1,0 +1,221 @@
+import type { Host } from "./host.js";
+import { ClientError } from "./errors.js";
+import { encode } from "./text.js";
+
+/** A command's name, a key, a member: text, or bytes as they are. */
+export type Key = string | Uint8Array;
+/** What Redis stores: text, bytes, or a number that is sent as its decimal text. */
+export type Value = Key | number | bigint;
+
+/** Flags of a command; those of `core/src/batch.rs`. */
+export const enum Flag {
+  RAW = 1 << 16,
+  NAMED = 1 << 17,
+  TIMEOUT = 1 << 18,
+  MULTI = 1 << 19,
+  MEMBER = 1 << 20,
+  EXEC = 1 << 21,
+}
+
+/** Where an argument is, in the top bits of its word. */
+const SIDE = 0x4000_0000;
+const EXTERNAL = 0x8000_0000;
+
+/** Longer strings are not joined to the others. */
+const JOINED = 256;
+/** Larger arguments never pass through wasm; they must not change until their command settles. */
+const COPIED = 64 << 10;
+
+const encoder = new TextEncoder();
+
+/** Commands on their way into the core: see `core/src/batch.rs` for the form. */
+export class Outbox {
+  /** Commands in here. */
+  count = 0;
+  #text = "";
+  #words = new Uint32Array(64);
+  #used = 0;
+  #side = new Uint8Array(0);
+  #sideUsed = 0;
+  /** Large arguments by the position of their command among those in here. */
+  #externals: Map<number, Uint8Array[]> | undefined;
+
+  /** Roughly how many bytes are in here. */
+  get size(): number {
+    return this.#text.length + this.#sideUsed;
+  }
+
+  /**
+   * Appends a command.
+   * @throws TypeError, with nothing appended, when an argument is none.
+   */
+  push(slot: number, what: number, timeout: number | undefined, command: string, args: readonly unknown[]): void {
+    const start = this.#used;
+    const text = this.#text;
+    const sideUsed = this.#sideUsed;
+    const head = timeout === undefined ? 3 : 4;
+    if (start + head + args.length * 2 > this.#words.length) this.#grow(start + head + args.length * 2);
+    const words = this.#words;
+    words[start] = slot;
+    words[start + 1] = timeout === undefined ? what : what | Flag.TIMEOUT;
+    words[start + 2] = args.length;
+    if (timeout !== undefined) words[start + 3] = timeout;
+    this.#used = start + head;
+    try {
+      for (let index = 0; index < args.length; index++) {
+        const arg = args[index];
+        if (typeof arg === "string" && arg.length <= JOINED) {
+          this.#text += arg;
+          words[this.#used++] = arg.length;
+        } else {
+          this.#put(arg, command, index);
+        }
+      }
+    } catch (error) {
+      this.#used = start;
+      this.#text = text;
+      this.#sideUsed = sideUsed;
+      this.#externals?.delete(this.count);
+      throw error;
+    }
+    this.count++;
+  }
+
+  #put(arg: unknown, command: string, index: number): void {
+    switch (typeof arg) {
+      case "string":
+        return arg.length < COPIED ? this.#putLong(arg) : this.#putExternal(encode(arg));
+      case "number":
+        if (Number.isNaN(arg)) break;
+      // fall through
+      case "bigint": {
+        const text = arg === Infinity ? "inf" : arg === -Infinity ? "-inf" : String(arg);
+        this.#text += text;
+        this.#words[this.#used++] = text.length;
+        return;
+      }
+      case "object":
+        if (arg instanceof Uint8Array) return arg.length < COPIED ? this.#putBytes(arg) : this.#putExternal(arg);
+    }
+    throw new TypeError(`${command.toLowerCase()}: argument ${index + 1} expected string | Uint8Array | number | bigint, got ${kindOf(arg)}`);
+  }
+
+  #putLong(text: string): void {
+    this.#room(text.length * 3);
+    const { written } = encoder.encodeInto(text, this.#side.subarray(this.#sideUsed));
+    this.#words[this.#used++] = SIDE + written;
+    this.#sideUsed += written;
+  }
+
+  #putBytes(bytes: Uint8Array): void {
+    this.#room(bytes.length);
+    this.#side.set(bytes, this.#sideUsed);
+    this.#words[this.#used++] = SIDE + bytes.length;
+    this.#sideUsed += bytes.length;
+  }
+
+  #putExternal(bytes: Uint8Array): void {
+    this.#words[this.#used++] = EXTERNAL;
+    this.#words[this.#used++] = bytes.length;
+    this.#externals ??= new Map();
+    const held = this.#externals.get(this.count);
+    if (held === undefined) this.#externals.set(this.count, [bytes]);
+    else held.push(bytes);
+  }
+
+  #room(bytes: number): void {
+    const need = this.#sideUsed + bytes;
+    if (need <= this.#side.length) return;
+    const grown = new Uint8Array(Math.max(need, this.#side.length * 2, 1024));
+    grown.set(this.#side.subarray(0, this.#sideUsed));
+    this.#side = grown;
+  }
+
+  #grow(need: number): void {
+    const grown = new Uint32Array(Math.max(need, this.#words.length * 2));
+    grown.set(this.#words.subarray(0, this.#used));
+    this.#words = grown;
+  }
+
+  /** Calls `visit` with the place of each command's slot among the words, its position, and its large arguments. */
+  assign(slotOf: (position: number, externals: Uint8Array[] | undefined) => number): void {
+    let at = 0;
+    for (let position = 0; position < this.count; position++) {
+      this.#words[at] = slotOf(position, this.#externals?.get(position));
+      at = this.#after(at);
+    }
+  }
+
+  /** Gives where the command behind the one at `at` starts. */
+  #after(at: number): number {
+    let next = at + (this.#words[at + 1]! & Flag.TIMEOUT ? 4 : 3);
+    for (let left = this.#words[at + 2]!; left > 0; left--) next += this.#words[next]! >= EXTERNAL ? 2 : 1;
+    return next;
+  }
+
+  /** Gives the large arguments of the command pushed last. */
+  lastExternals(): Uint8Array[] | undefined {
+    return this.#externals?.get(this.count - 1);
+  }
+
+  /** Hands everything to the core, whose memory it is copied to, and empties the box. */
+  submit(host: Host, now: number): void {
+    const { exports, self } = host;
+    const text = this.#text;
+    let address = exports.host_input(self, text.length * 3 + this.#sideUsed);
+    const wordsAt = exports.host_words(self, this.#used) >>> 2;
+    host.words.set(this.#used === this.#words.length ? this.#words : this.#words.subarray(0, this.#used), wordsAt);
+    const written = text === "" ? 0 : host.codec.write(text, address);
+    if (this.#sideUsed > 0) host.bytes.set(this.#side.subarray(0, this.#sideUsed), address + written);
+    let refused = exports.host_submit(self, now, this.#used, written, this.#sideUsed, written === text.length ? 0 : 1);
+    if (refused === 1) {
+      // halves of surrogate pairs met across arguments: encode each argument on its own
+      address = exports.host_input(self, text.length * 3 + this.#sideUsed);
+      const length = this.#separate(host, address, wordsAt);
+      host.bytes.set(this.#side.subarray(0, this.#sideUsed), address + length);
+      refused = exports.host_submit(self, now, this.#used, length, this.#sideUsed, 0);
+    }
+    if (refused !== 0) throw new ClientError("redwire's core did not understand its own client; please report this");
+    this.clear();
+  }
+
+  #separate(host: Host, address: number, wordsAt: number): number {
+    const words = this.#words.slice(0, this.#used);
+    let from = 0;
+    let to = address;
+    for (let at = 0; at < this.#used; ) {
+      const end = this.#after(at);
+      for (let word = at + (words[at + 1]! & Flag.TIMEOUT ? 4 : 3); word < end; word++) {
+        const length = this.#words[word]!;
+        if (length >= EXTERNAL) word++;
+        else if (length < SIDE) {
+          const written = host.codec.write(this.#text.slice(from, from + length), to);
+          words[word] = written;
+          from += length;
+          to += written;
+        }
+      }
+      at = end;
+    }
+    host.words.set(words, wordsAt);
+    return to - address;
+  }
+
+  /** Forgets everything. */
+  clear(): void {
+    this.#text = "";
+    this.#used = 0;
+    this.#sideUsed = 0;
+    this.count = 0;
+    this.#externals = undefined;
+    if (this.#side.length > COPIED * 4) this.#side = new Uint8Array(0);
+    if (this.#words.length > 1 << 16) this.#words = new Uint32Array(64);
+  }
+}
+
+/** Names what `value` is, never its content. */
+export const kindOf = (value: unknown): string => {
+  if (value === null || value === undefined) return String(value);
+  if (typeof value !== "object") return Number.isNaN(value) ? "NaN" : typeof value;
+  return value.constructor?.name || "object";
+};
