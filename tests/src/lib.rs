@@ -3,8 +3,8 @@
 pub mod frames;
 pub mod hostile;
 pub mod model;
-pub mod wire;
 #[cfg(unix)]
 pub mod server;
 #[cfg(unix)]
 pub mod transport;
+pub mod wire;

@@ -1,0 +1,547 @@
+//! The native client against real servers: the same suite for each server, transport and protocol.
+#![cfg(unix)]
+
+use redwire_core::client::Client;
+use redwire_core::command::Command;
+use redwire_core::commands::*;
+use redwire_core::connection::{Config, Credentials, Protocol};
+use redwire_core::error::{Error, ServerError};
+use redwire_core::machine::{Failure, Reason};
+use redwire_core::owned::{Bytes, Frame};
+use redwire_core::request::Request;
+use redwire_core::transport::Blocking;
+use redwire_tests::server::{Brand, Server, fixture};
+use redwire_tests::transport::{Socket, Tls};
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::{Future, poll_fn};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+
+#[derive(Clone, Copy)]
+enum Way {
+    /// Plain TCP, driven by a blocking thread.
+    Tcp,
+    /// A Unix socket, likewise.
+    Unix,
+    /// TLS, driven by tokio.
+    Tls,
+}
+
+#[derive(Clone, Copy)]
+struct Setup {
+    brand: Brand,
+    way: Way,
+    protocol: Protocol,
+    name: &'static str,
+}
+
+type Outcome = Result<(), Error>;
+type Get = Command<Option<Bytes>>;
+
+/// One case in its setup.
+struct Place {
+    setup: Setup,
+    server: Arc<Server>,
+    case: &'static str,
+}
+
+impl Place {
+    /// Gives a key of this case in this setup alone.
+    fn key(&self, name: &str) -> String {
+        format!("{}:{}:{name}", self.setup.name, self.case)
+    }
+
+    fn config(&self) -> Config {
+        Config { protocol: self.setup.protocol, ..Config::default() }
+    }
+
+    /// Runs `case` with a client of its own.
+    fn run<R>(&self, config: Config, case: impl AsyncFnOnce(Client) -> R) -> R {
+        match self.setup.way {
+            Way::Tcp => blocking(Socket::new(self.server.address()).expect("a socket"), config, case),
+            Way::Unix => blocking(Socket::new(self.server.socket()).expect("a socket"), config, case),
+            Way::Tls => {
+                let authorities = std::fs::read(fixture("ca.crt")).expect("the fixture");
+                let transport =
+                    Tls::new("localhost", self.server.tls_port(), &authorities).expect("certificates");
+                let runtime =
+                    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+                runtime.block_on(async {
+                    let (client, driver) = Client::secure(transport, config).expect("TLS is secure");
+                    let driver = tokio::spawn(driver);
+                    let result = case(client).await;
+                    driver.await.expect("the driver ends with its client");
+                    result
+                })
+            }
+        }
+    }
+}
+
+fn blocking<T: Blocking, R>(transport: T, config: Config, case: impl AsyncFnOnce(Client) -> R) -> R {
+    let (client, mut driver) = Client::new(transport, config);
+    let result = driver.block_on(case(client)).expect("the case holds a client");
+    driver.run_blocking();
+    result
+}
+
+macro_rules! suites {
+    ($($name:ident: $brand:ident $way:ident $protocol:ident;)*) => {$(
+        mod $name {
+            use super::*;
+
+            const SETUP: Setup = Setup {
+                brand: Brand::$brand,
+                way: Way::$way,
+                protocol: Protocol::$protocol,
+                name: stringify!($name),
+            };
+
+            cases!();
+        }
+    )*};
+}
+
+macro_rules! cases {
+    () => {
+        cases!(strings binary large hashes lists_and_sets sorted_sets errors pipelines transactions watched_keys);
+        cases!(cancelled passwords databases untyped reconnected);
+    };
+    ($($case:ident)*) => {$(
+        #[test]
+        fn $case() {
+            let Some(server) = Server::shared(SETUP.brand) else { return };
+            let place = Place { setup: SETUP, server, case: stringify!($case) };
+            let result: Outcome = super::$case(&place);
+            if let Err(error) = result {
+                unreachable!("{error}");
+            }
+        }
+    )*};
+}
+
+suites! {
+    redis_tcp_resp2: Redis Tcp Resp2;
+    redis_tcp_resp3: Redis Tcp Resp3;
+    redis_unix_resp2: Redis Unix Resp2;
+    redis_unix_resp3: Redis Unix Resp3;
+    redis_tls_resp2: Redis Tls Resp2;
+    redis_tls_resp3: Redis Tls Resp3;
+    valkey_tcp_resp2: Valkey Tcp Resp2;
+    valkey_tcp_resp3: Valkey Tcp Resp3;
+    valkey_unix_resp2: Valkey Unix Resp2;
+    valkey_unix_resp3: Valkey Unix Resp3;
+    valkey_tls_resp2: Valkey Tls Resp2;
+    valkey_tls_resp3: Valkey Tls Resp3;
+}
+
+fn strings(place: &Place) -> Outcome {
+    let (key, count) = (place.key("key"), place.key("count"));
+    place.run(place.config(), async |redis| {
+        assert_eq!(redis.execute(ping()).await?, "PONG");
+        assert_eq!(redis.execute(echo("ä")).await?, "ä".as_bytes());
+        assert_eq!(redis.execute(get(&key)).await?, None);
+        assert!(redis.execute(set(&key, "value").ex(1000)).await?);
+        assert!(!redis.execute(set(&key, "other").nx()).await?);
+        assert!(redis.execute(set(&key, 1.5).xx().keepttl()).await?);
+        assert_eq!(redis.execute(set(&key, "last").get().text()).await?.as_deref(), Some("1.5"));
+        assert_eq!(redis.execute(get(&key).text()).await?.as_deref(), Some("last"));
+        assert_eq!(redis.execute((incr(&count), incr(&count))).await?, (1, 2));
+        assert_eq!(redis.execute(get(&count).typed::<u32>()).await?, 2);
+        assert!(redis.execute(mset([(&key, "a"), (&count, "b")])).await?);
+        let missing = place.key("missing");
+        let values = redis.execute(mget([&key, &missing, &count])).await?;
+        assert_eq!(values, [Some(Bytes::from("a")), None, Some(Bytes::from("b"))]);
+        assert_eq!(redis.execute(del([&key, &missing, &count])).await?, 2);
+        Ok(())
+    })
+}
+
+fn binary(place: &Place) -> Outcome {
+    let bytes: Vec<u8> = (0..=255).chain(*b"\r\n$-1\r\n").collect();
+    let key = [place.key("").as_bytes(), &bytes].concat();
+    place.run(place.config(), async |redis| {
+        redis.execute(set(&key, &bytes)).await?;
+        assert_eq!(redis.execute(get(&key)).await?, Some(Bytes::from(bytes)));
+        let text = redis.execute(get(&key).text()).await;
+        assert!(matches!(text, Err(Error::Reply(_))), "{text:?}");
+        assert_eq!(redis.execute(set(&key, "")).await, Ok(true));
+        assert_eq!(redis.execute(get(&key)).await?, Some(Bytes::new()));
+        Ok(())
+    })
+}
+
+fn large(place: &Place) -> Outcome {
+    let value: Vec<u8> = (0..1_u32 << 18).flat_map(u32::to_ne_bytes).collect();
+    let key = place.key("key");
+    place.run(place.config(), async |redis| {
+        let (stored, found, length) = redis
+            .execute((set(&key, &value), get(&key), command("STRLEN").arg(&key).typed::<usize>()))
+            .await?;
+        assert!(stored && length == 1 << 20);
+        assert!(found.is_some_and(|found| found == value));
+        assert_eq!(redis.execute(del([&key])).await?, 1);
+        Ok(())
+    })
+}
+
+fn hashes(place: &Place) -> Outcome {
+    let key = place.key("key");
+    place.run(place.config(), async |redis| {
+        assert_eq!(redis.execute(hgetall(&key)).await?, []);
+        assert_eq!(redis.execute(hset(&key, [("b", "2"), ("a", "1")])).await?, 2);
+        let pairs = redis.execute(hgetall(&key).typed::<Vec<(String, i64)>>()).await?;
+        assert_eq!(pairs, [("b".into(), 2), ("a".into(), 1)]);
+        let map = redis.execute(hgetall(&key).typed::<BTreeMap<String, Bytes>>()).await?;
+        assert_eq!(map.get("a"), Some(&Bytes::from("1")));
+        Ok(())
+    })
+}
+
+fn lists_and_sets(place: &Place) -> Outcome {
+    let (list, members) = (place.key("list"), place.key("set"));
+    place.run(place.config(), async |redis| {
+        assert_eq!(redis.execute(rpush(&list, ["x", "y", "z"])).await?, 3);
+        assert_eq!(redis.execute(lrange(&list, 1, -1)).await?, ["y", "z"]);
+        assert_eq!(redis.execute(sadd(&members, [1, 3, 2, 3])).await?, 3);
+        assert_eq!(redis.execute(smembers(&members).typed::<Vec<i64>>()).await?, [1, 2, 3]);
+        assert_eq!(
+            redis.execute(smembers(&members).typed::<BTreeSet<i64>>()).await?,
+            BTreeSet::from([1, 2, 3])
+        );
+        assert!(matches!(redis.execute(smembers(&members).typed::<Frame>()).await?, Frame::Set(_)));
+        Ok(())
+    })
+}
+
+fn sorted_sets(place: &Place) -> Outcome {
+    let key = place.key("key");
+    place.run(place.config(), async |redis| {
+        let members = [(1.5, "b"), (f64::INFINITY, "c"), (1e-9, "a")];
+        assert_eq!(redis.execute(zadd(&key, members)).await?, 3);
+        assert_eq!(redis.execute(zadd(&key, [(2.0, "b"), (3.0, "d")]).nx().ch()).await?, 1);
+        assert_eq!(redis.execute(zrange(&key, 0, -1)).await?, ["a", "b", "d", "c"]);
+        let scores = redis.execute(zrange(&key, 0, -1).rev().withscores()).await?;
+        let expected = [("c", f64::INFINITY), ("d", 3.0), ("b", 1.5), ("a", 1e-9)];
+        assert_eq!(scores, expected.map(|(member, score)| (Bytes::from(member), score)));
+        let frame = redis
+            .execute(zrange(&key, "(1.5", "+inf").byscore().limit(0, 1).withscores().typed::<Frame>())
+            .await?;
+        assert_eq!(
+            frame,
+            Frame::Array(vec![Frame::Array(vec![Frame::Bulk("d".into()), Frame::Double(3.0)])])
+        );
+        assert_eq!(redis.execute(zadd(&key, [(0.5, "b")]).incr()).await?, Some(2.0));
+        assert_eq!(redis.execute(zadd(&key, [(0.5, "e")]).xx().incr()).await?, None);
+        Ok(())
+    })
+}
+
+fn errors(place: &Place) -> Outcome {
+    let key = place.key("key");
+    place.run(place.config(), async |redis| {
+        redis.execute(set(&key, "no number")).await?;
+        assert_eq!(code(redis.execute(hgetall(&key)).await), "WRONGTYPE");
+        assert_eq!(code(redis.execute(command("NOSUCHCOMMAND").arg(&key)).await), "ERR");
+        let wrong = redis.execute(get(&key).typed::<i64>()).await;
+        assert_eq!(wrong.map_err(|error| error.to_string()), Err("expected i64, got text".into()));
+        let missing = redis.execute(get(place.key("missing")).typed::<String>()).await;
+        assert_eq!(missing.map_err(|error| error.to_string()), Err("expected bytes, got null".into()));
+        assert_eq!(redis.execute(ping()).await?, "PONG");
+        Ok(())
+    })
+}
+
+fn code<T: std::fmt::Debug>(result: Result<T, Error>) -> String {
+    match result {
+        Err(Error::Server(error)) => error.code().into(),
+        other => unreachable!("expected an error reply, got {other:?}"),
+    }
+}
+
+fn pipelines(place: &Place) -> Outcome {
+    let (key, text) = (place.key("key"), place.key("text"));
+    place.run(place.config(), async |redis| {
+        let nested = (set(&text, "a"), (incr(&key), vec![get(&text).text(); 2]), incr(&key));
+        let values = redis.execute(nested).await?;
+        assert_eq!(values, (true, (1, vec![Some("a".into()); 2]), 2));
+        assert_eq!(
+            redis.execute((incr(&text), incr(&key))).await.map_err(|error| matches!(error, Error::Server(_))),
+            Err(true)
+        );
+        let (first, second) = redis.try_execute((incr(&text), incr(&key))).await;
+        assert_eq!((code(first), second?), ("ERR".into(), 4));
+        let many: Vec<_> = (0..5000).map(|_| incr(&key)).collect();
+        assert_eq!(redis.execute(many).await?, (5..5005).collect::<Vec<_>>());
+        assert_eq!(redis.execute(Vec::<Get>::new()).await?, []);
+        Ok(())
+    })
+}
+
+fn transactions(place: &Place) -> Outcome {
+    let (key, text) = (place.key("key"), place.key("text"));
+    place.run(place.config(), async |redis| {
+        let (stored, (sum, old), map) = redis
+            .atomic((set(&key, 5), (incr(&key), get(&key).typed::<i64>()), hgetall(place.key("none"))))
+            .await?;
+        assert_eq!((stored, sum, old, map), (true, 6, 6, vec![]));
+        assert_eq!(redis.atomic(vec![incr(&key); 3]).await?, [7, 8, 9]);
+        assert_eq!(redis.atomic(Vec::<Get>::new()).await?, []);
+        redis.execute(set(&text, "text")).await?;
+        assert_eq!(code(redis.atomic((incr(&text), incr(&key))).await), "ERR");
+        assert_eq!(redis.execute(get(&key).typed::<i64>()).await?, 10, "the others were executed");
+
+        let refused = redis.atomic((incr(&key), command("INCR").typed::<i64>(), incr(&key))).await;
+        let told = |error: &ServerError| error.to_string().contains("wrong number of arguments");
+        assert!(
+            matches!(&refused, Err(Error::Refused { index: Some(1), error }) if told(error)),
+            "{refused:?}"
+        );
+        assert_eq!(redis.execute(get(&key).typed::<i64>()).await?, 10, "nothing was executed");
+        Ok(())
+    })
+}
+
+fn watched_keys(place: &Place) -> Outcome {
+    let key = place.key("key");
+    place.run(place.config(), async |redis| {
+        redis.execute((command("WATCH").arg(&key), incr(&key))).await?;
+        assert_eq!(redis.atomic((incr(&key),)).await, Err(Error::Watch));
+        assert_eq!(redis.atomic((incr(&key),)).await?, (2,));
+        Ok(())
+    })
+}
+
+fn cancelled(place: &Place) -> Outcome {
+    let (key, value) = (place.key("key"), vec![b'x'; 1 << 20]);
+    place.run(place.config(), async |redis| {
+        redis.execute(set(&key, &value)).await?;
+        begun(redis.execute(del([&key])), 1).await;
+        assert!(
+            redis.execute(get(&key)).await?.is_some(),
+            "a command given up before it was written is not sent"
+        );
+        for turns in [2, 3, 4, 5, 8] {
+            begun(redis.execute((get(&key), set(&key, &value))), turns).await;
+            begun(redis.atomic((get(&key), incr(place.key("other")))), turns).await;
+            assert_eq!(redis.execute(echo(turns)).await?, turns.to_string(), "replies stay in their places");
+        }
+        let done = redis.execute(echo("dropped"));
+        begun(async { (done.await, redis.execute(ping()).await) }, 2).await;
+        assert_eq!(redis.execute(echo("kept")).await?, "kept");
+        Ok(())
+    })
+}
+
+/// Polls `future` in `turns` turns of the driver, and drops it.
+async fn begun<F: Future>(future: F, turns: u32) {
+    let mut future = pin!(future);
+    for turn in 1..=turns {
+        let ready = poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx).is_ready())).await;
+        if ready || turn == turns {
+            return;
+        }
+        pass().await;
+    }
+}
+
+/// Lets the driver have its turn.
+async fn pass() {
+    let mut passed = false;
+    poll_fn(|cx| {
+        cx.waker().wake_by_ref();
+        if std::mem::replace(&mut passed, true) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}
+
+fn passwords(place: &Place) -> Outcome {
+    let (user, right, wrong) = (place.key("user"), "right-secret", "wrong-secret");
+    let acl = ["ACL", "SETUSER", &user, "on", &format!(">{right}"), "~*", "&*", "+@all"].map(String::from);
+    let [name, arguments @ ..] = acl;
+    place.run(place.config(), async |redis| {
+        redis.execute(command(&name).args(arguments).typed::<()>()).await
+    })?;
+    let with = |password: &str| Config {
+        credentials: Some(Credentials { username: Some(user.clone().into()), password: password.into() }),
+        ..place.config()
+    };
+    let whoami = || command("ACL").arg("WHOAMI").typed::<String>();
+    assert_eq!(place.run(with(right), async |redis| redis.execute(whoami()).await)?, user);
+    let refused = place.run(with(wrong), async |redis| redis.execute(whoami()).await);
+    assert_eq!(
+        refused,
+        Err(Error::Failure(Failure { reason: Reason::Authentication, maybe_executed: false }))
+    );
+    assert!(refused.is_err_and(|error| !format!("{error} {error:?} {:?}", with(wrong)).contains("secret")));
+    Ok(())
+}
+
+fn databases(place: &Place) -> Outcome {
+    let info = || command("CLIENT").arg("INFO").typed::<String>();
+    let told =
+        place.run(Config { database: 3, ..place.config() }, async |redis| redis.execute(info()).await)?;
+    assert!(
+        told.contains(" db=3 ") && told.contains("lib-name=redwire") || told.contains(" db=3 "),
+        "{told}"
+    );
+    let none =
+        place.run(Config { database: 4000, ..place.config() }, async |redis| redis.execute(info()).await);
+    assert_eq!(none, Err(Error::Failure(Failure { reason: Reason::Database, maybe_executed: false })));
+    Ok(())
+}
+
+fn untyped(place: &Place) -> Outcome {
+    place.run(place.config(), async |redis| {
+        let lua = "return {1, 'two', {3, false}}";
+        let script = || command("EVAL").arg(lua).arg(0);
+        let value = redis.execute(script().typed::<(i64, String, (i64, Option<i64>))>()).await?;
+        assert_eq!(value, (1, "two".into(), (3, None)));
+        let config = command("CONFIG").arg("GET").arg("maxmemory");
+        assert_eq!(
+            redis.execute(config.clone().typed::<Vec<(String, u64)>>()).await?,
+            [("maxmemory".into(), 0)]
+        );
+        assert_eq!(
+            redis.execute(config.typed::<BTreeMap<String, u64>>()).await?,
+            BTreeMap::from([(String::from("maxmemory"), 0)])
+        );
+        let key = place.key("key");
+        redis.execute(hset(&key, [("f", "v")])).await?;
+        let map = redis.execute(command("hgetall").arg(&key)).await?;
+        assert!(matches!(map, Frame::Map(_)), "{map:?}");
+        let map = redis.execute(raw("hgetall").arg(&key)).await?;
+        assert_eq!(matches!(map, Frame::Map(_)), place.setup.protocol == Protocol::Resp3, "{map:?}");
+        Ok(())
+    })
+}
+
+fn reconnected(place: &Place) -> Outcome {
+    place.run(place.config(), async |redis| {
+        redis.execute(command("QUIT").typed::<()>()).await?;
+        // the end of the stream may come before or after the next command
+        let mut answers = Vec::new();
+        while answers.last() != Some(&Ok("PONG".into())) && answers.len() < 3 {
+            answers.push(redis.execute(ping()).await);
+        }
+        let dropped = |answer: &Result<String, Error>| matches!(answer, Err(Error::Failure(failure)) if failure.reason == Reason::Dropped);
+        let (last, before) = answers.split_last().expect("it was asked");
+        assert!(last.is_ok() && before.iter().all(dropped), "{answers:?}");
+        Ok(())
+    })
+}
+
+#[test]
+fn nobody_there_is_told_with_the_reason() {
+    let free =
+        std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
+    let transport = Socket::new(free.expect("a free port")).expect("a socket");
+    let (client, mut driver) = Client::new(transport, Config::default());
+    for _ in 0..2 {
+        let refused = driver.block_on(client.execute(ping()));
+        assert_eq!(
+            refused,
+            Some(Err(Error::Failure(Failure { reason: Reason::Refused, maybe_executed: false })))
+        );
+        assert_eq!(driver.fault().map(std::io::Error::kind), Some(std::io::ErrorKind::ConnectionRefused));
+    }
+}
+
+#[test]
+fn security_that_is_demanded_is_not_given_up() {
+    let transport = Socket::new(SocketAddr::from((Ipv4Addr::LOCALHOST, 1))).expect("a socket");
+    assert!(matches!(Client::secure(transport, Config::default()), Err(Error::Insecure)));
+}
+
+#[test]
+fn a_certificate_of_another_host_or_authority_is_refused() {
+    let Some(server) = Server::shared(Brand::Redis) else { return };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    for (host, authorities) in [("127.0.0.2", "ca.crt"), ("localhost", "wrong-host.crt")] {
+        let authorities = std::fs::read(fixture(authorities)).expect("the fixture");
+        let transport = Tls::new(host, server.tls_port(), &authorities).expect("certificates");
+        let (client, driver) = Client::new(transport, Config::default());
+        let refused = runtime.block_on(async {
+            let driver = tokio::spawn(driver);
+            let refused = client.execute(ping()).await;
+            drop(client);
+            driver.await.expect("the driver ends");
+            refused
+        });
+        assert_eq!(
+            refused,
+            Err(Error::Failure(Failure { reason: Reason::Refused, maybe_executed: false })),
+            "{host}"
+        );
+    }
+}
+
+#[test]
+fn what_waits_when_the_driver_is_dropped_is_told() {
+    let transport = Socket::new(SocketAddr::from((Ipv4Addr::LOCALHOST, 1))).expect("a socket");
+    let (client, driver) = Client::new(transport, Config::default());
+    let waiting = client.execute((ping(), ping()));
+    let mut waiting = pin!(waiting);
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(waiting.as_mut().poll(&mut cx).is_pending());
+    drop(driver);
+    let closed = Error::Failure(Failure { reason: Reason::Closed, maybe_executed: false });
+    assert_eq!(waiting.as_mut().poll(&mut cx), Poll::Ready(Err(closed.clone())));
+    assert_eq!(Pin::new(&mut Box::pin(client.execute(ping()))).poll(&mut cx), Poll::Ready(Err(closed)));
+}
+
+#[test]
+fn many_threads_share_one_link() {
+    let Some(server) = Server::shared(Brand::Redis) else { return };
+    let (client, mut driver) =
+        Client::new(Socket::new(server.address()).expect("a socket"), Config::default());
+    let driving = thread::spawn(move || driver.run_blocking());
+    let threads: Vec<_> = (0..4)
+        .map(|thread| {
+            let client = client.clone();
+            thread::spawn(move || {
+                let key = format!("threads:{thread}");
+                (1..=250).all(|count| wait(client.execute(incr(&key))) == Ok(count))
+            })
+        })
+        .collect();
+    assert!(threads.into_iter().all(|thread| thread.join().expect("no thread fails")));
+    drop(client);
+    driving.join().expect("the driver ends with the last client");
+}
+
+fn wait<Q: Future>(future: Q) -> Q::Output {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Arc::new(Unpark(thread::current())).into();
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => thread::park(),
+        }
+    }
+}
+
+/// What is promised about threads holds when it compiles.
+#[test]
+fn clients_and_drivers_go_where_they_are_promised_to() {
+    fn anywhere<T: Send + Sync + Clone>(_: &T) {}
+    fn elsewhere<T: Send>(_: T) {}
+    let (client, driver) =
+        Client::new(Socket::new(std::path::PathBuf::new()).expect("a socket"), Config::default());
+    anywhere(&client);
+    elsewhere(driver);
+    elsewhere(run(&client, (ping(), set("k", "v").get())));
+
+    async fn run<Q: Request>(client: &Client, request: Q) -> Result<Q::Output, Error> {
+        client.execute(request).await
+    }
+}
