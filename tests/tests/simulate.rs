@@ -1,0 +1,314 @@
+//! Thousands of random schedules over a world that fails in every way it can.
+//!
+//! Every command carries a value of its own. Checked: nobody gets another's reply (I-1), nothing is executed twice or
+//! without being told (I-2), everything settles exactly once (I-3), commands of a link are executed in order (I-4), and
+//! nothing of one link reaches the next (I-7). A failure names its seed: `REDWIRE_SEED=n cargo test --test simulate`.
+
+use oorandom::Rand32;
+use redwire_core::connection::{Config, Credentials};
+use redwire_core::machine::{Machine, Reason};
+use redwire_core::resp::{Frame, Limits};
+use redwire_tests::model::{Hello, Options, Outcome, Pair, Server, Words, words};
+use redwire_tests::wire::bulk;
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+const SEEDS: u64 = 3_000;
+const STEPS: u32 = 120;
+
+/// What happened, over all schedules.
+#[derive(Debug, Default)]
+struct Tally {
+    replies: u32,
+    cuts: u32,
+    refusals: u32,
+    timeouts: u32,
+    never_sent: u32,
+    in_doubt: u32,
+    cancels: u32,
+    late_cancels: u32,
+    pushes: u32,
+    stale: u32,
+    shutdowns: u32,
+    resp2: u32,
+}
+
+/// What a command must come to.
+enum Expected {
+    Value(Frame),
+    /// The counter of this slot was raised.
+    Counted,
+    /// A transaction of both.
+    Both(Frame),
+}
+
+struct World {
+    random: Rand32,
+    pair: Pair,
+    expected: BTreeMap<u32, Expected>,
+    next: u32,
+    /// How many commands of the server's log were checked.
+    logged: usize,
+    /// The highest slot that was executed, per link in order of links.
+    last: u32,
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let mut random = Rand32::new(seed);
+        let mut coin = || random.rand_u32() & 1 == 0;
+        let hello = if coin() { Hello::Known } else { Hello::Unknown };
+        let password = coin().then_some("secret");
+        let server = Server::new(Options { hello, password, setinfo: coin() });
+        let credentials =
+            password.map(|password| Credentials { username: None, password: password.as_bytes().to_vec() });
+        let whole = if coin() { 8 } else { 64 << 10 };
+        let config = Config {
+            credentials,
+            limits: Limits { whole, ..Limits::default() },
+            database: u32::from(coin()),
+            connect_timeout: 300,
+            timeout: 200,
+            ..Config::default()
+        };
+        Self {
+            random,
+            pair: Pair::new(config, server),
+            expected: BTreeMap::new(),
+            next: 0,
+            logged: 0,
+            last: 0,
+        }
+    }
+
+    fn chance(&mut self, of: u32) -> bool {
+        self.random.rand_range(0..of) == 0
+    }
+
+    fn up_to(&mut self, count: u32) -> usize {
+        self.random.rand_range(0..count + 1) as usize
+    }
+
+    fn submit(&mut self) {
+        self.next += 1;
+        let slot = self.next;
+        let own = format!("{slot}-{}", "x".repeat(self.up_to(20)));
+        let (echo, incr) = (words(&format!("ECHO {own}")), words(&format!("INCR n{slot}")));
+        let peer = &mut self.pair.peer;
+        let timeout = match self.random.rand_range(0..4) {
+            0 => Some(self.random.rand_range(1..100)),
+            1 => Some(0),
+            _ => None,
+        };
+        let mut plain = |args: &Words| peer.submit_with(slot, 0, timeout, args);
+        let expected = match self.random.rand_range(0..6) {
+            0 | 1 => {
+                plain(&echo);
+                Expected::Value(bulk(&own))
+            }
+            2 => {
+                plain(&incr);
+                Expected::Counted
+            }
+            3 => {
+                self.pair.server.store.execute(&[b"HSET", own.as_bytes(), b"own", own.as_bytes()]);
+                plain(&words(&format!("HGETALL {own}")));
+                Expected::Value(Frame::Map(vec![(bulk("own"), bulk(&own))]))
+            }
+            4 => {
+                peer.submit_external(slot, &words(&format!("ECHO {own}")), 1);
+                Expected::Value(bulk(&own))
+            }
+            _ => {
+                peer.transaction(slot, &[echo, incr]);
+                Expected::Both(bulk(&own))
+            }
+        };
+        self.expected.insert(slot, expected);
+    }
+
+    fn step(&mut self, tally: &mut Tally) {
+        match self.random.rand_range(0..40) {
+            0..8 => self.submit(),
+            8..14 => drop({
+                let room = self.up_to(150);
+                self.pair.write(room)
+            }),
+            14..20 => drop({
+                let count = self.up_to(200);
+                self.pair.serve(count)
+            }),
+            20..27 => drop({
+                let count = self.up_to(150);
+                self.pair.read(count)
+            }),
+            27..31 => self.link(tally),
+            31 => {
+                if self.pair.is_open() && self.chance(3) {
+                    tally.cuts += 1;
+                    self.pair.cut();
+                }
+            }
+            32 | 33 => {
+                let milliseconds = self.random.rand_range(0..80);
+                self.pair.peer.advance(milliseconds.into());
+            }
+            34 | 35 => {
+                let slot = self.random.rand_range(0..self.next + 1);
+                match self.pair.peer.cancel(slot) {
+                    Some(true) => tally.late_cancels += 1,
+                    Some(false) => tally.cancels += 1,
+                    None => {}
+                }
+            }
+            36 | 37 => self.push(tally),
+            38 => self.stale(tally),
+            _ => {
+                if self.chance(20) {
+                    tally.shutdowns += 1;
+                    self.pair.peer.shutdown();
+                }
+            }
+        }
+    }
+
+    fn link(&mut self, tally: &mut Tally) {
+        if !self.pair.is_opening() {
+        } else if self.chance(5) {
+            tally.refusals += 1;
+            self.pair.cut();
+        } else {
+            self.pair.open();
+        }
+    }
+
+    /// A push stands between replies: before the first one that did not begin to be read.
+    fn push(&mut self, tally: &mut Tally) {
+        if self.pair.is_open()
+            && self.pair.replies.is_empty()
+            && self.pair.peer.connection.server().protocol == 3
+        {
+            tally.pushes += 1;
+            self.pair.replies.extend(b">2\r\n+invalidate\r\n*1\r\n$3\r\nkey\r\n");
+        }
+    }
+
+    /// Something of a link that is over.
+    fn stale(&mut self, tally: &mut Tally) {
+        let peer = &mut self.pair.peer;
+        let Some(old) = peer.links.iter().rev().nth(1).copied() else { return };
+        tally.stale += 1;
+        match self.random.rand_range(0..4) {
+            0 => drop(peer.connection.handle_bytes(peer.now, old, b"$5\r\nstale\r\n", &mut peer.caller)),
+            1 => peer.connection.handle_closed(peer.now, old),
+            2 => peer.connection.handle_open(peer.now, old),
+            _ => peer.connection.handle_transmitted(old, 7),
+        }
+        assert_eq!(peer.connection.poll_transmit(old), None);
+    }
+
+    /// Everything that is left goes well.
+    fn finish(&mut self) {
+        let tries = 20;
+        for _ in 0..tries {
+            self.pair.settle();
+            if self.pair.peer.connection.is_quiet() {
+                break;
+            }
+        }
+        assert!(self.pair.peer.connection.is_quiet(), "everything settles");
+    }
+
+    fn check_order(&mut self) {
+        // commands are told apart by the number that they carry
+        for command in &self.pair.server.log[self.logged..] {
+            let own = String::from_utf8_lossy(&command[1]);
+            let number = own.trim_start_matches('n').split('-').next().and_then(|text| text.parse().ok());
+            let slot: u32 = number.expect("a command carries its slot");
+            assert!(slot >= self.last, "{slot} was executed after {}", self.last);
+            self.last = slot;
+        }
+        self.logged = self.pair.server.log.len();
+    }
+
+    fn check(&self, tally: &mut Tally) {
+        for (slot, expected) in &self.expected {
+            let count = self.pair.server.store.text(&format!("n{slot}"));
+            assert!(matches!(count, None | Some(b"1")), "{slot} was executed twice");
+            let counts = matches!(expected, Expected::Counted | Expected::Both(_));
+            match self.pair.peer.outcome(*slot).unwrap_or_else(|| unreachable!("{slot} never settled")) {
+                Outcome::Reply(frame) => {
+                    tally.replies += 1;
+                    let own = match expected {
+                        Expected::Value(own) => own.clone(),
+                        Expected::Counted => Frame::Integer(1),
+                        Expected::Both(own) => Frame::Array(vec![own.clone(), Frame::Integer(1)]),
+                    };
+                    assert_eq!(*frame, own, "{slot} has its own reply");
+                    assert_eq!(count.is_some(), counts);
+                }
+                Outcome::Cancelled(executed) => assert!(*executed || count.is_none(), "{slot} was executed"),
+                Outcome::Failed(failure) => {
+                    assert!(failure.maybe_executed || count.is_none(), "{slot} was executed");
+                    match failure.maybe_executed {
+                        true => tally.in_doubt += 1,
+                        false => tally.never_sent += 1,
+                    }
+                    let expected = [
+                        Reason::Timeout,
+                        Reason::ConnectTimeout,
+                        Reason::Refused,
+                        Reason::Dropped,
+                        Reason::Closed,
+                    ];
+                    assert!(expected.contains(&failure.reason), "{slot}: {failure:?}");
+                    tally.timeouts += u32::from(failure.reason == Reason::Timeout);
+                }
+            }
+        }
+    }
+}
+
+fn run(seed: u64, tally: &mut Tally) {
+    let mut world = World::new(seed);
+    for _ in 0..STEPS {
+        world.step(tally);
+        world.check_order();
+    }
+    world.finish();
+    world.check_order();
+    world.check(tally);
+    tally.resp2 += u32::from(world.pair.peer.connection.server().protocol == 2);
+}
+
+#[test]
+fn every_schedule_keeps_the_promises() {
+    let mut tally = Tally::default();
+    if let Some(seed) = std::env::var("REDWIRE_SEED").ok().and_then(|seed| seed.parse().ok()) {
+        return run(seed, &mut tally);
+    }
+    for seed in 0..SEEDS {
+        if let Err(cause) = catch_unwind(AssertUnwindSafe(|| run(seed, &mut tally))) {
+            eprintln!("replay with REDWIRE_SEED={seed}");
+            resume_unwind(cause);
+        }
+    }
+    println!("{tally:?}");
+    let Tally { replies, cuts, refusals, timeouts, never_sent, in_doubt, .. } = tally;
+    let Tally { cancels, late_cancels, pushes, stale, shutdowns, resp2, .. } = tally;
+    let counters = [
+        replies,
+        cuts,
+        refusals,
+        timeouts,
+        never_sent,
+        in_doubt,
+        cancels,
+        late_cancels,
+        pushes,
+        stale,
+        shutdowns,
+        resp2,
+    ];
+    assert!(counters.iter().all(|&count| count > 50), "every fault happened: {tally:?}");
+}
