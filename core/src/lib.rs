@@ -101,6 +101,8 @@ pub mod commands;
 pub mod connection;
 #[cfg(feature = "alloc")]
 pub mod driver;
+#[cfg(feature = "embedded-io-async")]
+pub mod embedded;
 #[cfg(feature = "alloc")]
 pub mod error;
 pub mod machine;

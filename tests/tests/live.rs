@@ -5,13 +5,14 @@ use redwire_core::client::Client;
 use redwire_core::command::Command;
 use redwire_core::commands::*;
 use redwire_core::connection::{Config, Credentials, Protocol};
+use redwire_core::embedded::Embedded;
 use redwire_core::error::{Error, ServerError};
 use redwire_core::machine::{Failure, Reason};
 use redwire_core::owned::{Bytes, Frame};
 use redwire_core::request::Request;
 use redwire_core::transport::Blocking;
 use redwire_tests::server::{Brand, Server, fixture};
-use redwire_tests::transport::{Socket, Tls};
+use redwire_tests::transport::{Socket, Ticks, Tls, halves};
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::{Future, poll_fn};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -28,6 +29,8 @@ enum Way {
     Unix,
     /// TLS, driven by tokio.
     Tls,
+    /// A Unix socket as `embedded-io-async` streams, likewise.
+    Embedded,
 }
 
 #[derive(Clone, Copy)]
@@ -63,6 +66,22 @@ impl Place {
         match self.setup.way {
             Way::Tcp => blocking(Socket::new(self.server.address()).expect("a socket"), config, case),
             Way::Unix => blocking(Socket::new(self.server.socket()).expect("a socket"), config, case),
+            Way::Embedded => {
+                let runtime =
+                    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+                let _inside = runtime.enter();
+                let socket = self.server.socket();
+                let transport = Embedded::new(|| halves(&socket), Ticks::default(), true);
+                let (client, driver) = Client::new(transport, config);
+                let mut driver = pin!(driver);
+                let mut case = pin!(case(client));
+                runtime.block_on(poll_fn(|cx| {
+                    let over = driver.as_mut().poll(cx).is_ready();
+                    let result = case.as_mut().poll(cx);
+                    assert!(result.is_ready() || !over, "the case holds a client");
+                    result
+                }))
+            }
             Way::Tls => {
                 let authorities = std::fs::read(fixture("ca.crt")).expect("the fixture");
                 let transport =
@@ -130,6 +149,8 @@ suites! {
     redis_unix_resp3: Redis Unix Resp3;
     redis_tls_resp2: Redis Tls Resp2;
     redis_tls_resp3: Redis Tls Resp3;
+    redis_embedded_resp2: Redis Embedded Resp2;
+    redis_embedded_resp3: Redis Embedded Resp3;
     valkey_tcp_resp2: Valkey Tcp Resp2;
     valkey_tcp_resp3: Valkey Tcp Resp3;
     valkey_unix_resp2: Valkey Unix Resp2;

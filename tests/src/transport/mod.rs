@@ -1,8 +1,10 @@
 //! Transports of real hosts, small enough to copy: sockets for a thread that blocks, TLS for tokio.
 
+mod halves;
 mod socket;
 mod tls;
 
+pub use halves::{Ticks, halves};
 pub use socket::{Address, Socket};
 pub use tls::Tls;
 
