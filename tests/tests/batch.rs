@@ -66,7 +66,8 @@ fn halves_of_a_pair_that_meet_between_arguments_are_found() {
 fn batches_that_contradict_themselves_are_refused_as_a_whole() {
     const SIDE: u32 = 1 << 30;
     const EXTERNAL: u32 = 2 << 30;
-    let table: &[(&[u32], &[u8], &[u8], Malformed)] = &[
+    type Case = (&'static [u32], &'static [u8], &'static [u8], Malformed);
+    let table: &[Case] = &[
         (&[1], b"", b"", Malformed::Words),
         (&[1, 0], b"", b"", Malformed::Words),
         (&[1, flags::TIMEOUT, 0], b"", b"", Malformed::Words),

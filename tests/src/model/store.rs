@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 pub struct Store {
     texts: BTreeMap<Vec<u8>, Vec<u8>>,
     lists: BTreeMap<Vec<u8>, Words>,
-    hashes: BTreeMap<Vec<u8>, Vec<(Vec<u8>, Vec<u8>)>>,
+    /// Fields and values, one after the other.
+    hashes: BTreeMap<Vec<u8>, Words>,
 }
 
 impl Store {
@@ -65,12 +66,13 @@ impl Store {
             }
             [b"HSET", key, pairs @ ..] => {
                 let hash = self.hashes.entry(key.to_vec()).or_default();
-                hash.extend(pairs.chunks_exact(2).map(|pair| (pair[0].to_vec(), pair[1].to_vec())));
+                hash.extend(pairs.iter().map(|part| part.to_vec()));
                 Frame::Integer(pairs.len() as i64 / 2)
             }
             [b"HGETALL", key] => {
-                let hash = self.hashes.get(*key).into_iter().flatten();
-                Frame::Map(hash.map(|(field, value)| (bulk(field), bulk(value))).collect())
+                let parts = self.hashes.get(*key).map_or(&[][..], Vec::as_slice);
+                let pairs = parts.chunks_exact(2).map(|pair| (bulk(&pair[0]), bulk(&pair[1])));
+                Frame::Map(pairs.collect())
             }
             [name, ..] => error(format!("ERR unknown command '{}'", name.escape_ascii())),
             [] => error("ERR empty command"),
