@@ -92,7 +92,8 @@ const meet = async (redis) => {
   const { host, pathname } = new URL(url);
   const version = info.valkey_version ? `Valkey ${info.valkey_version}` : `Redis ${info.redis_version}`;
   fact("address", host || pathname);
-  fact("version", info.redis_mode === "standalone" ? version : `${version}, ${info.redis_mode}`);
+  const mode = info.server_mode ?? info.redis_mode;
+  fact("version", mode === "standalone" ? version : `${version}, ${mode}`);
   fact("system", `${info.os}, pid ${info.process_id}`);
   fact("clients", `${info.connected_clients} connected, this one speaks RESP${await protocolOf(redis)}`);
   fact("keys", `all begin with ${prefix}, left out below`);
