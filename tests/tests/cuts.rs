@@ -164,6 +164,7 @@ fn check_reuse(pair: &mut Pair) {
         peer.connection.handle_open(peer.now, old);
         peer.connection.handle_closed(peer.now, old);
         assert_eq!(peer.connection.poll_transmit(old), None);
+        assert_eq!(peer.connection.handle_read(old, 3), 0);
     };
     stale(pair);
     pair.peer.submit(100, "ECHO fresh");

@@ -243,3 +243,20 @@ fn a_decoder_knows_where_it_stands() {
     assert_eq!((decoded.consumed, decoded.done), (7, true), "one reply at a time");
     assert!(!decoder.is_within_reply());
 }
+
+#[test]
+fn bytes_of_a_large_text_may_be_read_elsewhere() {
+    let mut decoder = Decoder::new(tiny());
+    assert_eq!(decoder.skip(9), 0, "no text is open");
+    decoder.decode(b"$9\r\n12", &mut Discard).expect("it is well-formed");
+    assert_eq!(decoder.skip(3), 3);
+    assert_eq!(decoder.skip(100), 4, "no more than the text has");
+    assert_eq!(decoder.skip(1), 0);
+    let decoded = decoder.decode(b"\r\n:1\r\n", &mut Discard).expect("it is well-formed");
+    assert_eq!((decoded.consumed, decoded.done), (2, true));
+
+    let mut limited = Decoder::new(Limits { reply: 20, ..tiny() });
+    limited.decode(b"$99\r\n12", &mut Discard).expect("it is well-formed");
+    limited.skip(90);
+    assert_eq!(limited.decode(b"3", &mut Discard), Err(DecodeError::TooLarge), "it counts all the same");
+}
