@@ -70,7 +70,9 @@ pub enum Reason {
 pub enum Segment<'a> {
     /// These bytes.
     Bytes(&'a [u8]),
-    /// An argument that the caller holds: the `index`th external one of the command in `slot`.
+    /// An argument that the caller holds: the `index`th external one of the command in `slot`. It is asked for even after the
+    /// command settled when some of the command was written by then, so that the link stays in step: neither the bytes nor the
+    /// slot are free until the argument was transmitted, the link is over, or `maybe_executed` was false.
     External(Slot, u32),
 }
 
