@@ -320,3 +320,18 @@ fn shutting_down_settles_everything_and_the_connection_can_be_used_again() {
     assert_eq!(peer.links.len(), 2);
     assert_eq!(peer.connection.cancel(Slot(1)), None);
 }
+
+#[test]
+fn an_external_argument_is_asked_for_after_its_command_timed_out_half_written() {
+    let mut peer = ready(3);
+    peer.submit_external(1, &words("SET k far-away"), 2);
+    peer.submit(2, "ECHO 2");
+    peer.transmit(12);
+    peer.advance(10_000);
+    assert_eq!(peer.failed(1), Some((Reason::Timeout, true)));
+    assert_eq!(peer.failed(2), Some((Reason::Timeout, false)));
+    peer.submit(3, "ECHO 3");
+    assert_eq!(peer.sent(), ["SET k far-away", "ECHO 3"], "the link stays in step");
+    peer.reply("+OK\r\n$1\r\n3\r\n");
+    assert_eq!(peer.replied(3), Some(&bulk("3")));
+}
