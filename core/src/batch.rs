@@ -111,12 +111,20 @@ pub enum Argument<'a> {
     External(usize),
 }
 
-impl Argument<'_> {
+impl<'a> Argument<'a> {
     /// Gives the length in bytes.
     pub fn len(&self) -> usize {
         match self {
             Self::Bytes(bytes) => bytes.len(),
             Self::External(length) => *length,
+        }
+    }
+
+    /// Gives the bytes; none for an external argument.
+    pub(crate) fn bytes(&self) -> &'a [u8] {
+        match self {
+            Self::Bytes(bytes) => bytes,
+            Self::External(_) => &[],
         }
     }
 
@@ -161,8 +169,17 @@ impl<'a> Batch<'a> {
     ///
     /// # Errors
     /// [`Malformed`] when what stands there is no whole command.
-    #[inline]
     pub fn next_request(&mut self) -> Result<Option<Request<'a>>, Malformed> {
+        let request = self.head()?;
+        for _ in 0..request.map_or(0, |request| request.args.left) {
+            self.argument()?;
+        }
+        Ok(request)
+    }
+
+    /// Takes the first command off the batch, but for its arguments, which are unchecked and stay; `None` at the end.
+    #[inline]
+    pub(crate) fn head(&mut self) -> Result<Option<Request<'a>>, Malformed> {
         if self.words.is_empty() {
             return if self.text.is_empty() && self.side.is_empty() {
                 Ok(None)
@@ -176,22 +193,44 @@ impl<'a> Batch<'a> {
             _ => Some(self.take_words::<1>()?[0]),
         };
         let args = Arguments { left: count, rest: *self };
-        for _ in 0..count {
-            self.argument()?;
-        }
         Ok(Some(Request { slot: Slot(slot), row: RowId(what as u16), flags: what, timeout, args }))
+    }
+
+    /// Takes the word of the next argument; gives where its bytes are, which are there, and how many.
+    #[inline]
+    pub(crate) fn place(&mut self) -> Result<(Place, usize), Malformed> {
+        let [word] = self.take_words()?;
+        let length = (word & LENGTH) as usize;
+        let place = Place::of(word).ok_or(Malformed::Words)?;
+        let bytes = match place {
+            Place::Text => self.text,
+            Place::Side => self.side,
+            Place::External => return Ok((place, self.take_words::<1>()?[0] as usize)),
+        };
+        if length > bytes.len() { Err(Malformed::Bytes) } else { Ok((place, length)) }
+    }
+
+    /// Steps over the bytes of an argument.
+    #[inline]
+    pub(crate) fn advance(&mut self, place: Place, length: usize) {
+        let bytes = match place {
+            Place::Text => &mut self.text,
+            Place::Side => &mut self.side,
+            Place::External => return,
+        };
+        *bytes = bytes.get(length..).unwrap_or_default();
     }
 
     #[inline]
     fn argument(&mut self) -> Result<Argument<'a>, Malformed> {
-        let [word] = self.take_words()?;
-        let length = (word & LENGTH) as usize;
-        let bytes = match Place::of(word).ok_or(Malformed::Words)? {
-            Place::Text => take(&mut self.text, length),
-            Place::Side => take(&mut self.side, length),
-            Place::External => return Ok(Argument::External(self.take_words::<1>()?[0] as usize)),
+        let (place, length) = self.place()?;
+        let bytes = match place {
+            Place::Text => self.text,
+            Place::Side => self.side,
+            Place::External => return Ok(Argument::External(length)),
         };
-        bytes.map(Argument::Bytes).ok_or(Malformed::Bytes)
+        self.advance(place, length);
+        bytes.get(..length).map(Argument::Bytes).ok_or(Malformed::Bytes)
     }
 
     #[inline]
@@ -200,12 +239,6 @@ impl<'a> Batch<'a> {
         self.words = rest;
         Ok(*words)
     }
-}
-
-fn take<'a>(bytes: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
-    let (taken, rest) = bytes.split_at_checked(length)?;
-    *bytes = rest;
-    Some(taken)
 }
 
 /// Turns the lengths of text arguments from UTF-16 code units into bytes of `text`, which is UTF-8.

@@ -13,6 +13,15 @@ pub struct Row {
     pub shape: Shape,
     /// Option tokens that change the shape.
     pub forms: &'static [(&'static str, Shape)],
+    head: Head,
+}
+
+/// A name as it is sent: a bulk string per word.
+#[derive(Clone, Copy, Debug)]
+struct Head {
+    bytes: [u8; 32],
+    length: u8,
+    words: u8,
 }
 
 /// The position of a [`Row`] in [`ROWS`].
@@ -25,7 +34,38 @@ impl RowId {
 }
 
 const fn row(name: &'static str, required: u8, shape: Shape) -> Row {
-    Row { name, required, shape, forms: &[] }
+    Row { name, required, shape, forms: &[], head: head(name) }
+}
+
+const fn head(name: &str) -> Head {
+    let name = name.as_bytes();
+    let mut head = Head { bytes: [0; 32], length: 0, words: 0 };
+    let mut at = 0;
+    let mut start = 0;
+    while start < name.len() {
+        let mut end = start;
+        while end < name.len() && name[end] != b' ' {
+            end += 1;
+        }
+        assert!(end - start < 10, "a length of one digit");
+        head.bytes[at] = b'$';
+        head.bytes[at + 1] = b'0' + (end - start) as u8;
+        head.bytes[at + 2] = b'\r';
+        head.bytes[at + 3] = b'\n';
+        at += 4;
+        while start < end {
+            head.bytes[at] = name[start];
+            at += 1;
+            start += 1;
+        }
+        head.bytes[at] = b'\r';
+        head.bytes[at + 1] = b'\n';
+        at += 2;
+        start += 1;
+        head.words += 1;
+    }
+    head.length = at as u8;
+    head
 }
 
 const fn formed(row: Row, forms: &'static [(&'static str, Shape)]) -> Row {
@@ -65,6 +105,11 @@ impl Row {
     /// Gives the row at `id`, the unknown one when there is none.
     pub fn at(id: RowId) -> &'static Self {
         ROWS.get(usize::from(id.0)).unwrap_or(&ROWS[0])
+    }
+
+    /// Gives the name as it is sent, with bytes behind its end; its length; and the number of its words.
+    pub(crate) fn head(&self) -> (&[u8], usize, usize) {
+        (&self.head.bytes, self.head.length.into(), self.head.words.into())
     }
 
     /// Gives the shape of the reply to this command with `args` (without the name).

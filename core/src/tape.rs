@@ -52,32 +52,32 @@ pub const STREAMED: u32 = u32::MAX;
 /// Writes a tape.
 #[derive(Debug, Default)]
 pub struct Tape {
-    words: Vec<u32>,
+    pairs: Vec<[u32; 2]>,
     base: usize,
 }
 
 impl Tape {
     /// Empties the tape; offsets are those of addresses from `base`.
     pub fn start(&mut self, base: usize) {
-        self.words.clear();
+        self.pairs.clear();
         self.base = base;
     }
 
     /// Gives the words written since the start.
     pub fn words(&self) -> &[u32] {
-        &self.words
+        self.pairs.as_flattened()
     }
 
     #[inline(always)]
     fn pair(&mut self, tag: Tag, field: u32, payload: u32) {
-        self.words.extend_from_slice(&[tag as u32 | field << 5, payload]);
+        self.pairs.push([tag as u32 | field << 5, payload]);
     }
 
     #[inline(always)]
     fn text(&mut self, tag: Tag, text: &[u8]) {
         let offset = (text.as_ptr() as usize).wrapping_sub(self.base) as u32;
         let field = (text.len() as u32) << 5 | u32::from(is_ascii(text)) << 4;
-        self.words.extend_from_slice(&[tag as u32 | field, offset]);
+        self.pairs.push([tag as u32 | field, offset]);
     }
 }
 
@@ -141,7 +141,15 @@ fn tag(kind: Text) -> Tag {
     }
 }
 
+/// Looks at eight bytes at a time, the last of which may be looked at twice.
 #[inline(always)]
 fn is_ascii(text: &[u8]) -> bool {
-    text.iter().fold(0, |seen, byte| seen | byte) < 0x80
+    let (chunks, rest) = text.as_chunks::<8>();
+    let seen = match text.last_chunk::<8>() {
+        Some(last) => {
+            chunks.iter().fold(u64::from_ne_bytes(*last), |seen, chunk| seen | u64::from_ne_bytes(*chunk))
+        }
+        None => rest.iter().fold(0, |seen, &byte| seen | u64::from(byte)),
+    };
+    seen & 0x8080_8080_8080_8080 == 0
 }

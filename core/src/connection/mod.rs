@@ -4,6 +4,7 @@ mod adapter;
 mod config;
 mod handshake;
 mod inbound;
+mod outbound;
 mod queue;
 
 pub use config::{Config, Credentials, Protocol};
@@ -235,12 +236,7 @@ impl Connection {
 
 impl Machine for Connection {
     fn submit(&mut self, now: Instant, batch: &Batch<'_>) -> Result<(), Malformed> {
-        let mut checked = *batch;
-        while checked.next_request()?.is_some() {}
-        let mut batch = *batch;
-        while let Ok(Some(request)) = batch.next_request() {
-            self.queue.push(now, self.config.timeout, &request);
-        }
+        self.queue.accept(now, self.config.timeout, batch)?;
         self.connect(now);
         Ok(())
     }

@@ -1,20 +1,12 @@
-//! Commands from acceptance to settlement, and the bytes that they are sent as.
-//!
-//! Bytes live in one buffer, in order, until the command that they belong to settles:
-//!
-//! ```text
-//!   | retired | written, waiting for replies | not written |
-//!             base                           sent          end
-//! ```
+//! Commands from acceptance to settlement.
 
-use crate::batch::{Argument, Request, flags};
+use super::outbound::Outbound;
+use crate::batch::{Batch, Malformed, Request, flags};
 use crate::machine::{Segment, Slot};
-use crate::resp::encode;
 use crate::shape::Shape;
 use crate::table::{self, Row, RowId};
 use crate::time::Instant;
 use alloc::collections::VecDeque;
-use alloc::vec::Vec;
 
 /// What a command is in its conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,71 +33,76 @@ pub(super) struct Entry {
     start: u64,
 }
 
-/// Something that is not in the bytes, or must not be sent though it is.
-#[derive(Clone, Copy, Debug)]
-struct Cut {
-    at: u64,
-    what: Away,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Away {
-    /// An argument of the caller's.
-    External(Slot, u32),
-    /// This many bytes of a command that was given up.
-    Skip(u64),
-}
-
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     entries: VecDeque<Entry>,
-    bytes: Vec<u8>,
-    base: u64,
-    sent: u64,
-    cuts: VecDeque<Cut>,
+    outbound: Outbound,
     /// Leading entries that have their reply and stay for EXEC's.
     answered: usize,
     /// No deadline is earlier.
     next_deadline: Option<Instant>,
 }
 
-/// An idle buffer above this is given back.
-const KEEP: usize = 1 << 20;
-/// Retired bytes above this are moved away.
-const RETIRED: usize = 64 << 10;
-
 impl Queue {
-    /// Accepts a well-formed request.
-    pub(super) fn push(&mut self, now: Instant, default_timeout: u32, request: &Request<'_>) {
-        let mut args = request.args();
+    /// Accepts the commands of `batch`, all or none.
+    pub(super) fn accept(
+        &mut self,
+        now: Instant,
+        default_timeout: u32,
+        batch: &Batch<'_>,
+    ) -> Result<(), Malformed> {
+        let mut batch = *batch;
+        let accepted = self.entries.len();
+        let (mark, mut at) = self.outbound.begin(&batch);
+        loop {
+            let step = match batch.head() {
+                Ok(Some(request)) => self.push(now, default_timeout, at, &request, &mut batch),
+                Ok(None) => break,
+                Err(malformed) => Err(malformed),
+            };
+            match step {
+                Ok(end) => at = end,
+                Err(malformed) => {
+                    self.entries.truncate(accepted);
+                    self.outbound.revert(mark);
+                    return Err(malformed);
+                }
+            }
+        }
+        self.outbound.finish(at);
+        Ok(())
+    }
+
+    #[inline]
+    fn push(
+        &mut self,
+        now: Instant,
+        default_timeout: u32,
+        at: usize,
+        request: &Request<'_>,
+        batch: &mut Batch<'_>,
+    ) -> Result<usize, Malformed> {
         let named = request.flags & flags::NAMED != 0;
-        let row = match (named, args.next()) {
-            (true, Some(Argument::Bytes(name))) => table::find(name),
-            (true, _) => RowId::UNKNOWN,
-            (false, _) => request.row,
+        let known = Row::at(if named { named_row(request) } else { request.row });
+        let shape = match request.flags & flags::RAW {
+            0 => known.shape_with(request.args().skip(usize::from(named)).map(|arg| arg.bytes())),
+            _ => Shape::Plain,
         };
-        let row = Row::at(row);
-        let skipped = usize::from(named);
-        let bytes = request.args().skip(skipped).map(|arg| match arg {
-            Argument::Bytes(bytes) => bytes,
-            Argument::External(_) => &[],
-        });
-        let raw = request.flags & flags::RAW != 0;
-        let shape = if raw { Shape::Plain } else { row.shape_with(bytes) };
-        let role = match request.flags {
-            flags if flags & flags::MULTI != 0 => Role::Multi,
-            flags if flags & flags::MEMBER != 0 => Role::Member,
-            flags if flags & flags::EXEC != 0 => Role::Exec,
-            _ => Role::Plain,
+        let role = match request.flags & (flags::MULTI | flags::MEMBER | flags::EXEC) {
+            0 => Role::Plain,
+            flags::MULTI => Role::Multi,
+            flags::MEMBER => Role::Member,
+            _ => Role::Exec,
         };
-        let start = self.end();
-        self.encode(if named { "" } else { row.name }, request);
+        let written = if named { Row::at(RowId::UNKNOWN) } else { known };
+        let end = self.outbound.write(at, request, written, batch)?;
         let timeout = match role {
             // a transaction has the deadline of its EXEC
             Role::Multi | Role::Member => 0,
             Role::Plain | Role::Exec => request.timeout.unwrap_or(default_timeout),
         };
         let deadline = now.limit(timeout);
+        let start = self.outbound.offset(at);
         self.entries.push_back(Entry {
             slot: request.slot,
             role,
@@ -116,70 +113,23 @@ impl Queue {
             start,
         });
         self.expect(deadline);
-    }
-
-    fn encode(&mut self, name: &str, request: &Request<'_>) {
-        let words = || name.split(' ').filter(|word| !word.is_empty()).map(str::as_bytes);
-        let count = words().count() + request.args().len();
-        let length: usize = words().map(|word| encode::bulk_len(word.len())).sum::<usize>()
-            + request.args().map(copied_len).sum::<usize>();
-        self.bytes.reserve(encode::header_len(count) + length);
-        encode::header(&mut self.bytes, b'*', count);
-        words().for_each(|word| encode::bulk(&mut self.bytes, word));
-        let mut index = 0;
-        for arg in request.args() {
-            match arg {
-                Argument::Bytes(bytes) => encode::bulk(&mut self.bytes, bytes),
-                Argument::External(length) => {
-                    encode::header(&mut self.bytes, b'$', length);
-                    self.cuts.push_back(Cut { at: self.end(), what: Away::External(request.slot, index) });
-                    self.bytes.extend_from_slice(b"\r\n");
-                    index += 1;
-                }
-            }
-        }
+        Ok(end)
     }
 
     /// Gives the next stretch to send.
     pub(super) fn segment(&self) -> Option<Segment<'_>> {
-        let cut = self.cuts.front();
-        let end = match cut {
-            Some(Cut { at, what: Away::External(slot, index) }) if *at == self.sent => {
-                return Some(Segment::External(*slot, *index));
-            }
-            Some(cut) => cut.at,
-            None => self.end(),
-        };
-        let bytes = self.bytes.get((self.sent - self.base) as usize..(end - self.base) as usize)?;
-        (!bytes.is_empty()).then_some(Segment::Bytes(bytes))
+        self.outbound.segment()
     }
 
     /// Notes that the transport took `count` bytes of the last segment.
     pub(super) fn transmitted(&mut self, count: usize) {
-        match self.cuts.front() {
-            Some(Cut { at, what: Away::External(..) }) if *at == self.sent => {
-                self.cuts.pop_front();
-            }
-            _ => self.sent = (self.sent + count as u64).min(self.end()),
-        }
-        self.skip();
-    }
-
-    /// Steps over bytes that are not to be sent.
-    fn skip(&mut self) {
-        while let Some(Cut { at, what: Away::Skip(length) }) = self.cuts.front() {
-            if *at != self.sent {
-                break;
-            }
-            self.sent += length;
-            self.cuts.pop_front();
-        }
+        self.outbound.transmitted(count);
     }
 
     /// Gives the entry whose reply comes next.
     pub(super) fn current(&self) -> Option<&Entry> {
         // a reply to something that was never written answers nothing
-        self.entries.get(self.answered).filter(|entry| entry.start < self.sent)
+        self.entries.get(self.answered).filter(|entry| self.is_written(entry))
     }
 
     /// Gives the position of the current entry among the members of its transaction.
@@ -212,21 +162,7 @@ impl Queue {
 
     /// Lets go of bytes that no entry needs.
     fn retire(&mut self) {
-        let Some(front) = self.entries.front() else {
-            if self.sent == self.end() {
-                self.base = self.end();
-                self.bytes.clear();
-                if self.bytes.capacity() > KEEP {
-                    self.bytes = Vec::new();
-                }
-            }
-            return;
-        };
-        let retired = (front.start.min(self.sent) - self.base) as usize;
-        if retired > RETIRED && retired * 2 > self.bytes.len() {
-            self.bytes.drain(..retired);
-            self.base += retired as u64;
-        }
+        self.outbound.retire(self.entries.front().map(|entry| entry.start));
     }
 
     /// Gives up every command in `slot`; `None` when there is none, else whether any of it was written.
@@ -243,15 +179,10 @@ impl Queue {
     }
 
     fn remove(&mut self, first: usize, count: usize) {
-        let start = self.entries.get(first).map_or(self.end(), |entry| entry.start);
-        let end = self.entries.get(first + count).map_or(self.end(), |entry| entry.start);
+        let start_of = |entry: Option<&Entry>| entry.map_or(self.outbound.end(), |entry| entry.start);
+        let (start, end) = (start_of(self.entries.get(first)), start_of(self.entries.get(first + count)));
         self.entries.drain(first..first + count);
-        self.cuts.retain(|cut| {
-            !(start..end).contains(&cut.at) || matches!(cut.what, Away::Skip(_)) && cut.at < start
-        });
-        let place = self.cuts.partition_point(|cut| cut.at < start);
-        self.cuts.insert(place, Cut { at: start, what: Away::Skip(end - start) });
-        self.skip();
+        self.outbound.withhold(start, end);
         self.retire();
     }
 
@@ -298,24 +229,20 @@ impl Queue {
 
     /// Empties the queue; tells of each command that is still waited for, with whether it was written.
     pub(super) fn clear(&mut self, mut tell: impl FnMut(Slot, bool)) {
-        let sent = self.sent;
         let mut written = false;
         for entry in self.entries.drain(..) {
             // a transaction was written when its first command was
             written = match entry.role {
                 Role::Member | Role::Exec => written,
-                _ => entry.start < sent,
+                _ => self.outbound.is_sent(entry.start),
             };
             if entry.live && matches!(entry.role, Role::Plain | Role::Exec) {
                 tell(entry.slot, written);
             }
         }
-        *self = Self {
-            bytes: core::mem::take(&mut self.bytes),
-            entries: core::mem::take(&mut self.entries),
-            ..Self::default()
-        };
-        self.bytes.clear();
+        self.outbound.clear();
+        self.answered = 0;
+        self.next_deadline = None;
     }
 
     /// Tells whether nothing waits for a reply.
@@ -324,18 +251,10 @@ impl Queue {
     }
 
     fn is_written(&self, entry: &Entry) -> bool {
-        entry.start < self.sent
-    }
-
-    fn end(&self) -> u64 {
-        self.base + self.bytes.len() as u64
+        self.outbound.is_sent(entry.start)
     }
 }
 
-/// Gives the bytes that `arg` takes in the queue.
-fn copied_len(arg: Argument<'_>) -> usize {
-    match arg {
-        Argument::Bytes(bytes) => encode::bulk_len(bytes.len()),
-        Argument::External(length) => encode::header_len(length) + 2,
-    }
+fn named_row(request: &Request<'_>) -> RowId {
+    request.args().next().map_or(RowId::UNKNOWN, |name| table::find(name.bytes()))
 }

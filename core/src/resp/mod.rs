@@ -9,6 +9,8 @@ mod event;
 #[cfg(feature = "alloc")]
 mod frame;
 mod number;
+#[cfg(feature = "alloc")]
+mod writer;
 
 pub use decode::{Decoded, Decoder, Limits, MAX_DEPTH};
 pub use encode::{Buffer, Full};
@@ -17,6 +19,8 @@ pub use event::{Aggregate, Discard, Event, Sink, Text};
 pub use frame::{Frame, FrameSink};
 #[cfg(feature = "alloc")]
 pub(crate) use number::is_double;
+#[cfg(feature = "alloc")]
+pub(crate) use writer::Writer;
 
 /// How bytes from the peer broke the protocol or a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

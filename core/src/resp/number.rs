@@ -16,6 +16,17 @@ pub(super) fn length(text: &[u8]) -> Result<Option<(i64, usize)>, DecodeError> {
 /// A value beyond `i64` is refused.
 #[inline(always)]
 pub(super) fn line(text: &[u8], error: DecodeError) -> Result<Option<(i64, usize)>, DecodeError> {
+    // most lengths have one or two digits
+    match text {
+        [a @ b'0'..=b'9', b'\r', b'\n', ..] => Ok(Some((i64::from(a - b'0'), 3))),
+        [a @ b'0'..=b'9', b @ b'0'..=b'9', b'\r', b'\n', ..] => {
+            Ok(Some((i64::from(a - b'0') * 10 + i64::from(b - b'0'), 4)))
+        }
+        _ => long_line(text, error),
+    }
+}
+
+fn long_line(text: &[u8], error: DecodeError) -> Result<Option<(i64, usize)>, DecodeError> {
     let (negative, mut at) = match text.first() {
         Some(b'-') => (true, 1),
         Some(b'+') => (false, 1),

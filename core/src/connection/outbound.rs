@@ -1,0 +1,188 @@
+//! The bytes of commands, from acceptance until the command that they belong to settles.
+//!
+//! ```text
+//!   | retired | written, waiting for replies | not written |
+//!             base                           sent          end
+//! ```
+
+use crate::batch::{Batch, Malformed, Place, Request};
+use crate::machine::{Segment, Slot};
+use crate::resp::Writer;
+use crate::table::Row;
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+/// Something that is not in the bytes, or must not be sent though it is.
+#[derive(Clone, Copy, Debug)]
+struct Cut {
+    at: u64,
+    what: Away,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Away {
+    /// An argument of the caller's.
+    External(Slot, u32),
+    /// This many bytes of a command that was given up.
+    Skip(u64),
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Outbound {
+    bytes: Vec<u8>,
+    base: u64,
+    sent: u64,
+    cuts: VecDeque<Cut>,
+}
+
+/// Where the bytes stood before a batch.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Mark {
+    end: usize,
+    cuts: usize,
+}
+
+/// An idle buffer above this is given back.
+const KEEP: usize = 1 << 20;
+/// Retired bytes above this are moved away.
+const RETIRED: usize = 64 << 10;
+/// No word of a batch needs more bytes than this beside those of its argument.
+const FRAMING: usize = 16;
+
+impl Outbound {
+    /// Makes room for `batch`; to be followed by a [`write`](Self::write) per command, and [`finish`](Self::finish).
+    pub(super) fn begin(&mut self, batch: &Batch<'_>) -> (Mark, usize) {
+        let mark = Mark { end: self.bytes.len(), cuts: self.cuts.len() };
+        let room = batch.text.len() + batch.side.len() + batch.words.len() * FRAMING + Writer::SLACK;
+        self.bytes.resize(mark.end + room, 0);
+        (mark, mark.end)
+    }
+
+    /// Writes the command that `request` begins behind `at`, taking its arguments off `batch`; gives where it ends.
+    #[inline]
+    pub(super) fn write(
+        &mut self,
+        at: usize,
+        request: &Request<'_>,
+        row: &Row,
+        batch: &mut Batch<'_>,
+    ) -> Result<usize, Malformed> {
+        let mut out = Writer::new(&mut self.bytes, at);
+        let count = request.args().len();
+        let (head, length, words) = row.head();
+        out.header(b'*', count + words);
+        out.text(head, length);
+        let mut index = 0;
+        for _ in 0..count {
+            let (place, length) = batch.place()?;
+            out.header(b'$', length);
+            match place {
+                Place::Text => out.text(batch.text, length),
+                Place::Side => out.text(batch.side, length),
+                Place::External => {
+                    let at = self.base + out.at() as u64;
+                    self.cuts.push_back(Cut { at, what: Away::External(request.slot, index) });
+                    index += 1;
+                }
+            }
+            batch.advance(place, length);
+            out.newline();
+        }
+        Ok(out.at())
+    }
+
+    /// Ends a batch at `at`.
+    pub(super) fn finish(&mut self, at: usize) {
+        self.bytes.truncate(at);
+    }
+
+    /// Forgets what was written since `mark`.
+    pub(super) fn revert(&mut self, mark: Mark) {
+        self.bytes.truncate(mark.end);
+        self.cuts.truncate(mark.cuts);
+    }
+
+    /// Gives the offset of position `at` in the stream.
+    pub(super) fn offset(&self, at: usize) -> u64 {
+        self.base + at as u64
+    }
+
+    /// Gives the offset behind the last byte.
+    pub(super) fn end(&self) -> u64 {
+        self.offset(self.bytes.len())
+    }
+
+    /// Tells whether the byte at `offset` was written.
+    pub(super) fn is_sent(&self, offset: u64) -> bool {
+        offset < self.sent
+    }
+
+    /// Gives the next stretch to send.
+    pub(super) fn segment(&self) -> Option<Segment<'_>> {
+        let end = match self.cuts.front() {
+            Some(Cut { at, what: Away::External(slot, index) }) if *at == self.sent => {
+                return Some(Segment::External(*slot, *index));
+            }
+            Some(cut) => cut.at,
+            None => self.end(),
+        };
+        let bytes = self.bytes.get((self.sent - self.base) as usize..(end - self.base) as usize)?;
+        (!bytes.is_empty()).then_some(Segment::Bytes(bytes))
+    }
+
+    /// Notes that the transport took `count` bytes of the last segment.
+    pub(super) fn transmitted(&mut self, count: usize) {
+        match self.cuts.front() {
+            Some(Cut { at, what: Away::External(..) }) if *at == self.sent => {
+                self.cuts.pop_front();
+            }
+            _ => self.sent = (self.sent + count as u64).min(self.end()),
+        }
+        self.skip();
+    }
+
+    /// Steps over bytes that are not to be sent.
+    fn skip(&mut self) {
+        while let Some(Cut { at, what: Away::Skip(length) }) = self.cuts.front() {
+            if *at != self.sent {
+                break;
+            }
+            self.sent += length;
+            self.cuts.pop_front();
+        }
+    }
+
+    /// Keeps the unsent bytes from `start` to `end` from being sent.
+    pub(super) fn withhold(&mut self, start: u64, end: u64) {
+        self.cuts.retain(|cut| !(start..end).contains(&cut.at));
+        let place = self.cuts.partition_point(|cut| cut.at < start);
+        self.cuts.insert(place, Cut { at: start, what: Away::Skip(end - start) });
+        self.skip();
+    }
+
+    /// Lets go of the bytes before `offset`, or of all when `None`; none that is still to be sent.
+    pub(super) fn retire(&mut self, offset: Option<u64>) {
+        let offset = offset.unwrap_or(self.end()).min(self.sent);
+        if offset == self.end() {
+            self.base = offset;
+            self.bytes.clear();
+            if self.bytes.capacity() > KEEP {
+                self.bytes = Vec::new();
+            }
+            return;
+        }
+        let retired = (offset - self.base) as usize;
+        if retired > RETIRED && retired * 2 > self.bytes.len() {
+            self.bytes.drain(..retired);
+            self.base = offset;
+        }
+    }
+
+    /// Forgets everything.
+    pub(super) fn clear(&mut self) {
+        self.bytes.clear();
+        self.cuts.clear();
+        self.base = 0;
+        self.sent = 0;
+    }
+}
