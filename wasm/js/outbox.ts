@@ -137,13 +137,23 @@ export class Outbox {
     this.#words = grown;
   }
 
-  /** Calls `visit` with the place of each command's slot among the words, its position, and its large arguments. */
-  assign(slotOf: (position: number, externals: Uint8Array[] | undefined) => number): void {
-    let at = 0;
-    for (let position = 0; position < this.count; position++) {
-      this.#words[at] = slotOf(position, this.#externals?.get(position));
+  /** Appends the commands in `box`, each in the slot that `slotOf` gives for its position and large arguments. */
+  absorb(box: Outbox, slotOf: (position: number, externals: Uint8Array[] | undefined) => number): void {
+    const start = this.#used;
+    if (start + box.#used > this.#words.length) this.#grow(start + box.#used);
+    this.#words.set(box.#used === box.#words.length ? box.#words : box.#words.subarray(0, box.#used), start);
+    this.#used += box.#used;
+    for (let at = start, position = 0; position < box.count; position++) {
+      this.#words[at] = slotOf(position, box.#externals?.get(position));
       at = this.#after(at);
     }
+    this.#text += box.#text;
+    if (box.#sideUsed > 0) {
+      this.#room(box.#sideUsed);
+      this.#side.set(box.#side.subarray(0, box.#sideUsed), this.#sideUsed);
+      this.#sideUsed += box.#sideUsed;
+    }
+    this.count += box.count;
   }
 
   /** Gives where the command behind the one at `at` starts. */

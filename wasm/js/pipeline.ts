@@ -83,7 +83,7 @@ export interface PipelineSettings {
 export class Queued extends Methods {
   readonly #engine: Engine;
   readonly #settings: PipelineSettings;
-  readonly #box = new Outbox();
+  #box: Outbox | undefined;
   #commands: string[] = [];
 
   constructor(engine: Engine, settings: PipelineSettings) {
@@ -98,10 +98,23 @@ export class Queued extends Methods {
 
   protected run(row: Row, command: string, args: unknown[], what = 0): this {
     const { transaction, raw, timeout } = this.#settings;
-    if (transaction && this.length === 0) this.#box.push(0, Row.MULTI | Flag.MULTI, timeout, "MULTI", []);
-    this.#box.push(0, row | what | (transaction ? Flag.MEMBER : 0) | (raw ? Flag.RAW : 0), timeout, command, args);
+    const box = (this.#box ??= this.#open());
+    box.push(0, row | what | (transaction ? Flag.MEMBER : 0) | (raw ? Flag.RAW : 0), timeout, command, args);
     this.#commands.push(command);
     return this;
+  }
+
+  /** Takes a box, with MULTI in it where the commands are to be a transaction. */
+  #open(): Outbox {
+    const box = this.#engine.takeBox();
+    if (this.#settings.transaction) box.push(0, Row.MULTI | Flag.MULTI, undefined, "MULTI", []);
+    return box;
+  }
+
+  #close(): void {
+    if (this.#box !== undefined) this.#engine.giveBox(this.#box);
+    this.#box = undefined;
+    this.#commands = [];
   }
 
   protected fail(error: unknown): never {
@@ -115,16 +128,19 @@ export class Queued extends Methods {
 
   async execute({ raiseOnError = true }: { raiseOnError?: boolean } = {}): Promise<unknown[]> {
     const commands = this.#commands;
-    if (commands.length === 0) return [];
+    const box = this.#box;
+    if (box === undefined || commands.length === 0) return [];
     const { transaction, signal } = this.#settings;
-    this.#commands = [];
-    const refusal = this.#engine.refusal();
-    if (refusal !== undefined || signal?.aborted) {
-      this.#box.clear();
-      throw refusal ?? signal?.reason;
+    let results: Promise<unknown[]>;
+    try {
+      const refusal = this.#engine.refusal();
+      if (refusal !== undefined) throw refusal;
+      signal?.throwIfAborted();
+      results = transaction ? this.#transact(box, commands) : this.#gather(box, commands);
+    } finally {
+      this.#close();
     }
-    const results = await (transaction ? this.#transact(commands) : this.#gather(commands));
-    return finished(results, commands, raiseOnError);
+    return finished(await results, commands, raiseOnError);
   }
 
   exec(options?: { raiseOnError?: boolean }): Promise<unknown[]> {
@@ -132,8 +148,7 @@ export class Queued extends Methods {
   }
 
   async reset(): Promise<void> {
-    this.#commands = [];
-    this.#box.clear();
+    this.#close();
   }
 
   discard(): Promise<void> {
@@ -144,23 +159,23 @@ export class Queued extends Methods {
     return this.reset();
   }
 
-  #gather(commands: string[]): Promise<unknown[]> {
-    const { mode, signal } = this.#settings;
+  #gather(box: Outbox, commands: string[]): Promise<unknown[]> {
+    const { mode, timeout, signal } = this.#settings;
     return new Promise((resolve) => {
       const gathered = new Gathered(commands.length, resolve);
       const slots = commands.map((command, index) => this.#engine.reserve(gathered, index, command, mode));
-      this.#engine.submit(this.#box, (position) => slots[position]!);
+      this.#engine.submit(box, timeout !== undefined, (position) => slots[position]!);
       if (signal !== undefined) for (const slot of slots) this.#engine.abortable(slot, signal);
     });
   }
 
-  async #transact(commands: string[]): Promise<unknown[]> {
+  async #transact(box: Outbox, commands: string[]): Promise<unknown[]> {
     const { mode, raw, timeout, signal } = this.#settings;
-    this.#box.push(0, Row.EXEC | Flag.EXEC | (raw ? Flag.RAW : 0), timeout, "EXEC", []);
+    box.push(0, Row.EXEC | Flag.EXEC | (raw ? Flag.RAW : 0), timeout, "EXEC", []);
     let slot!: number;
     const reply = new Promise<unknown>((resolve, reject) => {
       slot = this.#engine.reserve(resolve, reject, "EXEC", mode);
-      this.#engine.submit(this.#box, () => slot);
+      this.#engine.submit(box, timeout !== undefined, () => slot);
       if (signal !== undefined) this.#engine.abortable(slot, signal);
     });
     let results: unknown;

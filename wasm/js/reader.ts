@@ -67,6 +67,10 @@ interface Large {
   ascii: boolean | undefined;
   /** Whether its length is beyond what a value can be: its bytes are let go. */
   refused: boolean;
+  /** Whether it becomes a string. */
+  asText: boolean;
+  /** Its value, where that was made in one go. */
+  value: string | Uint8Array | undefined;
 }
 
 /** Large texts are read straight to their place while this much of them is to come. */
@@ -92,6 +96,8 @@ export class Reader {
   readonly #levels: Level[] = [];
   #depth = 0;
   #large: Large | undefined;
+  /** A place for large texts that become strings, kept for the next one. */
+  #spare: Uint8Array | undefined;
 
   constructor(replies: Replies, host: Host) {
     this.#replies = replies;
@@ -264,18 +270,34 @@ export class Reader {
   }
 
   #open(tag: Tag, length: number): void {
-    const known = length === STREAMED ? RESERVED : length;
     const asText = !(this.#mode & Mode.BYTES) || tag !== Tag.BULK || this.#isKey();
     const refused = length !== STREAMED && length > (asText ? LONGEST_STRING : LONGEST_BYTES);
-    this.#large = { tag, length, bytes: allocate(refused ? 0 : Math.min(known, RESERVED)), filled: 0, ascii: true, refused };
+    this.#large = { tag, length, bytes: NONE, filled: 0, ascii: true, refused, asText, value: undefined };
+  }
+
+  /** Takes what `bytes` has, from `at`, of the large text that is open; gives how many. */
+  take(bytes: Uint8Array, at: number): number {
+    const large = this.#large;
+    if (large === undefined || large.length === STREAMED) return 0;
+    const part = bytes.subarray(at, at + large.length - large.filled);
+    if (large.refused) {
+      large.filled += part.length;
+    } else if (part.length === large.length) {
+      large.value = large.asText ? decode(part, undefined) : part.slice();
+      large.filled = part.length;
+    } else if (part.length > 0) {
+      this.#append(large, part, false);
+      large.ascii = undefined;
+    }
+    return part.length;
   }
 
   /** Gives the place that the next bytes from the socket belong to, when they can only be those of a large text. */
   room(): Uint8Array | undefined {
     const large = this.#large;
     if (large === undefined || large.refused || large.length === STREAMED || large.length - large.filled < DIRECT) return undefined;
-    if (large.filled === large.bytes.length) grow(large, Math.min(large.length, large.filled * 2));
-    return large.bytes.subarray(large.filled);
+    if (large.filled === large.bytes.length) this.#grow(large, large.filled + 1);
+    return large.bytes.subarray(large.filled, large.length);
   }
 
   /** Takes `count` bytes as read to {@link room}. */
@@ -295,35 +317,42 @@ export class Reader {
 
   #part(part: Uint8Array, ascii: boolean): void {
     const large = this.#large!;
-    if (large.refused) return;
+    if (!large.refused) this.#append(large, part, ascii);
+  }
+
+  #append(large: Large, part: Uint8Array, ascii: boolean): void {
     const need = large.filled + part.length;
-    if (need > large.bytes.length) grow(large, Math.max(need, Math.min(large.length, large.bytes.length * 2)));
+    if (need > large.bytes.length) this.#grow(large, need);
     large.bytes.set(part, large.filled);
     large.filled = need;
     if (!ascii && large.ascii) large.ascii = false;
   }
 
-  #endLarge({ tag, bytes, filled, ascii, refused }: Large): void {
+  /** Makes room for `need` bytes and some more, but for no more than are announced. */
+  #grow(large: Large, need: number): void {
+    const length = Math.max(need, Math.min(large.length, Math.max(large.bytes.length * 2, RESERVED)));
+    const spare = large.asText && this.#spare !== undefined && this.#spare.length >= length;
+    const grown = spare ? this.#spare! : allocate(length);
+    if (spare) this.#spare = undefined;
+    grown.set(large.bytes.subarray(0, large.filled));
+    large.bytes = grown;
+  }
+
+  #endLarge(large: Large): void {
     this.#large = undefined;
-    const exact = filled === bytes.length ? bytes : bytes.length > filled * 1.25 ? bytes.slice(0, filled) : bytes.subarray(0, filled);
-    if (refused || (filled > LONGEST_STRING && !(this.#mode & Mode.BYTES))) {
+    const { tag, bytes, filled, ascii, refused, asText } = large;
+    if (refused || (asText && filled > LONGEST_STRING)) {
       this.#fault ??= new DecodeError("the reply is larger than a value of JavaScript can be: read it in parts, with GETRANGE for example", this.#about());
-      this.#value(null);
-    } else if (tag === Tag.ERROR) {
-      this.#error(decode(exact, ascii));
-    } else if (tag === Tag.BULK && this.#mode & Mode.BYTES && !this.#isKey()) {
-      this.#value(exact);
-    } else {
-      this.#value(decode(exact, ascii));
+      return this.#value(null);
     }
+    const value = large.value ?? (asText ? decode(bytes.subarray(0, filled), ascii) : bytes.length === filled ? bytes : bytes.slice(0, filled));
+    if (asText && bytes.length === RESERVED) this.#spare = bytes;
+    if (tag === Tag.ERROR) this.#error(value as string);
+    else this.#value(value);
   }
 }
 
-const grow = (large: Large, length: number): void => {
-  const grown = allocate(length);
-  grown.set(large.bytes.subarray(0, large.filled));
-  large.bytes = grown;
-};
+const NONE = new Uint8Array(0);
 
 /** Gives the number that Redis writes as `text`. */
 const double = (text: string): number => {

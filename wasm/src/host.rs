@@ -5,15 +5,16 @@ use alloc::vec::Vec;
 use redwire_core::batch::{self, Batch, Malformed};
 use redwire_core::connection::{Config, Connection, Credentials, Protocol};
 use redwire_core::machine::{Action, LinkId, Machine, Reason, Segment, Slot};
-use redwire_core::resp::DecodeError;
+use redwire_core::resp::{DecodeError, Limits};
 use redwire_core::slot::key_slot;
 use redwire_core::tape::Tape;
 use redwire_core::time::Instant;
 use wasm_bindgen::prelude::wasm_bindgen;
 
-/// How much is decoded per call, so that window and tape stay in the processor's cache; twice that is always more than the
-/// tail of a value that waits for its end.
-const WINDOW: usize = 192 << 10;
+/// Texts of this many bytes and more never pass through here.
+const LARGE: usize = 16 << 10;
+/// What is decoded at once: more than the tail of a value that waits for its end, and the longest line.
+const WINDOW: usize = 160 << 10;
 
 /// One client's machine. See the module's documentation for how memory is shared.
 #[wasm_bindgen]
@@ -98,6 +99,7 @@ impl Host {
             timeout,
             credentials: password.map(|password| Credentials { username, password }),
             client_name,
+            limits: Limits { whole: LARGE, pause: true, ..Limits::default() },
             ..Config::default()
         });
     }
@@ -176,13 +178,19 @@ impl Host {
     }
 
     /// Decodes, after `count` more bytes were put into the window. Gives the number of words on the tape; the first register
-    /// gives the address behind the bytes.
+    /// gives the address behind the bytes, the second how many of them, at the end, are given back because a large text began:
+    /// they belong to where JavaScript wants it.
     pub fn receive(&mut self, now: f64, link: u32, count: usize) -> usize {
         self.unread.end = (self.unread.end + count).min(self.window.len());
         let input = self.window.get(self.unread.clone()).unwrap_or_default();
         self.tape.start(0);
         self.unread.start += self.connection.handle_bytes(instant(now), LinkId(link), input, &mut self.tape);
-        self.registers[0] = (self.window.as_ptr() as usize + self.unread.end) as u32;
+        let end = self.window.as_ptr() as usize + self.unread.end;
+        *self.registers = [end as u32, 0];
+        if self.connection.bulk_left() > 0 {
+            self.registers[1] = self.unread.len() as u32;
+            self.unread = 0..0;
+        }
         self.tape.words().len()
     }
 

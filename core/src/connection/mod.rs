@@ -111,6 +111,11 @@ impl Connection {
         self.queue.is_empty()
     }
 
+    /// Gives how many bytes of the large text that is open on the link are to come; 0 when none is.
+    pub fn bulk_left(&self) -> u64 {
+        self.link.decoder.bulk_left()
+    }
+
     fn open(&mut self, now: Instant) {
         self.session.last_link += 1;
         self.link = Link {

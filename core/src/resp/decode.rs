@@ -22,6 +22,9 @@ pub struct Limits {
     /// Texts of this many bytes and more are given in parts as they arrive; shorter ones wait until they are whole,
     /// so the caller must be able to hold this much and a header.
     pub whole: usize,
+    /// Whether decoding pauses at the start of a text that is given in parts, so that the caller may read it to where it
+    /// belongs ([`Decoder::skip`]) instead.
+    pub pause: bool,
 }
 
 impl Default for Limits {
@@ -33,6 +36,7 @@ impl Default for Limits {
             line: 64 << 10,
             reply: u64::MAX,
             whole: 64 << 10,
+            pause: false,
         }
     }
 }
@@ -116,6 +120,14 @@ impl Decoder {
         self.depth > 0 || self.state != State::Value || self.taken > 0
     }
 
+    /// Gives how many bytes of the open text are to come; 0 when none is open or its length is unknown.
+    pub fn bulk_left(&self) -> u64 {
+        match self.state {
+            State::Bulk { left } => left,
+            _ => 0,
+        }
+    }
+
     /// Takes up to `count` bytes of the open text as decoded: the caller read them to where they belong. Gives how many.
     pub fn skip(&mut self, count: usize) -> usize {
         let State::Bulk { left } = &mut self.state else { return 0 };
@@ -134,7 +146,8 @@ impl Decoder {
         let mut consumed = 0;
         let mut done = false;
         while let Some(rest) = input.get(consumed..).filter(|rest| !rest.is_empty()) {
-            let step = match self.state {
+            let state = self.state;
+            let step = match state {
                 State::Value => self.value(rest, sink)?,
                 State::Bulk { left } => self.part(rest, left, sink)?,
                 State::Chunks => self.chunk_header(rest, sink)?,
@@ -148,6 +161,9 @@ impl Decoder {
             self.taken += used as u64;
             if self.taken > self.limits.reply {
                 return Err(DecodeError::TooLarge);
+            }
+            if self.limits.pause && state == State::Value && self.bulk_left() > 0 {
+                break;
             }
             if matches!(step, Some(Step::Value(_))) && self.end_value(sink) {
                 self.taken = 0;
