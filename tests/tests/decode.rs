@@ -211,7 +211,8 @@ fn what_is_not_the_protocol_is_an_error() {
 
 #[test]
 fn limits_are_kept() {
-    let limits = Limits { depth: 2, bulk: 10, aggregate: 3, line: 8, reply: 40, whole: 64 << 10 };
+    let limits =
+        Limits { depth: 2, bulk: 10, aggregate: 3, line: 8, reply: 40, whole: 64 << 10, ..Limits::default() };
     let table: &[(&str, Result<(), DecodeError>)] = &[
         ("*1\r\n*1\r\n:1\r\n", Ok(())),
         ("*1\r\n*1\r\n*1\r\n:1\r\n", Err(DecodeError::Depth)),
