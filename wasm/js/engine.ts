@@ -72,8 +72,8 @@ export class Engine implements Replies {
   readonly #slots = new Slots();
   readonly #outbox = new Outbox();
   readonly #boxes: Outbox[] = [];
-  /** Large arguments until their command settles. */
-  readonly #externals = new Map<number, Uint8Array[]>();
+  /** Large arguments until their command settles, and, once it is half written, until they are written too. */
+  readonly #externals = new Map<number, Externals>();
   /** Refused commands of transactions until their EXEC is answered. */
   readonly #refused = new Map<number, RedisError[]>();
   #host: Host | undefined;
@@ -159,11 +159,11 @@ export class Engine implements Replies {
     try {
       outbox.push(slot, what, timeout, command, args);
     } catch (error) {
-      this.#slots.settle(slot, error, true);
+      this.#settle(slot, error, true, true);
       return slot;
     }
     const externals = outbox.lastExternals();
-    if (externals !== undefined) this.#externals.set(slot, externals);
+    if (externals !== undefined) this.#hold(slot, externals);
     if (timeout !== undefined) this.#sooner = true;
     this.#schedule();
     return slot;
@@ -172,6 +172,26 @@ export class Engine implements Replies {
   /** Takes a slot for commands that {@link submit} sends. */
   reserve(taker: ((value: unknown) => void) | Gatherer, other: ((reason: unknown) => void) | number, command: string, mode: number): number {
     return this.#slots.open(taker, other, command, mode);
+  }
+
+  #hold(slot: number, externals: Uint8Array[]): void {
+    const held = this.#externals.get(slot) ?? { args: [], unwritten: 0, settled: false };
+    held.args.push(...externals);
+    held.unwritten += externals.length;
+    this.#externals.set(slot, held);
+  }
+
+  /** Gives the large argument that is written next. */
+  #external(slot: number, index: number): Uint8Array {
+    const held = this.#externals.get(slot)!;
+    held.unwritten--;
+    if (held.settled && held.unwritten === 0) this.#release(slot);
+    return held.args[index]!;
+  }
+
+  #release(slot: number): void {
+    this.#externals.delete(slot);
+    this.#slots.free(slot);
   }
 
   /** Gives an empty box to collect commands in. */
@@ -189,7 +209,7 @@ export class Engine implements Replies {
   submit(box: Outbox, timed: boolean, slotOf: (position: number) => number): void {
     this.#outbox.absorb(box, (position, externals) => {
       const slot = slotOf(position);
-      if (externals !== undefined) this.#externals.set(slot, [...(this.#externals.get(slot) ?? []), ...externals]);
+      if (externals !== undefined) this.#hold(slot, externals);
       return slot;
     });
     if (timed) this.#sooner = true;
@@ -227,11 +247,12 @@ export class Engine implements Replies {
   /** Gives up the command in `slot`: its promise rejects with `reason`. */
   cancel(slot: number, reason: unknown): void {
     this.#submit();
+    let written = 0;
     if (this.#host !== undefined) {
-      this.#host.exports.host_cancel(this.#host.self, slot);
+      written = this.#host.exports.host_cancel(this.#host.self, slot);
       this.#reader.drop(slot);
     }
-    this.#settle(slot, reason, true);
+    this.#settle(slot, reason, true, written !== 1);
   }
 
   /** Gives up the command in `slot` when `signal` aborts. */
@@ -321,7 +342,7 @@ export class Engine implements Replies {
     } catch (error) {
       this.#trap(error);
     }
-    this.#hold();
+    this.#holdOpen();
   }
 
   #act(host: Host): void {
@@ -356,6 +377,7 @@ export class Engine implements Replies {
         const error = failure(reason, detail, this.#situation(host));
         if (reason !== Reason.CLOSED) this.lastError = error;
         this.#disconnect();
+        for (const [slot, held] of this.#externals) if (held.settled) this.#release(slot);
         this.#attempt?.fail(error);
         this.#attempt = undefined;
         return this.#become("idle", error);
@@ -363,7 +385,7 @@ export class Engine implements Replies {
       default: {
         const command = this.#slots.commandOf(id);
         this.#reader.drop(id);
-        this.#settle(id, failure(reason, detail, this.#situation(host), command, act === Act.UNKNOWN), true);
+        this.#settle(id, failure(reason, detail, this.#situation(host), command, act === Act.UNKNOWN), true, reason !== Reason.TIMEOUT || act === Act.UNSENT);
       }
     }
   }
@@ -499,7 +521,7 @@ export class Engine implements Replies {
       if (kind === 0) return;
       const first = host.register(0);
       const second = host.register(1);
-      const bytes = kind === 1 ? this.#frame(host, first, second) : this.#externals.get(first)![second]!;
+      const bytes = kind === 1 ? this.#frame(host, first, second) : this.#external(first, second);
       try {
         this.#blocked = socket.write(bytes) === false;
       } catch (error) {
@@ -548,7 +570,7 @@ export class Engine implements Replies {
   };
 
   /** Holds the process open exactly while something waits. */
-  #hold(): void {
+  #holdOpen(): void {
     const hold = this.#slots.waiting > 0 || this.#attempt !== undefined;
     if (hold !== this.#held && this.#socket !== undefined) {
       this.#held = hold;
@@ -583,9 +605,13 @@ export class Engine implements Replies {
     return errors;
   }
 
-  #settle(slot: number, value: unknown, failed: boolean): void {
-    if (this.#externals.size > 0) this.#externals.delete(slot);
-    this.#slots.settle(slot, value, failed);
+  /** Settles a command. Its slot stays taken while the core may ask for large arguments of it, unless it has forgotten it. */
+  #settle(slot: number, value: unknown, failed: boolean, forgotten = false): void {
+    const held = this.#externals.size === 0 ? undefined : this.#externals.get(slot);
+    if (!this.#slots.settle(slot, value, failed)) return;
+    if (held === undefined) this.#slots.free(slot);
+    else if (forgotten || held.unwritten === 0) this.#release(slot);
+    else held.settled = true;
   }
 
   /** The core failed: nothing of it can be trusted. Fails everything; the next command starts a fresh one. */
@@ -603,10 +629,18 @@ export class Engine implements Replies {
     this.lastError = error();
     this.#attempt?.fail(this.lastError);
     this.#attempt = undefined;
-    for (const slot of this.#slots.all()) this.#settle(slot, error(this.#slots.commandOf(slot)), true);
+    for (const slot of this.#slots.all()) this.#settle(slot, error(this.#slots.commandOf(slot)), true, true);
+    for (const slot of this.#externals.keys()) this.#release(slot);
     this.#refused.clear();
     this.#become("idle", this.lastError);
   }
+}
+
+/** Large arguments of a command, or of a transaction. */
+interface Externals {
+  args: Uint8Array[];
+  unwritten: number;
+  settled: boolean;
 }
 
 /** A promise for the end of one attempt to connect; nobody has to look at it. */

@@ -219,7 +219,10 @@ const finished = (results: unknown[], commands: string[], raiseOnError: boolean)
   for (let at = 0; at < results.length; at++) {
     const result = results[at];
     if (result instanceof Failed) throw result.error instanceof ConnectionError ? result.error : placed(result.error, at, commands, results);
-    if (result instanceof ResponseError && first < 0) first = at;
+    if (!(result instanceof ResponseError)) continue;
+    if (first < 0) first = at;
+    // EXEC's errors do not know what they are about
+    if (result.command === undefined) Object.assign(result, { command: commands[at]! });
   }
   if (raiseOnError && first >= 0) throw placed(results[first], first, commands, results);
   return results;

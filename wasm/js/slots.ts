@@ -49,14 +49,18 @@ export class Slots {
     for (let slot = 0; slot < this.#size; slot++) if (this.#takers[slot] !== undefined) yield slot;
   }
 
-  /** Settles a command and gives its place free. */
-  settle(slot: number, value: unknown, failed: boolean): void {
+  /** Makes the place of a settled command free. */
+  free(slot: number): void {
+    this.#free.push(slot);
+  }
+
+  /** Settles a command that waits, and gives whether it did; its place stays taken until it is made free. */
+  settle(slot: number, value: unknown, failed: boolean): boolean {
     const taker = this.#takers[slot];
-    if (taker === undefined) return;
+    if (taker === undefined) return false;
     const other = this.#others[slot];
     // whatever is kept here is kept alive
     this.#takers[slot] = this.#others[slot] = undefined;
-    this.#free.push(slot);
     this.waiting--;
     if (this.#cleanups.size > 0) {
       this.#cleanups.get(slot)?.();
@@ -65,5 +69,6 @@ export class Slots {
     if (typeof taker !== "function") taker.take(other as number, value, failed);
     else if (failed) (other as (reason: unknown) => void)(value);
     else taker(value);
+    return true;
   }
 }

@@ -153,7 +153,8 @@ impl Handshake {
 
     fn rest(&mut self, config: &Config) {
         if config.database != 0 {
-            self.send(Step::Select, &[b"SELECT", alloc::format!("{}", config.database).as_bytes()]);
+            let mut digits = [0; 10];
+            self.send(Step::Select, &[b"SELECT", decimal(config.database, &mut digits)]);
         }
         if let Some((name, version)) = config.library {
             self.send(Step::Library, &[b"CLIENT", b"SETINFO", b"LIB-NAME", name.as_bytes()]);
@@ -166,6 +167,21 @@ impl Handshake {
         let written = encode::command(&mut self.bytes, args);
         debug_assert!(written.is_ok(), "a growing buffer is never full");
     }
+}
+
+/// Gives `number` as text; the formatting machinery would be a tenth of the wasm module.
+fn decimal(number: u32, digits: &mut [u8; 10]) -> &[u8] {
+    let mut rest = number;
+    let mut at = digits.len();
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        at -= 1;
+        if rest == 0 {
+            break;
+        }
+    }
+    &digits[at..]
 }
 
 /// What a server says of itself in its answer to HELLO.

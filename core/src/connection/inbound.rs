@@ -4,7 +4,7 @@ use super::adapter::Adapter;
 use super::handshake::Reply;
 use super::queue::{Entry, Queue, Role};
 use crate::machine::ReplySink;
-use crate::resp::{Aggregate, Event, Sink, Text};
+use crate::resp::{Aggregate, Event, Sink, Text, tell};
 
 /// Whose reply is being read. Decided once per reply, before its first byte is decoded.
 #[derive(Debug)]
@@ -66,7 +66,7 @@ impl<S: ReplySink> Router<'_, S> {
         match self.route {
             Route::Push | Route::Tombstone => {}
             Route::Forward(adapter) => {
-                adapter.event(event, self.sink);
+                adapter.pass(event, self.sink);
             }
             Route::Handshake => {
                 if let Some(reply) = &mut self.handshake {
@@ -84,20 +84,20 @@ impl<S: ReplySink> Router<'_, S> {
                 (0, Event::Open(Aggregate::Array, _)) if element.is_idle() => {
                     *depth = 1;
                     *element = Adapter::new(self.queue.member_shape(0), self.flat);
-                    self.sink.event(event);
+                    tell(self.sink, event);
                 }
                 (1, Event::Close { .. }) if element.is_idle() => {
                     *depth = 0;
-                    self.sink.event(event);
+                    tell(self.sink, event);
                 }
                 (1, event) => {
-                    if element.event(event, self.sink) {
+                    if element.pass(event, self.sink) {
                         *index += 1;
                         *element = Adapter::new(self.queue.member_shape(*index), self.flat);
                     }
                 }
                 (_, event) => {
-                    element.event(event, self.sink);
+                    element.pass(event, self.sink);
                 }
             },
         }

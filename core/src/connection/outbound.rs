@@ -33,6 +33,8 @@ pub(super) struct Outbound {
     base: u64,
     sent: u64,
     cuts: VecDeque<Cut>,
+    /// External arguments so far of the command, or transaction, that was written last.
+    externals: u32,
 }
 
 /// Where the bytes stood before a batch.
@@ -58,21 +60,25 @@ impl Outbound {
         (mark, mark.end)
     }
 
-    /// Writes the command that `request` begins behind `at`, taking its arguments off `batch`; gives where it ends.
+    /// Writes the command that `request` begins behind `at`, taking its arguments off `batch`; gives where it ends. `continued`
+    /// is whether it belongs to the transaction of the command before.
     #[inline]
     pub(super) fn write(
         &mut self,
         at: usize,
         request: &Request<'_>,
         row: &Row,
+        continued: bool,
         batch: &mut Batch<'_>,
     ) -> Result<usize, Malformed> {
+        if !continued {
+            self.externals = 0;
+        }
         let mut out = Writer::new(&mut self.bytes, at);
         let count = request.args().len();
         let (head, length, words) = row.head();
         out.header(b'*', count + words);
         out.text(head, length);
-        let mut index = 0;
         for _ in 0..count {
             let (place, length) = batch.place()?;
             out.header(b'$', length);
@@ -81,8 +87,8 @@ impl Outbound {
                 Place::Side => out.text(batch.side, length),
                 Place::External => {
                     let at = self.base + out.at() as u64;
-                    self.cuts.push_back(Cut { at, what: Away::External(request.slot, index) });
-                    index += 1;
+                    self.cuts.push_back(Cut { at, what: Away::External(request.slot, self.externals) });
+                    self.externals += 1;
                 }
             }
             batch.advance(place, length);

@@ -95,7 +95,8 @@ impl Queue {
             _ => Role::Exec,
         };
         let written = if named { Row::at(RowId::UNKNOWN) } else { known };
-        let end = self.outbound.write(at, request, written, batch)?;
+        let continued = matches!(role, Role::Member | Role::Exec);
+        let end = self.outbound.write(at, request, written, continued, batch)?;
         let timeout = match role {
             // a transaction has the deadline of its EXEC
             Role::Multi | Role::Member => 0,

@@ -1,5 +1,6 @@
 //! The decoder: incremental, strict, without recursion or allocation.
 
+use super::event::tell;
 use super::number;
 use super::{Aggregate, DecodeError, Event, Sink, Text};
 
@@ -174,53 +175,42 @@ impl Decoder {
         Ok(Decoded { consumed, done })
     }
 
+    /// Takes a value, or the start of one. What is frequent is here; the rest is told through one door, which keeps it small.
     #[inline(always)]
     fn value<S: Sink>(&mut self, rest: &[u8], sink: &mut S) -> Stepped {
         let Some((&tag, body)) = rest.split_first() else { return Ok(None) };
         match tag {
-            b'$' => self.bulk(Text::Bulk, body, sink),
+            b'$' => match short_bulk(body, self.limits.whole.min(SHORT)) {
+                Some((text, used)) => {
+                    sink.event(Event::Text(Text::Bulk, text));
+                    Ok(Some(Step::Value(1 + used)))
+                }
+                None => self.bulk(Text::Bulk, body, sink),
+            },
+            b'+' if body.starts_with(b"OK\r\n") => {
+                self.scanned = 0;
+                sink.event(Event::Text(Text::Simple, body.get(..2).unwrap_or_default()));
+                Ok(Some(Step::Value(5)))
+            }
             b':' => Ok(number::line(body, DecodeError::Integer)?.map(|(value, used)| {
                 sink.event(Event::Integer(value));
                 Step::Value(1 + used)
             })),
-            b'+' => self.line(body, sink, |text| Ok(Event::Text(Text::Simple, text))),
-            b'-' => self.line(body, sink, |text| Ok(Event::Text(Text::Error, text))),
             b'*' => self.aggregate(Aggregate::Array, body, sink),
             b'%' => self.aggregate(Aggregate::Map, body, sink),
             b'~' => self.aggregate(Aggregate::Set, body, sink),
-            b'_' => self.line(body, sink, |text| match text {
-                [] => Ok(Event::Null),
-                _ => Err(DecodeError::Null),
-            }),
-            b'#' => self.line(body, sink, |text| match text {
-                b"t" => Ok(Event::Boolean(true)),
-                b"f" => Ok(Event::Boolean(false)),
-                _ => Err(DecodeError::Boolean),
-            }),
-            b',' => self.line(body, sink, |text| match number::is_double(text) {
-                true => Ok(Event::Double(text)),
-                false => Err(DecodeError::Double),
-            }),
-            b'(' => self.line(body, sink, |text| match number::is_big_number(text) {
-                true => Ok(Event::Text(Text::BigNumber, text)),
-                false => Err(DecodeError::Integer),
-            }),
+            b'>' if self.depth == 0 => self.aggregate(Aggregate::Push, body, sink),
+            b'|' => self.aggregate(Aggregate::Attribute, body, sink),
             b'=' => self.bulk(Text::Verbatim(*b"txt"), body, sink),
             b'!' => self.bulk(Text::BlobError, body, sink),
-            // with attributes before it, it would be taken for a reply
-            b'>' if self.depth == 0 && self.taken == 0 => self.aggregate(Aggregate::Push, body, sink),
-            b'|' => self.aggregate(Aggregate::Attribute, body, sink),
             b'.' => self.end(body, sink),
+            b'+' | b'-' | b'_' | b'#' | b',' | b'(' => self.line(tag, body, sink),
             _ => Err(DecodeError::Tag(tag)),
         }
     }
 
-    fn line<'a, S: Sink>(
-        &mut self,
-        body: &'a [u8],
-        sink: &mut S,
-        read: impl FnOnce(&'a [u8]) -> Result<Event<'a>, DecodeError>,
-    ) -> Stepped {
+    #[inline(never)]
+    fn line<S: Sink>(&mut self, tag: u8, body: &[u8], sink: &mut S) -> Stepped {
         let unseen = body.get(self.scanned..).unwrap_or_default();
         let Some(found) = unseen.iter().position(|&byte| byte == b'\r' || byte == b'\n') else {
             self.scanned = body.len();
@@ -233,7 +223,7 @@ impl Decoder {
         match body.get(end..) {
             Some([b'\r', b'\n', ..]) => {
                 self.scanned = 0;
-                sink.event(read(body.get(..end).unwrap_or_default())?);
+                tell(sink, line_event(tag, body.get(..end).unwrap_or_default())?);
                 Ok(Some(Step::Value(1 + end + 2)))
             }
             Some([b'\r']) => {
@@ -244,22 +234,22 @@ impl Decoder {
         }
     }
 
-    #[inline(always)]
+    #[inline(never)]
     fn bulk<S: Sink>(&mut self, kind: Text, body: &[u8], sink: &mut S) -> Stepped {
         if body.first() == Some(&b'?') {
             return self.streamed(body, || {
                 if kind != Text::Bulk {
                     return Err(DecodeError::Length);
                 }
-                sink.event(Event::BulkOpen(Text::Bulk, None));
+                tell(sink, Event::BulkOpen(Text::Bulk, None));
                 Ok(State::Chunks)
             });
         }
-        let Some((length, used)) = number::length(body)? else { return Ok(None) };
+        let Some((length, used)) = number::line(body, DecodeError::Length)? else { return Ok(None) };
         let header = 1 + used;
         let Ok(length) = u64::try_from(length) else {
             if length == -1 && kind == Text::Bulk {
-                sink.event(Event::Null);
+                tell(sink, Event::Null);
                 return Ok(Some(Step::Value(header)));
             }
             return Err(DecodeError::Length);
@@ -280,17 +270,13 @@ impl Decoder {
         if length < self.limits.whole as u64 {
             let length = length as usize;
             let Some(tail) = payload.get(length..) else { return Ok(None) };
-            return match tail {
-                [b'\r', b'\n', ..] => {
-                    sink.event(Event::Text(kind, payload.get(prefix..length).unwrap_or_default()));
-                    Ok(Some(Step::Value(header + length + 2)))
-                }
-                [] | [b'\r'] => Ok(None),
-                _ => Err(DecodeError::Newline),
-            };
+            return Ok(newline(tail)?.map(|used| {
+                tell(sink, Event::Text(kind, payload.get(prefix..length).unwrap_or_default()));
+                Step::Value(header + length + used)
+            }));
         }
         let left = length - prefix as u64;
-        sink.event(Event::BulkOpen(kind, Some(left)));
+        tell(sink, Event::BulkOpen(kind, Some(left)));
         self.state = State::Bulk { left };
         Ok(Some(Step::Part(header + prefix)))
     }
@@ -310,13 +296,13 @@ impl Decoder {
     fn part<S: Sink>(&mut self, rest: &[u8], left: u64, sink: &mut S) -> Stepped {
         if left > 0 {
             let (part, used) = clip(rest, left);
-            sink.event(Event::BulkPart(part));
+            tell(sink, Event::BulkPart(part));
             self.state = State::Bulk { left: left - used as u64 };
             return Ok(Some(Step::Part(used)));
         }
         newline(rest).map(|found| {
             found.map(|used| {
-                sink.event(Event::BulkClose);
+                tell(sink, Event::BulkClose);
                 self.state = State::Value;
                 Step::Value(used)
             })
@@ -330,7 +316,7 @@ impl Decoder {
         let Some((length, used)) = number::length(body)? else { return Ok(None) };
         match u64::try_from(length) {
             Ok(0) => {
-                sink.event(Event::BulkClose);
+                tell(sink, Event::BulkClose);
                 self.state = State::Value;
                 Ok(Some(Step::Value(1 + used)))
             }
@@ -346,7 +332,7 @@ impl Decoder {
     fn chunk<S: Sink>(&mut self, rest: &[u8], left: u64, sink: &mut S) -> Stepped {
         if left > 0 {
             let (part, used) = clip(rest, left);
-            sink.event(Event::BulkPart(part));
+            tell(sink, Event::BulkPart(part));
             self.state = State::Chunk { left: left - used as u64 };
             return Ok(Some(Step::Part(used)));
         }
@@ -357,7 +343,7 @@ impl Decoder {
         Ok(found.map(Step::Part))
     }
 
-    #[inline(always)]
+    #[inline(never)]
     fn aggregate<S: Sink>(&mut self, kind: Aggregate, body: &[u8], sink: &mut S) -> Stepped {
         if body.first() == Some(&b'?') {
             if matches!(kind, Aggregate::Push | Aggregate::Attribute) {
@@ -366,14 +352,14 @@ impl Decoder {
             let step = self.streamed(body, || Ok(State::Value))?;
             if step.is_some() {
                 self.push(Level { left: 0, streamed: true, kind })?;
-                sink.event(Event::Open(kind, None));
+                tell(sink, Event::Open(kind, None));
             }
             return Ok(step);
         }
         let Some((length, used)) = number::length(body)? else { return Ok(None) };
         let header = 1 + used;
         if length == -1 && kind == Aggregate::Array {
-            sink.event(Event::Null);
+            tell(sink, Event::Null);
             return Ok(Some(Step::Value(header)));
         }
         let length = u64::try_from(length).map_err(|_| DecodeError::Length)?;
@@ -382,11 +368,11 @@ impl Decoder {
         let left = kind.values(length).ok_or(DecodeError::TooLarge)?;
         if left > 0 {
             self.push(Level { left, streamed: false, kind })?;
-            sink.event(Event::Open(kind, Some(length)));
+            tell(sink, Event::Open(kind, Some(length)));
             return Ok(Some(Step::Part(header)));
         }
-        sink.event(Event::Open(kind, Some(0)));
-        sink.event(Event::Close { streamed: false });
+        tell(sink, Event::Open(kind, Some(0)));
+        tell(sink, Event::Close { streamed: false });
         if kind == Aggregate::Attribute {
             self.attributed();
             return Ok(Some(Step::Part(header)));
@@ -414,7 +400,7 @@ impl Decoder {
         }
         Ok(newline(body)?.map(|used| {
             self.depth -= 1;
-            sink.event(Event::Close { streamed: true });
+            tell(sink, Event::Close { streamed: true });
             Step::Value(1 + used)
         }))
     }
@@ -454,6 +440,42 @@ impl Decoder {
 impl Default for Decoder {
     fn default() -> Self {
         Self::new(Limits::default())
+    }
+}
+
+/// Texts up to this length are taken with their header in one step.
+const SHORT: usize = 1000;
+
+/// Takes a text of less than `limit` bytes that is there as a whole, with the bytes used; `None` where a second look is needed.
+#[inline(always)]
+fn short_bulk(body: &[u8], limit: usize) -> Option<(&[u8], usize)> {
+    let digit = |byte: u8| usize::from(byte - b'0');
+    let (length, used) = match body {
+        [a @ b'0'..=b'9', b'\r', b'\n', ..] => (digit(*a), 3),
+        [a @ b'0'..=b'9', b @ b'0'..=b'9', b'\r', b'\n', ..] => (digit(*a) * 10 + digit(*b), 4),
+        [a @ b'0'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', b'\r', b'\n', ..] => {
+            (digit(*a) * 100 + digit(*b) * 10 + digit(*c), 5)
+        }
+        _ => return None,
+    };
+    let (text, tail) = body.get(used..)?.split_at_checked(length).filter(|_| length < limit)?;
+    tail.starts_with(b"\r\n").then_some((text, used + length + 2))
+}
+
+/// Gives what a line with this tag says.
+fn line_event(tag: u8, text: &[u8]) -> Result<Event<'_>, DecodeError> {
+    match (tag, text) {
+        (b'+', _) => Ok(Event::Text(Text::Simple, text)),
+        (b'-', _) => Ok(Event::Text(Text::Error, text)),
+        (b'_', []) => Ok(Event::Null),
+        (b'_', _) => Err(DecodeError::Null),
+        (b'#', b"t") => Ok(Event::Boolean(true)),
+        (b'#', b"f") => Ok(Event::Boolean(false)),
+        (b'#', _) => Err(DecodeError::Boolean),
+        (b',', _) if number::is_double(text) => Ok(Event::Double(text)),
+        (b',', _) => Err(DecodeError::Double),
+        _ if number::is_big_number(text) => Ok(Event::Text(Text::BigNumber, text)),
+        _ => Err(DecodeError::Integer),
     }
 }
 

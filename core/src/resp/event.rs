@@ -78,6 +78,12 @@ pub trait Sink {
     fn event(&mut self, event: Event<'_>);
 }
 
+/// Tells an event that is not worth a copy of the sink's code.
+#[inline(never)]
+pub(crate) fn tell<S: Sink>(sink: &mut S, event: Event<'_>) {
+    sink.event(event);
+}
+
 /// Forgets everything.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Discard;

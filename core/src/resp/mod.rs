@@ -14,6 +14,8 @@ mod writer;
 
 pub use decode::{Decoded, Decoder, Limits, MAX_DEPTH};
 pub use encode::{Buffer, Full};
+#[cfg(feature = "alloc")]
+pub(crate) use event::tell;
 pub use event::{Aggregate, Discard, Event, Sink, Text};
 #[cfg(feature = "alloc")]
 pub use frame::{Frame, FrameSink};
