@@ -108,10 +108,11 @@ export interface Commands<S extends Str> {
   zrange(key: Key, start: Value, stop: Value, options: ZrangeOptions & { withscores: true }): Promise<[member: S, score: number][]>;
   /** ZRANGE: the members from `start` to `stop`. O(log N + M). */
   zrange(key: Key, start: Value, stop: Value, options?: ZrangeOptions): Promise<S[]>;
-  /** PING: `"PONG"`. O(1). */
-  ping(): Promise<string>;
   /** PING: `message`. O(1). */
   ping(message: Value): Promise<S>;
+  /** PING: `"PONG"`. O(1). */
+  ping(): Promise<string>;
+  ping(message?: Value): Promise<S | string>;
   /** ECHO: `message`. O(1). */
   echo(message: Value): Promise<S>;
 }

@@ -8,4 +8,4 @@ export { keySlot } from "./key-slot.js";
 export type { Options } from "./options.js";
 export type { Key, Value } from "./outbox.js";
 export type { Pipeline, Queue } from "./pipeline.js";
-export { Redis, type ViewOptions } from "./redis.js";
+export { Redis, type RawCommands, type RawRedis, type ViewOptions } from "./redis.js";

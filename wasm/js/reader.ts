@@ -1,5 +1,6 @@
-import { DecodeError, IntegerRangeError, serverError, type ErrorDetails, type RedisError } from "./errors.js";
+import { DecodeError, IntegerRangeError, type ErrorDetails, type RedisError } from "./errors.js";
 import type { Host } from "./host.js";
+import { serverError } from "./server-error.js";
 import { Strings } from "./strings.js";
 import { allocate, decode, isExact } from "./text.js";
 

@@ -36,7 +36,7 @@ export interface Redis<S extends Str = string> extends Commands<S> {
   /** Sends any command: `name` as Redis spells it, its words separated by spaces. What the table knows gets its usual reply shape. */
   call(name: string, ...args: Value[]): Promise<unknown>;
   /** Gives a client that shares this one's connection and differs in `options`. */
-  with(options: ViewOptions & { raw: true }): Redis<any>;
+  with(options: ViewOptions & { raw: true }): RawRedis;
   with(options: ViewOptions & { decodeResponses: false }): Redis<Uint8Array>;
   with(options: ViewOptions & { decodeResponses: true }): Redis<string>;
   with(options: ViewOptions): Redis<S>;
@@ -50,6 +50,19 @@ export interface Redis<S extends Str = string> extends Commands<S> {
   destroy(): void;
   [Symbol.asyncDispose](): Promise<void>;
 }
+
+/** A client whose replies keep the form that the server gave them: nobody can say what that is. */
+export interface RawRedis extends RawCommands, Omit<Redis, keyof Commands<string> | "with"> {
+  /** See {@link Redis.with}. */
+  with(options: ViewOptions & { raw: false; decodeResponses: false }): Redis<Uint8Array>;
+  with(options: ViewOptions & { raw: false }): Redis;
+  with(options: ViewOptions): RawRedis;
+}
+
+/** The commands of a {@link RawRedis}. */
+export type RawCommands = {
+  [K in keyof Commands<string>]: Commands<string>[K] extends (...args: infer A) => unknown ? (...args: A) => Promise<unknown> : never;
+};
 
 interface View {
   mode: number;
