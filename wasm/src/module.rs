@@ -1,7 +1,7 @@
 //! What a module without std brings itself.
 
 #[global_allocator]
-static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+static ALLOCATOR: talc::wasm::WasmDynamicTalc = talc::wasm::new_wasm_dynamic_allocator();
 
 /// Traps: the JavaScript side fails what was waiting and starts a fresh instance.
 #[panic_handler]
