@@ -1,12 +1,12 @@
 // Bundles the TypeScript layer with the compiled module inlined: node build.mjs MODULE.wasm INLINE.js OUT_DIR
 import { readFileSync, writeFileSync } from "node:fs";
-import { deflateRawSync } from "node:zlib";
+import { brotliCompressSync, constants } from "node:zlib";
 import { build } from "esbuild";
 
 const [module, inline, outdir] = process.argv.slice(2);
 
 const wasm = readFileSync(module);
-const packed = deflateRawSync(wasm, { level: 9 }).toString("base64");
+const packed = brotliCompressSync(wasm, { params: { [constants.BROTLI_PARAM_SIZE_HINT]: wasm.length } }).toString("base64");
 writeFileSync(inline, `export const WASM = "${packed}";\nexport const WASM_SIZE = ${wasm.length};\n`);
 
 await build({

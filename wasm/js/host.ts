@@ -40,7 +40,7 @@ const compile = (): WebAssembly.Module => {
   if (zlib === undefined) {
     throw new ClientError("this runtime lacks node:zlib, which unpacks redwire's core: use Node >= 20.19, Bun or Deno");
   }
-  return new WebAssembly.Module(zlib.inflateRawSync(Buffer.from(WASM, "base64"), { maxOutputLength: WASM_SIZE }));
+  return new WebAssembly.Module(zlib.brotliDecompressSync(Buffer.from(WASM, "base64"), { maxOutputLength: WASM_SIZE }));
 };
 
 /** The module asks for a table of JavaScript values that its numbers-only surface never uses, and for a way to throw. */
