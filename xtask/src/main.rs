@@ -1,5 +1,6 @@
 //! `cargo xtask <verb>`: builds, shows and checks redwire. Nothing else knows how.
 
+mod bench;
 mod build;
 mod ci;
 mod demo;
@@ -26,6 +27,8 @@ cargo xtask <verb> [--system]
   build               the npm package: pkg/ and target/redwire.tgz, with a report of its size
   demo                build, then the tour against a real server (REDIS_URL, one on PATH, or one fetched)
   test [suite] [word] build, then the suites rust, wasm and js, or those named; a word picks files of js
+  bench [options]     build, then redwire beside other clients; `--help` lists the options, --as-built builds nothing
+  bench native        the Rust core beside other crates: codec and pipelines
   ci                  format, lints, no_std, docs and all suites: what has to hold before a change lands
 
   --system            a missing server may be installed system-wide (apt); so it may when CI=true";
@@ -46,6 +49,8 @@ fn perform(arguments: &[&str]) -> Result<ExitCode> {
         ["build"] => build::build().map(|()| ExitCode::SUCCESS),
         ["demo"] => demo::demo(system),
         ["test", rest @ ..] => test::test(rest, system),
+        ["bench", "native", rest @ ..] => bench::native(rest, system),
+        ["bench", rest @ ..] => bench::bench(rest, system),
         ["ci"] => ci::ci(system),
         [] | ["help" | "--help" | "-h"] => {
             println!("{HELP}");

@@ -1,0 +1,3 @@
+import { connect as open } from "./ioredis.mjs";
+
+export const connect = (link) => open({ ...link, enableAutoPipelining: true });

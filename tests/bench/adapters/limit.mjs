@@ -1,0 +1,3 @@
+import { connectLimit } from "../limit.mjs";
+
+export const connect = connectLimit(0);

@@ -1,0 +1,26 @@
+import { createClient, RESP_TYPES } from "redis";
+
+const append = (client, commands) => {
+  const multi = client.multi();
+  for (const [name, ...args] of commands) multi[name](...args);
+  return multi;
+};
+
+export const connect = async ({ host, port, resp2, ca }) => {
+  const client = createClient({ socket: { host, port, ...(ca && { tls: true, ca }) }, ...(resp2 && { RESP: 2 }) });
+  client.on("error", () => {});
+  await client.connect();
+  const bytes = client.withTypeMapping({ [RESP_TYPES.BLOB_STRING]: Buffer });
+  return {
+    get: (key) => client.get(key),
+    getBytes: (key) => bytes.get(key),
+    set: (key, value) => client.set(key, value),
+    pipeline: (commands) => append(client, commands).execAsPipeline(),
+    multi: (commands) => append(client, commands).exec(),
+    mget: (keys) => client.mGet(keys),
+    lrange: (key, start, stop) => client.lRange(key, start, stop),
+    hgetall: (key) => client.hGetAll(key),
+    smembers: (key) => client.sMembers(key),
+    close: () => client.destroy(),
+  };
+};
