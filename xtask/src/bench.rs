@@ -76,16 +76,16 @@ impl Ratios {
         }
     }
 
-    /// Prints how many times as long each crate takes as the first way of redwire, and as the second.
+    /// Prints how many times as long each crate takes as redwire, to the tape or from slices, and owned.
     fn print(&self) {
         println!(
-            "\n| | tape | frame | redis-protocol | redis | x, tape | x, frame |\n|---|--:|--:|--:|--:|--:|--:|"
+            "\n| | redwire | owned | redis-protocol | redis | x, redwire | x, owned |\n|---|--:|--:|--:|--:|--:|--:|"
         );
         for (group, crates) in &self.groups {
             let median =
                 |name: &str| crates.iter().find(|(known, _)| known == name).map(|(_, median)| *median);
             let [tape, frame, protocol, redis] =
-                ["redwire", "redwire_frame", "redis_protocol", "redis"].map(median);
+                ["redwire", "redwire_owned", "redis_protocol", "redis"].map(median);
             let text = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.0} ns"));
             let ratio = |own: Option<f64>| match (own, protocol.or(redis)) {
                 (Some(own), Some(other)) => format!("{:.2}", other / own),
