@@ -343,7 +343,8 @@ impl Decoder {
         Ok(found.map(Step::Part))
     }
 
-    #[inline(never)]
+    #[cfg_attr(target_family = "wasm", inline(never))]
+    #[cfg_attr(not(target_family = "wasm"), inline)]
     fn aggregate<S: Sink>(&mut self, kind: Aggregate, body: &[u8], sink: &mut S) -> Stepped {
         if body.first() == Some(&b'?') {
             if matches!(kind, Aggregate::Push | Aggregate::Attribute) {

@@ -79,7 +79,8 @@ pub trait Sink {
 }
 
 /// Tells an event that is not worth a copy of the sink's code.
-#[inline(never)]
+#[cfg_attr(target_family = "wasm", inline(never))]
+#[cfg_attr(not(target_family = "wasm"), inline)]
 pub(crate) fn tell<S: Sink>(sink: &mut S, event: Event<'_>) {
     sink.event(event);
 }

@@ -40,9 +40,13 @@ pub enum Frame {
 }
 
 /// Builds a [`Frame`] from events.
+///
+/// Short texts of an aggregate share pieces of memory, 4 KiB each at most: who keeps one text keeps no more than that.
 #[derive(Debug, Default)]
 pub struct FrameSink {
     open: Vec<Building>,
+    /// Room for short texts to come.
+    piece: BytesMut,
     text: Option<(Text, BytesMut)>,
     attributes: Vec<(usize, Vec<(Frame, Frame)>)>,
     done: Option<Frame>,
@@ -52,15 +56,36 @@ pub struct FrameSink {
 struct Building {
     kind: Aggregate,
     items: Vec<Frame>,
+    /// Values announced; 0 when they were not.
+    values: usize,
 }
 
 /// An announced length reserves no more than this many elements.
 const RESERVE: usize = 64;
 
+/// Texts up to this length share memory.
+const SHORT: usize = 256;
+
+/// Bytes of memory that is shared, at most.
+const PIECE: usize = 4096;
+
 impl FrameSink {
     /// Takes the frame that was last completed.
     pub fn take(&mut self) -> Option<Frame> {
         self.done.take()
+    }
+
+    /// Copies a text that arrived whole.
+    fn copy(&mut self, text: &[u8]) -> Bytes {
+        let left = self.open.last().map_or(0, |open| open.values.saturating_sub(open.items.len()));
+        if left == 0 || text.len() > SHORT || left == 1 && self.piece.capacity() < text.len() {
+            return Bytes::copy_from_slice(text);
+        }
+        if self.piece.capacity() < text.len() {
+            self.piece = BytesMut::with_capacity(left.saturating_mul(text.len()).min(PIECE));
+        }
+        self.piece.extend_from_slice(text);
+        self.piece.split().freeze()
     }
 
     fn value(&mut self, mut frame: Frame) {
@@ -74,7 +99,7 @@ impl FrameSink {
     }
 
     fn close(&mut self) {
-        let Some(Building { kind, items }) = self.open.pop() else { return };
+        let Some(Building { kind, items, .. }) = self.open.pop() else { return };
         self.value(match kind {
             Aggregate::Array => Frame::Array(items),
             Aggregate::Set => Frame::Set(items),
@@ -97,14 +122,17 @@ impl FrameSink {
 impl Sink for FrameSink {
     fn event(&mut self, event: Event<'_>) {
         match event {
-            Event::Text(kind, text) => self.value(textual(kind, Bytes::copy_from_slice(text))),
+            Event::Text(kind, text) => {
+                let text = self.copy(text);
+                self.value(textual(kind, text));
+            }
             Event::Integer(value) => self.value(Frame::Integer(value)),
             Event::Double(text) => self.value(Frame::Double(double(text))),
             Event::Boolean(value) => self.value(Frame::Boolean(value)),
             Event::Null => self.value(Frame::Null),
             Event::Open(kind, len) => {
                 let values = len.and_then(|len| kind.values(len)).unwrap_or(0) as usize;
-                self.open.push(Building { kind, items: Vec::with_capacity(values.min(RESERVE)) });
+                self.open.push(Building { kind, items: Vec::with_capacity(values.min(RESERVE)), values });
             }
             Event::Close { .. } => self.close(),
             Event::BulkOpen(kind, _) => self.text = Some((kind, BytesMut::new())),
