@@ -11,7 +11,7 @@ fn a_queue_that_never_empties_writes_every_command_as_it_is() {
         let own = |slot: u32| format!("{slot}-{}", "x".repeat(9_000 + slot as usize));
         let submit = |peer: &mut Peer, slot: u32| {
             let args = words(&format!("ECHO {}", own(slot)));
-            if external && slot % 3 == 0 {
+            if external && slot.is_multiple_of(3) {
                 peer.submit_external(slot, &args, 1);
             } else {
                 peer.submit_with(slot, 0, None, &args);
@@ -22,7 +22,7 @@ fn a_queue_that_never_empties_writes_every_command_as_it_is() {
             // the newest command is only partly written when the one before it is answered
             submit(&mut peer, slot);
             peer.transmit(if slot == 1 { 12_000 } else { 9_060 });
-            if slot % 7 == 0 {
+            if slot.is_multiple_of(7) {
                 submit(&mut peer, 1_000 + slot);
                 assert_eq!(peer.cancel(1_000 + slot), Some(false));
             }
