@@ -199,7 +199,8 @@ impl Decoder {
             b'*' => self.aggregate(Aggregate::Array, body, sink),
             b'%' => self.aggregate(Aggregate::Map, body, sink),
             b'~' => self.aggregate(Aggregate::Set, body, sink),
-            b'>' if self.depth == 0 => self.aggregate(Aggregate::Push, body, sink),
+            // with attributes before it, it would be taken for a reply
+            b'>' if self.depth == 0 && self.taken == 0 => self.aggregate(Aggregate::Push, body, sink),
             b'|' => self.aggregate(Aggregate::Attribute, body, sink),
             b'=' => self.bulk(Text::Verbatim(*b"txt"), body, sink),
             b'!' => self.bulk(Text::BlobError, body, sink),
@@ -245,7 +246,7 @@ impl Decoder {
                 Ok(State::Chunks)
             });
         }
-        let Some((length, used)) = number::line(body, DecodeError::Length)? else { return Ok(None) };
+        let Some((length, used)) = number::length(body)? else { return Ok(None) };
         let header = 1 + used;
         let Ok(length) = u64::try_from(length) else {
             if length == -1 && kind == Text::Bulk {
