@@ -26,13 +26,12 @@ use core::future::poll_fn;
 ///
 /// # Interrupts
 /// Clients and driver share a spin lock: do not use a client inside an interrupt handler.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Client {
     handle: Arc<Handle>,
 }
 
 /// Counts clients: the driver ends with the last.
-#[derive(Debug)]
 struct Handle {
     shared: Arc<Shared>,
 }
@@ -123,6 +122,12 @@ impl Client {
             self.handle.shared.submit(&mut slots, write)?;
         }
         Ok(Pending { shared: self.handle.shared.clone(), slots })
+    }
+}
+
+impl core::fmt::Debug for Client {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Client")
     }
 }
 

@@ -315,7 +315,7 @@ impl Input {
 }
 
 /// Makes frames of replies.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Inbox {
     slot: Option<Slot>,
     frame: FrameSink,

@@ -20,12 +20,12 @@ use core::task::{Context, Poll, Waker};
 use spin::Mutex;
 
 /// The clients' and the driver's common state.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Shared {
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct State {
     outbox: Outbox,
     entries: Vec<Entry>,
@@ -38,13 +38,13 @@ struct State {
 }
 
 /// What clients want from the driver.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Outbox {
     pub(crate) batch: BatchBuffer,
     pub(crate) cancelled: Vec<Slot>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 enum Entry {
     #[default]
     Free,
@@ -57,7 +57,6 @@ enum Entry {
 }
 
 /// The command of a transaction that the server would not queue, and why.
-#[derive(Clone, Debug)]
 pub(crate) struct Refusal {
     index: u32,
     text: Bytes,
@@ -67,7 +66,6 @@ pub(crate) struct Refusal {
 pub(crate) type Outcome = Result<Frame, Error>;
 
 /// News for the one who waits in a slot.
-#[derive(Debug)]
 pub(crate) enum News {
     /// The server would not queue a command.
     Refused(Refusal),

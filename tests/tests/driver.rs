@@ -1,0 +1,330 @@
+//! The native driver over a transport that does what a test says, in virtual time.
+
+use redwire_core::client::Client;
+use redwire_core::commands::{get, incr, ping};
+use redwire_core::connection::{Config, Protocol};
+use redwire_core::driver::Driver;
+use redwire_core::error::Error;
+use redwire_core::machine::{Failure, Reason};
+use redwire_core::time::Instant;
+use redwire_core::transport::Transport;
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+
+/// The other side of the transport.
+#[derive(Clone, Default)]
+struct World(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    now: u64,
+    open: bool,
+    refuse: bool,
+    opened: u32,
+    hung_up: bool,
+    /// Bytes that the transport takes before it blocks.
+    room: usize,
+    /// Bytes moved by one call at most.
+    step: usize,
+    written: Vec<u8>,
+    flushed: usize,
+    incoming: VecDeque<u8>,
+    calls: u32,
+}
+
+impl World {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn says(&self, bytes: &[u8]) {
+        self.state().incoming.extend(bytes);
+    }
+
+    /// Gives what arrived, flushed, since it was last asked.
+    fn hears(&self) -> String {
+        let mut state = self.state();
+        let flushed = std::mem::take(&mut state.flushed);
+        String::from_utf8_lossy(&state.written.drain(..flushed).collect::<Vec<_>>()).into_owned()
+    }
+}
+
+impl Transport for World {
+    type Error = &'static str;
+
+    fn poll_open(&mut self, _: &mut Context<'_>) -> Poll<Result<(), &'static str>> {
+        let mut state = self.state();
+        if state.refuse {
+            return Poll::Ready(Err("refused"));
+        }
+        *state = State {
+            open: true,
+            opened: state.opened + 1,
+            now: state.now,
+            room: state.room,
+            step: state.step,
+            ..State::default()
+        };
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_read(&mut self, _: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<usize, &'static str>> {
+        let mut state = self.state();
+        state.calls += 1;
+        assert!(state.open && !buffer.is_empty());
+        let count = state.incoming.len().min(state.step).min(buffer.len());
+        if count == 0 {
+            return if state.hung_up { Poll::Ready(Ok(0)) } else { Poll::Pending };
+        }
+        buffer.iter_mut().zip(state.incoming.drain(..count)).for_each(|(to, from)| *to = from);
+        Poll::Ready(Ok(count))
+    }
+
+    fn poll_write(&mut self, _: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize, &'static str>> {
+        let mut state = self.state();
+        assert!(state.open && !bytes.is_empty());
+        let count = bytes.len().min(state.room).min(state.step);
+        if count == 0 {
+            return Poll::Pending;
+        }
+        state.room -= count;
+        state.written.extend_from_slice(&bytes[..count]);
+        Poll::Ready(Ok(count))
+    }
+
+    fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<Result<(), &'static str>> {
+        let mut state = self.state();
+        state.flushed = state.written.len();
+        Poll::Ready(Ok(()))
+    }
+
+    fn close(&mut self) {
+        self.state().open = false;
+    }
+
+    fn is_secure(&self) -> bool {
+        false
+    }
+
+    fn now(&self) -> Instant {
+        Instant(self.state().now)
+    }
+
+    fn poll_sleep(&mut self, _: &mut Context<'_>, until: Instant) -> Poll<()> {
+        if self.now() < until { Poll::Pending } else { Poll::Ready(()) }
+    }
+}
+
+/// Counts how often it is woken.
+#[derive(Default)]
+struct Bell(AtomicU32);
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+struct Stage {
+    world: World,
+    client: Client,
+    driver: Driver<World>,
+    bell: Arc<Bell>,
+}
+
+impl Stage {
+    fn new(step: usize) -> Self {
+        let world = World::default();
+        *world.state() = State { room: usize::MAX, step, ..State::default() };
+        let config = Config { protocol: Protocol::Resp2, library: None, timeout: 100, ..Config::default() };
+        let (client, driver) = Client::new(world.clone(), config);
+        Self { world, client, driver, bell: Arc::default() }
+    }
+
+    /// Lets the driver do what it can; tells whether it is over.
+    fn turn(&mut self) -> bool {
+        let waker = Waker::from(self.bell.clone());
+        loop {
+            let rung = self.bell.0.load(Ordering::Relaxed);
+            let over = Pin::new(&mut self.driver).poll(&mut Context::from_waker(&waker)).is_ready();
+            if over || self.bell.0.load(Ordering::Relaxed) == rung {
+                return over;
+            }
+        }
+    }
+}
+
+fn poll<F: Future + ?Sized>(future: &mut Pin<Box<F>>) -> Poll<F::Output> {
+    future.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+}
+
+fn failed(reason: Reason, maybe_executed: bool) -> Error {
+    Error::Failure(Failure { reason, maybe_executed })
+}
+
+const GET: &str = "*2\r\n$3\r\nGET\r\n$1\r\nk\r\n";
+const PING: &str = "*1\r\n$4\r\nPING\r\n";
+
+#[test]
+fn bytes_may_move_in_any_pieces() {
+    for step in [1, 2, 3, 7, 1000] {
+        let mut stage = Stage::new(step);
+        let client = stage.client.clone();
+        let mut both = Box::pin(client.execute((get("k"), ping())));
+        assert!(poll(&mut both).is_pending());
+        assert!(!stage.turn());
+        assert_eq!(stage.world.hears(), format!("{GET}{PING}"), "flushed in pieces of {step}");
+        stage.world.says(b"$5\r\nvalue\r\n+PONG\r\n");
+        stage.turn();
+        assert_eq!(poll(&mut both), Poll::Ready(Ok((Some("value".into()), "PONG".into()))));
+    }
+}
+
+#[test]
+fn a_quiet_driver_calls_nobody_and_is_not_woken() {
+    let mut stage = Stage::new(100);
+    let client = stage.client.clone();
+    let mut pinged = Box::pin(client.execute(ping()));
+    assert!(poll(&mut pinged).is_pending());
+    stage.turn();
+    let (rung, calls) = (stage.bell.0.load(Ordering::Relaxed), stage.world.state().calls);
+    stage.turn();
+    assert_eq!(stage.bell.0.load(Ordering::Relaxed), rung);
+    assert_eq!(stage.world.state().calls, calls + 1, "one look for each time it is polled");
+}
+
+#[test]
+fn the_driver_ends_with_the_last_client_and_hangs_up() {
+    let Stage { world, client, driver, bell } = Stage::new(100);
+    let mut stage = Stage { world, client: client.clone(), driver, bell };
+    let mut pinged = Box::pin(async move { client.execute(ping()).await });
+    assert!(poll(&mut pinged).is_pending());
+    assert!(!stage.turn());
+    drop(pinged);
+    assert!(!stage.turn() && stage.world.state().open);
+    let Stage { world, client, mut driver, bell } = stage;
+    let rung = bell.0.load(Ordering::Relaxed);
+    drop(client);
+    assert_eq!(bell.0.load(Ordering::Relaxed), rung + 1);
+    assert!(Pin::new(&mut driver).poll(&mut Context::from_waker(Waker::noop())).is_ready());
+    assert!(!world.state().open);
+}
+
+#[test]
+fn a_broken_link_tells_what_may_have_been_executed_and_leaves_nothing_behind() {
+    let mut stage = Stage::new(1000);
+    stage.world.state().room = GET.len() + 3;
+    let client = stage.client.clone();
+    let mut calls: Vec<_> = (0..3).map(|_| Box::pin(client.execute(get("k")))).collect();
+    calls.iter_mut().for_each(|call| assert!(poll(call).is_pending()));
+    stage.turn();
+    stage.world.says(b"$5\r\nval");
+    stage.world.state().hung_up = true;
+    stage.turn();
+    let told: Vec<_> = calls.iter_mut().map(poll).collect();
+    let expected =
+        [true, true, false].map(|maybe_executed| Poll::Ready(Err(failed(Reason::Dropped, maybe_executed))));
+    assert_eq!(told, expected);
+
+    stage.world.state().room = 1000;
+    let mut again = Box::pin(client.execute(get("k")));
+    assert!(poll(&mut again).is_pending());
+    stage.turn();
+    assert_eq!(stage.world.state().opened, 2);
+    assert_eq!(stage.world.hears(), GET);
+    stage.world.says(b"$3\r\nnew\r\n");
+    stage.turn();
+    assert_eq!(poll(&mut again), Poll::Ready(Ok(Some("new".into()))));
+}
+
+#[test]
+fn a_transport_that_does_not_open_is_told_with_its_error() {
+    let mut stage = Stage::new(1000);
+    stage.world.state().refuse = true;
+    let client = stage.client.clone();
+    let mut pinged = Box::pin(client.execute(ping()));
+    assert!(poll(&mut pinged).is_pending());
+    stage.turn();
+    assert_eq!(poll(&mut pinged), Poll::Ready(Err(failed(Reason::Refused, false))));
+    assert_eq!(stage.driver.fault(), Some(&"refused"));
+}
+
+#[test]
+fn a_late_reply_reaches_nobody() {
+    let mut stage = Stage::new(1000);
+    let client = stage.client.clone();
+    let mut late = Box::pin(client.execute(get("k")));
+    assert!(poll(&mut late).is_pending());
+    stage.turn();
+    stage.world.says(b"$5\r\nla");
+    stage.turn();
+    stage.world.state().now = 100;
+    stage.turn();
+    assert_eq!(poll(&mut late), Poll::Ready(Err(failed(Reason::Timeout, true))));
+    let mut next = Box::pin(client.execute(incr("n")));
+    assert!(poll(&mut next).is_pending());
+    stage.turn();
+    stage.world.says(b"ter\r\n:1\r\n");
+    stage.turn();
+    assert_eq!(poll(&mut next), Poll::Ready(Ok(1)));
+}
+
+#[test]
+fn a_slot_is_free_only_when_nothing_can_come_for_it() {
+    for before in ["", "$5\r\nv", "$5\r\nvalue\r"] {
+        let mut stage = Stage::new(1000);
+        let client = stage.client.clone();
+        let mut dropped = Box::pin(client.execute(get("k")));
+        assert!(poll(&mut dropped).is_pending());
+        stage.turn();
+        stage.world.says(before.as_bytes());
+        stage.turn();
+        drop(dropped);
+        let mut kept = Box::pin(client.execute((incr("n"), ping())));
+        assert!(poll(&mut kept).is_pending());
+        stage.turn();
+        let mut more = Box::pin(client.execute(incr("n")));
+        assert!(poll(&mut more).is_pending());
+        stage.world.says(&b"$5\r\nvalue\r\n"[before.len()..]);
+        stage.turn();
+        stage.world.says(b":1\r\n+PONG\r\n:2\r\n");
+        stage.turn();
+        assert_eq!(poll(&mut kept), Poll::Ready(Ok((1, "PONG".into()))));
+        assert_eq!(poll(&mut more), Poll::Ready(Ok(2)));
+    }
+}
+
+#[test]
+fn what_a_dropped_driver_leaves_tells_what_may_have_been_executed() {
+    let Stage { world, client, driver, bell } = Stage::new(1000);
+    let mut stage = Stage { world, client: client.clone(), driver, bell };
+    let mut written = Box::pin(client.execute(ping()));
+    assert!(poll(&mut written).is_pending());
+    stage.turn();
+    let mut waiting = Box::pin(client.execute(ping()));
+    assert!(poll(&mut waiting).is_pending());
+    drop(stage.driver);
+    assert_eq!(poll(&mut written), Poll::Ready(Err(failed(Reason::Closed, true))));
+    assert_eq!(poll(&mut waiting), Poll::Ready(Err(failed(Reason::Closed, false))));
+}
+
+#[test]
+fn nothing_that_can_be_printed_holds_what_was_sent() {
+    let mut stage = Stage::new(1000);
+    stage.world.state().room = 0;
+    let client = stage.client.clone();
+    let (said, unsaid) = (get("secret"), incr("secret"));
+    let shown = format!("{said:?}");
+    let mut first = Box::pin(client.execute(said));
+    assert!(poll(&mut first).is_pending());
+    stage.turn();
+    let mut second = Box::pin(client.execute(unsaid));
+    assert!(poll(&mut second).is_pending());
+    let shown = format!("{shown} {client:?} {:?}", stage.driver.connection());
+    let bytes = format!("{:?}", b"secret");
+    assert!(!shown.contains("secret") && !shown.contains(bytes.trim_matches(['[', ']'])), "{shown}");
+}
