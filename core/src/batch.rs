@@ -121,6 +121,7 @@ impl<'a> Argument<'a> {
     }
 
     /// Gives the bytes; none for an external argument.
+    #[cfg(feature = "alloc")]
     pub(crate) fn bytes(&self) -> &'a [u8] {
         match self {
             Self::Bytes(bytes) => bytes,

@@ -119,15 +119,15 @@ impl Call {
         if !self.args.is_whole() {
             return Err(Full);
         }
-        let name = Row::at(self.row).name;
-        let words =
-            || name.split(' ').filter(|word| !word.is_empty()).map(str::as_bytes).chain(self.args.iter());
-        let count = words().count();
-        let bulks: usize = words().map(|word| encode::bulk_len(word.len())).sum();
-        let length = encode::header_len(count) + bulks;
+        let (head, used, words) = Row::at(self.row).head();
+        let head = head.get(..used).unwrap_or_default();
+        let count = words + self.args.iter().count();
+        let bulks: usize = self.args.iter().map(|arg| encode::bulk_len(arg.len())).sum();
+        let length = encode::header_len(count) + head.len() + bulks;
         buffer.reserve(length)?;
         encode::header(buffer, b'*', count);
-        words().for_each(|word| encode::bulk(buffer, word));
+        buffer.put(head);
+        self.args.iter().for_each(|arg| encode::bulk(buffer, arg));
         Ok(length)
     }
 }
