@@ -27,8 +27,9 @@ pub enum Brand {
 
 /// A server that runs until this is dropped.
 pub struct Server {
-    child: Child,
-    folder: PathBuf,
+    // dropped in this order
+    _process: Process,
+    folder: Arc<Folder>,
     port: u16,
     tls: u16,
     _gate: Option<oneshot::Sender<()>>,
@@ -66,7 +67,7 @@ impl Server {
 
     /// Gives its Unix socket.
     pub fn socket(&self) -> PathBuf {
-        self.folder.join("socket")
+        self.folder.0.join("socket")
     }
 
     /// Gives the port where it listens for TLS, as `localhost`.
@@ -79,6 +80,7 @@ impl Server {
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let folder = env::temp_dir().join(format!("redwire-{}-{count}", std::process::id()));
         fs::create_dir_all(&folder)?;
+        let folder = Arc::new(Folder(folder));
         // between choosing a port and listening on it somebody else may take it
         let mut last = ErrorKind::AddrInUse.into();
         for _ in 0..4 {
@@ -90,10 +92,10 @@ impl Server {
         Err(last)
     }
 
-    fn attempt(brand: Brand, program: &Path, folder: &Path) -> io::Result<Self> {
+    fn attempt(brand: Brand, program: &Path, folder: &Arc<Folder>) -> io::Result<Self> {
         let [port, tls] = free_ports()?;
         let mut command = Command::new(program);
-        command.current_dir(folder).stdout(Stdio::piped()).stdin(Stdio::null());
+        command.current_dir(&folder.0).stdout(Stdio::piped()).stdin(Stdio::null());
         command.args([
             "--save",
             "",
@@ -104,7 +106,7 @@ impl Server {
             "--port",
             &port.to_string(),
         ]);
-        command.arg("--unixsocket").arg(folder.join("socket"));
+        command.arg("--unixsocket").arg(folder.0.join("socket"));
         if brand == Brand::Redis {
             command.args(["--tls-auth-clients", "no", "--tls-port", &tls.to_string()]);
             for (option, file) in [
@@ -115,8 +117,8 @@ impl Server {
                 command.arg(option).arg(fixture(file));
             }
         }
-        let mut child = command.spawn()?;
-        let output = child.stdout.take().map(BufReader::new).into_iter().flat_map(BufRead::lines);
+        let mut process = Process(command.spawn()?);
+        let output = process.0.stdout.take().map(BufReader::new).into_iter().flat_map(BufRead::lines);
         let mut told = Vec::new();
         for line in output {
             let line = line?;
@@ -125,21 +127,32 @@ impl Server {
                     Brand::Redis => (tls, None),
                     Brand::Valkey => gate(port).map(|(port, gate)| (port, Some(gate)))?,
                 };
-                return Ok(Self { child, folder: folder.into(), port, tls, _gate: gate });
+                return Ok(Self { _process: process, folder: folder.clone(), port, tls, _gate: gate });
             }
             told.push(line);
         }
-        child.wait()?;
         Err(io::Error::other(told.join("\n")))
     }
 }
 
-impl Drop for Server {
+/// A process that lives as long as this.
+struct Process(Child);
+
+impl Drop for Process {
     fn drop(&mut self) {
-        // whatever fails here, the tests are over
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = fs::remove_dir_all(&self.folder);
+        // it may have ended by itself
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A folder that lives as long as this.
+struct Folder(PathBuf);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // what cannot be removed is the system's to tidy away
+        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
