@@ -85,6 +85,17 @@ impl Sink for Tape {
     #[inline(always)]
     fn event(&mut self, event: Event<'_>) {
         match event {
+            Event::Text(Text::Bulk, text) => self.text(Tag::Bulk, text),
+            event => self.rare(event),
+        }
+    }
+}
+
+impl Tape {
+    /// What is worth no copy at each place that tells events.
+    #[inline(never)]
+    fn rare(&mut self, event: Event<'_>) {
+        match event {
             Event::Text(kind, text) => self.text(tag(kind), text),
             Event::Integer(value) => match i32::try_from(value) {
                 Ok(value) => self.pair(Tag::Integer, 0, value as u32),

@@ -77,8 +77,17 @@ fn bind(compiled: &Path) -> Result<PathBuf> {
     let folder = tree::target().join("bindgen");
     let mut bindgen = Bindgen::new();
     bindgen.input_path(compiled).typescript(true).remove_name_section(true).remove_producers_section(true);
-    bindgen.web(true).and_then(|web| web.generate(&folder)).context("run wasm-bindgen")?;
-    Ok(folder.join("redwire_wasm_bg.wasm"))
+    let mut output = bindgen.web(true).and_then(Bindgen::generate_output).context("run wasm-bindgen")?;
+    let module = output.wasm_mut();
+    // the JavaScript layer calls nothing else; what only the rest needs goes with it when optimised
+    let unused = |name: &str| !name.starts_with("host_") && name != "memory";
+    let unused: Vec<_> =
+        module.exports.iter().filter(|export| unused(&export.name)).map(|export| export.id()).collect();
+    unused.into_iter().for_each(|export| module.exports.delete(export));
+    fs::create_dir_all(&folder).context("make target/bindgen")?;
+    let bound = folder.join("redwire_wasm_bg.wasm");
+    module.emit_wasm_file(&bound).context("write the bound module")?;
+    Ok(bound)
 }
 
 fn check_imports(bound: &Path) -> Result {
