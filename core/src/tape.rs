@@ -7,7 +7,7 @@ use crate::machine::{ReplySink, Slot};
 use crate::resp::{Aggregate, Event, Sink, Text};
 use alloc::vec::Vec;
 
-/// What a pair means. Numbers are those of `wasm/js/tape.ts`.
+/// What a pair means. Numbers are those of `wasm/js/reader.ts`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Tag {
@@ -93,7 +93,7 @@ impl Sink for Tape {
 
 impl Tape {
     /// What is worth no copy at each place that tells events.
-    #[inline(never)]
+    #[cfg_attr(target_family = "wasm", inline(never))]
     fn rare(&mut self, event: Event<'_>) {
         match event {
             Event::Text(kind, text) => self.text(tag(kind), text),

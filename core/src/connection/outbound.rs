@@ -9,6 +9,7 @@ use crate::batch::{Batch, Malformed, Place, Request};
 use crate::machine::{Segment, Slot};
 use crate::resp::Writer;
 use crate::table::Row;
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 /// Something that is not in the bytes, or must not be sent though it is.
@@ -31,8 +32,7 @@ pub(super) struct Outbound {
     bytes: Vec<u8>,
     base: u64,
     sent: u64,
-    /// In order; few.
-    cuts: Vec<Cut>,
+    cuts: VecDeque<Cut>,
     /// External arguments so far of the command, or transaction, that was written last.
     externals: u32,
 }
@@ -87,7 +87,7 @@ impl Outbound {
                 Place::Side => out.text(batch.side, length),
                 Place::External => {
                     let at = self.base + out.at() as u64;
-                    self.cuts.push(Cut { at, what: Away::External(request.slot, self.externals) });
+                    self.cuts.push_back(Cut { at, what: Away::External(request.slot, self.externals) });
                     self.externals += 1;
                 }
             }
@@ -125,7 +125,7 @@ impl Outbound {
 
     /// Gives the next stretch to send.
     pub(super) fn segment(&self) -> Option<Segment<'_>> {
-        let end = match self.cuts.first() {
+        let end = match self.cuts.front() {
             Some(Cut { at, what: Away::External(slot, index) }) if *at == self.sent => {
                 return Some(Segment::External(*slot, *index));
             }
@@ -138,9 +138,9 @@ impl Outbound {
 
     /// Notes that the transport took `count` bytes of the last segment.
     pub(super) fn transmitted(&mut self, count: usize) {
-        match self.cuts.first() {
+        match self.cuts.front() {
             Some(Cut { at, what: Away::External(..) }) if *at == self.sent => {
-                self.cuts.remove(0);
+                self.cuts.pop_front();
             }
             _ => self.sent = (self.sent + count as u64).min(self.end()),
         }
@@ -149,12 +149,12 @@ impl Outbound {
 
     /// Steps over bytes that are not to be sent.
     fn skip(&mut self) {
-        while let Some(Cut { at, what: Away::Skip(length) }) = self.cuts.first() {
+        while let Some(Cut { at, what: Away::Skip(length) }) = self.cuts.front() {
             if *at != self.sent {
                 break;
             }
             self.sent += length;
-            self.cuts.remove(0);
+            self.cuts.pop_front();
         }
     }
 
