@@ -25,54 +25,30 @@ export class RedisError extends Error {
   }
 
   override get name(): string {
-    return "RedisError";
+    return this.constructor.name;
   }
 }
 
 /** The connection could not be made, was lost, or is closed. */
-export class ConnectionError extends RedisError {
-  override get name(): string {
-    return "ConnectionError";
-  }
-}
+export class ConnectionError extends RedisError {}
 
 /** The server is loading its data set; nothing was executed. */
 export class BusyLoadingError extends ConnectionError {
   /** `LOADING`. */
   readonly code = "LOADING";
-
-  override get name(): string {
-    return "BusyLoadingError";
-  }
 }
 
 /** The other side does not speak Redis's protocol, or broke it. */
-export class ProtocolError extends ConnectionError {
-  override get name(): string {
-    return "ProtocolError";
-  }
-}
+export class ProtocolError extends ConnectionError {}
 
 /** A time limit of redwire's passed. */
-export class TimeoutError extends RedisError {
-  override get name(): string {
-    return "TimeoutError";
-  }
-}
+export class TimeoutError extends RedisError {}
 
 /** redwire itself failed: its WebAssembly could not be started, or trapped. */
-export class ClientError extends RedisError {
-  override get name(): string {
-    return "ClientError";
-  }
-}
+export class ClientError extends RedisError {}
 
 /** Text from the server is not valid in the client's encoding, or larger than a value of JavaScript can be. */
-export class DecodeError extends RedisError {
-  override get name(): string {
-    return "DecodeError";
-  }
-}
+export class DecodeError extends RedisError {}
 
 /** An integer reply is beyond what a number holds exactly. */
 export class IntegerRangeError extends RedisError {
@@ -82,10 +58,6 @@ export class IntegerRangeError extends RedisError {
   constructor(value: bigint, details?: ErrorDetails) {
     super(`the reply ${value} is beyond 2^53-1, which a number cannot hold exactly; the error's 'value' has it as a bigint`, details);
     this.value = value;
-  }
-
-  override get name(): string {
-    return "IntegerRangeError";
   }
 }
 
@@ -98,10 +70,6 @@ export class ResponseError extends RedisError {
     super(message, details);
     this.code = details.code ?? "ERR";
   }
-
-  override get name(): string {
-    return "ResponseError";
-  }
 }
 
 /** A watched key changed before EXEC; nothing of the transaction was executed. */
@@ -109,54 +77,71 @@ export class WatchError extends ResponseError {
   constructor(details?: ErrorDetails) {
     super("a watched key changed: nothing of the transaction was executed", { ...details, code: "WATCH" });
   }
-
-  override get name(): string {
-    return "WatchError";
-  }
 }
 
-const subclass = (name: string): typeof ResponseError => {
-  const type = class extends ResponseError {
-    override get name(): string {
-      return name;
-    }
-  };
-  return Object.defineProperty(type, "name", { value: name });
-};
+const subclass = (): typeof ResponseError => class extends ResponseError {};
 
 /** The server was told a script by its hash and does not know it. */
-export const NoScriptError = subclass("NoScriptError");
+export const NoScriptError = subclass();
 export type NoScriptError = ResponseError;
 /** The server is a replica that takes no writes. */
-export const ReadOnlyError = subclass("ReadOnlyError");
+export const ReadOnlyError = subclass();
 export type ReadOnlyError = ResponseError;
 /** The key lives on another node of the cluster. */
-export const MovedError = subclass("MovedError");
+export const MovedError = subclass();
 export type MovedError = ResponseError;
 /** The key is being moved to another node of the cluster. */
-export const AskError = subclass("AskError");
+export const AskError = subclass();
 export type AskError = ResponseError;
 /** Some keys of the command are being moved. */
-export const TryAgainError = subclass("TryAgainError");
+export const TryAgainError = subclass();
 export type TryAgainError = ResponseError;
 /** The cluster does not serve the key's slot. */
-export const ClusterDownError = subclass("ClusterDownError");
+export const ClusterDownError = subclass();
 export type ClusterDownError = ResponseError;
 /** The command's keys belong to different slots. */
-export const ClusterCrossSlotError = subclass("ClusterCrossSlotError");
+export const ClusterCrossSlotError = subclass();
 export type ClusterCrossSlotError = ResponseError;
 /** User name or password are wrong or missing. */
-export const AuthenticationError = subclass("AuthenticationError");
+export const AuthenticationError = subclass();
 export type AuthenticationError = ResponseError;
 /** The user may not do this. */
-export const AuthorizationError = subclass("AuthorizationError");
+export const AuthorizationError = subclass();
 export type AuthorizationError = ResponseError;
 /** A command of the transaction was refused; nothing was executed. */
-export const ExecAbortError = subclass("ExecAbortError");
+export const ExecAbortError = subclass();
 export type ExecAbortError = ResponseError;
 /** The key holds a value of another type. */
-export const WrongTypeError = subclass("WrongTypeError");
+export const WrongTypeError = subclass();
 export type WrongTypeError = ResponseError;
 /** The server does not know the command. */
-export const UnknownCommandError = subclass("UnknownCommandError");
+export const UnknownCommandError = subclass();
 export type UnknownCommandError = ResponseError;
+
+// bundlers rename classes, and consoles print the class's name
+for (const [name, type] of Object.entries({
+  RedisError,
+  ConnectionError,
+  BusyLoadingError,
+  ProtocolError,
+  TimeoutError,
+  ClientError,
+  DecodeError,
+  IntegerRangeError,
+  ResponseError,
+  WatchError,
+  NoScriptError,
+  ReadOnlyError,
+  MovedError,
+  AskError,
+  TryAgainError,
+  ClusterDownError,
+  ClusterCrossSlotError,
+  AuthenticationError,
+  AuthorizationError,
+  ExecAbortError,
+  WrongTypeError,
+  UnknownCommandError,
+})) {
+  Object.defineProperty(type, "name", { value: name });
+}
