@@ -38,16 +38,18 @@ class Link {
     this.#hangUp = hangUp;
   }
 
-  /** Takes what the client wrote. */
+  /** Takes what the client wrote; the answers to it arrive as one chunk. */
   take(bytes) {
     this.writes.push(Buffer.from(bytes));
+    const replies = [];
     for (const raw of this.#parser.take(bytes)) {
       const args = raw.map(String);
       const greeting = this.#fake.handshake(args, this);
       if (greeting === undefined) this.commands.push(args);
       const reply = greeting ?? this.#fake.answer(args, this, raw);
-      if (reply !== undefined) this.send(reply);
+      if (reply !== undefined) replies.push(reply);
     }
+    if (replies.length > 0) this.send(Buffer.concat(replies));
   }
 
   /** Sends `bytes` to the client, as one chunk. */

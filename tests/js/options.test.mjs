@@ -1,0 +1,164 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { inspect } from "node:util";
+import { Redis } from "redwire";
+import { Fake } from "./support/fake.mjs";
+import { ok } from "./support/resp.mjs";
+import { within } from "./support/until.mjs";
+
+/** What a client connects to and says first, from its arguments. */
+const seen = async (...args) => {
+  let options = typeof args.at(-1) === "object" ? args.pop() : {};
+  const greeted = [];
+  let endpoint;
+  const fake = new Fake(() => Buffer.from("+PONG\r\n"), {
+    greet: (words) => {
+      if (words[0] === "PING") return undefined;
+      greeted.push(words.join(" "));
+      return words[0] === "HELLO" ? Buffer.from("%1\r\n$5\r\nproto\r\n:3\r\n") : ok;
+    },
+  });
+  const connector = (given, sink, signal) => {
+    endpoint = given;
+    return fake.connector(given, sink, signal);
+  };
+  const redis = args.length > 0 ? new Redis(args[0], { connector, ...options }) : new Redis({ connector, ...options });
+  await within(redis.ping());
+  redis.destroy();
+  return { endpoint, greeted: greeted.filter((command) => !command.startsWith("CLIENT SETINFO")) };
+};
+
+describe("where it connects to, and as whom", () => {
+  const tcp = (host, port, tls = null) => ({ kind: "tcp", host, port, tls });
+  const unix = (path) => ({ kind: "unix", path, tls: null });
+  for (const [args, endpoint, greeted] of [
+    [[], tcp("localhost", 6379), ["HELLO 3"]],
+    [["redis://"], tcp("localhost", 6379), ["HELLO 3"]],
+    [["redis://h"], tcp("h", 6379), ["HELLO 3"]],
+    [["redis://h:1234/"], tcp("h", 1234), ["HELLO 3"]],
+    [["  redis://h:1234 \n"], tcp("h", 1234), ["HELLO 3"]],
+    [["REDIS://h:1234"], tcp("h", 1234), ["HELLO 3"]],
+    [["valkey://h/5"], tcp("h", 6379), ["HELLO 3", "SELECT 5"]],
+    [["rediss://h"], tcp("h", 6379, {}), ["HELLO 3"]],
+    [["valkeys://h:1"], tcp("h", 1, {}), ["HELLO 3"]],
+    [["redis://[::1]:7000"], tcp("::1", 7000), ["HELLO 3"]],
+    [["redis://h?db=3"], tcp("h", 6379), ["HELLO 3", "SELECT 3"]],
+    [["redis://h/0"], tcp("h", 6379), ["HELLO 3"]],
+    [["redis://:secret@h"], tcp("h", 6379), ["HELLO 3 AUTH default secret"]],
+    [["redis://user:secret@h"], tcp("h", 6379), ["HELLO 3 AUTH user secret"]],
+    [["redis://user:%40%3A%2F%23%25%3D%2B@h"], tcp("h", 6379), ["HELLO 3 AUTH user @:/#%=+"]],
+    [["redis://us%C3%A9r:p+=&w@h"], tcp("h", 6379), ["HELLO 3 AUTH usér p+=&w"]],
+    [["redis://h?password=secret&clientName=me"], tcp("h", 6379), ["HELLO 3 AUTH default secret SETNAME me"]],
+    [["redis://h?protocol=2&db=1"], tcp("h", 6379), ["SELECT 1"]],
+    [["redis://:secret@h/2", { protocol: 2 }], tcp("h", 6379), ["AUTH secret", "SELECT 2"]],
+    [["redis://u:secret@h", { protocol: 2, clientName: "me" }], tcp("h", 6379), ["AUTH u secret", "CLIENT SETNAME me"]],
+    [["redis://a:1@h:1/1", { host: "other", port: 2, db: 2, username: "b", password: "3" }], tcp("other", 2), ["HELLO 3 AUTH b 3", "SELECT 2"]],
+    [["unix:///run/redis.sock"], unix("/run/redis.sock"), ["HELLO 3"]],
+    [["redis+unix:///run/a%20b.sock?db=2"], unix("/run/a b.sock"), ["HELLO 3", "SELECT 2"]],
+    [[{ path: "/run/redis.sock", password: "p" }], unix("/run/redis.sock"), ["HELLO 3 AUTH default p"]],
+    [[{ url: "redis://h:5", db: 1 }], tcp("h", 5), ["HELLO 3", "SELECT 1"]],
+    [[{ host: "h", port: 5, tls: true }], tcp("h", 5, {}), ["HELLO 3"]],
+    [[{ host: "h", tls: { servername: "s" } }], tcp("h", 6379, { servername: "s" }), ["HELLO 3"]],
+    [[{ host: "h", tls: false, db: undefined, username: undefined }], tcp("h", 6379), ["HELLO 3"]],
+  ]) {
+    test(`[promise 11] ${inspect(args, { breakLength: Infinity })}`, async () => {
+      assert.deepEqual(await seen(...args), { endpoint, greeted });
+    });
+  }
+});
+
+describe("wrong options name themselves and never their value", () => {
+  for (const [name, values] of Object.entries({
+    url: [1, null],
+    host: ["", 1, null],
+    port: [0, -1, 65536, 1.5, "6379", NaN, null],
+    path: ["", 1],
+    db: [-1, 1.5, "0", 2 ** 31, NaN],
+    username: [1, null],
+    password: [1, null, {}],
+    tls: ["yes", 1, null],
+    protocol: [1, 4, "3", "RESP3"],
+    decodeResponses: ["true", 0, null],
+    encoding: ["latin9", "utf8", 1],
+    clientName: ["", "two words", "a\nb", "é", 1],
+    connectTimeout: [-1, 1.5, "5s", Infinity, 2 ** 31],
+    timeout: [-1, 0.5, "5s", NaN],
+    connector: ["tcp", {}, null],
+    nosuch: [1],
+    constructor: [1],
+    __proto_: [1],
+  })) {
+    test(name, () => {
+      for (const value of values) {
+        for (const make of [() => new Redis({ [name]: value }), () => new Redis("redis://h", { [name]: value }), () => Redis.fromUrl("redis://h", { [name]: value })]) {
+          assert.throws(make, (error) => error instanceof TypeError && error.message.includes(`'${name}'`), `${name}: ${inspect(value)}`);
+        }
+      }
+    });
+  }
+
+  test("options that contradict each other", () => {
+    for (const [options, names] of [
+      [{ path: "/s", host: "h" }, ["path", "host"]],
+      [{ path: "/s", port: 1 }, ["path", "port"]],
+      [{ path: "/s", tls: true }, ["path", "tls"]],
+      [{ username: "u" }, ["username", "password"]],
+    ]) {
+      assert.throws(() => new Redis(options), (error) => error instanceof TypeError && names.every((name) => error.message.includes(name)));
+    }
+  });
+
+  test("what is neither URL nor options", () => {
+    for (const url of [1, true, () => {}, Symbol("x"), null]) assert.throws(() => new Redis(url), TypeError);
+    for (const options of [1, "x", null, true]) assert.throws(() => new Redis("redis://h", options), TypeError);
+  });
+});
+
+describe("wrong URLs are refused, and never repeated", () => {
+  for (const url of [
+    "",
+    "h:6379",
+    "//user:hunter2@h",
+    "http://user:hunter2@h",
+    "redis:hunter2@h",
+    "redis://user:hunter2@h:port",
+    "redis://user:hunter2@h:99999",
+    "redis://user:hunter2@h:0",
+    "redis://user:hunter2@h/db",
+    "redis://user:hunter2@h/1/2",
+    "redis://user:hunter2@h/-1",
+    "redis://user:hunter2@h/99999999999",
+    "redis://user:hunter2%@h",
+    "redis://user:hunter2%ff@h",
+    "redis://us%ffer:hunter2@h",
+    "redis://user:hunter2@h?nosuch=hunter2",
+    "redis://user:hunter2@h?db=hunter2",
+    "redis://user:hunter2@h?timeout=hunter2",
+    "redis://user:hunter2@h?protocol=hunter2",
+    "redis://user@h",
+    "redis://user:hunter2@[::1",
+    "unix://user:hunter2@",
+    "redis+unix://",
+  ]) {
+    test(url === "" ? "an empty one" : url, () => {
+      let error;
+      assert.throws(() => new Redis(url), (thrown) => ((error = thrown), true));
+      assert.ok(error instanceof TypeError, `${error}`);
+      const everything = [error.message, error.stack, JSON.stringify(error), inspect(error, { depth: 10, showHidden: true })].join("\n");
+      // the stack quotes no source line of this file's
+      assert.doesNotMatch(everything, /hunter2/);
+    });
+  }
+});
+
+test("nothing is opened by importing or constructing", async () => {
+  const redis = new Redis("redis://127.0.0.1:1");
+  assert.equal(redis.status, "idle");
+  await redis.close();
+  assert.equal(redis.status, "closed");
+});
+
+test("[promise 10] fromUrl makes the same client", async () => {
+  assert.ok(Redis.fromUrl("redis://h") instanceof Redis);
+  assert.ok(new Redis() instanceof Redis);
+});
