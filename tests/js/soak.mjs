@@ -1,9 +1,10 @@
-// node tests/js/soak.mjs [seconds]: whether memory stays flat. Each load runs for so long against a server of its own, with one in a
-// hundred results kept for a while; resident memory of the last sixth is compared with that of the first sixth after warm-up.
+// node tests/js/soak.mjs [seconds [load]]: whether memory stays flat. Each load runs for so long, with one in a hundred results kept
+// for a while; resident memory of the last sixth is compared with that of the first sixth after warm-up.
 import { Redis } from "redwire";
 import { startServer } from "./support/servers.mjs";
 
 const seconds = Number(process.argv[2] ?? 60);
+const only = process.argv[3];
 const KEPT = 50;
 
 const loads = {
@@ -28,6 +29,7 @@ const server = await startServer(process.env.REDWIRE_REDIS ?? "redis-server");
 const redis = new Redis(`redis://127.0.0.1:${server.port}`);
 let failed = false;
 for (const [name, { seed, run, keep }] of Object.entries(loads)) {
+  if (only !== undefined && name !== only) continue;
   await seed(redis);
   const kept = [];
   const part = (seconds * 1000) / 6;

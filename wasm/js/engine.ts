@@ -397,17 +397,19 @@ export class Engine implements Replies {
 
   #connect(link: number): void {
     const abort = (this.#abort = new AbortController());
+    // a fresh core counts links from the start: only this tells a socket of ours from one that was let go
+    const ours = (): boolean => this.#abort === abort;
     const sink: Sink = {
-      onData: (bytes) => this.#onData(link, bytes),
-      onClose: (error) => this.#onClose(link, error),
-      onDrain: () => this.#onDrain(link),
+      onData: (bytes) => ours() && this.#onData(link, bytes),
+      onClose: (error) => ours() && this.#onClose(link, error),
+      onDrain: () => ours() && this.#onDrain(link),
     };
     const opened = (made: Socket | StreamPair): void => {
       const socket = "readable" in made ? fromStreams(made, sink) : made;
-      if (link !== this.#link || abort.signal.aborted) return socket.close();
+      if (!ours()) return socket.close();
       this.#onOpen(link, socket);
     };
-    const failed = (error: unknown): void => this.#onClose(link, error ?? new Error("the connector failed"));
+    const failed = (error: unknown): void => sink.onClose(error ?? new Error("the connector failed"));
     // not before this pass through the actions is done
     queueMicrotask(() => {
       if (abort.signal.aborted) return;
