@@ -87,8 +87,9 @@ export class Engine implements Replies {
   #blocked = false;
   #held = true;
   #flushing = false;
-  /** Whether results of the core are being worked through: they must not move meanwhile. */
+  /** Whether results of the core are being worked through, or a socket is being written to: whatever arrives meanwhile waits. */
   #busy = false;
+  readonly #arrived: (() => void)[] = [];
   #slab: Uint8Array = new Uint8Array(0);
   #slabUsed = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -253,6 +254,7 @@ export class Engine implements Replies {
       this.#reader.drop(slot);
     }
     this.#settle(slot, reason, true, written !== 1);
+    this.#work();
   }
 
   /** Gives up the command in `slot` when `signal` aborts. */
@@ -331,18 +333,22 @@ export class Engine implements Replies {
     return host;
   }
 
-  /** Works through what the core wants done and sent. */
+  /** Works through what the core wants done and sent, and then through what arrived meanwhile. */
   #work(): void {
     const host = this.#host;
     if (host === undefined || this.#busy) return;
+    this.#busy = true;
     try {
       this.#act(host);
       this.#transmit(host);
       this.#arm(host);
     } catch (error) {
       this.#trap(error);
+    } finally {
+      this.#busy = false;
     }
     this.#holdOpen();
+    while (this.#arrived.length > 0 && !this.#busy) this.#arrived.shift()!();
   }
 
   #act(host: Host): void {
@@ -351,12 +357,7 @@ export class Engine implements Replies {
       if (count === 0) return;
       const at = host.register(0) >>> 2;
       const actions = host.words.slice(at, at + count);
-      this.#busy = true;
-      try {
-        for (let i = 0; i < count; i += 4) this.#do(host, actions[i]!, actions[i + 1]!, actions[i + 2]!, actions[i + 3]!);
-      } finally {
-        this.#busy = false;
-      }
+      for (let i = 0; i < count; i += 4) this.#do(host, actions[i]!, actions[i + 1]!, actions[i + 2]!, actions[i + 3]!);
     }
   }
 
@@ -399,15 +400,23 @@ export class Engine implements Replies {
     const abort = (this.#abort = new AbortController());
     // a fresh core counts links from the start: only this tells a socket of ours from one that was let go
     const ours = (): boolean => this.#abort === abort;
+    const arrive = (take: () => void): void => {
+      if (!ours()) return;
+      if (this.#busy) this.#arrived.push(() => ours() && take());
+      else take();
+    };
     const sink: Sink = {
-      onData: (bytes) => ours() && this.#onData(link, bytes),
-      onClose: (error) => ours() && this.#onClose(link, error),
-      onDrain: () => ours() && this.#onDrain(link),
+      onData: (bytes) => {
+        const kept = this.#busy ? bytes.slice() : bytes;
+        arrive(() => this.#onData(link, kept));
+      },
+      onClose: (error) => arrive(() => this.#onClose(link, error)),
+      onDrain: () => arrive(() => this.#onDrain(link)),
     };
     const opened = (made: Socket | StreamPair): void => {
       const socket = "readable" in made ? fromStreams(made, sink) : made;
       if (!ours()) return socket.close();
-      this.#onOpen(link, socket);
+      this.#onOpen(link, socket, sink);
     };
     const failed = (error: unknown): void => sink.onClose(error ?? new Error("the connector failed"));
     // not before this pass through the actions is done
@@ -423,7 +432,7 @@ export class Engine implements Replies {
     });
   }
 
-  #onOpen(link: number, socket: Socket): void {
+  #onOpen(link: number, socket: Socket, sink: Sink): void {
     const host = this.#host;
     if (host === undefined) return socket.close();
     this.#socket = socket;
@@ -432,7 +441,7 @@ export class Engine implements Replies {
     host.exports.host_opened(host.self, now(), link);
     socket.readInto?.(
       () => this.#place(),
-      (count) => this.#onRead(link, count),
+      (count) => this.#onRead(link, count, sink),
     );
     this.#work();
   }
@@ -443,9 +452,9 @@ export class Engine implements Replies {
     return this.#direct ?? (this.#chunk ??= allocate(CHUNK));
   }
 
-  #onRead(link: number, count: number): void {
+  #onRead(link: number, count: number, sink: Sink): void {
     const host = this.#host;
-    if (this.#direct === undefined) return this.#onData(link, this.#chunk!.subarray(0, count));
+    if (this.#direct === undefined) return sink.onData(this.#chunk!.subarray(0, count));
     if (host === undefined || link !== this.#link) return;
     // what is left of the text is more than was read: all of it belongs there
     host.exports.host_read(host.self, link, count);
@@ -528,9 +537,8 @@ export class Engine implements Replies {
         this.#blocked = socket.write(bytes) === false;
       } catch (error) {
         const link = this.#link;
-        this.#disconnect();
-        this.#link = link;
-        return this.#onClose(link, error);
+        this.#arrived.push(() => link === this.#link && this.#onClose(link, error));
+        this.#blocked = true;
       }
     }
   }
