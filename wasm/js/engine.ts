@@ -47,6 +47,8 @@ const SLICE = 32 << 10;
 /** Frames are cut from slabs of this size; larger ones stand alone. */
 const SLAB = 64 << 10;
 
+/** The slot of a command that was refused for its arguments. */
+const REFUSED = -1;
 /** The length of a text that there is none of. */
 const ABSENT = 0xffff_ffff;
 
@@ -99,7 +101,8 @@ export class Engine implements Replies {
   #status: Status = "idle";
   readonly #listeners = new Set<(status: Status, cause?: unknown) => void>();
   #attempt: Attempt | undefined;
-  #quiet: (() => void) | undefined;
+  /** Who wants to know when nothing waits any more. */
+  #quiet: (() => void)[] = [];
   /** Why the last link ended. */
   #cause: unknown;
   /** The last error in the background. */
@@ -145,7 +148,7 @@ export class Engine implements Replies {
     return promise;
   }
 
-  /** Sends a command and gives its slot. */
+  /** Sends a command and gives its slot, or {@link REFUSED}. */
   open(
     taker: ((value: unknown) => void) | Gatherer,
     other: ((reason: unknown) => void) | number,
@@ -161,7 +164,7 @@ export class Engine implements Replies {
       outbox.push(slot, what, timeout, command, args);
     } catch (error) {
       this.#settle(slot, error, true, true);
-      return slot;
+      return REFUSED;
     }
     const externals = outbox.lastExternals();
     if (externals !== undefined) this.#hold(slot, externals);
@@ -254,11 +257,13 @@ export class Engine implements Replies {
       this.#reader.drop(slot);
     }
     this.#settle(slot, reason, true, written !== 1);
-    this.#work();
+    // not at once: what else the same signal gives up must not be sent before
+    this.#schedule();
   }
 
   /** Gives up the command in `slot` when `signal` aborts. */
   abortable(slot: number, signal: AbortSignal): void {
+    if (slot === REFUSED) return;
     const abort = (): void => this.cancel(slot, signal.reason);
     signal.addEventListener("abort", abort);
     this.#slots.onSettled(slot, () => signal.removeEventListener("abort", abort));
@@ -283,15 +288,14 @@ export class Engine implements Replies {
 
   /** Takes no more commands; resolves when those in flight are settled, at the latest after `timeout` ms if given. */
   async close(timeout: number | undefined): Promise<void> {
-    if (this.#status === "closed") return;
     if (this.#slots.waiting > 0) {
       this.#become("closing");
       await new Promise<void>((resolve) => {
         const timer = timeout === undefined ? undefined : setTimeout(resolve, timeout);
-        this.#quiet = () => {
+        this.#quiet.push(() => {
           clearTimeout(timer);
           resolve();
-        };
+        });
       });
     }
     this.destroy();
@@ -300,6 +304,7 @@ export class Engine implements Replies {
   /** Ends everything at once. */
   destroy(): void {
     if (this.#status === "closed") return;
+    this.#become("closed");
     this.#submit();
     try {
       this.#host?.exports.host_shutdown(this.#host.self);
@@ -308,7 +313,6 @@ export class Engine implements Replies {
       this.#trap(error);
     }
     this.#disconnect();
-    this.#become("closed");
     this.#host = undefined;
     this.#attempt?.fail(new ConnectionError("the client was closed"));
     this.#attempt = undefined;
@@ -587,7 +591,7 @@ export class Engine implements Replies {
       if (hold) this.#socket.ref?.();
       else this.#socket.unref?.();
     }
-    if (this.#slots.waiting === 0) this.#quiet?.();
+    if (this.#slots.waiting === 0) while (this.#quiet.length > 0) this.#quiet.pop()!();
   }
 
   modeOf(slot: number): number {
