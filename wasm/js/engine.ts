@@ -35,8 +35,10 @@ const enum Act {
   UNKNOWN,
 }
 
-/** More than this leaves at once instead of at the end of the tick. */
-const FULL_COMMANDS = 1000;
+/** More than this leaves at once instead of at the end of the tick: the server works while the rest is being asked for. */
+const FULL_COMMANDS = 128;
+/** The same for pipelines, which are batches already. */
+const FULL_PIPELINES = 40;
 const FULL_BYTES = 64 << 10;
 /** This many empty boxes are kept. */
 const BOXES = 16;
@@ -217,7 +219,7 @@ export class Engine implements Replies {
       return slot;
     });
     if (timed) this.#sooner = true;
-    this.#schedule();
+    this.#schedule(FULL_PIPELINES);
   }
 
   #submit(): void {
@@ -229,8 +231,8 @@ export class Engine implements Replies {
     }
   }
 
-  #schedule(): void {
-    if (this.#outbox.count >= FULL_COMMANDS || this.#outbox.size >= FULL_BYTES) {
+  #schedule(full = FULL_COMMANDS): void {
+    if (this.#outbox.count >= full || this.#outbox.size >= FULL_BYTES) {
       if (!this.#busy) return this.#flush();
     }
     if (this.#flushing) return;
