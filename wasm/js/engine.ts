@@ -3,7 +3,7 @@ import { fromStreams } from "./connector.js";
 import { ClientError, ConnectionError, type RedisError } from "./errors.js";
 import { failure, Reason } from "./failure.js";
 import { Host } from "./host.js";
-import { Outbox } from "./outbox.js";
+import { Outbox, type Large } from "./outbox.js";
 import { Reader, type Replies } from "./reader.js";
 import { Slots, type Gatherer } from "./slots.js";
 import { allocate, encode } from "./text.js";
@@ -89,6 +89,8 @@ export class Engine implements Replies {
   #chunk: Uint8Array | undefined;
   #direct: Uint8Array | undefined;
   #blocked = false;
+  /** What is left of the large argument that is being written. */
+  #pieces: Uint8Array[] = [];
   #held = true;
   #flushing = false;
   /** Whether results of the core are being worked through, or a socket is being written to: whatever arrives meanwhile waits. */
@@ -180,7 +182,7 @@ export class Engine implements Replies {
     return this.#slots.open(taker, other, command, mode);
   }
 
-  #hold(slot: number, externals: Uint8Array[]): void {
+  #hold(slot: number, externals: Large[]): void {
     const held = this.#externals.get(slot) ?? { args: [], unwritten: 0, settled: false };
     held.args.push(...externals);
     held.unwritten += externals.length;
@@ -188,7 +190,7 @@ export class Engine implements Replies {
   }
 
   /** Gives the large argument that is written next. */
-  #external(slot: number, index: number): Uint8Array {
+  #external(slot: number, index: number): Large {
     const held = this.#externals.get(slot)!;
     held.unwritten--;
     if (held.settled && held.unwritten === 0) this.#release(slot);
@@ -508,6 +510,7 @@ export class Engine implements Replies {
     if (link !== this.#link || host === undefined) return;
     this.#cause = error;
     this.#socket = undefined;
+    this.#pieces = [];
     try {
       host.exports.host_closed(host.self, now(), link);
     } catch (error) {
@@ -520,6 +523,7 @@ export class Engine implements Replies {
   #disconnect(): void {
     const socket = this.#socket;
     this.#socket = undefined;
+    this.#pieces = [];
     this.#link = 0;
     this.#abort?.abort();
     this.#abort = undefined;
@@ -534,11 +538,8 @@ export class Engine implements Replies {
     const socket = this.#socket;
     if (socket === undefined) return;
     while (!this.#blocked && this.#socket === socket) {
-      const kind = host.exports.host_transmit(host.self, this.#link);
-      if (kind === 0) return;
-      const first = host.register(0);
-      const second = host.register(1);
-      const bytes = kind === 1 ? this.#frame(host, first, second) : this.#external(first, second);
+      const bytes = this.#next(host);
+      if (bytes === undefined) return;
       try {
         this.#blocked = socket.write(bytes) === false;
       } catch (error) {
@@ -547,6 +548,18 @@ export class Engine implements Replies {
         this.#blocked = true;
       }
     }
+  }
+
+  /** Gives what is written next. */
+  #next(host: Host): Uint8Array | undefined {
+    if (this.#pieces.length > 0) return this.#pieces.shift();
+    const kind = host.exports.host_transmit(host.self, this.#link);
+    if (kind === 0) return undefined;
+    const first = host.register(0);
+    const second = host.register(1);
+    if (kind === 1) return this.#frame(host, first, second);
+    this.#pieces = [...this.#external(first, second)];
+    return this.#pieces.shift();
   }
 
   /** Copies frames out of the core's memory: what a socket holds must never change. */
@@ -654,7 +667,7 @@ export class Engine implements Replies {
 
 /** Large arguments of a command, or of a transaction. */
 interface Externals {
-  args: Uint8Array[];
+  args: Large[];
   unwritten: number;
   settled: boolean;
 }
