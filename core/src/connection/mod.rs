@@ -2,6 +2,7 @@
 
 mod adapter;
 mod config;
+mod fifo;
 mod handshake;
 mod inbound;
 mod outbound;
@@ -15,8 +16,8 @@ use crate::machine::{Action, Failure, LinkId, Machine, Reason, ReplySink, Segmen
 use crate::resp::Decoder;
 use crate::time::Instant;
 use alloc::boxed::Box;
-use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+use fifo::Fifo;
 use handshake::{Handshake, Progress};
 use inbound::{Route, Router};
 use queue::Queue;
@@ -44,7 +45,7 @@ pub struct Connection {
     session: Session,
     link: Link,
     queue: Queue,
-    actions: VecDeque<Action>,
+    actions: Fifo<Action>,
 }
 
 /// What outlives a link.
@@ -80,7 +81,7 @@ impl Connection {
             route: None,
             deadline: None,
         };
-        Self { config, session: Session::default(), link, queue: Queue::default(), actions: VecDeque::new() }
+        Self { config, session: Session::default(), link, queue: Queue::default(), actions: Fifo::default() }
     }
 
     /// Opens the link unless it is open or being opened.
@@ -124,7 +125,7 @@ impl Connection {
             route: None,
             deadline: Some(now.limit(self.config.connect_timeout)).filter(|&at| at != Instant::NEVER),
         };
-        self.actions.push_back(Action::Open(self.link.id));
+        self.actions.push(Action::Open(self.link.id));
     }
 
     fn ready(&mut self, now: Instant, server: Server) {
@@ -132,12 +133,12 @@ impl Connection {
         self.link.state = State::Ready;
         self.link.deadline = None;
         self.queue.restart_deadlines(now);
-        self.actions.push_back(Action::Ready(self.link.id));
+        self.actions.push(Action::Ready(self.link.id));
     }
 
     fn end(&mut self, reason: Reason) {
         if !matches!(self.link.state, State::Idle) {
-            self.actions.push_back(Action::Close(self.link.id, reason));
+            self.actions.push(Action::Close(self.link.id, reason));
         }
         if matches!(self.link.state, State::Opening | State::Shaking(_)) {
             // RESP2 was no better: what hung up on HELLO did not do so because of it
@@ -147,7 +148,7 @@ impl Connection {
         self.link.deadline = None;
         let actions = &mut self.actions;
         self.queue.clear(|slot, maybe_executed| {
-            actions.push_back(Action::Settle(slot, Failure { reason, maybe_executed }));
+            actions.push(Action::Settle(slot, Failure { reason, maybe_executed }));
         });
     }
 
@@ -322,7 +323,7 @@ impl Machine for Connection {
         }
         let actions = &mut self.actions;
         self.queue.expire(now, |slot, maybe_executed| {
-            actions.push_back(Action::Settle(slot, Failure { reason: Reason::Timeout, maybe_executed }));
+            actions.push(Action::Settle(slot, Failure { reason: Reason::Timeout, maybe_executed }));
         });
         self.bury();
     }
@@ -349,7 +350,7 @@ impl Machine for Connection {
     }
 
     fn poll_action(&mut self) -> Option<Action> {
-        self.actions.pop_front()
+        self.actions.pop()
     }
 
     fn poll_timeout(&self) -> Option<Instant> {

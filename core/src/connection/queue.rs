@@ -1,12 +1,12 @@
 //! Commands from acceptance to settlement.
 
+use super::fifo::Fifo;
 use super::outbound::Outbound;
 use crate::batch::{Batch, Malformed, Request, flags};
 use crate::machine::{Segment, Slot};
 use crate::shape::Shape;
 use crate::table::{self, Row, RowId};
 use crate::time::Instant;
-use alloc::collections::VecDeque;
 
 /// What a command is in its conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub(super) struct Entry {
 
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    entries: VecDeque<Entry>,
+    entries: Fifo<Entry>,
     outbound: Outbound,
     /// Leading entries that have their reply and stay for EXEC's.
     answered: usize,
@@ -104,15 +104,7 @@ impl Queue {
         };
         let deadline = now.limit(timeout);
         let start = self.outbound.offset(at);
-        self.entries.push_back(Entry {
-            slot: request.slot,
-            role,
-            shape,
-            live: true,
-            timeout,
-            deadline,
-            start,
-        });
+        self.entries.push(Entry { slot: request.slot, role, shape, live: true, timeout, deadline, start });
         self.expect(deadline);
         Ok(end)
     }
@@ -150,11 +142,7 @@ impl Queue {
             Some(Role::Plain | Role::Exec) => {
                 let settled = self.answered + 1;
                 self.answered = 0;
-                if settled == 1 {
-                    self.entries.pop_front();
-                } else {
-                    self.entries.drain(..settled);
-                }
+                self.entries.skip(settled);
                 self.retire();
             }
             None => {}
@@ -163,7 +151,7 @@ impl Queue {
 
     /// Lets go of bytes that no entry needs.
     fn retire(&mut self) {
-        self.outbound.retire(self.entries.front().map(|entry| entry.start));
+        self.outbound.retire(self.entries.first().map(|entry| entry.start));
     }
 
     /// Gives up every command in `slot`; `None` when there is none, else whether any of it was written.
@@ -182,7 +170,7 @@ impl Queue {
     fn remove(&mut self, first: usize, count: usize) {
         let start_of = |entry: Option<&Entry>| entry.map_or(self.outbound.end(), |entry| entry.start);
         let (start, end) = (start_of(self.entries.get(first)), start_of(self.entries.get(first + count)));
-        self.entries.drain(first..first + count);
+        self.entries.remove(first..first + count);
         self.outbound.withhold(start, end);
         self.retire();
     }
@@ -190,7 +178,7 @@ impl Queue {
     /// Starts the clocks of commands that waited for the link.
     pub(super) fn restart_deadlines(&mut self, now: Instant) {
         self.next_deadline = None;
-        for entry in &mut self.entries {
+        for entry in self.entries.iter_mut() {
             entry.deadline = now.limit(entry.timeout);
         }
         self.refresh();
@@ -231,7 +219,7 @@ impl Queue {
     /// Empties the queue; tells of each command that is still waited for, with whether it was written.
     pub(super) fn clear(&mut self, mut tell: impl FnMut(Slot, bool)) {
         let mut written = false;
-        for entry in self.entries.drain(..) {
+        for entry in self.entries.iter() {
             // a transaction was written when its first command was
             written = match entry.role {
                 Role::Member | Role::Exec => written,
@@ -241,6 +229,7 @@ impl Queue {
                 tell(entry.slot, written);
             }
         }
+        self.entries.clear();
         self.outbound.clear();
         self.answered = 0;
         self.next_deadline = None;
