@@ -11,6 +11,10 @@ pub(super) struct Fifo<T> {
 }
 
 impl<T: Copy> Fifo<T> {
+    pub(super) const fn new() -> Self {
+        Self { items: Vec::new(), taken: 0 }
+    }
+
     #[inline]
     pub(super) fn push(&mut self, item: T) {
         if self.items.len() == self.items.capacity() {
@@ -61,12 +65,6 @@ impl<T: Copy> Fifo<T> {
     }
 }
 
-impl<T> Default for Fifo<T> {
-    fn default() -> Self {
-        Self { items: Vec::new(), taken: 0 }
-    }
-}
-
 impl<T> Deref for Fifo<T> {
     type Target = [T];
 
@@ -88,7 +86,7 @@ mod tests {
 
     #[test]
     fn items_come_in_order_and_their_memory_is_used_again() {
-        let mut fifo = Fifo::default();
+        let mut fifo = Fifo::new();
         let mut next = 0;
         for item in 0..10_000 {
             fifo.push(item);

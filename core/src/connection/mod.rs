@@ -49,7 +49,7 @@ pub struct Connection {
 }
 
 /// What outlives a link.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Session {
     last_link: u32,
     /// The server hung up on HELLO: ask in RESP2 from now on.
@@ -73,7 +73,7 @@ struct Link {
 
 impl Connection {
     /// Makes an idle connection.
-    pub fn new(config: Config) -> Self {
+    pub const fn new(config: Config) -> Self {
         let link = Link {
             id: LinkId(0),
             state: State::Idle,
@@ -81,7 +81,8 @@ impl Connection {
             route: None,
             deadline: None,
         };
-        Self { config, session: Session::default(), link, queue: Queue::default(), actions: Fifo::default() }
+        let session = Session { last_link: 0, no_hello: false, server: Server::resp2(), detail: Vec::new() };
+        Self { config, session, link, queue: Queue::new(), actions: Fifo::new() }
     }
 
     /// Opens the link unless it is open or being opened.

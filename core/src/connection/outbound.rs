@@ -27,7 +27,7 @@ enum Away {
     Skip(u64),
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Outbound {
     bytes: Vec<u8>,
     base: u64,
@@ -52,6 +52,10 @@ const RETIRED: usize = 64 << 10;
 const FRAMING: usize = 16;
 
 impl Outbound {
+    pub(super) const fn new() -> Self {
+        Self { bytes: Vec::new(), base: 0, sent: 0, cuts: Fifo::new(), externals: 0 }
+    }
+
     /// Makes room for `batch`; to be followed by a [`write`](Self::write) per command, and [`finish`](Self::finish).
     pub(super) fn begin(&mut self, batch: &Batch<'_>) -> (Mark, usize) {
         let mark = Mark { end: self.bytes.len(), cuts: self.cuts.len() };

@@ -33,7 +33,7 @@ pub(super) struct Entry {
     start: u64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Queue {
     entries: Fifo<Entry>,
     outbound: Outbound,
@@ -44,6 +44,10 @@ pub(super) struct Queue {
 }
 
 impl Queue {
+    pub(super) const fn new() -> Self {
+        Self { entries: Fifo::new(), outbound: Outbound::new(), answered: 0, next_deadline: None }
+    }
+
     /// Accepts the commands of `batch`, all or none.
     pub(super) fn accept(
         &mut self,
