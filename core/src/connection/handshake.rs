@@ -9,7 +9,7 @@
 
 use super::config::{Config, Protocol};
 use crate::machine::Reason;
-use crate::resp::{Aggregate, Event, Sink, Text};
+use crate::resp::{Aggregate, Event, Sink, Text, encode};
 use alloc::vec::Vec;
 
 /// What one reply is to.
@@ -171,19 +171,10 @@ impl Handshake {
     #[inline(never)]
     fn send(&mut self, step: Step, args: &[Option<&[u8]>]) {
         self.steps.push(step);
-        self.header(b'*', args.iter().flatten().count());
+        encode::header(&mut self.bytes, b'*', args.iter().flatten().count());
         for arg in args.iter().flatten() {
-            self.header(b'$', arg.len());
-            self.bytes.extend_from_slice(arg);
-            self.bytes.extend_from_slice(b"\r\n");
+            encode::bulk(&mut self.bytes, arg);
         }
-    }
-
-    #[inline(never)]
-    fn header(&mut self, tag: u8, length: usize) {
-        self.bytes.push(tag);
-        self.bytes.extend_from_slice(decimal(length as u32, &mut [0; 10]));
-        self.bytes.extend_from_slice(b"\r\n");
     }
 }
 
@@ -207,7 +198,7 @@ fn decimal(number: u32, digits: &mut [u8; 10]) -> &[u8] {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
     /// The version, as `7.0.15`; empty when the server did not say.
-    pub version: heapless::Vec<u8, 24>,
+    pub version: Vec<u8>,
     /// The protocol that the link speaks: 2 or 3.
     pub protocol: u8,
 }
@@ -215,7 +206,7 @@ pub struct Server {
 impl Server {
     /// A server that was not asked.
     pub(super) const fn resp2() -> Self {
-        Self { version: heapless::Vec::new(), protocol: 2 }
+        Self { version: Vec::new(), protocol: 2 }
     }
 }
 
@@ -284,7 +275,7 @@ impl Reply {
                 _ => None,
             };
         } else if let (Some(Field::Version), Some(text)) = (self.field.take(), text) {
-            self.server.version = heapless::Vec::from_slice(text).unwrap_or_default();
+            self.server.version = text.to_vec();
         }
     }
 }
