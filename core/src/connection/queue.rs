@@ -2,7 +2,7 @@
 
 use super::fifo::Fifo;
 use super::outbound::Outbound;
-use crate::batch::{Batch, Malformed, Request, flags};
+use crate::batch::{Arguments, Batch, Malformed, Request, flags};
 use crate::machine::{Segment, Slot};
 use crate::shape::Shape;
 use crate::table::{self, Row, RowId};
@@ -87,9 +87,9 @@ impl Queue {
         batch: &mut Batch<'_>,
     ) -> Result<usize, Malformed> {
         let named = request.flags & flags::NAMED != 0;
-        let known = Row::at(if named { named_row(request) } else { request.row });
+        let known = Row::at(if named { named_row(request.args()) } else { request.row });
         let shape = match request.flags & flags::RAW {
-            0 => known.shape_with(request.args().skip(usize::from(named)).map(|arg| arg.bytes())),
+            0 => known.shape_with(usize::from(named), request.args().map(|arg| arg.bytes())),
             _ => Shape::Plain,
         };
         let role = match request.flags & (flags::MULTI | flags::MEMBER | flags::EXEC) {
@@ -249,6 +249,6 @@ impl Queue {
     }
 }
 
-fn named_row(request: &Request<'_>) -> RowId {
-    request.args().next().map_or(RowId::UNKNOWN, |name| table::find(name.bytes()))
+fn named_row(mut args: Arguments<'_>) -> RowId {
+    args.next().map_or(RowId::UNKNOWN, |name| table::find(name.bytes()))
 }
