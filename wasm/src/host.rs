@@ -83,7 +83,7 @@ impl Host {
             Some(text.to_vec())
         };
         let (username, password, client_name) = (text(), text(), text());
-        self.connection = Connection::new(Config {
+        self.connection.configure(Config {
             protocol: match protocol {
                 2 => Protocol::Resp2,
                 3 => Protocol::Resp3,

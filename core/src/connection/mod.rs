@@ -85,6 +85,11 @@ impl Connection {
         Self { config, session, link, queue: Queue::new(), actions: Fifo::new() }
     }
 
+    /// Replaces the configuration, which the next link is opened with.
+    pub fn configure(&mut self, config: Config) {
+        self.config = config;
+    }
+
     /// Opens the link unless it is open or being opened.
     pub fn connect(&mut self, now: Instant) {
         if matches!(self.link.state, State::Idle) {
