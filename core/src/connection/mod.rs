@@ -68,7 +68,7 @@ struct Link {
     /// Whose reply has begun.
     route: Option<Route>,
     /// When to give up opening and shaking hands.
-    deadline: Option<Instant>,
+    deadline: Instant,
 }
 
 impl Connection {
@@ -79,7 +79,7 @@ impl Connection {
             state: State::Idle,
             decoder: Decoder::new(config.limits),
             route: None,
-            deadline: None,
+            deadline: Instant::NEVER,
         };
         let session = Session { last_link: 0, no_hello: false, server: Server::resp2(), detail: Vec::new() };
         Self { config, session, link, queue: Queue::new(), actions: Fifo::new() }
@@ -129,7 +129,7 @@ impl Connection {
             state: State::Opening,
             decoder: Decoder::new(self.config.limits),
             route: None,
-            deadline: Some(now.limit(self.config.connect_timeout)).filter(|&at| at != Instant::NEVER),
+            deadline: now.limit(self.config.connect_timeout),
         };
         self.actions.push(Action::Open(self.link.id));
     }
@@ -137,7 +137,7 @@ impl Connection {
     fn ready(&mut self, now: Instant, server: Server) {
         self.session.server = server;
         self.link.state = State::Ready;
-        self.link.deadline = None;
+        self.link.deadline = Instant::NEVER;
         self.queue.restart_deadlines(now);
         self.actions.push(Action::Ready(self.link.id));
     }
@@ -151,7 +151,7 @@ impl Connection {
             self.session.no_hello = false;
         }
         self.link.state = State::Idle;
-        self.link.deadline = None;
+        self.link.deadline = Instant::NEVER;
         let actions = &mut self.actions;
         self.queue.clear(|slot, maybe_executed| {
             actions.push(Action::Settle(slot, Failure { reason, maybe_executed }));
@@ -324,7 +324,7 @@ impl Machine for Connection {
     }
 
     fn handle_timeout(&mut self, now: Instant) {
-        if self.link.deadline.is_some_and(|deadline| deadline <= now) {
+        if self.link.deadline <= now {
             return self.end(Reason::ConnectTimeout);
         }
         let actions = &mut self.actions;
@@ -360,6 +360,6 @@ impl Machine for Connection {
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        [self.link.deadline, self.queue.next_deadline()].into_iter().flatten().min()
+        Some(self.link.deadline.min(self.queue.next_deadline())).filter(|&at| at != Instant::NEVER)
     }
 }

@@ -40,12 +40,12 @@ pub(super) struct Queue {
     /// Leading entries that have their reply and stay for EXEC's.
     answered: usize,
     /// No deadline is earlier.
-    next_deadline: Option<Instant>,
+    next_deadline: Instant,
 }
 
 impl Queue {
     pub(super) const fn new() -> Self {
-        Self { entries: Fifo::new(), outbound: Outbound::new(), answered: 0, next_deadline: None }
+        Self { entries: Fifo::new(), outbound: Outbound::new(), answered: 0, next_deadline: Instant::NEVER }
     }
 
     /// Accepts the commands of `batch`, all or none.
@@ -109,7 +109,7 @@ impl Queue {
         let deadline = now.limit(timeout);
         let start = self.outbound.offset(at);
         self.entries.push(Entry { slot: request.slot, role, shape, live: true, timeout, deadline, start });
-        self.expect(deadline);
+        self.next_deadline = self.next_deadline.min(deadline);
         Ok(end)
     }
 
@@ -181,7 +181,6 @@ impl Queue {
 
     /// Starts the clocks of commands that waited for the link.
     pub(super) fn restart_deadlines(&mut self, now: Instant) {
-        self.next_deadline = None;
         for entry in self.entries.iter_mut() {
             entry.deadline = now.limit(entry.timeout);
         }
@@ -190,7 +189,7 @@ impl Queue {
 
     /// Gives up commands whose time is up; tells of each, with whether it was written.
     pub(super) fn expire(&mut self, now: Instant, mut tell: impl FnMut(Slot, bool)) {
-        if self.next_deadline.is_none_or(|deadline| deadline > now) {
+        if self.next_deadline > now {
             return;
         }
         let due = |entry: &Entry| {
@@ -205,18 +204,12 @@ impl Queue {
     }
 
     fn refresh(&mut self) {
-        let waiting = self.entries.iter().filter(|entry| entry.live && entry.deadline != Instant::NEVER);
-        self.next_deadline = waiting.map(|entry| entry.deadline).min();
-    }
-
-    fn expect(&mut self, deadline: Instant) {
-        if deadline != Instant::NEVER && self.next_deadline.is_none_or(|next| deadline < next) {
-            self.next_deadline = Some(deadline);
-        }
+        let waiting = self.entries.iter().filter(|entry| entry.live);
+        self.next_deadline = waiting.fold(Instant::NEVER, |next, entry| next.min(entry.deadline));
     }
 
     /// Gives when to call [`expire`](Self::expire).
-    pub(super) fn next_deadline(&self) -> Option<Instant> {
+    pub(super) fn next_deadline(&self) -> Instant {
         self.next_deadline
     }
 
@@ -236,7 +229,7 @@ impl Queue {
         self.entries.clear();
         self.outbound.clear();
         self.answered = 0;
-        self.next_deadline = None;
+        self.next_deadline = Instant::NEVER;
     }
 
     /// Tells whether nothing waits for a reply.
