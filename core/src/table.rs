@@ -112,13 +112,22 @@ impl Row {
         (&self.head.bytes, self.head.length.into(), self.head.words.into())
     }
 
-    /// Gives the shape of the reply to this command with `args` (without the name).
-    pub fn shape_with<'a>(&self, args: impl Iterator<Item = &'a [u8]>) -> Shape {
-        if self.forms.is_empty() {
-            return self.shape;
+    /// Gives the shape of the reply to this command with `args`, the first `names` of which are its name.
+    pub fn shape_with<'a>(&self, names: usize, args: impl ExactSizeIterator<Item = &'a [u8]>) -> Shape {
+        let first = names + usize::from(self.required);
+        if self.forms.is_empty() || args.len() <= first { self.shape } else { self.formed(first, args) }
+    }
+
+    /// Looks for a token among the arguments from the one at `first` on.
+    #[inline]
+    fn formed<'a>(&self, first: usize, args: impl Iterator<Item = &'a [u8]>) -> Shape {
+        for (position, arg) in args.enumerate() {
+            let known = |form: &&(&str, Shape)| form.0.as_bytes().eq_ignore_ascii_case(arg);
+            if let Some(form) = self.forms.iter().find(known).filter(|_| position >= first) {
+                return form.1;
+            }
         }
-        let token = |arg: &[u8]| self.forms.iter().find(|form| form.0.as_bytes().eq_ignore_ascii_case(arg));
-        args.skip(self.required.into()).find_map(token).map_or(self.shape, |form| form.1)
+        self.shape
     }
 }
 
@@ -137,7 +146,7 @@ mod tests {
     #[test]
     fn a_token_decides_the_shape_only_behind_the_required_arguments() {
         let set = Row::at(find(b"SET"));
-        let shape = |args: &[&'static [u8]]| set.shape_with(args.iter().copied());
+        let shape = |args: &[&'static [u8]]| set.shape_with(0, args.iter().copied());
         assert_eq!(shape(&[b"GET", b"get"]), Shape::Status);
         assert_eq!(shape(&[b"k", b"v", b"NX", b"get"]), Shape::Plain);
     }

@@ -257,7 +257,7 @@ export class Engine implements Replies {
     this.#submit();
     let written = 0;
     if (this.#host !== undefined) {
-      written = this.#host.exports.host_cancel(this.#host.self, slot);
+      written = this.#host.exports.host_cancel(slot);
       this.#reader.drop(slot);
     }
     this.#settle(slot, reason, true, written !== 1);
@@ -281,7 +281,7 @@ export class Engine implements Replies {
     this.#attempt ??= new Attempt();
     try {
       this.#host ??= this.#start();
-      this.#host.exports.host_connect(this.#host.self, now());
+      this.#host.exports.host_connect(now());
     } catch (error) {
       this.#trap(error);
     }
@@ -311,7 +311,7 @@ export class Engine implements Replies {
     this.#become("closed");
     this.#submit();
     try {
-      this.#host?.exports.host_shutdown(this.#host.self);
+      this.#host?.exports.host_shutdown();
       this.#work();
     } catch (error) {
       this.#trap(error);
@@ -328,15 +328,16 @@ export class Engine implements Replies {
     const host = new Host();
     const { protocol, database, connectTimeout, timeout, username, password, clientName } = this.#settings;
     const texts = [username, password, clientName].map((text) => (text === undefined ? undefined : encode(text)));
-    let at = host.exports.host_input(host.self, texts.reduce((sum, text) => sum + (text?.length ?? 0), 0));
+    let at = host.exports.host_input(texts.reduce((sum, text) => sum + (text?.length ?? 0), 0));
     for (const text of texts) {
       if (text === undefined) continue;
       host.bytes.set(text, at);
       at += text.length;
     }
     const words = [protocol, database, connectTimeout, timeout, ...texts.map((text) => text?.length ?? ABSENT)];
-    host.words.set(words, host.exports.host_words(host.self, words.length) >>> 2);
-    host.exports.host_configure(host.self);
+    const wordsAt = host.exports.host_words(words.length) >>> 2;
+    host.words.set(words, wordsAt);
+    host.exports.host_configure();
     this.#reader = new Reader(this, host);
     return host;
   }
@@ -361,7 +362,7 @@ export class Engine implements Replies {
 
   #act(host: Host): void {
     for (;;) {
-      const count = host.exports.host_poll(host.self);
+      const count = host.exports.host_poll();
       if (count === 0) return;
       const at = host.register(0) >>> 2;
       const actions = host.words.slice(at, at + count);
@@ -401,7 +402,7 @@ export class Engine implements Replies {
 
   #situation(host: Host): Parameters<typeof failure>[2] {
     const { where, connectTimeout, timeout } = this.#settings;
-    return { where, connectTimeout, timeout, detail: host.text(host.exports.host_detail(host.self)), cause: this.#cause };
+    return { where, connectTimeout, timeout, detail: host.text(host.exports.host_detail()), cause: this.#cause };
   }
 
   #connect(link: number): void {
@@ -446,7 +447,7 @@ export class Engine implements Replies {
     this.#socket = socket;
     this.#blocked = false;
     this.#held = true;
-    host.exports.host_opened(host.self, now(), link);
+    host.exports.host_opened(now(), link);
     socket.readInto?.(
       () => this.#place(),
       (count) => this.#onRead(link, count, sink),
@@ -465,7 +466,7 @@ export class Engine implements Replies {
     if (this.#direct === undefined) return sink.onData(this.#chunk!.subarray(0, count));
     if (host === undefined || link !== this.#link) return;
     // what is left of the text is more than was read: all of it belongs there
-    host.exports.host_read(host.self, link, count);
+    host.exports.host_read(link, count);
     this.#reader.filled(count);
   }
 
@@ -477,7 +478,7 @@ export class Engine implements Replies {
         if (host === undefined || link !== this.#link) return;
         at = this.#receive(host, link, bytes, at);
         const taken = this.#reader.take(bytes, at);
-        if (taken > 0) host.exports.host_read(host.self, link, taken);
+        if (taken > 0) host.exports.host_read(link, taken);
         at += taken;
       }
     } catch (error) {
@@ -490,12 +491,12 @@ export class Engine implements Replies {
 
   /** Has the core decode the next slice of `bytes`; gives where it ends. */
   #receive(host: Host, link: number, bytes: Uint8Array, at: number): number {
-    const address = host.exports.host_window(host.self);
+    const address = host.exports.host_window();
     const part = bytes.subarray(at, at + Math.min(SLICE, host.register(0)));
     host.bytes.set(part, address);
-    const words = host.exports.host_receive(host.self, now(), link, part.length);
+    const words = host.exports.host_receive(now(), link, part.length);
     const end = at + part.length - host.register(1);
-    if (words > 0) this.#reader.read(host, host.exports.host_tape(host.self) >>> 2, words, host.register(0));
+    if (words > 0) this.#reader.read(host, host.exports.host_tape() >>> 2, words, host.register(0));
     return end;
   }
 
@@ -512,7 +513,7 @@ export class Engine implements Replies {
     this.#socket = undefined;
     this.#pieces = [];
     try {
-      host.exports.host_closed(host.self, now(), link);
+      host.exports.host_closed(now(), link);
     } catch (error) {
       this.#trap(error);
     }
@@ -553,7 +554,7 @@ export class Engine implements Replies {
   /** Gives what is written next. */
   #next(host: Host): Uint8Array | undefined {
     if (this.#pieces.length > 0) return this.#pieces.shift();
-    const kind = host.exports.host_transmit(host.self, this.#link);
+    const kind = host.exports.host_transmit(this.#link);
     if (kind === 0) return undefined;
     const first = host.register(0);
     const second = host.register(1);
@@ -577,7 +578,7 @@ export class Engine implements Replies {
   /** Sets the one timer to the core's next deadline, unless it comes sooner anyway. */
   #arm(host: Host): void {
     if (this.#timerAt !== Infinity && !this.#sooner) return;
-    const at = host.exports.host_next_timeout(host.self);
+    const at = host.exports.host_next_timeout();
     this.#sooner = false;
     if (at < 0 || at >= this.#timerAt) return;
     clearTimeout(this.#timer);
@@ -591,7 +592,7 @@ export class Engine implements Replies {
     const host = this.#host;
     if (host === undefined) return;
     try {
-      host.exports.host_timeout(host.self, now());
+      host.exports.host_timeout(now());
     } catch (error) {
       this.#trap(error);
     }

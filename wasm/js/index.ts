@@ -1,5 +1,4 @@
 /** A Redis and Valkey client whose core is WebAssembly. @module */
-import "#wasm"; // first, so that gzip sees it apart from the code
 export type { Fields } from "./arguments.js";
 export type { Commands, SetOf, SetOptions, Several, Str, ZaddOptions, ZrangeOptions } from "./commands.js";
 export type { Connector, Endpoint, Sink, Socket, StreamPair } from "./connector.js";
