@@ -356,7 +356,4 @@ export class Reader {
 const NONE = new Uint8Array(0);
 
 /** Gives the number that Redis writes as `text`. */
-const double = (text: string): number => {
-  if (text.endsWith("inf")) return text.startsWith("-") ? -Infinity : Infinity;
-  return Number(text);
-};
+const double = (text: string): number => Number(text.replace("inf", "Infinity"));

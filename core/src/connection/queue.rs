@@ -7,7 +7,6 @@ use crate::machine::{Segment, Slot};
 use crate::shape::Shape;
 use crate::table::{self, Row, RowId};
 use crate::time::Instant;
-use alloc::vec::Vec;
 
 /// What a command is in its conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -193,34 +192,31 @@ impl Queue {
         if self.next_deadline > now {
             return;
         }
-        let mut withheld: Vec<(u64, u64)> = Vec::new();
-        let mut at = 0;
-        while let Some(entry) = self.entries.get(at) {
-            let (start, slot, written) = (entry.start, entry.slot, self.is_written(entry));
+        let (mut at, mut kept) = (0, 0);
+        while let Some(&first) = self.entries.get(at) {
             let last = |entry: &Entry| matches!(entry.role, Role::Plain | Role::Exec);
-            let count = self.entries.iter().skip(at).position(last).map_or(1, |members| members + 1);
+            let members = self.entries.iter().skip(at).position(last).unwrap_or(0);
+            let next = at + members + 1;
             let due = |entry: &Entry| entry.live && entry.deadline <= now;
-            if self.entries.get(at + count - 1).is_some_and(due) {
-                tell(slot, written);
-                self.entries.iter_mut().skip(at).take(count).for_each(|entry| entry.live = false);
+            let due = self.entries.get(next - 1).is_some_and(due);
+            let written = self.is_written(&first);
+            if due {
+                tell(first.slot, written);
                 if !written {
-                    let end = self.entries.get(at + count).map_or(self.outbound.end(), |next| next.start);
-                    match withheld.last_mut() {
-                        Some(before) if before.1 == start => before.1 = end,
-                        _ => withheld.push((start, end)),
-                    }
+                    let end = self.entries.get(next).map_or(self.outbound.end(), |next| next.start);
+                    self.outbound.withhold(first.start, end);
                 }
             }
-            at += count;
+            for at in at..next {
+                let entry = self.entries.get(at).filter(|_| written || !due).copied();
+                if let (Some(entry), Some(place)) = (entry, self.entries.get_mut(kept)) {
+                    *place = Entry { live: entry.live && !due, ..entry };
+                    kept += 1;
+                }
+            }
+            at = next;
         }
-        let mut ranges = withheld.iter().peekable();
-        self.entries.retain(|entry| {
-            while ranges.next_if(|range| range.1 <= entry.start).is_some() {}
-            ranges.peek().is_none_or(|range| entry.start < range.0)
-        });
-        for (start, end) in withheld {
-            self.outbound.withhold(start, end);
-        }
+        self.entries.truncate(kept);
         self.retire();
         self.refresh();
     }
