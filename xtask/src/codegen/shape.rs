@@ -160,8 +160,58 @@ impl Condition {
 
     /// Tells whether it depends on the link alone, not on the command.
     pub(crate) fn is_protocol(&self) -> bool {
-        !self.is_else() && self.tests().all(|test| matches!(test, Test::Resp2 | Test::Resp3 | Test::Subscribed))
+        !self.is_else()
+            && self.tests().all(|test| matches!(test, Test::Resp2 | Test::Resp3 | Test::Subscribed))
     }
+}
+
+impl Shape {
+    /// Gives a copy in which `choose` replaces each choice among branches that it wants to.
+    pub(crate) fn with_cases(&self, choose: &mut dyn FnMut(&[(Condition, Self)]) -> Option<Self>) -> Self {
+        let mut boxed = |shape: &Self| Box::new(shape.with_cases(choose));
+        match self {
+            Self::Word(_) | Self::Literal(_) | Self::Alias(_) | Self::Json(None) => self.clone(),
+            Self::Optional(shape) => Self::Optional(boxed(shape)),
+            Self::Array(shape) => Self::Array(boxed(shape)),
+            Self::Set(shape) => Self::Set(boxed(shape)),
+            Self::Wrap3(shape) => Self::Wrap3(boxed(shape)),
+            Self::Only(shape) => Self::Only(boxed(shape)),
+            Self::Json(Some(shape)) => Self::Json(Some(boxed(shape))),
+            Self::By(name, shape) => Self::By(name.clone(), boxed(shape)),
+            Self::Map(key, value) => Self::Map(boxed(key), boxed(value)),
+            Self::Pairs(key, value) => Self::Pairs(boxed(key), boxed(value)),
+            Self::Union(all) => Self::Union(all.iter().map(|shape| shape.with_cases(choose)).collect()),
+            Self::Tuple(items) => Self::Tuple(items_with_cases(items, choose)),
+            Self::Record(items) => Self::Record(items_with_cases(items, choose)),
+            Self::Push(items) => Self::Push(items_with_cases(items, choose)),
+            Self::Keyed(key, items) => Self::Keyed(key.clone(), items_with_cases(items, choose)),
+            Self::Struct(fields, others) => {
+                let others = others.as_ref().map(|shape| boxed(shape));
+                let field = |field: &Field| Field { shape: field.shape.with_cases(choose), ..field.clone() };
+                Self::Struct(fields.iter().map(field).collect(), others)
+            }
+            Self::Case(branches) => choose(branches).unwrap_or_else(|| {
+                let branch =
+                    |(condition, shape): &(Condition, Self)| (condition.clone(), shape.with_cases(choose));
+                Self::Case(branches.iter().map(branch).collect())
+            }),
+        }
+    }
+}
+
+fn items_with_cases(
+    items: &[Item],
+    choose: &mut dyn FnMut(&[(Condition, Shape)]) -> Option<Shape>,
+) -> Vec<Item> {
+    let item = |item: &Item| Item {
+        content: match &item.content {
+            Content::One(shape) => Content::One(shape.with_cases(choose)),
+            Content::Rest(shape) => Content::Rest(shape.with_cases(choose)),
+            Content::Group(items) => Content::Group(items_with_cases(items, choose)),
+        },
+        ..item.clone()
+    };
+    items.iter().map(item).collect()
 }
 
 /// Reads a shape.
@@ -243,7 +293,7 @@ impl<'a> Parser<'a> {
             return Ok(Shape::Literal(text));
         }
         if self.eat("@") {
-            return Ok(Shape::Alias(self.run(|_, char| char.is_ascii_lowercase()).to_string()));
+            return Ok(Shape::Alias(self.run(|_, char| char.is_ascii_alphabetic()).to_string()));
         }
         let word = self.run(|at, char| char.is_ascii_lowercase() || at > 0 && char.is_ascii_digit());
         match word {
