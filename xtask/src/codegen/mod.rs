@@ -1,0 +1,42 @@
+//! `cargo xtask codegen`: writes all that is derived from the table of commands, `core/commands/*.json`.
+
+mod facts;
+mod reply_types;
+mod shape;
+
+use std::fs;
+use std::path::Path;
+
+use crate::run::{Context, Failure, Result};
+use crate::tree;
+use facts::Facts;
+
+/// A file to be written: its path in the repository and its text.
+type Output = (String, String);
+
+/// Writes every generated file or, to `check`, compares each with what is there.
+pub(crate) fn codegen(check: bool) -> Result {
+    let facts = Facts::read(&tree::commands())?;
+    let outputs: Vec<Output> = Vec::new();
+    let _ = &facts;
+    for (path, text) in outputs {
+        let path = tree::root().join(path);
+        if check { compare(&path, &text)? } else { write(&path, &text)? }
+    }
+    Ok(())
+}
+
+fn compare(path: &Path, text: &str) -> Result {
+    if fs::read_to_string(path).is_ok_and(|there| there == text) {
+        return Ok(());
+    }
+    Err(Failure(format!("{} is not what the tables say: run `cargo xtask codegen`", path.display())))
+}
+
+fn write(path: &Path, text: &str) -> Result {
+    if fs::read_to_string(path).is_ok_and(|there| there == text) {
+        return Ok(());
+    }
+    fs::create_dir_all(path.parent().unwrap_or(path)).context("make a folder")?;
+    fs::write(path, text).context(format!("write {}", path.display()))
+}
