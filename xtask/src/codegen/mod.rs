@@ -1,7 +1,10 @@
 //! `cargo xtask codegen`: writes all that is derived from the table of commands, `core/commands/*.json`.
 
+mod argument_types;
+mod arguments;
 mod facts;
 mod reply_types;
+mod rust_shapes;
 mod shape;
 
 use std::fs;
@@ -17,8 +20,8 @@ type Output = (String, String);
 /// Writes every generated file or, to `check`, compares each with what is there.
 pub(crate) fn codegen(check: bool) -> Result {
     let facts = Facts::read(&tree::commands())?;
-    let outputs: Vec<Output> = Vec::new();
-    let _ = &facts;
+    let outputs: Vec<Output> =
+        vec![("core/src/shape/programs.rs".to_string(), rust_shapes::programs(&facts)?)];
     for (path, text) in outputs {
         let path = tree::root().join(path);
         if check { compare(&path, &text)? } else { write(&path, &text)? }
