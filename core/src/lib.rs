@@ -113,6 +113,7 @@ pub mod reply;
 pub mod request;
 pub mod resp;
 pub mod session;
+#[cfg(feature = "alloc")]
 pub mod shape;
 #[cfg(feature = "alloc")]
 mod slab;

@@ -1,5 +1,6 @@
 //! What is known about each command: the only place where a command's name stands.
 
+#[cfg(feature = "alloc")]
 use crate::shape::Shape;
 
 /// One command.
@@ -7,12 +8,9 @@ use crate::shape::Shape;
 pub struct Row {
     /// The name as Redis spells it, upper case; empty for a command that the table does not know.
     pub name: &'static str,
-    /// How many arguments stand before the optional ones.
-    pub required: u8,
-    /// What its reply looks like.
-    pub shape: Shape,
-    /// Option tokens that change the shape.
-    pub forms: &'static [(&'static str, Shape)],
+    /// The place of its reply's shape.
+    #[cfg(feature = "alloc")]
+    reply: u16,
     head: Head,
 }
 
@@ -33,8 +31,13 @@ impl RowId {
     pub const UNKNOWN: Self = Self(0);
 }
 
-const fn row(name: &'static str, required: u8, shape: Shape) -> Row {
-    Row { name, required, shape, forms: &[], head: head(name) }
+const fn row(name: &'static str) -> Row {
+    Row {
+        name,
+        #[cfg(feature = "alloc")]
+        reply: crate::shape::place(name),
+        head: head(name),
+    }
 }
 
 const fn head(name: &str) -> Head {
@@ -68,31 +71,27 @@ const fn head(name: &str) -> Head {
     head
 }
 
-const fn formed(row: Row, forms: &'static [(&'static str, Shape)]) -> Row {
-    Row { forms, ..row }
-}
-
 /// Every row; a row's position is its [`RowId`].
 pub const ROWS: &[Row] = &[
-    row("", 0, Shape::Plain),
-    row("MULTI", 0, Shape::Status),
-    row("EXEC", 0, Shape::Plain),
-    row("GET", 1, Shape::Plain),
-    formed(row("SET", 2, Shape::Status), &[("GET", Shape::Plain)]),
-    row("DEL", 1, Shape::Plain),
-    row("INCR", 1, Shape::Plain),
-    row("MGET", 1, Shape::Plain),
-    row("MSET", 2, Shape::Status),
-    row("LRANGE", 3, Shape::Plain),
-    row("RPUSH", 2, Shape::Plain),
-    row("HSET", 3, Shape::Plain),
-    row("HGETALL", 1, Shape::Map),
-    row("SMEMBERS", 1, Shape::Set),
-    row("SADD", 2, Shape::Plain),
-    formed(row("ZADD", 1, Shape::Plain), &[("INCR", Shape::Double)]),
-    formed(row("ZRANGE", 3, Shape::Plain), &[("WITHSCORES", Shape::Scores)]),
-    row("PING", 0, Shape::Plain),
-    row("ECHO", 1, Shape::Plain),
+    row(""),
+    row("MULTI"),
+    row("EXEC"),
+    row("GET"),
+    row("SET"),
+    row("DEL"),
+    row("INCR"),
+    row("MGET"),
+    row("MSET"),
+    row("LRANGE"),
+    row("RPUSH"),
+    row("HSET"),
+    row("HGETALL"),
+    row("SMEMBERS"),
+    row("SADD"),
+    row("ZADD"),
+    row("ZRANGE"),
+    row("PING"),
+    row("ECHO"),
 ];
 
 /// Gives the row of `name`, in any case.
@@ -112,13 +111,10 @@ impl Row {
         (&self.head.bytes, self.head.length.into(), self.head.words.into())
     }
 
+    #[cfg(feature = "alloc")]
     /// Gives the shape of the reply to this command with `args` (without the name).
-    pub fn shape_with<'a>(&self, args: impl Iterator<Item = &'a [u8]>) -> Shape {
-        if self.forms.is_empty() {
-            return self.shape;
-        }
-        let token = |arg: &[u8]| self.forms.iter().find(|form| form.0.as_bytes().eq_ignore_ascii_case(arg));
-        args.skip(self.required.into()).find_map(token).map_or(self.shape, |form| form.1)
+    pub fn shape_with<'a>(&self, args: impl Iterator<Item = &'a [u8]> + Clone) -> Shape {
+        Shape::of(self.reply.into(), args)
     }
 }
 
@@ -132,13 +128,5 @@ mod tests {
             assert_eq!(find(row.name.to_ascii_lowercase().as_bytes()), RowId(position as u16));
         }
         assert_eq!(find(b"NOSUCH"), RowId::UNKNOWN);
-    }
-
-    #[test]
-    fn a_token_decides_the_shape_only_behind_the_required_arguments() {
-        let set = Row::at(find(b"SET"));
-        let shape = |args: &[&'static [u8]]| set.shape_with(args.iter().copied());
-        assert_eq!(shape(&[b"GET", b"get"]), Shape::Status);
-        assert_eq!(shape(&[b"k", b"v", b"NX", b"get"]), Shape::Plain);
     }
 }

@@ -1,6 +1,6 @@
 //! Replies as pairs of words: what a JavaScript host reads instead of objects.
 //!
-//! Each pair is `tag | ascii << 4 | length << 5` and a payload: an offset from the tape's base for texts, a small value
+//! Each pair is `tag | ascii << 5 | length << 6` and a payload: an offset from the tape's base for texts, a small value
 //! otherwise.
 
 use crate::machine::{ReplySink, Slot};
@@ -44,6 +44,14 @@ pub enum Tag {
     /// The server refused to queue a command: the payload is its place in the transaction, the next pair's the
     /// transaction's slot; an error follows.
     Refused = 15,
+    /// The name of a field, at an address that always holds it.
+    Name = 16,
+    /// User data that is no text, at an offset.
+    Blob = 17,
+    /// A map whose names are fields; the payload is its length.
+    Struct = 18,
+    /// A [`Wide`](Self::Wide) integer that nothing promised to be a number.
+    Exact = 19,
 }
 
 /// A streamed or unknown length.
@@ -70,13 +78,13 @@ impl Tape {
 
     #[inline(always)]
     fn pair(&mut self, tag: Tag, field: u32, payload: u32) {
-        self.pairs.push([tag as u32 | field << 5, payload]);
+        self.pairs.push([tag as u32 | field << 6, payload]);
     }
 
     #[inline(always)]
     fn text(&mut self, tag: Tag, text: &[u8]) {
         let offset = (text.as_ptr() as usize).wrapping_sub(self.base) as u32;
-        let field = (text.len() as u32) << 5 | u32::from(is_ascii(text)) << 4;
+        let field = (text.len() as u32) << 6 | u32::from(is_ascii(text)) << 5;
         self.pairs.push([tag as u32 | field, offset]);
     }
 }
@@ -99,11 +107,9 @@ impl Tape {
             Event::Text(kind, text) => self.text(tag(kind), text),
             Event::Integer(value) => match i32::try_from(value) {
                 Ok(value) => self.pair(Tag::Integer, 0, value as u32),
-                Err(_) => {
-                    self.pair(Tag::Wide, 0, value as u32);
-                    self.pair(Tag::Wide, 0, (value >> 32) as u32);
-                }
+                Err(_) => self.wide(Tag::Wide, value),
             },
+            Event::Exact(value) => self.wide(Tag::Exact, value),
             Event::Double(text) => self.text(Tag::Double, text),
             Event::Null => self.pair(Tag::Atom, 0, 0),
             Event::Boolean(true) => self.pair(Tag::Atom, 0, 1),
@@ -111,6 +117,7 @@ impl Tape {
             Event::Open(kind, len) => {
                 let tag = match kind {
                     Aggregate::Map | Aggregate::Attribute => Tag::Map,
+                    Aggregate::Struct => Tag::Struct,
                     Aggregate::Set => Tag::Set,
                     Aggregate::Array | Aggregate::Push => Tag::Array,
                 };
@@ -124,6 +131,11 @@ impl Tape {
             }
             Event::BulkPart(part) => self.text(Tag::Part, part),
         }
+    }
+
+    fn wide(&mut self, tag: Tag, value: i64) {
+        self.pair(tag, 0, value as u32);
+        self.pair(tag, 0, (value >> 32) as u32);
     }
 }
 
@@ -149,6 +161,8 @@ fn tag(kind: Text) -> Tag {
         Text::Simple => Tag::Simple,
         Text::Error | Text::BlobError => Tag::Error,
         Text::BigNumber => Tag::BigNumber,
+        Text::Name => Tag::Name,
+        Text::Blob => Tag::Blob,
     }
 }
 

@@ -42,6 +42,10 @@ const enum Tag {
   OPEN,
   PART,
   REFUSED,
+  NAME,
+  BLOB,
+  STRUCT,
+  EXACT,
 }
 
 const STREAMED = 0xffff_ffff;
@@ -100,6 +104,9 @@ export class Reader {
   /** A place for large texts that become strings, kept for the next one. */
   #spare: Uint8Array | undefined;
 
+  /** Names of fields by their addresses. */
+  readonly #names = new Map<number, string>();
+
   constructor(replies: Replies, host: Host) {
     this.#replies = replies;
     this.#strings = new Strings(host.codec);
@@ -113,13 +120,13 @@ export class Reader {
     for (let end = at + count; at < end; at += 2) {
       const head = words[at]!;
       const payload = words[at + 1]!;
-      switch (head & 15) {
+      switch (head & 31) {
         case Tag.REPLY:
           this.#begin(payload);
           continue;
         case Tag.BULK:
-          if (this.#mode & Mode.BYTES && !this.#isKey()) this.#value(host.bytes.slice(payload, payload + (head >>> 5)));
-          else this.#value(this.#text(host, payload, head >>> 5, (head & 16) !== 0));
+          if (this.#mode & Mode.BYTES && !this.#isKey()) this.#value(host.bytes.slice(payload, payload + (head >>> 6)));
+          else this.#value(this.#text(host, payload, head >>> 6, (head & 32) !== 0));
           continue;
         case Tag.INTEGER:
           this.#value(payload | 0);
@@ -128,26 +135,36 @@ export class Reader {
           this.#value(ATOMS[payload]);
           continue;
         case Tag.SIMPLE:
-          this.#value(strings.alone(payload, head >>> 5, (head & 16) !== 0));
+          this.#value(strings.alone(payload, head >>> 6, (head & 32) !== 0));
+          continue;
+        case Tag.NAME:
+          this.#value(this.#names.get(payload) ?? this.#name(host, payload, head >>> 6));
+          continue;
+        case Tag.BLOB:
+          this.#value(host.bytes.slice(payload, payload + (head >>> 6)));
+          continue;
+        case Tag.EXACT:
+          at += 2;
+          this.#value(exact(payload, words[at + 1]! | 0));
           continue;
         case Tag.ERROR:
-          this.#error(host.codec.utf8(payload, payload + (head >>> 5)));
+          this.#error(host.codec.utf8(payload, payload + (head >>> 6)));
           continue;
         case Tag.WIDE:
           at += 2;
           this.#wide(payload, words[at + 1]! | 0);
           continue;
         case Tag.DOUBLE:
-          this.#value(double(host.codec.latin1(payload, payload + (head >>> 5))));
+          this.#value(double(host.codec.latin1(payload, payload + (head >>> 6))));
           continue;
         case Tag.BIG_NUMBER:
-          this.#value(BigInt(host.codec.latin1(payload, payload + (head >>> 5))));
+          this.#value(BigInt(host.codec.latin1(payload, payload + (head >>> 6))));
           continue;
         case Tag.OPEN:
-          this.#open(head >>> 5, payload);
+          this.#open(head >>> 6, payload);
           continue;
         case Tag.PART:
-          this.#part(host.bytes.subarray(payload, payload + (head >>> 5)), (head & 16) !== 0);
+          this.#part(host.bytes.subarray(payload, payload + (head >>> 6)), (head & 32) !== 0);
           continue;
         case Tag.END:
           if (this.#large === undefined) this.#close();
@@ -156,14 +173,21 @@ export class Reader {
         case Tag.REFUSED: {
           const slot = words[at + 3]!;
           const from = words[at + 5]!;
-          this.#replies.refused(slot, payload, serverError(host.codec.utf8(from, from + (words[at + 4]! >>> 5))));
+          this.#replies.refused(slot, payload, serverError(host.codec.utf8(from, from + (words[at + 4]! >>> 6))));
           at += 4;
           continue;
         }
         default:
-          this.#aggregate(head & 15, payload);
+          this.#aggregate(head & 31, payload);
       }
     }
+  }
+
+  /** Reads the name of a field, which always is where it is. */
+  #name(host: Host, at: number, length: number): string {
+    const name = host.codec.latin1(at, at + length);
+    this.#names.set(at, name);
+    return name;
   }
 
   #begin(slot: number): void {
@@ -205,12 +229,13 @@ export class Reader {
   #wide(low: number, high: number): void {
     const value = high * 0x1_0000_0000 + low;
     if (Number.isSafeInteger(value)) return this.#value(value);
-    const exact = (BigInt(high) << 32n) | BigInt(low);
-    if (!(this.#mode & Mode.WIDE)) this.#fault ??= new IntegerRangeError(exact, this.#about());
-    this.#value(exact);
+    const whole = exact(low, high);
+    if (!(this.#mode & Mode.WIDE)) this.#fault ??= new IntegerRangeError(whole, this.#about());
+    this.#value(whole);
   }
 
-  #aggregate(kind: Tag, length: number): void {
+  #aggregate(tag: Tag, length: number): void {
+    const kind = tag === Tag.STRUCT ? Tag.MAP : tag;
     const asArray = kind === Tag.SET && this.#mode & Mode.BYTES;
     const level = (this.#levels[this.#depth] ??= { kind, left: 0, items: [], members: undefined, fields: undefined, key: undefined });
     level.kind = asArray ? Tag.ARRAY : kind;
@@ -271,7 +296,7 @@ export class Reader {
   }
 
   #open(tag: Tag, length: number): void {
-    const asText = !(this.#mode & Mode.BYTES) || tag !== Tag.BULK || this.#isKey();
+    const asText = tag === Tag.BULK ? !(this.#mode & Mode.BYTES) || this.#isKey() : tag !== Tag.BLOB;
     const refused = length !== STREAMED && length > (asText ? LONGEST_STRING : LONGEST_BYTES);
     this.#large = { tag, length, bytes: NONE, filled: 0, ascii: true, refused, asText, value: undefined };
   }
@@ -354,6 +379,8 @@ export class Reader {
 }
 
 const NONE = new Uint8Array(0);
+
+const exact = (low: number, high: number): bigint => (BigInt(high) << 32n) | BigInt(low);
 
 /** Gives the number that Redis writes as `text`. */
 const double = (text: string): number => {

@@ -13,6 +13,7 @@ pub use handshake::Server;
 use crate::batch::{Batch, Malformed};
 use crate::machine::{Action, Failure, LinkId, Machine, Reason, ReplySink, Segment, Slot};
 use crate::resp::Decoder;
+use crate::shape::Shaper;
 use crate::time::Instant;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -66,6 +67,7 @@ struct Link {
     decoder: Decoder,
     /// Whose reply has begun.
     route: Option<Route>,
+    shaper: Shaper,
     /// When to give up opening and shaking hands.
     deadline: Option<Instant>,
 }
@@ -78,6 +80,7 @@ impl Connection {
             state: State::Idle,
             decoder: Decoder::new(config.limits),
             route: None,
+            shaper: Shaper::default(),
             deadline: None,
         };
         Self { config, session: Session::default(), link, queue: Queue::default(), actions: VecDeque::new() }
@@ -110,9 +113,10 @@ impl Connection {
         self.queue.is_empty()
     }
 
-    /// Gives how many bytes of the large text that is open on the link are to come; 0 when none is.
+    /// Gives how many bytes are to come of the large text that is open on the link and may be read to where it belongs; 0 when
+    /// there is none.
     pub fn bulk_left(&self) -> u64 {
-        self.link.decoder.bulk_left()
+        if self.link.shaper.is_parsing() { 0 } else { self.link.decoder.bulk_left() }
     }
 
     fn open(&mut self, now: Instant) {
@@ -122,6 +126,7 @@ impl Connection {
             state: State::Opening,
             decoder: Decoder::new(self.config.limits),
             route: None,
+            shaper: Shaper::default(),
             deadline: Some(now.limit(self.config.connect_timeout)).filter(|&at| at != Instant::NEVER),
         };
         self.actions.push_back(Action::Open(self.link.id));
@@ -197,6 +202,7 @@ impl Connection {
 
     fn read<S: ReplySink>(&mut self, now: Instant, input: &[u8], sink: &mut S) -> Result<usize, Reason> {
         let mut consumed = 0;
+        self.link.shaper.forget();
         while let Some((rest, &first)) = input.get(consumed..).and_then(|rest| Some((rest, rest.first()?))) {
             let mut route = match self.link.route.take() {
                 Some(route) => route,
@@ -211,12 +217,17 @@ impl Connection {
                     _ => None,
                 },
                 flat,
+                shaper: &mut self.link.shaper,
                 sink,
             };
             let decoded = self.link.decoder.decode(rest, &mut router).map_err(Reason::Protocol)?;
             consumed += decoded.consumed;
             if !decoded.done {
                 self.link.route = Some(route);
+                // the decoder paused for a text that is taken here
+                if decoded.consumed > 0 && self.link.shaper.is_parsing() {
+                    continue;
+                }
                 break;
             }
             self.answered(now, &route, sink)?;

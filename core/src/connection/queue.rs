@@ -86,7 +86,7 @@ impl Queue {
         let known = Row::at(if named { named_row(request) } else { request.row });
         let shape = match request.flags & flags::RAW {
             0 => known.shape_with(request.args().skip(usize::from(named)).map(|arg| arg.bytes())),
-            _ => Shape::Plain,
+            _ => Shape::RAW,
         };
         let role = match request.flags & (flags::MULTI | flags::MEMBER | flags::EXEC) {
             0 => Role::Plain,
@@ -140,7 +140,7 @@ impl Queue {
 
     /// Gives the shape of the `index`th member of the transaction that is being answered.
     pub(super) fn member_shape(&self, index: u32) -> Shape {
-        self.entries.get(index as usize + 1).map_or(Shape::Plain, |entry| entry.shape)
+        self.entries.get(index as usize + 1).map_or(Shape::PLAIN, |entry| entry.shape)
     }
 
     /// Notes that the current entry has its reply.

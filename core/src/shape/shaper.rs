@@ -1,0 +1,778 @@
+//! Carries out shapes while replies stream through.
+
+use super::number::{self, Digits};
+use super::programs::{FIELDS, ITEMS};
+use super::{ANY, Content, Field, Format, Id, Item, NAME, Node, RESP2, Range, SKIP, Shape, node, test};
+use crate::resp::{Aggregate, Event, Sink, Text, is_double, tell};
+use alloc::vec::Vec;
+
+/// What may pass by the shaper.
+pub(crate) mod pass {
+    /// User data.
+    pub(crate) const BULK: u8 = 1;
+    /// Integers.
+    pub(crate) const INTEGER: u8 = 2;
+    /// Everything.
+    pub(crate) const ALL: u8 = 4;
+}
+
+/// Texts beyond this many bytes are not parsed.
+const PARSED: u64 = 16 << 20;
+
+/// The largest integer that a double holds exactly.
+const SAFE: u64 = (1 << 53) - 1;
+
+/// What is left to do of one reply. Kept from reply to reply for its memory.
+#[derive(Debug, Default)]
+pub(crate) struct Shaper {
+    root: Id,
+    bits: u8,
+    levels: Vec<Level>,
+    taking: Taking,
+    kept: Kept,
+}
+
+/// An aggregate of the server's that is open.
+#[derive(Clone, Copy, Debug)]
+struct Level {
+    form: Form,
+    /// Elements that ended.
+    at: u32,
+    /// Whether rows come in arrays of their own.
+    nested: bool,
+    /// Whether its end is told.
+    told: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Form {
+    Each(Id),
+    /// Rows of this, nested or flat: the first element tells. How many elements there are.
+    Undecided(Id, u32),
+    /// The array of a row of the level below, whose elements are that level's.
+    Row {
+        alone: bool,
+    },
+    /// Keys and values.
+    Two(Id, Id),
+    /// The same, each two in an array of their own.
+    Pairs(Id, Id),
+    /// Names, and what the next value is. What is still to be told once the first value is known.
+    Fields {
+        fields: Range,
+        others: Id,
+        next: Id,
+        due: Option<Due>,
+    },
+    Keyed(Id, Range),
+    Tuple(Range),
+    /// Items, and how many elements there are.
+    Record(Range, u32),
+    /// Nothing but the element at this place.
+    Last(Id, u32),
+}
+
+/// A struct that waits for the value of its first field, which is to stand before it.
+#[derive(Clone, Copy, Debug)]
+struct Due {
+    fields: Option<u32>,
+    name: &'static [u8],
+}
+
+/// What becomes of the open text.
+#[derive(Clone, Copy, Debug, Default)]
+enum Taking {
+    #[default]
+    Pass,
+    Drop,
+    Parse(Format),
+}
+
+/// Texts that events point to after they were told, until the caller has read what it was told of.
+#[derive(Debug, Default)]
+struct Kept {
+    chunks: Vec<Vec<u8>>,
+    open: Vec<u8>,
+}
+
+impl Kept {
+    fn clear(&mut self) {
+        self.chunks.truncate(1);
+        self.chunks.iter_mut().for_each(Vec::clear);
+    }
+
+    fn keep(&mut self, text: &[u8]) -> &[u8] {
+        let room = self.chunks.last().map_or(0, |chunk| chunk.capacity() - chunk.len());
+        if room < text.len() {
+            self.chunks.push(Vec::with_capacity(text.len().max(1024)));
+        }
+        let Some(chunk) = self.chunks.last_mut() else { return &[] };
+        let start = chunk.len();
+        chunk.extend_from_slice(text);
+        chunk.get(start..).unwrap_or_default()
+    }
+
+    /// Keeps the text that was taken in parts.
+    fn keep_open(&mut self) -> &[u8] {
+        self.chunks.push(core::mem::take(&mut self.open));
+        self.chunks.last().map_or(&[], Vec::as_slice)
+    }
+}
+
+impl Shape {
+    /// Tells what of a value of this shape may pass as it comes.
+    pub(crate) fn passes(self) -> u8 {
+        if self == Self::RAW { pass::ALL } else { passes(self.node) }
+    }
+}
+
+fn passes(id: Id) -> u8 {
+    match node(id) {
+        Node::Any | Node::Bulk => pass::BULK,
+        Node::Int | Node::Number => pass::INTEGER,
+        Node::Optional(inner) => match node(inner) {
+            Node::Any | Node::Bulk => pass::BULK,
+            Node::Int | Node::Number => pass::INTEGER,
+            _ => 0,
+        },
+        _ => 0,
+    }
+}
+
+fn items(range: Range) -> &'static [Item] {
+    ITEMS
+        .get(usize::from(range.start)..)
+        .and_then(|items| items.get(..range.count.into()))
+        .unwrap_or_default()
+}
+
+fn fields(range: Range) -> &'static [Field] {
+    FIELDS
+        .get(usize::from(range.start)..)
+        .and_then(|fields| fields.get(..range.count.into()))
+        .unwrap_or_default()
+}
+
+/// Gives the items that are there.
+fn live(range: Range, bits: u8) -> impl Iterator<Item = &'static Item> {
+    items(range).iter().filter(move |item| test(item.when, bits))
+}
+
+fn is_row_start(event: Event<'_>) -> bool {
+    matches!(event, Event::Open(Aggregate::Array | Aggregate::Set, _))
+}
+
+const CLOSE: Event<'static> = Event::Close { streamed: false };
+
+impl Shaper {
+    /// Lets go of what earlier events pointed to.
+    pub(crate) fn forget(&mut self) {
+        self.kept.clear();
+    }
+
+    /// Begins a reply.
+    pub(crate) fn begin(&mut self, shape: Shape, flat: bool) {
+        self.root = shape.node;
+        self.bits = shape.bits | if flat { RESP2 } else { 0 };
+        self.levels.clear();
+        self.taking = Taking::Pass;
+    }
+
+    /// Tells whether the open text is taken as a whole.
+    pub(crate) fn is_parsing(&self) -> bool {
+        matches!(self.taking, Taking::Parse(_))
+    }
+
+    /// Tells what may pass as it comes, and need not be told of.
+    pub(crate) fn passes(&self) -> u8 {
+        match self.levels.last() {
+            Some(Level { form: Form::Each(id), .. }) => passes(*id),
+            Some(Level { form: Form::Two(key, value), nested: false, .. }) if key == value => passes(*key),
+            _ => 0,
+        }
+    }
+
+    /// Takes an event.
+    #[inline(never)]
+    pub(crate) fn event<S: Sink>(&mut self, event: Event<'_>, sink: &mut S) {
+        match event {
+            Event::Close { streamed } => self.close(streamed, sink),
+            Event::BulkPart(part) => match self.taking {
+                Taking::Pass => tell(sink, event),
+                Taking::Drop => {}
+                Taking::Parse(_) => self.kept.open.extend_from_slice(part),
+            },
+            Event::BulkClose => {
+                match core::mem::take(&mut self.taking) {
+                    Taking::Pass => tell(sink, event),
+                    Taking::Drop => {}
+                    Taking::Parse(format) => format.tell(self.kept.keep_open(), sink),
+                }
+                self.ended(sink);
+            }
+            event => self.value(event, sink),
+        }
+    }
+
+    fn value<S: Sink>(&mut self, event: Event<'_>, sink: &mut S) {
+        if let Some(Level { form: Form::Undecided(id, len), .. }) = self.levels.last().copied() {
+            self.levels.pop();
+            self.decide(id, len, is_row_start(event), sink);
+        }
+        if self.levels.last().is_some_and(|level| level.nested) {
+            let whole = is_row_start(event);
+            self.push(Form::Row { alone: !whole }, false);
+            if whole {
+                return;
+            }
+        }
+        let id = self.next(sink);
+        self.put(id, event, sink);
+    }
+
+    /// Gives what the next value is, and tells what stands before it.
+    fn next<S: Sink>(&mut self, sink: &mut S) -> Id {
+        let Some(top) = self.levels.len().checked_sub(1) else { return self.root };
+        match self.levels.get(top) {
+            Some(Level { form: Form::Row { .. }, at, .. }) => match top.checked_sub(1) {
+                Some(below) if *at < self.period(below) => self.before(below, sink),
+                _ => SKIP,
+            },
+            _ => self.before(top, sink),
+        }
+    }
+
+    /// Gives how many elements make up a row.
+    fn period(&self, index: usize) -> u32 {
+        match self.levels.get(index).map(|level| level.form) {
+            Some(Form::Keyed(_, range)) => 1 + live(range, self.bits).count() as u32,
+            _ => 2,
+        }
+    }
+
+    fn before<S: Sink>(&mut self, index: usize, sink: &mut S) -> Id {
+        let Some(level) = self.levels.get(index) else { return ANY };
+        let (at, bits) = (level.at, self.bits);
+        match level.form {
+            Form::Each(id) => id,
+            Form::Two(key, value) => {
+                if at.is_multiple_of(2) {
+                    key
+                } else {
+                    value
+                }
+            }
+            Form::Pairs(key, value) => {
+                if !at.is_multiple_of(2) {
+                    return value;
+                }
+                tell(sink, Event::Open(Aggregate::Array, Some(2)));
+                key
+            }
+            Form::Fields { next, .. } => {
+                if at.is_multiple_of(2) {
+                    NAME
+                } else {
+                    next
+                }
+            }
+            Form::Keyed(key, range) => {
+                let period = self.period(index);
+                match at % period {
+                    0 => key,
+                    place => {
+                        if place == 1 {
+                            tell(sink, Event::Open(Aggregate::Array, Some(period - 1)));
+                        }
+                        one(live(range, bits).nth(place as usize - 1))
+                    }
+                }
+            }
+            Form::Tuple(range) => tuple(range, at, bits, sink),
+            Form::Record(range, len) => record(range, at, len, bits, sink),
+            Form::Last(id, last) => {
+                if at == last {
+                    id
+                } else {
+                    SKIP
+                }
+            }
+            Form::Undecided(..) | Form::Row { .. } => ANY,
+        }
+    }
+
+    /// Counts an element, and tells what stands behind it.
+    fn after<S: Sink>(&mut self, index: usize, sink: &mut S) {
+        let period = self.period(index);
+        let bits = self.bits;
+        let Some(level) = self.levels.get_mut(index) else { return };
+        let at = level.at;
+        level.at = at.saturating_add(1);
+        let closes = match level.form {
+            Form::Pairs(..) => at % 2 == 1,
+            Form::Keyed(..) => period > 1 && at % period == period - 1,
+            Form::Tuple(range) => group(range, bits).is_some_and(|(fixed, group)| {
+                let count = live(group, bits).count() as u32;
+                count > 1 && at >= fixed && (at - fixed) % count == count - 1
+            }),
+            Form::Record(range, _) => group(range, bits).is_some_and(|(fixed, group)| {
+                let count = live(group, bits).count().max(1) as u32;
+                at >= fixed && (at - fixed) % count == count - 1
+            }),
+            _ => false,
+        };
+        if closes {
+            tell(sink, CLOSE);
+        }
+    }
+
+    /// Notes that a value ended.
+    fn ended<S: Sink>(&mut self, sink: &mut S) {
+        let Some(top) = self.levels.len().checked_sub(1) else { return };
+        let Some(Level { form: Form::Row { alone }, at, .. }) = self.levels.get(top).copied() else {
+            return self.after(top, sink);
+        };
+        if let Some(below) = top.checked_sub(1).filter(|&below| at < self.period(below)) {
+            self.after(below, sink);
+        }
+        if let Some(level) = self.levels.get_mut(top) {
+            level.at = at.saturating_add(1);
+        }
+        if alone {
+            self.close_row(sink);
+        }
+    }
+
+    /// Ends a row; what it lacks is null.
+    fn close_row<S: Sink>(&mut self, sink: &mut S) {
+        let Some(row) = self.levels.pop() else { return };
+        let Some(below) = self.levels.len().checked_sub(1) else { return };
+        for _ in row.at..self.period(below) {
+            match self.before(below, sink) {
+                NAME => self.name(b"", sink),
+                _ => {
+                    self.due(None, sink);
+                    tell(sink, Event::Null);
+                }
+            }
+            self.after(below, sink);
+        }
+    }
+
+    fn close<S: Sink>(&mut self, streamed: bool, sink: &mut S) {
+        let Some(level) = self.levels.last().copied() else { return tell(sink, Event::Close { streamed }) };
+        if let Form::Row { .. } = level.form {
+            return self.close_row(sink);
+        }
+        self.start(None, sink);
+        self.levels.pop();
+        if let Form::Record(range, _) = level.form
+            && let Some((fixed, name)) = rest(range, self.bits)
+        {
+            if level.at <= fixed {
+                tell(sink, Event::Text(Text::Name, name.as_bytes()));
+                tell(sink, Event::Open(Aggregate::Array, Some(0)));
+            }
+            tell(sink, CLOSE);
+        }
+        if level.told {
+            tell(sink, Event::Close { streamed });
+        }
+        self.ended(sink);
+    }
+
+    fn push(&mut self, form: Form, told: bool) {
+        self.levels.push(Level { form, at: 0, nested: false, told });
+    }
+
+    /// Tells the opening of an aggregate whose elements are as `form` says.
+    fn open<S: Sink>(&mut self, kind: Aggregate, len: Option<u32>, form: Form, sink: &mut S) {
+        tell(sink, Event::Open(kind, len));
+        self.push(form, true);
+    }
+
+    /// Takes the first event of a value that is what the node at `id` says.
+    fn put<S: Sink>(&mut self, mut id: Id, event: Event<'_>, sink: &mut S) {
+        loop {
+            id = match (node(id), event) {
+                (Node::Case(place, yes, no), _) => {
+                    if test(place, self.bits) {
+                        yes
+                    } else {
+                        no
+                    }
+                }
+                (Node::Optional(_), Event::Null) => ANY,
+                (Node::Optional(inner), _) => inner,
+                (Node::Either(_, many), Event::Open(..)) => many,
+                (Node::Either(one, _), _) => one,
+                (Node::Arity(count, this, that), _) => {
+                    if matches!(event, Event::Open(_, Some(len)) if len == count.into()) {
+                        this
+                    } else {
+                        that
+                    }
+                }
+                (Node::EmptyOr(_), Event::Open(_, Some(0))) => {
+                    tell(sink, Event::Null);
+                    return self.push(Form::Each(SKIP), false);
+                }
+                (Node::EmptyOr(_), Event::Null) => ANY,
+                (Node::EmptyOr(inner), _) => inner,
+                (Node::Wrapped(inner), Event::Open(Aggregate::Array, Some(len @ 1..)))
+                    if self.bits & RESP2 == 0 =>
+                {
+                    return self.push(Form::Last(inner, len - 1), false);
+                }
+                (Node::Wrapped(inner), _) => inner,
+                (Node::Only(inner), Event::Open(Aggregate::Map, Some(1))) => {
+                    return self.push(Form::Last(inner, 1), false);
+                }
+                (Node::Only(inner), Event::Open(Aggregate::Array | Aggregate::Set, Some(1))) => {
+                    return self.push(Form::Last(inner, 0), false);
+                }
+                (Node::Only(_), _) => ANY,
+                (Node::Numbers(inner), Event::Open(..) | Event::Null) => inner,
+                _ => break,
+            }
+        }
+        if id != NAME {
+            self.due(Some(event), sink);
+        }
+        match event {
+            Event::Open(kind, len) => self.aggregate(id, kind, len, sink),
+            Event::BulkOpen(kind, len) => {
+                if id == NAME {
+                    self.value_is(ANY);
+                    self.start(None, sink);
+                }
+                self.large(id, kind, len, sink);
+            }
+            event => {
+                self.scalar(id, event, sink);
+                self.ended(sink);
+            }
+        }
+    }
+
+    fn large<S: Sink>(&mut self, id: Id, kind: Text, len: Option<u64>, sink: &mut S) {
+        let plain = matches!(kind, Text::Bulk | Text::Verbatim(_));
+        if let Node::Indexed(..) = node(id) {
+            tell(sink, Event::Null);
+        }
+        self.taking = match node(id) {
+            Node::Skip => Taking::Drop,
+            Node::Parsed(format) if plain && len.is_some_and(|len| len <= PARSED) => Taking::Parse(format),
+            Node::Numbers(_) if plain && len.is_some_and(|len| len <= PARSED) => {
+                Taking::Parse(Format::Numbers)
+            }
+            node => {
+                let kind = match node {
+                    _ if !plain => kind,
+                    Node::Text | Node::Status | Node::Name | Node::Parsed(_) => Text::Simple,
+                    Node::Blob => Text::Blob,
+                    Node::Any => kind,
+                    _ => Text::Bulk,
+                };
+                tell(sink, Event::BulkOpen(kind, len));
+                Taking::Pass
+            }
+        };
+    }
+
+    fn aggregate<S: Sink>(&mut self, id: Id, kind: Aggregate, len: Option<u32>, sink: &mut S) {
+        let keyed = kind == Aggregate::Map;
+        let bits = self.bits;
+        match node(id) {
+            Node::Skip => self.push(Form::Each(SKIP), false),
+            Node::Array(inner) if !keyed => self.open(Aggregate::Array, len, Form::Each(inner), sink),
+            Node::Set(inner) if !keyed => self.open(Aggregate::Set, len, Form::Each(inner), sink),
+            Node::By(inner) if !keyed => self.open(Aggregate::Map, len, Form::Each(inner), sink),
+            Node::Tuple(range) if !keyed => {
+                let told = match (group(range, bits), len) {
+                    (Some((fixed, group)), Some(len)) if fits(range, len, bits) => {
+                        Some(fixed + (len - fixed) / live(group, bits).count().max(1) as u32)
+                    }
+                    (Some(_), _) => return self.plain(id, kind, len, sink),
+                    (None, len) => len.map(|len| len.saturating_sub(dropped(range, len, bits))),
+                };
+                self.open(Aggregate::Array, told, Form::Tuple(range), sink);
+            }
+            Node::Record(range) if !keyed => match len {
+                Some(len) if fits(range, len, bits) => {
+                    let names = live(range, bits).count() as u32;
+                    self.open(Aggregate::Struct, Some(names), Form::Record(range, len), sink);
+                }
+                _ => self.plain(id, kind, len, sink),
+            },
+            Node::Map(..) | Node::Pairs(..) | Node::Struct(..) | Node::Indexed(..) | Node::Keyed(..) => {
+                match len {
+                    _ if keyed => self.rows(id, len, true, sink),
+                    Some(0) => self.rows(id, len, false, sink),
+                    Some(len) => self.push(Form::Undecided(id, len), false),
+                    None => self.plain(id, kind, None, sink),
+                }
+            }
+            _ => self.plain(id, kind, len, sink),
+        }
+    }
+
+    /// Begins an aggregate that is not what it should be, as it came.
+    fn plain<S: Sink>(&mut self, id: Id, kind: Aggregate, len: Option<u32>, sink: &mut S) {
+        if let Node::Indexed(..) = node(id) {
+            tell(sink, Event::Null);
+        }
+        self.open(kind, len, Form::Each(ANY), sink);
+    }
+
+    /// Begins rows whose form the first element showed.
+    fn decide<S: Sink>(&mut self, id: Id, len: u32, nested: bool, sink: &mut S) {
+        let period = match node(id) {
+            Node::Keyed(_, _, range) => 1 + live(range, self.bits).count() as u32,
+            _ => 2,
+        };
+        if nested {
+            self.rows(id, Some(len), false, sink);
+            if let Some(level) = self.levels.last_mut() {
+                level.nested = true;
+            }
+        } else if len.is_multiple_of(period) {
+            self.rows(id, Some(len / period), false, sink);
+        } else {
+            self.plain(id, Aggregate::Array, Some(len), sink);
+        }
+    }
+
+    fn rows<S: Sink>(&mut self, id: Id, len: Option<u32>, keyed: bool, sink: &mut S) {
+        match node(id) {
+            Node::Pairs(key, value) => self.open(Aggregate::Array, len, Form::Pairs(key, value), sink),
+            Node::Map(key, value) => self.open(Aggregate::Map, len, Form::Two(key, value), sink),
+            Node::Keyed(key, tuple, _) if keyed => {
+                self.open(Aggregate::Map, len, Form::Two(key, tuple), sink);
+            }
+            Node::Keyed(key, _, range) => self.open(Aggregate::Map, len, Form::Keyed(key, range), sink),
+            Node::Struct(fields, others) => {
+                let form = Form::Fields { fields, others, next: others, due: None };
+                self.open(Aggregate::Struct, len, form, sink);
+            }
+            Node::Indexed(fields, others) => {
+                let due = Some(Due { fields: len, name: b"" });
+                self.push(Form::Fields { fields, others, next: others, due }, true);
+                if len == Some(0) {
+                    self.start(None, sink);
+                }
+            }
+            _ => self.plain(id, Aggregate::Array, len, sink),
+        }
+    }
+
+    /// Sets what the next value of the struct is.
+    fn value_is(&mut self, id: Id) {
+        if let Some(Form::Fields { next, .. }) = self.struct_form() {
+            *next = id;
+        }
+    }
+
+    /// Gives the form of the struct whose name or value this is.
+    fn struct_form(&mut self) -> Option<&mut Form> {
+        let top = self.levels.len().checked_sub(1)?;
+        let row = matches!(self.levels.get(top)?.form, Form::Row { .. });
+        self.levels.get_mut(top - usize::from(row && top > 0)).map(|level| &mut level.form)
+    }
+
+    fn name<S: Sink>(&mut self, text: &[u8], sink: &mut S) {
+        let Some(&mut Form::Fields { fields: range, others, due, .. }) = self.struct_form() else { return };
+        let known = fields(range).iter().find_map(|field| Some((spelled(field.names, text)?, field.node)));
+        let (name, id) = known.unwrap_or(("", others));
+        self.value_is(id);
+        if name.is_empty() {
+            self.start(None, sink);
+            return tell(sink, Event::Text(Text::Simple, text));
+        }
+        match (due, self.struct_form()) {
+            (Some(waiting), Some(Form::Fields { due, .. })) => {
+                *due = Some(Due { name: name.as_bytes(), ..waiting });
+            }
+            _ => tell(sink, Event::Text(Text::Name, name.as_bytes())),
+        }
+    }
+
+    /// Tells a struct that waits for this value; or one that is an element of its list and no struct.
+    fn due<S: Sink>(&mut self, event: Option<Event<'_>>, sink: &mut S) {
+        if let Some(Form::Fields { due: Some(_), .. }) = self.struct_form() {
+            self.start(event, sink);
+        }
+    }
+
+    /// Tells the key of a struct that waits, and its beginning.
+    fn start<S: Sink>(&mut self, event: Option<Event<'_>>, sink: &mut S) {
+        let Some(Form::Fields { due, .. }) = self.struct_form() else { return };
+        let Some(waiting) = due.take() else { return };
+        tell(
+            sink,
+            match event {
+                Some(Event::Text(Text::Bulk | Text::Simple | Text::Verbatim(_), text)) => {
+                    Event::Text(Text::Simple, text)
+                }
+                _ => Event::Null,
+            },
+        );
+        tell(sink, Event::Open(Aggregate::Struct, waiting.fields));
+        if !waiting.name.is_empty() {
+            tell(sink, Event::Text(Text::Name, waiting.name));
+        }
+    }
+
+    fn scalar<S: Sink>(&mut self, id: Id, event: Event<'_>, sink: &mut S) {
+        let text = match event {
+            Event::Text(Text::Bulk | Text::Simple | Text::Verbatim(_), text) => Some(text),
+            _ => None,
+        };
+        let shaped = match (node(id), event, text) {
+            (Node::Skip, ..) => return,
+            (Node::Name, _, Some(text)) => return self.name(text, sink),
+            (Node::Name, ..) => {
+                self.value_is(ANY);
+                self.start(None, sink);
+                event
+            }
+            (Node::Any, Event::Integer(value), _) if value.unsigned_abs() > SAFE => Event::Exact(value),
+            (Node::Bulk, _, Some(text)) => Event::Text(Text::Bulk, text),
+            (Node::Blob, _, Some(text)) => Event::Text(Text::Blob, text),
+            (Node::Status, _, Some(b"OK")) => Event::Boolean(true),
+            (Node::Status, Event::Null, _) => Event::Boolean(false),
+            (Node::Text | Node::Status, _, Some(text)) => Event::Text(Text::Simple, text),
+            (Node::Int | Node::Number, _, Some(text)) => match number::integer(text) {
+                Some(value) => Event::Integer(value),
+                None if node(id) == Node::Number && is_double(text) => Event::Double(text),
+                None => event,
+            },
+            (Node::Int, Event::Double(text), _) => number::whole(text).map_or(event, Event::Integer),
+            (Node::Bool, Event::Integer(value @ (0 | 1)), _) => Event::Boolean(value == 1),
+            (Node::Bool, _, Some(b"true")) => Event::Boolean(true),
+            (Node::Bool, _, Some(b"false")) => Event::Boolean(false),
+            (Node::Double, _, Some(text)) if is_double(text) => Event::Double(text),
+            (Node::Double, _, Some(b"NaN" | b"-NaN")) => Event::Double(b"nan"),
+            (Node::Double, Event::Integer(value), _) => {
+                Event::Double(self.kept.keep(Digits::of(value).text()))
+            }
+            (Node::Parsed(format), _, Some(text)) => return format.tell(text, sink),
+            (Node::Numbers(_), _, Some(text)) => return Format::Numbers.tell(text, sink),
+            (Node::Indexed(..), ..) => {
+                // no struct, and still a value under a key
+                tell(sink, Event::Null);
+                event
+            }
+            (Node::Array(_) | Node::Pairs(..), Event::Null, _) => return empty(Aggregate::Array, sink),
+            (Node::Set(_), Event::Null, _) => return empty(Aggregate::Set, sink),
+            (Node::Map(..) | Node::Keyed(..) | Node::By(_), Event::Null, _) => {
+                return empty(Aggregate::Map, sink);
+            }
+            _ => event,
+        };
+        tell(sink, shaped);
+    }
+}
+
+fn empty<S: Sink>(kind: Aggregate, sink: &mut S) {
+    tell(sink, Event::Open(kind, Some(0)));
+    tell(sink, CLOSE);
+}
+
+/// Gives the name that `text` is a spelling of; the empty one where it stands for itself.
+fn spelled(names: &'static str, text: &[u8]) -> Option<&'static str> {
+    if let Some(prefix) = names.strip_suffix('*') {
+        return text.starts_with(prefix.as_bytes()).then_some("");
+    }
+    let mut all = names.split('|');
+    let first = all.next()?;
+    (first.as_bytes() == text || all.any(|name| name.as_bytes() == text)).then_some(first)
+}
+
+fn one(item: Option<&Item>) -> Id {
+    match item.map(|item| item.content) {
+        Some(Content::One(id) | Content::Rest(id)) => id,
+        _ => ANY,
+    }
+}
+
+/// Gives how many elements stand before the item that takes all others, and that item.
+fn rest_item(range: Range, bits: u8) -> Option<(u32, &'static Item)> {
+    let mut items = live(range, bits).enumerate();
+    let (at, item) = items.find(|(_, item)| !matches!(item.content, Content::One(_)))?;
+    Some((at as u32, item))
+}
+
+fn rest(range: Range, bits: u8) -> Option<(u32, &'static str)> {
+    rest_item(range, bits).map(|(fixed, item)| (fixed, item.name))
+}
+
+fn group(range: Range, bits: u8) -> Option<(u32, Range)> {
+    match rest_item(range, bits) {
+        Some((fixed, Item { content: Content::Group(group), .. })) => Some((fixed, *group)),
+        _ => None,
+    }
+}
+
+/// Gives how many of the first `len` elements nobody is told of.
+fn dropped(range: Range, len: u32, bits: u8) -> u32 {
+    live(range, bits).take(len as usize).filter(|item| matches!(item.content, Content::One(SKIP))).count()
+        as u32
+}
+
+/// Tells whether a record can have `len` elements.
+fn fits(range: Range, len: u32, bits: u8) -> bool {
+    match rest_item(range, bits) {
+        None => len == live(range, bits).count() as u32,
+        Some((fixed, item)) => {
+            let count = match item.content {
+                Content::Group(group) => live(group, bits).count().max(1) as u32,
+                _ => 1,
+            };
+            len >= fixed && (len - fixed).is_multiple_of(count)
+        }
+    }
+}
+
+fn tuple<S: Sink>(range: Range, at: u32, bits: u8, sink: &mut S) -> Id {
+    match rest_item(range, bits) {
+        Some((fixed, Item { content: Content::Group(group), .. })) if at >= fixed => {
+            let count = live(*group, bits).count().max(1) as u32;
+            let place = (at - fixed) % count;
+            if place == 0 && count > 1 {
+                tell(sink, Event::Open(Aggregate::Array, Some(count)));
+            }
+            one(live(*group, bits).nth(place as usize))
+        }
+        Some((fixed, item)) if at >= fixed => one(Some(item)),
+        _ => one(live(range, bits).nth(at as usize)),
+    }
+}
+
+fn record<S: Sink>(range: Range, at: u32, len: u32, bits: u8, sink: &mut S) -> Id {
+    let name = |name: &'static str, sink: &mut S| tell(sink, Event::Text(Text::Name, name.as_bytes()));
+    let Some((fixed, item)) = rest_item(range, bits).filter(|rest| at >= rest.0) else {
+        let item = live(range, bits).nth(at as usize);
+        name(item.map_or("", |item| item.name), sink);
+        return one(item);
+    };
+    let Content::Group(group) = item.content else {
+        if at == fixed {
+            name(item.name, sink);
+            tell(sink, Event::Open(Aggregate::Array, Some(len - fixed)));
+        }
+        return one(Some(item));
+    };
+    let count = live(group, bits).count().max(1) as u32;
+    let place = (at - fixed) % count;
+    if at == fixed {
+        name(item.name, sink);
+        tell(sink, Event::Open(Aggregate::Array, Some((len - fixed) / count)));
+    }
+    if place == 0 {
+        tell(sink, Event::Open(Aggregate::Struct, Some(count)));
+    }
+    let part = live(group, bits).nth(place as usize);
+    name(part.map_or("", |part| part.name), sink);
+    one(part)
+}
