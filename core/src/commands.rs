@@ -280,12 +280,7 @@ const fn id(name: &str) -> u16 {
     loop {
         // runs below zero, and so fails to compile, when there is no such row
         row -= 1;
-        let (known, name) = (ROWS[row].name.as_bytes(), name.as_bytes());
-        let mut at = 0;
-        while at < name.len() && at < known.len() && name[at] == known[at] {
-            at += 1;
-        }
-        if at == name.len() && at == known.len() {
+        if ROWS[row].name().is(name) {
             return row as u16;
         }
     }

@@ -402,7 +402,7 @@ fn passwords(place: &Place) -> Outcome {
 }
 
 fn databases(place: &Place) -> Outcome {
-    let info = || command("CLIENT").arg("INFO").typed::<String>();
+    let info = || raw("CLIENT").arg("INFO").typed::<String>();
     let told =
         place.run(Config { database: 3, ..place.config() }, async |redis| redis.execute(info()).await)?;
     assert!(

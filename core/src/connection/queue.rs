@@ -85,7 +85,9 @@ impl Queue {
         let named = request.flags & flags::NAMED != 0;
         let known = Row::at(if named { named_row(request) } else { request.row });
         let shape = match request.flags & flags::RAW {
-            0 => known.shape_with(request.args().skip(usize::from(named)).map(|arg| arg.bytes())),
+            0 => known.shape_with(
+                request.args().skip(if named { known.words() } else { 0 }).map(|arg| arg.bytes()),
+            ),
             _ => Shape::RAW,
         };
         let role = match request.flags & (flags::MULTI | flags::MEMBER | flags::EXEC) {
@@ -257,5 +259,6 @@ impl Queue {
 }
 
 fn named_row(request: &Request<'_>) -> RowId {
-    request.args().next().map_or(RowId::UNKNOWN, |name| table::find(name.bytes()))
+    let mut words = request.args().map(|word| word.bytes());
+    words.next().map_or(RowId::UNKNOWN, |first| table::find_words(first, words.next()))
 }

@@ -118,8 +118,12 @@ pub(crate) struct KeySpec {
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Begin {
     Index(i16),
+    /// The same, unless it is empty.
+    Filled(i16),
     /// Behind this word, looked for from a place that counts from the end when it is negative.
     Keyword(String, i16),
+    /// Behind this option, the last of them; options before it and their values are stepped over.
+    Option(String, i16),
     Unknown,
 }
 
@@ -207,12 +211,15 @@ impl Facts {
             let text = fs::read_to_string(&path).context(format!("read {}", path.display()))?;
             let group = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
             if group == "shapes" {
-                facts.shapes = serde_json::from_str(&text).context(format!("understand {}", path.display()))?;
+                facts.shapes =
+                    serde_json::from_str(&text).context(format!("understand {}", path.display()))?;
                 continue;
             }
             let commands: Vec<Command> =
                 serde_json::from_str(&text).context(format!("understand {}", path.display()))?;
-            facts.commands.extend(commands.into_iter().map(|command| Command { group: group.clone(), ..command }));
+            facts
+                .commands
+                .extend(commands.into_iter().map(|command| Command { group: group.clone(), ..command }));
         }
         facts.commands.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(facts)

@@ -4,6 +4,7 @@ mod argument_types;
 mod arguments;
 mod facts;
 mod reply_types;
+mod rust_rows;
 mod rust_shapes;
 mod shape;
 
@@ -15,13 +16,15 @@ use crate::tree;
 use facts::Facts;
 
 /// A file to be written: its path in the repository and its text.
-type Output = (String, String);
+type Output = (&'static str, String);
 
 /// Writes every generated file or, to `check`, compares each with what is there.
 pub(crate) fn codegen(check: bool) -> Result {
     let facts = Facts::read(&tree::commands())?;
-    let outputs: Vec<Output> =
-        vec![("core/src/shape/programs.rs".to_string(), rust_shapes::programs(&facts)?)];
+    let outputs: [Output; 2] = [
+        ("core/src/table/rows.rs", rust_rows::rows(&facts)?),
+        ("core/src/shape/programs.rs", rust_shapes::programs(&facts)?),
+    ];
     for (path, text) in outputs {
         let path = tree::root().join(path);
         if check { compare(&path, &text)? } else { write(&path, &text)? }

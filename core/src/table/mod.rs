@@ -1,0 +1,302 @@
+//! What is known about each command: `rows.rs` is generated from `core/commands/`.
+
+mod keys;
+#[rustfmt::skip]
+mod rows;
+
+use core::fmt;
+
+#[cfg(feature = "alloc")]
+use crate::shape::Shape;
+pub use keys::{Begin, Find, KeySpec};
+use rows::{FACTS, HEADS, KEYS, LIMITS};
+
+/// One command.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    id: u16,
+    start: u16,
+    facts: Facts,
+}
+
+/// What the generated table says about a command.
+#[derive(Clone, Copy, Debug)]
+struct Facts {
+    /// The length of its name as it is sent.
+    length: u8,
+    words: u8,
+    since: Version,
+    access: Access,
+    /// The place of its specs in [`KEYS`].
+    keys: u8,
+    /// The place of its limit in [`LIMITS`].
+    limit: u8,
+    effect: Effect,
+    internal: bool,
+}
+
+/// A version of the server: major, minor, patch. For commands of modules it is the module's.
+pub type Version = [u8; 3];
+
+/// What a command does to data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Reads it; a replica may do so.
+    Read,
+    /// Changes it.
+    Write,
+    /// Neither, or nobody knows.
+    None,
+}
+
+/// Where a blocking command says how long the server may hold its reply back; 0 is for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// Where it stands.
+    pub place: LimitPlace,
+    /// Seconds, maybe with a fraction; else milliseconds.
+    pub seconds: bool,
+}
+
+/// Where a time limit stands among the words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LimitPlace {
+    /// At this word, the name's first being 0.
+    Word(u8),
+    /// At the last word.
+    Last,
+    /// Behind this token; without it the command does not block.
+    Token(&'static str),
+}
+
+pub use rows::Effect;
+
+/// The position of a [`Row`] in [`ROWS`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowId(pub u16);
+
+impl RowId {
+    /// A command that the table does not know.
+    pub const UNKNOWN: Self = Self(0);
+}
+
+/// Every row, the unknown one first, the others sorted by name; a row's position is its [`RowId`].
+pub static ROWS: [Row; FACTS.len()] = rows();
+
+const fn rows() -> [Row; FACTS.len()] {
+    let mut rows = [Row { id: 0, start: 0, facts: FACTS[0] }; FACTS.len()];
+    let (mut id, mut start) = (0, 0);
+    while id < rows.len() {
+        rows[id] = Row { id: id as u16, start, facts: FACTS[id] };
+        start += FACTS[id].length as u16;
+        id += 1;
+    }
+    rows
+}
+
+/// Gives the row of `name`, its words separated by single spaces, in any case.
+pub fn find(name: &[u8]) -> RowId {
+    search(name.iter().copied())
+}
+
+/// Gives the row of a command by its first words, in any case; a name may have two.
+pub fn find_words(first: &[u8], second: Option<&[u8]>) -> RowId {
+    let one = find(first);
+    let longer = |second: &[u8]| search(first.iter().chain(b" ").chain(second).copied());
+    match second {
+        Some(second) if one == RowId::UNKNOWN || Row::at(RowId(one.0 + 1)).continues(first) => {
+            match longer(second) {
+                RowId::UNKNOWN => one,
+                two => two,
+            }
+        }
+        _ => one,
+    }
+}
+
+fn search(name: impl Iterator<Item = u8> + Clone) -> RowId {
+    let name = name.map(|byte| byte.to_ascii_uppercase());
+    let found = ROWS.binary_search_by(|row| row.name().bytes().cmp(name.clone()));
+    RowId(found.unwrap_or(0) as u16)
+}
+
+impl Row {
+    /// Gives the row at `id`, the unknown one when there is none.
+    pub fn at(id: RowId) -> &'static Self {
+        ROWS.get(usize::from(id.0)).unwrap_or(&ROWS[0])
+    }
+
+    /// Gives the name as Redis spells it; empty for the unknown row.
+    pub const fn name(&self) -> Name {
+        Name { start: self.start as usize, end: self.start as usize + self.facts.length as usize }
+    }
+
+    /// Gives the name as it is sent, with bytes behind its end; its length; and the number of its words.
+    pub(crate) fn head(&self) -> (&'static [u8], usize, usize) {
+        let head = HEADS.get(usize::from(self.start)..).unwrap_or_default();
+        (head, self.facts.length.into(), self.facts.words.into())
+    }
+
+    /// Gives the number of words of the name.
+    pub fn words(&self) -> usize {
+        self.facts.words.into()
+    }
+
+    /// Gives the version that brought the command.
+    pub fn since(&self) -> Version {
+        self.facts.since
+    }
+
+    /// Gives what the command does to data.
+    pub fn access(&self) -> Access {
+        self.facts.access
+    }
+
+    /// Gives what the command does to its connection.
+    pub fn effect(&self) -> Effect {
+        self.facts.effect
+    }
+
+    /// Tells whether the command is none of a client's business.
+    pub fn is_internal(&self) -> bool {
+        self.facts.internal
+    }
+
+    /// Gives where a blocking command says how long it blocks.
+    pub fn limit(&self) -> Option<Limit> {
+        LIMITS.get(usize::from(self.facts.limit)).copied().flatten()
+    }
+
+    /// Gives where its keys are.
+    pub fn key_specs(&self) -> &'static [KeySpec] {
+        KEYS.get(usize::from(self.facts.keys)).copied().unwrap_or_default()
+    }
+
+    /// Gives the positions of the keys among `words`, those of the name included; each once, in order of the specs.
+    pub fn keys<'a, W: AsRef<[u8]>>(&self, words: &'a [W]) -> impl Iterator<Item = usize> + use<'a, W> {
+        self.key_specs().iter().flat_map(move |spec| spec.keys(words))
+    }
+
+    #[cfg(feature = "alloc")]
+    /// Gives the shape of the reply to this command with `args` (without the name).
+    pub fn shape_with<'a>(&self, args: impl Iterator<Item = &'a [u8]> + Clone) -> Shape {
+        Shape::of(self.id.into(), args)
+    }
+
+    /// Tells whether the name begins with `word` and goes on.
+    fn continues(&self, word: &[u8]) -> bool {
+        self.facts.words > 1
+            && self
+                .name()
+                .bytes()
+                .zip(word)
+                .take_while(|(one, other)| *one == other.to_ascii_uppercase())
+                .count()
+                == word.len()
+    }
+}
+
+/// A command's name. It is kept as it is sent: a bulk string per word.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Name {
+    start: usize,
+    end: usize,
+}
+
+impl Name {
+    /// Gives the words.
+    pub fn words(self) -> impl Iterator<Item = &'static [u8]> + Clone {
+        let head = HEADS.get(self.start..self.end).unwrap_or_default();
+        // length and text take turns
+        head.split(|&byte| byte == b'\n')
+            .skip(1)
+            .step_by(2)
+            .map(|word| word.strip_suffix(b"\r").unwrap_or(word))
+    }
+
+    /// Gives the bytes, words separated by spaces.
+    pub fn bytes(self) -> impl Iterator<Item = u8> + Clone {
+        self.words()
+            .enumerate()
+            .flat_map(|(place, word)| (place > 0).then_some(b' ').into_iter().chain(word.iter().copied()))
+    }
+
+    /// Compares while compiling.
+    pub(crate) const fn is(self, name: &str) -> bool {
+        if name.is_empty() || self.start == self.end {
+            return name.is_empty() && self.start == self.end;
+        }
+        let name = name.as_bytes();
+        let (mut at, mut sent) = (0, past_line(self.start));
+        while at < name.len() {
+            let matches = match name[at] {
+                b' ' => HEADS[sent] == b'\r',
+                byte => HEADS[sent] == byte,
+            };
+            if !matches {
+                return false;
+            }
+            sent = if name[at] == b' ' { past_line(past_line(sent)) } else { sent + 1 };
+            at += 1;
+        }
+        sent + 2 == self.end
+    }
+}
+
+/// Gives the place behind the line that holds `at`, among the names.
+const fn past_line(mut at: usize) -> usize {
+    while HEADS[at] != b'\n' {
+        at += 1;
+    }
+    at + 1
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.bytes().try_for_each(|byte| fmt::Write::write_char(f, char::from(byte)))
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate alloc;
+
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn names_are_found_in_any_case_and_once() {
+        assert!(ROWS.len() > 500);
+        for (position, row) in ROWS.iter().enumerate() {
+            let name = row.name().to_string();
+            assert_eq!(find(name.to_ascii_lowercase().as_bytes()), RowId(position as u16), "{name}");
+            assert!(row.name().is(&name), "{name}");
+            let mut words = name.split(' ').map(str::as_bytes);
+            let first = words.next().unwrap_or_default();
+            assert_eq!(find_words(first, words.next().or(Some(b"other"))), RowId(position as u16), "{name}");
+        }
+        assert_eq!(find(b"NOSUCH"), RowId::UNKNOWN);
+        assert_eq!(find_words(b"CLIENT", Some(b"NOSUCH")), RowId::UNKNOWN);
+        assert_eq!(find_words(b"command", Some(b"x")), find(b"COMMAND"));
+        assert!(!ROWS[1].name().is("ACL"));
+    }
+
+    #[test]
+    fn rows_tell_what_the_facts_say() {
+        let row = |name: &str| Row::at(find(name.as_bytes()));
+        assert_eq!(row("GET").access(), Access::Read);
+        assert_eq!(row("CLIENT LIST").head().2, 2);
+        assert_eq!(row("BLPOP").limit(), Some(Limit { place: LimitPlace::Last, seconds: true }));
+        assert_eq!(row("XREAD").limit(), Some(Limit { place: LimitPlace::Token("BLOCK"), seconds: false }));
+        assert_eq!(row("GET").limit(), None);
+        assert_eq!(row("SELECT").effect(), Effect::Select);
+        assert_eq!(row("HEXPIRE").since(), [7, 4, 0]);
+        assert!(row("PSYNC").is_internal());
+    }
+}
