@@ -163,23 +163,3 @@ fn node(id: Id) -> Node {
 fn test(place: u8, bits: u8) -> bool {
     programs::TESTS.get(usize::from(place)).is_none_or(|test| test.holds(bits))
 }
-
-/// Gives the place of a row's reply.
-pub(crate) const fn place(name: &str) -> u16 {
-    let mut at = 0;
-    while at < programs::NAMES.len() {
-        if same(programs::NAMES[at].as_bytes(), name.as_bytes()) {
-            return at as u16;
-        }
-        at += 1;
-    }
-    0
-}
-
-const fn same(one: &[u8], other: &[u8]) -> bool {
-    let mut at = 0;
-    while at < one.len() && at < other.len() && one[at] == other[at] {
-        at += 1;
-    }
-    at == one.len() && at == other.len()
-}

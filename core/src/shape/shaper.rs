@@ -52,6 +52,7 @@ enum Form {
     /// The array of a row of the level below, whose elements are that level's.
     Row {
         alone: bool,
+        len: u32,
     },
     /// Keys and values.
     Two(Id, Id),
@@ -221,7 +222,11 @@ impl Shaper {
         }
         if self.levels.last().is_some_and(|level| level.nested) {
             let whole = is_row_start(event);
-            self.push(Form::Row { alone: !whole }, false);
+            let len = match event {
+                Event::Open(_, Some(len)) if whole => len,
+                _ => 2,
+            };
+            self.push(Form::Row { alone: !whole, len }, false);
             if whole {
                 return;
             }
@@ -245,8 +250,19 @@ impl Shaper {
     /// Gives how many elements make up a row.
     fn period(&self, index: usize) -> u32 {
         match self.levels.get(index).map(|level| level.form) {
-            Some(Form::Keyed(_, range)) => 1 + live(range, self.bits).count() as u32,
+            Some(Form::Keyed(_, range)) => match self.levels.get(index + 1).map(|level| level.form) {
+                Some(Form::Row { len, .. }) => len.max(2),
+                _ => 1 + live(range, self.bits).count() as u32,
+            },
             _ => 2,
+        }
+    }
+
+    /// Gives the place in its row of the element at `at` of the level at `index`.
+    fn place(&self, index: usize, at: u32, period: u32) -> u32 {
+        match self.levels.get(index + 1) {
+            Some(Level { form: Form::Row { .. }, at, .. }) => *at,
+            _ => at % period,
         }
     }
 
@@ -278,11 +294,12 @@ impl Shaper {
             }
             Form::Keyed(key, range) => {
                 let period = self.period(index);
-                match at % period {
+                match self.place(index, at, period) {
                     0 => key,
                     place => {
                         if place == 1 {
-                            tell(sink, Event::Open(Aggregate::Array, Some(period - 1)));
+                            let len = period - 1 - dropped(range, period - 1, bits);
+                            tell(sink, Event::Open(Aggregate::Array, Some(len)));
                         }
                         one(live(range, bits).nth(place as usize - 1))
                     }
@@ -303,14 +320,14 @@ impl Shaper {
 
     /// Counts an element, and tells what stands behind it.
     fn after<S: Sink>(&mut self, index: usize, sink: &mut S) {
-        let period = self.period(index);
-        let bits = self.bits;
+        let (period, bits) = (self.period(index), self.bits);
+        let at = self.levels.get(index).map_or(0, |level| level.at);
+        let place = self.place(index, at, period);
         let Some(level) = self.levels.get_mut(index) else { return };
-        let at = level.at;
         level.at = at.saturating_add(1);
         let closes = match level.form {
             Form::Pairs(..) => at % 2 == 1,
-            Form::Keyed(..) => period > 1 && at % period == period - 1,
+            Form::Keyed(..) => period > 1 && place == period - 1,
             Form::Tuple(range) => group(range, bits).is_some_and(|(fixed, group)| {
                 let count = live(group, bits).count() as u32;
                 count > 1 && at >= fixed && (at - fixed) % count == count - 1
@@ -329,7 +346,7 @@ impl Shaper {
     /// Notes that a value ended.
     fn ended<S: Sink>(&mut self, sink: &mut S) {
         let Some(top) = self.levels.len().checked_sub(1) else { return };
-        let Some(Level { form: Form::Row { alone }, at, .. }) = self.levels.get(top).copied() else {
+        let Some(Level { form: Form::Row { alone, .. }, at, .. }) = self.levels.get(top).copied() else {
             return self.after(top, sink);
         };
         if let Some(below) = top.checked_sub(1).filter(|&below| at < self.period(below)) {
@@ -345,18 +362,23 @@ impl Shaper {
 
     /// Ends a row; what it lacks is null.
     fn close_row<S: Sink>(&mut self, sink: &mut S) {
-        let Some(row) = self.levels.pop() else { return };
-        let Some(below) = self.levels.len().checked_sub(1) else { return };
-        for _ in row.at..self.period(below) {
+        let Some(below) = self.levels.len().checked_sub(2) else { return };
+        let lacking = self.levels.last().map_or(0, |row| self.period(below).saturating_sub(row.at));
+        for _ in 0..lacking {
             match self.before(below, sink) {
                 NAME => self.name(b"", sink),
+                SKIP => {}
                 _ => {
                     self.due(None, sink);
                     tell(sink, Event::Null);
                 }
             }
             self.after(below, sink);
+            if let Some(row) = self.levels.last_mut() {
+                row.at += 1;
+            }
         }
+        self.levels.pop();
     }
 
     fn close<S: Sink>(&mut self, streamed: bool, sink: &mut S) {
@@ -436,16 +458,21 @@ impl Shaper {
                 _ => break,
             }
         }
-        if id != NAME {
-            self.due(Some(event), sink);
+        match event {
+            Event::Text(Text::Bulk | Text::Simple | Text::Verbatim(_), text) if id == NAME => {
+                self.name(text, sink);
+                return self.ended(sink);
+            }
+            // not a name that anything could be known by
+            _ if id == NAME => {
+                self.value_is(ANY);
+                self.start(None, sink);
+            }
+            event => self.due(Some(event), sink),
         }
         match event {
             Event::Open(kind, len) => self.aggregate(id, kind, len, sink),
             Event::BulkOpen(kind, len) => {
-                if id == NAME {
-                    self.value_is(ANY);
-                    self.start(None, sink);
-                }
                 self.large(id, kind, len, sink);
             }
             event => {
@@ -630,12 +657,6 @@ impl Shaper {
         };
         let shaped = match (node(id), event, text) {
             (Node::Skip, ..) => return,
-            (Node::Name, _, Some(text)) => return self.name(text, sink),
-            (Node::Name, ..) => {
-                self.value_is(ANY);
-                self.start(None, sink);
-                event
-            }
             (Node::Any, Event::Integer(value), _) if value.unsigned_abs() > SAFE => Event::Exact(value),
             (Node::Bulk, _, Some(text)) => Event::Text(Text::Bulk, text),
             (Node::Blob, _, Some(text)) => Event::Text(Text::Blob, text),
