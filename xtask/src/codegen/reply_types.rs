@@ -1,4 +1,7 @@
 //! The types of replies: shapes as TypeScript and as Rust.
+//!
+//! TypeScript's depend on the view, in three parameters: `S` is user data, `N` integers, `F` the forms of sets and maps. What else they
+//! are made of stands in `wasm/js/replies.ts`.
 
 use super::shape::{Condition, Content, Field, Item, Shape, Word};
 use std::collections::BTreeMap;
@@ -31,12 +34,14 @@ pub(crate) fn variants(shape: &Shape) -> Vec<(Condition, Shape)> {
     conditions.iter().enumerate().map(variant).collect()
 }
 
-/// Gives the TypeScript type of a value of this shape; user data is `S`, a named shape the type of that name.
+/// Gives the TypeScript type of a value of this shape; a named shape is the type of that name.
 pub(crate) fn typescript(shape: &Shape, aliases: &Aliases) -> String {
     let inner = |shape: &Shape| typescript(shape, aliases);
     match shape {
         Shape::Word(word) => match word {
-            Word::Int | Word::Double | Word::Num => "number",
+            Word::Int => "N",
+            Word::Num => "N | number",
+            Word::Double => "number",
             Word::Bool | Word::Ok => "boolean",
             Word::Bulk => "S",
             Word::Bytes => "Uint8Array",
@@ -45,33 +50,37 @@ pub(crate) fn typescript(shape: &Shape, aliases: &Aliases) -> String {
             Word::Any => "unknown",
             Word::None | Word::Skip => "void",
             Word::Error => "ResponseError",
-            Word::Info => "Info",
-            Word::ClientList => "ClientInfo[]",
-            Word::ClientInfo => "ClientInfo",
-            Word::ClusterNodes => "ClusterNode[]",
-            Word::ClusterNode => "ClusterNode",
-            Word::Flags => "SetOf<S, string>",
+            Word::Info => "Info<N>",
+            Word::ClientList => "ClientInfo<N>[]",
+            Word::ClientInfo => "ClientInfo<N>",
+            Word::ClusterNodes => "ClusterNode<S, N, F>[]",
+            Word::ClusterNode => "ClusterNode<S, N, F>",
+            Word::Flags => "SetOf<S, F, string>",
         }
         .to_string(),
         Shape::Literal(text) => format!("{text:?}"),
-        Shape::Alias(name) => {
-            let data = aliases.get(name).is_some_and(|shape| holds_data(shape, aliases, &mut Vec::new()));
-            format!("{}{}", type_name(name), if data { "<S>" } else { "" })
-        }
+        Shape::Alias(name) => match parameters(name, aliases).as_slice() {
+            [] => type_name(name),
+            all => format!("{}<{}>", type_name(name), all.join(", ")),
+        },
         Shape::Optional(shape) if **shape == Shape::Word(Word::Ok) => "boolean".to_string(),
         Shape::Optional(shape) => any_of([inner(shape), "null".to_string()]),
         Shape::Union(all) => any_of(all.iter().map(inner)),
         Shape::Array(shape) => list(&inner(shape)),
-        Shape::Set(shape) if **shape == Shape::Word(Word::Bulk) => "SetOf<S>".to_string(),
-        Shape::Set(shape) => format!("SetOf<S, {}>", inner(shape)),
+        Shape::Set(shape) if **shape == Shape::Word(Word::Bulk) => "SetOf<S, F>".to_string(),
+        Shape::Set(shape) => format!("SetOf<S, F, {}>", inner(shape)),
         Shape::Wrap3(shape) | Shape::Only(shape) | Shape::Json(Some(shape)) => inner(shape),
         Shape::Json(None) => "S".to_string(),
-        Shape::Map(_, value) | Shape::By(_, value) => format!("Record<string, {}>", inner(value)),
+        Shape::Map(key, value) => format!("MapOf<F, {}, {}>", inner(key), inner(value)),
+        Shape::By(_, value) => format!("MapOf<F, string, {}>", inner(value)),
         Shape::Pairs(key, value) => {
             format!("[{}, {}][]", inner(key), inner(value))
         }
         Shape::Tuple(items) | Shape::Push(items) => tuple(items, aliases),
-        Shape::Keyed(_, items) => format!("Record<string, {}>", tuple(items, aliases)),
+        Shape::Keyed(key, items) => match &key.content {
+            Content::One(key) => format!("MapOf<F, {}, {}>", inner(key), tuple(items, aliases)),
+            _ => "unknown".to_string(),
+        },
         Shape::Record(items) => record(items, aliases),
         Shape::Struct(fields, others) => {
             let mut lines: Vec<_> = fields.iter().map(|field| member(field, aliases)).collect();
@@ -89,43 +98,54 @@ pub(crate) fn typescript(shape: &Shape, aliases: &Aliases) -> String {
 /// Gives the declarations of all named shapes.
 pub(crate) fn typescript_aliases(aliases: &Aliases) -> String {
     let declared = aliases.iter().map(|(name, shape)| {
-        let head = typescript(&Shape::Alias(name.clone()), aliases).replace("<S>", "<S extends Str>");
+        let bounds = parameters(name, aliases).into_iter().map(|parameter| match parameter {
+            "S" => "S extends Str",
+            "F" => "F extends Forms",
+            other => other,
+        });
+        let bounds = bounds.collect::<Vec<_>>().join(", ");
+        let head = if bounds.is_empty() { type_name(name) } else { format!("{}<{bounds}>", type_name(name)) };
         format!("export type {head} = {};\n", typescript(shape, aliases))
     });
     declared.collect()
 }
 
-/// Tells whether the type of a shape depends on how user data is decoded.
-fn holds_data(shape: &Shape, aliases: &Aliases, seen: &mut Vec<String>) -> bool {
-    let mut inside = |items: &[Item]| items.iter().any(|item| item_holds_data(item, aliases, seen));
-    match shape {
-        Shape::Word(word) => matches!(word, Word::Bulk | Word::Flags),
-        Shape::Literal(_) => false,
-        Shape::Json(shape) => shape.as_ref().is_none_or(|shape| holds_data(shape, aliases, seen)),
-        Shape::Set(_) => true,
-        Shape::Alias(name) => {
-            let fresh = !seen.contains(name);
-            seen.push(name.clone());
-            fresh && aliases.get(name).is_some_and(|shape| holds_data(shape, aliases, seen))
-        }
-        Shape::Optional(shape) | Shape::Array(shape) | Shape::Wrap3(shape) | Shape::Only(shape) => {
-            holds_data(shape, aliases, seen)
-        }
-        Shape::By(_, value) | Shape::Map(_, value) => holds_data(value, aliases, seen),
-        Shape::Pairs(key, value) => holds_data(key, aliases, seen) || holds_data(value, aliases, seen),
-        Shape::Union(all) => all.iter().any(|shape| holds_data(shape, aliases, seen)),
-        Shape::Tuple(items) | Shape::Record(items) | Shape::Push(items) | Shape::Keyed(_, items) => {
-            inside(items)
-        }
-        Shape::Struct(fields, _) => fields.iter().any(|field| holds_data(&field.shape, aliases, seen)),
-        Shape::Case(branches) => branches.iter().any(|branch| holds_data(&branch.1, aliases, seen)),
-    }
+/// Gives the parameters that a named shape's type depends on.
+fn parameters(name: &str, aliases: &Aliases) -> Vec<&'static str> {
+    let mut seen = Vec::new();
+    let mut text = String::new();
+    reach(name, aliases, &mut seen, &mut text);
+    let used = |word: &&str| {
+        text.split(|char: char| !char.is_ascii_alphanumeric() && char != '@').any(|part| part == *word)
+    };
+    let data = ["bulk", "json", "set", "flags", "clusternode", "clusternodes"].iter().any(used);
+    let integers =
+        ["int", "num", "info", "clientinfo", "clientlist", "clusternode", "clusternodes"].iter().any(used);
+    let forms = ["set", "map", "by", "keyed", "flags", "clusternode", "clusternodes"].iter().any(used);
+    let all = [("S", data), ("N", integers), ("F", forms)];
+    all.into_iter().filter(|(_, needed)| *needed).map(|(parameter, _)| parameter).collect()
 }
 
-fn item_holds_data(item: &Item, aliases: &Aliases, seen: &mut Vec<String>) -> bool {
-    match &item.content {
-        Content::One(shape) | Content::Rest(shape) => holds_data(shape, aliases, seen),
-        Content::Group(items) => items.iter().any(|item| item_holds_data(item, aliases, seen)),
+/// Gathers the texts of a named shape and of all that it is made of, as far as types show them.
+fn reach(name: &str, aliases: &Aliases, seen: &mut Vec<String>, text: &mut String) {
+    let Some(shape) = aliases.get(name).filter(|_| !seen.iter().any(|known| known == name)) else { return };
+    seen.push(name.to_string());
+    let shown = shape.with_cases(&mut |branches| {
+        let unified = branches.iter().position(|branch| !branch.0.is_protocol()).filter(|&at| at > 0);
+        unified.map(|at| branches[at].1.clone())
+    });
+    // names are no words of the notation
+    let shown = shown.to_string();
+    let mut words = shown.split_inclusive(|char: char| "<>(){},;|?:".contains(char)).peekable();
+    while let Some(word) = words.next() {
+        if !word.ends_with(':') && !(word.ends_with('?') && words.peek() == Some(&":")) {
+            text.push_str(word);
+        }
+    }
+    for other in aliases.keys() {
+        if shown.contains(&format!("@{other}")) {
+            reach(other, aliases, seen, text);
+        }
     }
 }
 
@@ -321,23 +341,19 @@ mod tests {
         for (text, typescript_type, rust_type) in [
             ("bulk?", "S | null", "Option<Bytes>"),
             ("ok?", "boolean", "bool"),
-            ("set<bulk>", "SetOf<S>", "Vec<Bytes>"),
-            ("array<int?>", "(number | null)[]", "Vec<Option<i64>>"),
+            ("set<bulk>", "SetOf<S, F>", "Vec<Bytes>"),
+            ("array<int?>", "(N | null)[]", "Vec<Option<i64>>"),
             (
                 "map<bulk,array<@entry>>?",
-                "Record<string, Entry<S>[]> | null",
+                "MapOf<F, S, Entry<S, F>[]> | null",
                 "Option<Vec<(Bytes, Vec<(String, Option<Vec<(Bytes, Bytes)>>)>)>>",
             ),
             ("pairs<bulk,double>", "[S, number][]", "Vec<(Bytes, f64)>"),
             ("tuple(cursor:text,keys:array<bulk>)", "[cursor: string, keys: S[]]", "(String, Vec<Bytes>)"),
-            (
-                "struct{a-b:int,c?:bulk,*:any}",
-                "{ \"a-b\": number; c?: S; [field: string]: unknown }",
-                "Record",
-            ),
-            ("empty|tuple(ts:int,value:double)", "null | [ts: number, value: number]", "Option<(i64, f64)>"),
+            ("struct{a-b:int,c?:bulk,*:any}", "{ \"a-b\": N; c?: S; [field: string]: unknown }", "Record"),
+            ("empty|tuple(ts:int,value:double)", "null | [ts: N, value: number]", "Option<(i64, f64)>"),
             ("case{resp2: int; *: text}", "string", "String"),
-            ("tuple(m:bulk,if(A) d:double,if(B) h:int)", "[m: S, ...rest: number[]]", "Frame"),
+            ("tuple(m:bulk,if(A) d:double,if(B) h:int)", "[m: S, ...rest: (number | N)[]]", "Frame"),
         ] {
             assert_eq!(typescript(&shape(text), &aliases), typescript_type, "{text}");
             assert_eq!(rust(&shape(text), &aliases), rust_type, "{text}");
