@@ -1,9 +1,10 @@
 import type { Connector, Endpoint } from "./connector.js";
 import type { Settings } from "./engine.js";
 import { kindOf } from "./outbox.js";
+import { decodes, decodingValues, type DecodingOptions } from "./view.js";
 
 /** How to reach a server, and how to behave. Times are in milliseconds. */
-export interface Options {
+export interface Options extends DecodingOptions {
   /** `redis://`, `rediss://` (TLS), `valkey://`, `valkeys://`, `redis+unix://` or `unix://`; options beside it win. */
   url?: string;
   /** Default `localhost`. */
@@ -22,10 +23,6 @@ export interface Options {
   tls?: boolean | object;
   /** RESP3 (3), RESP2 (2), or RESP3 with a fall-back on the same connection (`"auto"`, the default). */
   protocol?: 2 | 3 | "auto";
-  /** Whether user data becomes strings (default) or stays `Uint8Array`. */
-  decodeResponses?: boolean;
-  /** How user data is text: `"utf-8"`. */
-  encoding?: "utf-8";
   /** The connection's name on the server: printable ASCII without spaces. */
   clientName?: string;
   /** From opening the socket to the end of the handshake; default 5 000, 0: no limit. */
@@ -42,6 +39,8 @@ const text: Check = (value) => typeof value === "string";
 const boolean: Check = (value) => typeof value === "boolean";
 const milliseconds: Check = (value) => Number.isInteger(value) && (value as number) >= 0 && (value as number) <= 0x7fff_ffff;
 
+const decoding = (name: keyof DecodingOptions): readonly [check: Check, expected: string] => [(value) => decodes(name, value), decodingValues(name)!];
+
 /** What each option takes. */
 const checks: Readonly<Record<keyof Options, readonly [check: Check, expected: string]>> = {
   url: [text, "a string"],
@@ -53,8 +52,11 @@ const checks: Readonly<Record<keyof Options, readonly [check: Check, expected: s
   password: [text, "a string"],
   tls: [(value) => boolean(value) || (typeof value === "object" && value !== null), "a boolean or an object of TLS options"],
   protocol: [(value) => value === 2 || value === 3 || value === "auto", '2, 3 or "auto"'],
-  decodeResponses: [boolean, "a boolean"],
-  encoding: [(value) => value === "utf-8", '"utf-8"'],
+  decodeResponses: decoding("decodeResponses"),
+  encoding: decoding("encoding"),
+  integers: decoding("integers"),
+  maps: decoding("maps"),
+  sets: decoding("sets"),
   clientName: [(value) => text(value) && /^[!-~]+$/.test(value as string), "printable ASCII without spaces"],
   connectTimeout: [milliseconds, "milliseconds, a whole number from 0"],
   timeout: [milliseconds, "milliseconds, a whole number from 0"],

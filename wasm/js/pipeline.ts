@@ -3,9 +3,11 @@ import type { Fields } from "./arguments.js";
 import type { Engine } from "./engine.js";
 import { ConnectionError, ResponseError, WatchError, type RedisError } from "./errors.js";
 import { Flag, Outbox, type Key, type Value } from "./outbox.js";
+import { ENCODED } from "./reader.js";
 import { rawCall } from "./reserved.js";
 import { Row } from "./rows.js";
 import type { Gatherer } from "./slots.js";
+import { encoded } from "./view.js";
 
 /** What the commands of a pipeline give, in its type: one longer per command. */
 export interface Queue<S extends Str, T extends unknown[]> {
@@ -97,7 +99,8 @@ export class Queued extends Methods {
   }
 
   protected run(row: Row, command: string, args: unknown[], what = 0): this {
-    const { transaction, raw, timeout } = this.#settings;
+    const { transaction, mode, raw, timeout } = this.#settings;
+    if (mode & ENCODED) args = encoded(args, mode);
     const box = (this.#box ??= this.#open());
     box.push(0, row | what | (transaction ? Flag.MEMBER : 0) | (raw ? Flag.RAW : 0), timeout, command, args);
     this.#commands.push(command);

@@ -2,7 +2,7 @@ import { DecodeError, IntegerRangeError, type ErrorDetails, type RedisError } fr
 import type { Host } from "./host.js";
 import { serverError } from "./server-error.js";
 import { Strings } from "./strings.js";
-import { allocate, decode, isExact } from "./text.js";
+import { allocate, decode, isExact, latin1 } from "./text.js";
 
 /** How a reply becomes values. */
 export const enum Mode {
@@ -10,6 +10,18 @@ export const enum Mode {
   BYTES = 1,
   /** An integer beyond 2^53-1 becomes a bigint instead of an error. */
   WIDE = 2,
+  /** Every integer becomes a bigint. */
+  BIGINT = 4,
+  /** Maps become a `Map`. */
+  MAPS = 8,
+  /** Maps become pairs. */
+  ENTRIES = 16,
+  /** Sets become arrays. */
+  ARRAYS = 32,
+  /** User data is text of one byte per character. */
+  LATIN1 = 64,
+  /** Only the first half of them is text. */
+  ASCII = 128,
 }
 
 /** Who takes what was read. */
@@ -46,9 +58,13 @@ const enum Tag {
   BLOB,
   STRUCT,
   EXACT,
+  /** A map whose keys and values are gathered one after the other; never on a tape. */
+  PAIRS,
 }
 
 const STREAMED = 0xffff_ffff;
+/** Modes in which user data is no UTF-8. */
+export const ENCODED = Mode.LATIN1 | Mode.ASCII;
 
 /** An aggregate that is not complete. */
 interface Level {
@@ -129,7 +145,7 @@ export class Reader {
           else this.#value(this.#text(host, payload, head >>> 6, (head & 32) !== 0));
           continue;
         case Tag.INTEGER:
-          this.#value(payload | 0);
+          this.#value(this.#mode & Mode.BIGINT ? BigInt(payload | 0) : payload | 0);
           continue;
         case Tag.ATOM:
           this.#value(ATOMS[payload]);
@@ -206,15 +222,30 @@ export class Reader {
   }
 
   #text(host: Host, start: number, length: number, ascii: boolean): string {
+    if (!ascii && this.#mode & ENCODED) return this.#encoded(host.codec.latin1(start, start + length));
     if (this.#depth === 0) return this.#strings.alone(start, length, ascii);
     if (ascii) return this.#strings.grouped(start, length);
     const text = host.codec.utf8(start, start + length);
-    const level = this.#levels[this.#depth - 1]!;
-    // names that are not text would merge into one
-    if ((level.kind === Tag.SET || this.#isKey()) && text.includes("\ufffd") && !isExact(host.bytes.subarray(start, start + length), text)) {
-      this.#fault ??= new DecodeError("a field name or set member is not valid UTF-8, and would merge with others: read it with decodeResponses: false", this.#about());
-    }
+    if (this.#isDistinct() && text.includes("\ufffd") && !isExact(host.bytes.subarray(start, start + length), text)) this.#merged("UTF-8");
     return text;
+  }
+
+  /** Gives the text whose bytes are the characters of `text`, which is no ASCII. */
+  #encoded(text: string): string {
+    if (this.#mode & Mode.LATIN1) return text;
+    if (this.#isDistinct()) this.#merged("ASCII");
+    return text.replace(/[\x80-\xff]/g, "\ufffd");
+  }
+
+  /** Whether the next value is a name or a member, of which no two may become the same. */
+  #isDistinct(): boolean {
+    if (this.#depth === 0) return false;
+    const { kind, items } = this.#levels[this.#depth - 1]!;
+    return kind === Tag.SET || (kind === Tag.PAIRS && items.length % 2 === 0) || this.#isKey();
+  }
+
+  #merged(encoding: string): void {
+    this.#fault ??= new DecodeError(`a field name or set member is not valid ${encoding}, and would merge with others: read it with decodeResponses: false and, for names, maps: "map"`, this.#about());
   }
 
   #error(text: string): void {
@@ -228,20 +259,23 @@ export class Reader {
 
   #wide(low: number, high: number): void {
     const value = high * 0x1_0000_0000 + low;
-    if (Number.isSafeInteger(value)) return this.#value(value);
+    if (Number.isSafeInteger(value) && !(this.#mode & Mode.BIGINT)) return this.#value(value);
     const whole = exact(low, high);
-    if (!(this.#mode & Mode.WIDE)) this.#fault ??= new IntegerRangeError(whole, this.#about());
+    if (!(this.#mode & (Mode.WIDE | Mode.BIGINT))) this.#fault ??= new IntegerRangeError(whole, this.#about());
     this.#value(whole);
   }
 
   #aggregate(tag: Tag, length: number): void {
-    const kind = tag === Tag.STRUCT ? Tag.MAP : tag;
-    const asArray = kind === Tag.SET && this.#mode & Mode.BYTES;
+    const mode = this.#mode;
+    let kind = tag;
+    if (tag === Tag.STRUCT) kind = Tag.MAP;
+    else if (tag === Tag.MAP && mode & (Mode.MAPS | Mode.ENTRIES)) kind = Tag.PAIRS;
+    else if (tag === Tag.SET && mode & (Mode.BYTES | Mode.ARRAYS)) kind = Tag.ARRAY;
     const level = (this.#levels[this.#depth] ??= { kind, left: 0, items: [], members: undefined, fields: undefined, key: undefined });
-    level.kind = asArray ? Tag.ARRAY : kind;
-    level.left = length === STREAMED ? -1 : kind === Tag.MAP ? length * 2 : length;
+    level.kind = kind;
+    level.left = length === STREAMED ? -1 : kind === Tag.MAP || kind === Tag.PAIRS ? length * 2 : length;
     if (kind === Tag.MAP) level.fields = length > SMALL_MAP ? Object.create(null) : {};
-    else if (level.kind === Tag.SET) level.members = new Set();
+    else if (kind === Tag.SET) level.members = new Set();
     else level.items = [];
     this.#depth++;
     if (level.left === 0) this.#close();
@@ -254,8 +288,15 @@ export class Reader {
     level.items = [];
     level.members = level.fields = level.key = undefined;
     if (kind === Tag.SET) return members;
+    if (kind === Tag.PAIRS) return this.#pairs(items);
     if (kind !== Tag.MAP) return items;
     return Object.getPrototypeOf(fields) === null ? Object.setPrototypeOf(fields, Object.prototype) : fields;
+  }
+
+  #pairs(items: unknown[]): unknown {
+    const pairs: [unknown, unknown][] = [];
+    for (let at = 0; at + 1 < items.length; at += 2) pairs.push([items[at], items[at + 1]]);
+    return this.#mode & Mode.MAPS ? new Map(pairs) : pairs;
   }
 
   #close(): void {
@@ -309,7 +350,7 @@ export class Reader {
     if (large.refused) {
       large.filled += part.length;
     } else if (part.length === large.length) {
-      large.value = large.asText ? decode(part, undefined) : part.slice();
+      large.value = large.asText ? this.#decode(large, part) : part.slice();
       large.filled = part.length;
     } else if (part.length > 0) {
       this.#append(large, part, false);
@@ -341,6 +382,14 @@ export class Reader {
     this.#slot = -1;
   }
 
+  #decode({ tag, ascii }: Large, bytes: Uint8Array): string {
+    if (tag === Tag.BULK && this.#mode & ENCODED) {
+      const text = latin1(bytes);
+      return ascii || !/[\x80-\xff]/.test(text) ? text : this.#encoded(text);
+    }
+    return decode(bytes, ascii);
+  }
+
   #part(part: Uint8Array, ascii: boolean): void {
     const large = this.#large!;
     if (!large.refused) this.#append(large, part, ascii);
@@ -366,12 +415,12 @@ export class Reader {
 
   #endLarge(large: Large): void {
     this.#large = undefined;
-    const { tag, bytes, filled, ascii, refused, asText } = large;
+    const { tag, bytes, filled, refused, asText } = large;
     if (refused || (asText && filled > LONGEST_STRING)) {
       this.#fault ??= new DecodeError("the reply is larger than a value of JavaScript can be: read it in parts, with GETRANGE for example", this.#about());
       return this.#value(null);
     }
-    const value = large.value ?? (asText ? decode(bytes.subarray(0, filled), ascii) : bytes.length === filled ? bytes : bytes.slice(0, filled));
+    const value = large.value ?? (asText ? this.#decode(large, bytes.subarray(0, filled)) : bytes.length === filled ? bytes : bytes.slice(0, filled));
     if (asText && bytes.length === RESERVED) this.#spare = bytes;
     if (tag === Tag.ERROR) this.#error(value as string);
     else this.#value(value);

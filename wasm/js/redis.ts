@@ -4,14 +4,13 @@ import { connectNode } from "./node.js";
 import { resolveOptions, settingsOf, type Options } from "./options.js";
 import { kindOf, Flag, type Value } from "./outbox.js";
 import { Queued, type Pipeline } from "./pipeline.js";
-import { Mode } from "./reader.js";
+import { ENCODED, Mode } from "./reader.js";
 import { rawCall } from "./reserved.js";
 import { Row } from "./rows.js";
+import { decodes, encoded, withDecoding, type DecodingOptions } from "./view.js";
 
 /** What a view changes. */
-export interface ViewOptions {
-  /** Whether user data becomes strings or stays `Uint8Array`. */
-  decodeResponses?: boolean;
+export interface ViewOptions extends DecodingOptions {
   /** Whether replies keep the form that the server gave them. */
   raw?: boolean;
   /** Milliseconds from the writing of a command to its reply; 0: no limit. */
@@ -84,7 +83,7 @@ class Client extends Methods {
     }
     const resolved = resolveOptions(url, options as Options | undefined);
     this.#engine = new Engine(settingsOf(resolved, connectNode));
-    this.#view = { mode: resolved.decodeResponses === false ? Mode.BYTES : 0, raw: false, timeout: undefined, signal: undefined };
+    this.#view = { mode: withDecoding(0, resolved), raw: false, timeout: undefined, signal: undefined };
   }
 
   static fromUrl(url: string, options?: Options): Client {
@@ -127,6 +126,13 @@ class Client extends Methods {
       what |= Flag.RAW;
       mode |= Mode.WIDE;
     }
+    if (mode & ENCODED) {
+      try {
+        args = encoded(args, mode);
+      } catch (error) {
+        return Promise.reject(error);
+      }
+    }
     if (signal === undefined) return engine.send(what, timeout, command, args, mode);
     if (signal.aborted) return Promise.reject(signal.reason);
     return new Promise((resolve, reject) => {
@@ -148,7 +154,7 @@ class Client extends Methods {
     const view = { ...this.#view };
     for (const [name, value] of Object.entries(options)) {
       if (value === undefined) continue;
-      if (name === "decodeResponses" && typeof value === "boolean") view.mode = value ? view.mode & ~Mode.BYTES : view.mode | Mode.BYTES;
+      if (decodes(name, value)) view.mode = withDecoding(view.mode, { [name]: value });
       else if (name === "raw" && typeof value === "boolean") view.raw = value;
       else if (name === "timeout" && Number.isInteger(value) && value >= 0 && value <= 0x7fff_ffff) view.timeout = value;
       else if (name === "signal" && value instanceof AbortSignal) view.signal = value;

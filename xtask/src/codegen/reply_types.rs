@@ -83,7 +83,9 @@ pub(crate) fn typescript(shape: &Shape, aliases: &Aliases) -> String {
         },
         Shape::Record(items) => record(items, aliases),
         Shape::Struct(fields, others) => {
-            let mut lines: Vec<_> = fields.iter().map(|field| member(field, aliases)).collect();
+            // a name that stands for many is one of the others
+            let named = fields.iter().filter(|field| !field.names[0].ends_with('*'));
+            let mut lines: Vec<_> = named.map(|field| member(field, aliases)).collect();
             lines.extend(others.iter().map(|_| "[field: string]: unknown".to_string()));
             format!("{{ {} }}", lines.join("; "))
         }
@@ -226,9 +228,6 @@ fn is_dropped(item: &Item) -> bool {
 fn member(field: &Field, aliases: &Aliases) -> String {
     let name = &field.names[0];
     let of = typescript(&field.shape, aliases);
-    if let Some(prefix) = name.strip_suffix('*') {
-        return format!("[field: `{prefix}${{string}}`]: {of}");
-    }
     let plain = name.chars().all(|char| char.is_ascii_alphanumeric() || char == '_');
     let quote = if plain { "" } else { "\"" };
     format!("{quote}{name}{quote}{}: {of}", if field.optional { "?" } else { "" })
