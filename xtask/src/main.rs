@@ -16,6 +16,7 @@ mod test;
 mod tools;
 mod tree;
 mod wasm;
+mod wheels;
 
 use std::env;
 use std::process::ExitCode;
