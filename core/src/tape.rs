@@ -65,6 +65,11 @@ pub struct Tape {
 }
 
 impl Tape {
+    /// Makes an empty tape.
+    pub const fn new() -> Self {
+        Self { pairs: Vec::new(), base: 0 }
+    }
+
     /// Empties the tape; offsets are those of addresses from `base`.
     pub fn start(&mut self, base: usize) {
         self.pairs.clear();

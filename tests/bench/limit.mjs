@@ -1,5 +1,6 @@
 // The limit: a bare socket that writes ready-made requests and only counts the bytes of the replies. Nobody can use it as a client.
 import net from "node:net";
+import tls from "node:tls";
 import { encode } from "./data.mjs";
 import { account } from "./measure.mjs";
 
@@ -7,11 +8,12 @@ import { account } from "./measure.mjs";
 const QUIET = 50;
 
 /** Opens a socket; with `window`, it reads into one buffer of that many bytes that is used again (`onread`). */
-export const connectLimit = (window) => async ({ host, port }) => {
+export const connectLimit = (window) => async ({ host, port, ca }) => {
   let heard = () => {};
   const onread = { buffer: Buffer.alloc(window || 1), callback: (count) => (heard(count), true) };
   const socket = await new Promise((resolve, reject) => {
-    const opened = net.connect({ host, port, noDelay: true, ...(window > 0 ? { onread } : {}) }, () => resolve(opened));
+    const where = { host, port, noDelay: true, ...(ca && { ca }), ...(window > 0 && { onread }) };
+    const opened = (ca ? tls : net).connect(where, () => resolve(opened));
     opened.on("error", reject);
   });
   if (window === 0) socket.on("data", (data) => heard(data.length));

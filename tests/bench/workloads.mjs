@@ -183,7 +183,7 @@ const plainLink = {
 };
 
 const over = (prefix, link, name) =>
-  ["W2", "W3", "W7"].map((id) => [`${prefix}.${id}`, { ...plainLink[id], link, wire: undefined, about: `${plainLink[id].about}, over ${name}` }]);
+  ["W2", "W3", "W7"].map((id) => [`${prefix}.${id}`, { ...plainLink[id], link, about: `${plainLink[id].about}, over ${name}` }]);
 
 /** All of them by name; W12, the start, is measured apart. */
 export const WORKLOADS = {

@@ -11,8 +11,9 @@ writeFileSync(inline, `export const WASM = "${packed}";\nexport const WASM_SIZE 
 
 await build({
   absWorkingDir: import.meta.dirname,
-  entryPoints: { redwire: "index.ts" },
-  outdir,
+  // the module first: gzip packs it better apart from the code
+  stdin: { contents: 'import "#wasm"; export * from "./index.js";', resolveDir: import.meta.dirname },
+  outfile: `${outdir}/redwire.js`,
   alias: { "#wasm": inline },
   bundle: true,
   minify: true,

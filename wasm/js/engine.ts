@@ -3,7 +3,7 @@ import { fromStreams } from "./connector.js";
 import { ClientError, ConnectionError, type RedisError } from "./errors.js";
 import { failure, Reason } from "./failure.js";
 import { Host } from "./host.js";
-import { Outbox } from "./outbox.js";
+import { Outbox, type Large } from "./outbox.js";
 import { Reader, type Replies } from "./reader.js";
 import { Slots, type Gatherer } from "./slots.js";
 import { allocate, encode } from "./text.js";
@@ -35,8 +35,10 @@ const enum Act {
   UNKNOWN,
 }
 
-/** More than this leaves at once instead of at the end of the tick. */
-const FULL_COMMANDS = 1000;
+/** More than this leaves at once instead of at the end of the tick: the server works while the rest is being asked for. */
+const FULL_COMMANDS = 128;
+/** The same for pipelines, which are batches already. */
+const FULL_PIPELINES = 40;
 const FULL_BYTES = 64 << 10;
 /** This many empty boxes are kept. */
 const BOXES = 16;
@@ -47,6 +49,8 @@ const SLICE = 32 << 10;
 /** Frames are cut from slabs of this size; larger ones stand alone. */
 const SLAB = 64 << 10;
 
+/** The slot of a command that was refused for its arguments. */
+const REFUSED = -1;
 /** The length of a text that there is none of. */
 const ABSENT = 0xffff_ffff;
 
@@ -85,6 +89,8 @@ export class Engine implements Replies {
   #chunk: Uint8Array | undefined;
   #direct: Uint8Array | undefined;
   #blocked = false;
+  /** What is left of the large argument that is being written. */
+  #pieces: Uint8Array[] = [];
   #held = true;
   #flushing = false;
   /** Whether results of the core are being worked through, or a socket is being written to: whatever arrives meanwhile waits. */
@@ -99,7 +105,8 @@ export class Engine implements Replies {
   #status: Status = "idle";
   readonly #listeners = new Set<(status: Status, cause?: unknown) => void>();
   #attempt: Attempt | undefined;
-  #quiet: (() => void) | undefined;
+  /** Who wants to know when nothing waits any more. */
+  #quiet: (() => void)[] = [];
   /** Why the last link ended. */
   #cause: unknown;
   /** The last error in the background. */
@@ -145,7 +152,7 @@ export class Engine implements Replies {
     return promise;
   }
 
-  /** Sends a command and gives its slot. */
+  /** Sends a command and gives its slot, or {@link REFUSED}. */
   open(
     taker: ((value: unknown) => void) | Gatherer,
     other: ((reason: unknown) => void) | number,
@@ -161,7 +168,7 @@ export class Engine implements Replies {
       outbox.push(slot, what, timeout, command, args);
     } catch (error) {
       this.#settle(slot, error, true, true);
-      return slot;
+      return REFUSED;
     }
     const externals = outbox.lastExternals();
     if (externals !== undefined) this.#hold(slot, externals);
@@ -175,7 +182,7 @@ export class Engine implements Replies {
     return this.#slots.open(taker, other, command, mode);
   }
 
-  #hold(slot: number, externals: Uint8Array[]): void {
+  #hold(slot: number, externals: Large[]): void {
     const held = this.#externals.get(slot) ?? { args: [], unwritten: 0, settled: false };
     held.args.push(...externals);
     held.unwritten += externals.length;
@@ -183,7 +190,7 @@ export class Engine implements Replies {
   }
 
   /** Gives the large argument that is written next. */
-  #external(slot: number, index: number): Uint8Array {
+  #external(slot: number, index: number): Large {
     const held = this.#externals.get(slot)!;
     held.unwritten--;
     if (held.settled && held.unwritten === 0) this.#release(slot);
@@ -214,7 +221,7 @@ export class Engine implements Replies {
       return slot;
     });
     if (timed) this.#sooner = true;
-    this.#schedule();
+    this.#schedule(FULL_PIPELINES);
   }
 
   #submit(): void {
@@ -226,8 +233,8 @@ export class Engine implements Replies {
     }
   }
 
-  #schedule(): void {
-    if (this.#outbox.count >= FULL_COMMANDS || this.#outbox.size >= FULL_BYTES) {
+  #schedule(full = FULL_COMMANDS): void {
+    if (this.#outbox.count >= full || this.#outbox.size >= FULL_BYTES) {
       if (!this.#busy) return this.#flush();
     }
     if (this.#flushing) return;
@@ -250,15 +257,17 @@ export class Engine implements Replies {
     this.#submit();
     let written = 0;
     if (this.#host !== undefined) {
-      written = this.#host.exports.host_cancel(this.#host.self, slot);
+      written = this.#host.exports.host_cancel(slot);
       this.#reader.drop(slot);
     }
     this.#settle(slot, reason, true, written !== 1);
-    this.#work();
+    // not at once: what else the same signal gives up must not be sent before
+    this.#schedule();
   }
 
   /** Gives up the command in `slot` when `signal` aborts. */
   abortable(slot: number, signal: AbortSignal): void {
+    if (slot === REFUSED) return;
     const abort = (): void => this.cancel(slot, signal.reason);
     signal.addEventListener("abort", abort);
     this.#slots.onSettled(slot, () => signal.removeEventListener("abort", abort));
@@ -272,7 +281,7 @@ export class Engine implements Replies {
     this.#attempt ??= new Attempt();
     try {
       this.#host ??= this.#start();
-      this.#host.exports.host_connect(this.#host.self, now());
+      this.#host.exports.host_connect(now());
     } catch (error) {
       this.#trap(error);
     }
@@ -283,15 +292,14 @@ export class Engine implements Replies {
 
   /** Takes no more commands; resolves when those in flight are settled, at the latest after `timeout` ms if given. */
   async close(timeout: number | undefined): Promise<void> {
-    if (this.#status === "closed") return;
     if (this.#slots.waiting > 0) {
       this.#become("closing");
       await new Promise<void>((resolve) => {
         const timer = timeout === undefined ? undefined : setTimeout(resolve, timeout);
-        this.#quiet = () => {
+        this.#quiet.push(() => {
           clearTimeout(timer);
           resolve();
-        };
+        });
       });
     }
     this.destroy();
@@ -300,15 +308,15 @@ export class Engine implements Replies {
   /** Ends everything at once. */
   destroy(): void {
     if (this.#status === "closed") return;
+    this.#become("closed");
     this.#submit();
     try {
-      this.#host?.exports.host_shutdown(this.#host.self);
+      this.#host?.exports.host_shutdown();
       this.#work();
     } catch (error) {
       this.#trap(error);
     }
     this.#disconnect();
-    this.#become("closed");
     this.#host = undefined;
     this.#attempt?.fail(new ConnectionError("the client was closed"));
     this.#attempt = undefined;
@@ -320,15 +328,16 @@ export class Engine implements Replies {
     const host = new Host();
     const { protocol, database, connectTimeout, timeout, username, password, clientName } = this.#settings;
     const texts = [username, password, clientName].map((text) => (text === undefined ? undefined : encode(text)));
-    let at = host.exports.host_input(host.self, texts.reduce((sum, text) => sum + (text?.length ?? 0), 0));
+    let at = host.exports.host_input(texts.reduce((sum, text) => sum + (text?.length ?? 0), 0));
     for (const text of texts) {
       if (text === undefined) continue;
       host.bytes.set(text, at);
       at += text.length;
     }
     const words = [protocol, database, connectTimeout, timeout, ...texts.map((text) => text?.length ?? ABSENT)];
-    host.words.set(words, host.exports.host_words(host.self, words.length) >>> 2);
-    host.exports.host_configure(host.self);
+    const wordsAt = host.exports.host_words(words.length) >>> 2;
+    host.words.set(words, wordsAt);
+    host.exports.host_configure();
     this.#reader = new Reader(this, host);
     return host;
   }
@@ -353,7 +362,7 @@ export class Engine implements Replies {
 
   #act(host: Host): void {
     for (;;) {
-      const count = host.exports.host_poll(host.self);
+      const count = host.exports.host_poll();
       if (count === 0) return;
       const at = host.register(0) >>> 2;
       const actions = host.words.slice(at, at + count);
@@ -393,7 +402,7 @@ export class Engine implements Replies {
 
   #situation(host: Host): Parameters<typeof failure>[2] {
     const { where, connectTimeout, timeout } = this.#settings;
-    return { where, connectTimeout, timeout, detail: host.text(host.exports.host_detail(host.self)), cause: this.#cause };
+    return { where, connectTimeout, timeout, detail: host.text(host.exports.host_detail()), cause: this.#cause };
   }
 
   #connect(link: number): void {
@@ -438,7 +447,7 @@ export class Engine implements Replies {
     this.#socket = socket;
     this.#blocked = false;
     this.#held = true;
-    host.exports.host_opened(host.self, now(), link);
+    host.exports.host_opened(now(), link);
     socket.readInto?.(
       () => this.#place(),
       (count) => this.#onRead(link, count, sink),
@@ -457,7 +466,7 @@ export class Engine implements Replies {
     if (this.#direct === undefined) return sink.onData(this.#chunk!.subarray(0, count));
     if (host === undefined || link !== this.#link) return;
     // what is left of the text is more than was read: all of it belongs there
-    host.exports.host_read(host.self, link, count);
+    host.exports.host_read(link, count);
     this.#reader.filled(count);
   }
 
@@ -469,7 +478,7 @@ export class Engine implements Replies {
         if (host === undefined || link !== this.#link) return;
         at = this.#receive(host, link, bytes, at);
         const taken = this.#reader.take(bytes, at);
-        if (taken > 0) host.exports.host_read(host.self, link, taken);
+        if (taken > 0) host.exports.host_read(link, taken);
         at += taken;
       }
     } catch (error) {
@@ -482,12 +491,12 @@ export class Engine implements Replies {
 
   /** Has the core decode the next slice of `bytes`; gives where it ends. */
   #receive(host: Host, link: number, bytes: Uint8Array, at: number): number {
-    const address = host.exports.host_window(host.self);
+    const address = host.exports.host_window();
     const part = bytes.subarray(at, at + Math.min(SLICE, host.register(0)));
     host.bytes.set(part, address);
-    const words = host.exports.host_receive(host.self, now(), link, part.length);
+    const words = host.exports.host_receive(now(), link, part.length);
     const end = at + part.length - host.register(1);
-    if (words > 0) this.#reader.read(host, host.exports.host_tape(host.self) >>> 2, words, host.register(0));
+    if (words > 0) this.#reader.read(host, host.exports.host_tape() >>> 2, words, host.register(0));
     return end;
   }
 
@@ -502,8 +511,9 @@ export class Engine implements Replies {
     if (link !== this.#link || host === undefined) return;
     this.#cause = error;
     this.#socket = undefined;
+    this.#pieces = [];
     try {
-      host.exports.host_closed(host.self, now(), link);
+      host.exports.host_closed(now(), link);
     } catch (error) {
       this.#trap(error);
     }
@@ -514,6 +524,7 @@ export class Engine implements Replies {
   #disconnect(): void {
     const socket = this.#socket;
     this.#socket = undefined;
+    this.#pieces = [];
     this.#link = 0;
     this.#abort?.abort();
     this.#abort = undefined;
@@ -528,11 +539,8 @@ export class Engine implements Replies {
     const socket = this.#socket;
     if (socket === undefined) return;
     while (!this.#blocked && this.#socket === socket) {
-      const kind = host.exports.host_transmit(host.self, this.#link);
-      if (kind === 0) return;
-      const first = host.register(0);
-      const second = host.register(1);
-      const bytes = kind === 1 ? this.#frame(host, first, second) : this.#external(first, second);
+      const bytes = this.#next(host);
+      if (bytes === undefined) return;
       try {
         this.#blocked = socket.write(bytes) === false;
       } catch (error) {
@@ -541,6 +549,18 @@ export class Engine implements Replies {
         this.#blocked = true;
       }
     }
+  }
+
+  /** Gives what is written next. */
+  #next(host: Host): Uint8Array | undefined {
+    if (this.#pieces.length > 0) return this.#pieces.shift();
+    const kind = host.exports.host_transmit(this.#link);
+    if (kind === 0) return undefined;
+    const first = host.register(0);
+    const second = host.register(1);
+    if (kind === 1) return this.#frame(host, first, second);
+    this.#pieces = [...this.#external(first, second)];
+    return this.#pieces.shift();
   }
 
   /** Copies frames out of the core's memory: what a socket holds must never change. */
@@ -558,7 +578,7 @@ export class Engine implements Replies {
   /** Sets the one timer to the core's next deadline, unless it comes sooner anyway. */
   #arm(host: Host): void {
     if (this.#timerAt !== Infinity && !this.#sooner) return;
-    const at = host.exports.host_next_timeout(host.self);
+    const at = host.exports.host_next_timeout();
     this.#sooner = false;
     if (at < 0 || at >= this.#timerAt) return;
     clearTimeout(this.#timer);
@@ -572,7 +592,7 @@ export class Engine implements Replies {
     const host = this.#host;
     if (host === undefined) return;
     try {
-      host.exports.host_timeout(host.self, now());
+      host.exports.host_timeout(now());
     } catch (error) {
       this.#trap(error);
     }
@@ -587,7 +607,7 @@ export class Engine implements Replies {
       if (hold) this.#socket.ref?.();
       else this.#socket.unref?.();
     }
-    if (this.#slots.waiting === 0) this.#quiet?.();
+    if (this.#slots.waiting === 0) while (this.#quiet.length > 0) this.#quiet.pop()!();
   }
 
   modeOf(slot: number): number {
@@ -648,7 +668,7 @@ export class Engine implements Replies {
 
 /** Large arguments of a command, or of a transaction. */
 interface Externals {
-  args: Uint8Array[];
+  args: Large[];
   unwritten: number;
   settled: boolean;
 }

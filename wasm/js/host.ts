@@ -3,31 +3,30 @@ import { builtin } from "./builtin.js";
 import { ClientError } from "./errors.js";
 import { createCodec, type Codec } from "./text.js";
 
-/** What the module exports (`wasm/src/host.rs`, where each is described); the first argument is the machine's address. */
+/** What the module exports (`wasm/src/host.rs`, where each is described). */
 interface Exports {
   memory: { buffer: ArrayBuffer };
-  host_new(): number;
-  host_registers(self: number): number;
-  host_input(self: number, bytes: number): number;
-  host_words(self: number, count: number): number;
-  host_configure(self: number): void;
-  host_submit(self: number, now: number, words: number, text: number, side: number, utf16: number): number;
-  host_cancel(self: number, slot: number): number;
-  host_connect(self: number, now: number): void;
-  host_shutdown(self: number): void;
-  host_opened(self: number, now: number, link: number): void;
-  host_closed(self: number, now: number, link: number): void;
-  host_timeout(self: number, now: number): void;
-  host_next_timeout(self: number): number;
-  host_window(self: number): number;
-  host_receive(self: number, now: number, link: number, count: number): number;
-  host_read(self: number, link: number, count: number): number;
-  host_tape(self: number): number;
-  host_transmit(self: number, link: number): number;
-  host_poll(self: number): number;
-  host_detail(self: number): number;
-  host_version(self: number): number;
-  host_key_slot(self: number, length: number): number;
+  host_registers(): number;
+  host_input(bytes: number): number;
+  host_words(count: number): number;
+  host_configure(): void;
+  host_submit(now: number, words: number, text: number, side: number, utf16: number): number;
+  host_cancel(slot: number): number;
+  host_connect(now: number): void;
+  host_shutdown(): void;
+  host_opened(now: number, link: number): void;
+  host_closed(now: number, link: number): void;
+  host_timeout(now: number): void;
+  host_next_timeout(): number;
+  host_window(): number;
+  host_receive(now: number, link: number, count: number): number;
+  host_read(link: number, count: number): number;
+  host_tape(): number;
+  host_transmit(link: number): number;
+  host_poll(): number;
+  host_detail(): number;
+  host_version(): number;
+  host_key_slot(length: number): number;
 }
 
 let compiled: WebAssembly.Module | undefined;
@@ -43,22 +42,10 @@ const compile = (): WebAssembly.Module => {
   return new WebAssembly.Module(zlib.brotliDecompressSync(Buffer.from(WASM, "base64"), { maxOutputLength: WASM_SIZE }));
 };
 
-/** The module asks for a table of JavaScript values that its numbers-only surface never uses, and for a way to throw. */
-const imports = {
-  get(_: object, module: string): Record<string, unknown> {
-    return new Proxy({}, { get: (_, name) => (String(name).includes("throw") ? refuse : ignore), has: () => module !== "" });
-  },
-};
-const ignore = (): void => {};
-const refuse = (): never => {
-  throw new ClientError("redwire's core was entered twice");
-};
-
 /** One machine in its own wasm instance, with views of its memory that hold until the next call. */
 export class Host {
   readonly codec: Codec = createCodec();
   readonly exports: Exports;
-  readonly self: number;
   readonly #registers: number;
   #buffer: ArrayBuffer | undefined;
   #bytes!: Uint8Array;
@@ -66,9 +53,8 @@ export class Host {
 
   constructor() {
     compiled ??= compile();
-    this.exports = new WebAssembly.Instance(compiled, new Proxy({}, imports)).exports as unknown as Exports;
-    this.self = this.exports.host_new();
-    this.#registers = this.exports.host_registers(this.self) >>> 2;
+    this.exports = new WebAssembly.Instance(compiled).exports as unknown as Exports;
+    this.#registers = this.exports.host_registers() >>> 2;
   }
 
   #refresh(): void {

@@ -9,7 +9,7 @@ export const keySlot = (key: Key): number => {
   }
   const bytes = typeof key === "string" ? encode(key) : key;
   const host = pure();
-  const at = host.exports.host_input(host.self, bytes.length);
+  const at = host.exports.host_input(bytes.length);
   host.bytes.set(bytes, at);
-  return host.exports.host_key_slot(host.self, bytes.length);
+  return host.exports.host_key_slot(bytes.length);
 };

@@ -1,6 +1,6 @@
 import type { Host } from "./host.js";
 import { ClientError } from "./errors.js";
-import { encode } from "./text.js";
+import { pieces } from "./text.js";
 
 /** A command's name, a key, a member: text, or bytes as they are. */
 export type Key = string | Uint8Array;
@@ -28,6 +28,9 @@ const COPIED = 64 << 10;
 
 const encoder = new TextEncoder();
 
+/** A large argument, as pieces that are written one behind the other. */
+export type Large = readonly Uint8Array[];
+
 /** Commands on their way into the core: see `core/src/batch.rs` for the form. */
 export class Outbox {
   /** Commands in here. */
@@ -38,7 +41,7 @@ export class Outbox {
   #side = new Uint8Array(0);
   #sideUsed = 0;
   /** Large arguments by the position of their command among those in here. */
-  #externals: Map<number, Uint8Array[]> | undefined;
+  #externals: Map<number, Large[]> | undefined;
 
   /** Roughly how many bytes are in here. */
   get size(): number {
@@ -84,7 +87,7 @@ export class Outbox {
   #put(arg: unknown, command: string, index: number): void {
     switch (typeof arg) {
       case "string":
-        return arg.length < COPIED ? this.#putLong(arg) : this.#putExternal(encode(arg));
+        return arg.length < COPIED ? this.#putLong(arg) : this.#putExternal(pieces(arg));
       case "number":
         if (Number.isNaN(arg)) break;
       // fall through
@@ -95,7 +98,7 @@ export class Outbox {
         return;
       }
       case "object":
-        if (arg instanceof Uint8Array) return arg.length < COPIED ? this.#putBytes(arg) : this.#putExternal(arg);
+        if (arg instanceof Uint8Array) return arg.length < COPIED ? this.#putBytes(arg) : this.#putExternal([arg]);
     }
     throw new TypeError(`${command.toLowerCase()}: argument ${index + 1} expected string | Uint8Array | number | bigint, got ${kindOf(arg)}`);
   }
@@ -114,13 +117,13 @@ export class Outbox {
     this.#sideUsed += bytes.length;
   }
 
-  #putExternal(bytes: Uint8Array): void {
+  #putExternal(large: Large): void {
     this.#words[this.#used++] = EXTERNAL;
-    this.#words[this.#used++] = bytes.length;
+    this.#words[this.#used++] = large.reduce((sum, piece) => sum + piece.length, 0);
     this.#externals ??= new Map();
     const held = this.#externals.get(this.count);
-    if (held === undefined) this.#externals.set(this.count, [bytes]);
-    else held.push(bytes);
+    if (held === undefined) this.#externals.set(this.count, [large]);
+    else held.push(large);
   }
 
   #room(bytes: number): void {
@@ -138,7 +141,7 @@ export class Outbox {
   }
 
   /** Appends the commands in `box`, each in the slot that `slotOf` gives for its position and large arguments. */
-  absorb(box: Outbox, slotOf: (position: number, externals: Uint8Array[] | undefined) => number): void {
+  absorb(box: Outbox, slotOf: (position: number, externals: Large[] | undefined) => number): void {
     const start = this.#used;
     if (start + box.#used > this.#words.length) this.#grow(start + box.#used);
     this.#words.set(box.#used === box.#words.length ? box.#words : box.#words.subarray(0, box.#used), start);
@@ -164,26 +167,26 @@ export class Outbox {
   }
 
   /** Gives the large arguments of the command pushed last. */
-  lastExternals(): Uint8Array[] | undefined {
+  lastExternals(): Large[] | undefined {
     return this.#externals?.get(this.count - 1);
   }
 
   /** Hands everything to the core, whose memory it is copied to, and empties the box. */
   submit(host: Host, now: number): void {
-    const { exports, self } = host;
+    const { exports } = host;
     const text = this.#text;
-    let address = exports.host_input(self, text.length * 3 + this.#sideUsed);
-    const wordsAt = exports.host_words(self, this.#used) >>> 2;
+    let address = exports.host_input(text.length * 3 + this.#sideUsed);
+    const wordsAt = exports.host_words(this.#used) >>> 2;
     host.words.set(this.#used === this.#words.length ? this.#words : this.#words.subarray(0, this.#used), wordsAt);
     const written = text === "" ? 0 : host.codec.write(text, address);
     if (this.#sideUsed > 0) host.bytes.set(this.#side.subarray(0, this.#sideUsed), address + written);
-    let refused = exports.host_submit(self, now, this.#used, written, this.#sideUsed, written === text.length ? 0 : 1);
+    let refused = exports.host_submit(now, this.#used, written, this.#sideUsed, written === text.length ? 0 : 1);
     if (refused === 1) {
       // halves of surrogate pairs met across arguments: encode each argument on its own
-      address = exports.host_input(self, text.length * 3 + this.#sideUsed);
+      address = exports.host_input(text.length * 3 + this.#sideUsed);
       const length = this.#separate(host, address, wordsAt);
       host.bytes.set(this.#side.subarray(0, this.#sideUsed), address + length);
-      refused = exports.host_submit(self, now, this.#used, length, this.#sideUsed, 0);
+      refused = exports.host_submit(now, this.#used, length, this.#sideUsed, 0);
     }
     if (refused !== 0) throw new ClientError("redwire's core did not understand its own client; please report this");
     this.clear();

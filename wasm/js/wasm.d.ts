@@ -12,7 +12,7 @@ declare namespace WebAssembly {
     constructor(bytes: Uint8Array);
   }
   class Instance {
-    constructor(module: Module, imports?: Record<string, Record<string, unknown>>);
+    constructor(module: Module);
     readonly exports: Record<string, unknown>;
   }
   class Memory {

@@ -1,6 +1,5 @@
 //! The machine and the memory that it shares with JavaScript.
 
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 use redwire_core::batch::{self, Batch, Malformed};
 use redwire_core::connection::{Config, Connection, Credentials, Protocol};
@@ -9,7 +8,6 @@ use redwire_core::resp::{DecodeError, Limits};
 use redwire_core::slot::key_slot;
 use redwire_core::tape::Tape;
 use redwire_core::time::Instant;
-use wasm_bindgen::prelude::wasm_bindgen;
 
 /// Texts of this many bytes and more never pass through here.
 const LARGE: usize = 16 << 10;
@@ -17,7 +15,6 @@ const LARGE: usize = 16 << 10;
 const WINDOW: usize = 160 << 10;
 
 /// One client's machine. See the module's documentation for how memory is shared.
-#[wasm_bindgen]
 pub struct Host {
     connection: Connection,
     /// Text and bytes on their way in from JavaScript.
@@ -31,7 +28,7 @@ pub struct Host {
     tape: Tape,
     actions: Vec<u32>,
     /// Where results of more than one number are given.
-    registers: Box<[u32; 2]>,
+    registers: [u32; 2],
 }
 
 impl Default for Host {
@@ -40,20 +37,18 @@ impl Default for Host {
     }
 }
 
-#[wasm_bindgen]
 impl Host {
     /// Makes an idle machine with the default configuration.
-    #[wasm_bindgen(constructor)]
-    pub fn new() -> Self {
+    pub const fn new() -> Self {
         Self {
-            connection: Connection::new(Config::default()),
+            connection: Connection::new(Config::new()),
             input: Vec::new(),
             words: Vec::new(),
             window: Vec::new(),
             unread: 0..0,
-            tape: Tape::default(),
+            tape: Tape::new(),
             actions: Vec::new(),
-            registers: Box::default(),
+            registers: [0; 2],
         }
     }
 
@@ -88,7 +83,7 @@ impl Host {
             Some(text.to_vec())
         };
         let (username, password, client_name) = (text(), text(), text());
-        self.connection = Connection::new(Config {
+        self.connection.configure(Config {
             protocol: match protocol {
                 2 => Protocol::Resp2,
                 3 => Protocol::Resp3,
@@ -186,7 +181,7 @@ impl Host {
         self.tape.start(0);
         self.unread.start += self.connection.handle_bytes(instant(now), LinkId(link), input, &mut self.tape);
         let end = self.window.as_ptr() as usize + self.unread.end;
-        *self.registers = [end as u32, 0];
+        self.registers = [end as u32, 0];
         if self.connection.bulk_left() > 0 {
             self.registers[1] = self.unread.len() as u32;
             self.unread = 0..0;
@@ -213,7 +208,7 @@ impl Host {
             Some(Segment::Bytes(bytes)) => (1, [bytes.as_ptr() as u32, bytes.len() as u32], bytes.len()),
             Some(Segment::External(slot, index)) => (2, [slot.0, index], 0),
         };
-        *self.registers = registers;
+        self.registers = registers;
         self.connection.handle_transmitted(link, count);
         kind
     }

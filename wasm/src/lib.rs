@@ -7,6 +7,7 @@
 
 extern crate alloc;
 
+pub mod exports;
 mod host;
 #[cfg(all(feature = "module", target_arch = "wasm32"))]
 mod module;

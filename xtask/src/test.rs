@@ -115,7 +115,7 @@ fn javascript(world: &[(&str, PathBuf)], words: &[&str]) -> Result<Tally> {
     let mut tally = Tally::default();
     if !files.is_empty() {
         let mut command = node("--test");
-        command.arg("--test-timeout=600000").arg(format!("--test-reporter={}", reporter()?));
+        command.arg("--test-timeout=180000").arg(format!("--test-reporter={}", reporter()?));
         count(command.current_dir(&folder).args(files), world, &mut tally)?;
     }
     Ok(tally)

@@ -51,8 +51,9 @@ pub struct Config {
     pub limits: Limits,
 }
 
-impl Default for Config {
-    fn default() -> Self {
+impl Config {
+    /// The default configuration.
+    pub const fn new() -> Self {
         Self {
             protocol: Protocol::Auto,
             credentials: None,
@@ -61,7 +62,13 @@ impl Default for Config {
             library: Some(("redwire", env!("CARGO_PKG_VERSION"))),
             connect_timeout: 5_000,
             timeout: 10_000,
-            limits: Limits::default(),
+            limits: Limits::new(),
         }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self::new()
     }
 }

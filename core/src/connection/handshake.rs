@@ -126,27 +126,30 @@ impl Handshake {
     }
 
     fn hello(&mut self, config: &Config) {
-        let mut args: Vec<&[u8]> = alloc::vec![b"HELLO", b"3"];
-        if let Some(credentials) = &config.credentials {
-            let username = credentials.username.as_deref().unwrap_or(b"default");
-            args.extend([&b"AUTH"[..], username, &credentials.password]);
-        }
-        if let Some(name) = &config.client_name {
-            args.extend([&b"SETNAME"[..], name]);
-        }
-        self.send(Step::Hello, &args);
+        let credentials = config.credentials.as_ref();
+        let name = config.client_name.as_deref();
+        self.send(
+            Step::Hello,
+            &[
+                Some(b"HELLO"),
+                Some(b"3"),
+                credentials.map(|_| &b"AUTH"[..]),
+                credentials.map(|known| known.username.as_deref().unwrap_or(b"default")),
+                credentials.map(|known| &known.password[..]),
+                name.map(|_| &b"SETNAME"[..]),
+                name,
+            ],
+        );
         self.rest(config);
     }
 
     fn plain(&mut self, config: &Config) {
         if let Some(credentials) = &config.credentials {
-            let mut args: Vec<&[u8]> = alloc::vec![b"AUTH"];
-            args.extend(credentials.username.as_deref());
-            args.push(&credentials.password);
-            self.send(Step::Auth, &args);
+            let username = credentials.username.as_deref();
+            self.send(Step::Auth, &[Some(b"AUTH"), username, Some(&credentials.password)]);
         }
         if let Some(name) = &config.client_name {
-            self.send(Step::Name, &[b"CLIENT", b"SETNAME", name]);
+            self.send(Step::Name, &[Some(b"CLIENT"), Some(b"SETNAME"), Some(name)]);
         }
         self.rest(config);
     }
@@ -154,22 +157,29 @@ impl Handshake {
     fn rest(&mut self, config: &Config) {
         if config.database != 0 {
             let mut digits = [0; 10];
-            self.send(Step::Select, &[b"SELECT", decimal(config.database, &mut digits)]);
+            self.send(Step::Select, &[Some(b"SELECT"), Some(decimal(config.database, &mut digits))]);
         }
         if let Some((name, version)) = config.library {
-            self.send(Step::Library, &[b"CLIENT", b"SETINFO", b"LIB-NAME", name.as_bytes()]);
-            self.send(Step::Library, &[b"CLIENT", b"SETINFO", b"LIB-VER", version.as_bytes()]);
+            for (field, text) in [(&b"LIB-NAME"[..], name), (b"LIB-VER", version)] {
+                let args = [&b"CLIENT"[..], b"SETINFO", field, text.as_bytes()];
+                self.send(Step::Library, &args.map(Some));
+            }
         }
     }
 
-    fn send(&mut self, step: Step, args: &[&[u8]]) {
+    /// Writes a command of those arguments that there are.
+    #[inline(never)]
+    fn send(&mut self, step: Step, args: &[Option<&[u8]>]) {
         self.steps.push(step);
-        let written = encode::command(&mut self.bytes, args);
-        debug_assert!(written.is_ok(), "a growing buffer is never full");
+        encode::header(&mut self.bytes, b'*', args.iter().flatten().count());
+        for arg in args.iter().flatten() {
+            encode::bulk(&mut self.bytes, arg);
+        }
     }
 }
 
 /// Gives `number` as text; the formatting machinery would be a tenth of the wasm module.
+#[inline(never)]
 fn decimal(number: u32, digits: &mut [u8; 10]) -> &[u8] {
     let mut rest = number;
     let mut at = digits.len();
@@ -181,14 +191,14 @@ fn decimal(number: u32, digits: &mut [u8; 10]) -> &[u8] {
             break;
         }
     }
-    &digits[at..]
+    digits.get(at..).unwrap_or_default()
 }
 
 /// What a server says of itself in its answer to HELLO.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
     /// The version, as `7.0.15`; empty when the server did not say.
-    pub version: heapless::Vec<u8, 24>,
+    pub version: Vec<u8>,
     /// The protocol that the link speaks: 2 or 3.
     pub protocol: u8,
 }
@@ -196,7 +206,7 @@ pub struct Server {
 impl Server {
     /// A server that was not asked.
     pub(super) const fn resp2() -> Self {
-        Self { version: heapless::Vec::new(), protocol: 2 }
+        Self { version: Vec::new(), protocol: 2 }
     }
 }
 
@@ -209,7 +219,7 @@ impl Default for Server {
 /// Keeps what matters of a reply: its error, or the fields of HELLO.
 #[derive(Debug, Default)]
 pub(super) struct Reply {
-    error: Option<heapless::Vec<u8, 128>>,
+    error: Option<Vec<u8>>,
     server: Server,
     depth: u32,
     fields: u32,
@@ -226,8 +236,7 @@ impl Sink for Reply {
     fn event(&mut self, event: Event<'_>) {
         match event {
             Event::Text(Text::Error | Text::BlobError, text) if self.depth == 0 => {
-                let kept = text.get(..text.len().min(128)).unwrap_or_default();
-                self.error = heapless::Vec::from_slice(kept).ok();
+                self.error = text.get(..text.len().min(128)).map(Vec::from);
             }
             Event::Open(kind, _) => {
                 self.depth += 1;
@@ -266,7 +275,7 @@ impl Reply {
                 _ => None,
             };
         } else if let (Some(Field::Version), Some(text)) = (self.field.take(), text) {
-            self.server.version = heapless::Vec::from_slice(text).unwrap_or_default();
+            self.server.version = text.to_vec();
         }
     }
 }
@@ -276,8 +285,9 @@ fn code(error: &[u8]) -> &[u8] {
 }
 
 fn is_unsupported(error: &[u8]) -> bool {
-    let lower = error.to_ascii_lowercase();
-    matches!(code(error), b"NOPROTO" | b"NOPERM") || lower.starts_with(b"err unknown command")
+    let unknown = b"err unknown command";
+    matches!(code(error), b"NOPROTO" | b"NOPERM")
+        || error.get(..unknown.len()).is_some_and(|start| start.eq_ignore_ascii_case(unknown))
 }
 
 fn reason(step: Step, error: &[u8]) -> Reason {

@@ -2,6 +2,7 @@
 
 mod adapter;
 mod config;
+mod fifo;
 mod handshake;
 mod inbound;
 mod outbound;
@@ -16,8 +17,8 @@ use crate::resp::Decoder;
 use crate::shape::Shaper;
 use crate::time::Instant;
 use alloc::boxed::Box;
-use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+use fifo::Fifo;
 use handshake::{Handshake, Progress};
 use inbound::{Route, Router};
 use queue::Queue;
@@ -45,11 +46,11 @@ pub struct Connection {
     session: Session,
     link: Link,
     queue: Queue,
-    actions: VecDeque<Action>,
+    actions: Fifo<Action>,
 }
 
 /// What outlives a link.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Session {
     last_link: u32,
     /// The server hung up on HELLO: ask in RESP2 from now on.
@@ -69,21 +70,27 @@ struct Link {
     route: Option<Route>,
     shaper: Shaper,
     /// When to give up opening and shaking hands.
-    deadline: Option<Instant>,
+    deadline: Instant,
 }
 
 impl Connection {
     /// Makes an idle connection.
-    pub fn new(config: Config) -> Self {
+    pub const fn new(config: Config) -> Self {
         let link = Link {
             id: LinkId(0),
             state: State::Idle,
             decoder: Decoder::new(config.limits),
             route: None,
-            shaper: Shaper::default(),
-            deadline: None,
+            shaper: Shaper::new(),
+            deadline: Instant::NEVER,
         };
-        Self { config, session: Session::default(), link, queue: Queue::default(), actions: VecDeque::new() }
+        let session = Session { last_link: 0, no_hello: false, server: Server::resp2(), detail: Vec::new() };
+        Self { config, session, link, queue: Queue::new(), actions: Fifo::new() }
+    }
+
+    /// Replaces the configuration, which the next link is opened with.
+    pub fn configure(&mut self, config: Config) {
+        self.config = config;
     }
 
     /// Opens the link unless it is open or being opened.
@@ -126,33 +133,33 @@ impl Connection {
             state: State::Opening,
             decoder: Decoder::new(self.config.limits),
             route: None,
-            shaper: Shaper::default(),
-            deadline: Some(now.limit(self.config.connect_timeout)).filter(|&at| at != Instant::NEVER),
+            shaper: Shaper::new(),
+            deadline: now.limit(self.config.connect_timeout),
         };
-        self.actions.push_back(Action::Open(self.link.id));
+        self.actions.push(Action::Open(self.link.id));
     }
 
     fn ready(&mut self, now: Instant, server: Server) {
         self.session.server = server;
         self.link.state = State::Ready;
-        self.link.deadline = None;
+        self.link.deadline = Instant::NEVER;
         self.queue.restart_deadlines(now);
-        self.actions.push_back(Action::Ready(self.link.id));
+        self.actions.push(Action::Ready(self.link.id));
     }
 
     fn end(&mut self, reason: Reason) {
         if !matches!(self.link.state, State::Idle) {
-            self.actions.push_back(Action::Close(self.link.id, reason));
+            self.actions.push(Action::Close(self.link.id, reason));
         }
         if matches!(self.link.state, State::Opening | State::Shaking(_)) {
             // RESP2 was no better: what hung up on HELLO did not do so because of it
             self.session.no_hello = false;
         }
         self.link.state = State::Idle;
-        self.link.deadline = None;
+        self.link.deadline = Instant::NEVER;
         let actions = &mut self.actions;
         self.queue.clear(|slot, maybe_executed| {
-            actions.push_back(Action::Settle(slot, Failure { reason, maybe_executed }));
+            actions.push(Action::Settle(slot, Failure { reason, maybe_executed }));
         });
     }
 
@@ -328,12 +335,12 @@ impl Machine for Connection {
     }
 
     fn handle_timeout(&mut self, now: Instant) {
-        if self.link.deadline.is_some_and(|deadline| deadline <= now) {
+        if self.link.deadline <= now {
             return self.end(Reason::ConnectTimeout);
         }
         let actions = &mut self.actions;
         self.queue.expire(now, |slot, maybe_executed| {
-            actions.push_back(Action::Settle(slot, Failure { reason: Reason::Timeout, maybe_executed }));
+            actions.push(Action::Settle(slot, Failure { reason: Reason::Timeout, maybe_executed }));
         });
         self.bury();
     }
@@ -360,10 +367,10 @@ impl Machine for Connection {
     }
 
     fn poll_action(&mut self) -> Option<Action> {
-        self.actions.pop_front()
+        self.actions.pop()
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        [self.link.deadline, self.queue.next_deadline()].into_iter().flatten().min()
+        Some(self.link.deadline.min(self.queue.next_deadline())).filter(|&at| at != Instant::NEVER)
     }
 }

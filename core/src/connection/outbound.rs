@@ -5,11 +5,11 @@
 //!             base                           sent          end
 //! ```
 
+use super::fifo::Fifo;
 use crate::batch::{Batch, Malformed, Place, Request};
 use crate::machine::{Segment, Slot};
 use crate::resp::Writer;
 use crate::table::Row;
-use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 /// Something that is not in the bytes, or must not be sent though it is.
@@ -27,12 +27,12 @@ enum Away {
     Skip(u64),
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Outbound {
     bytes: Vec<u8>,
     base: u64,
     sent: u64,
-    cuts: VecDeque<Cut>,
+    cuts: Fifo<Cut>,
     /// External arguments so far of the command, or transaction, that was written last.
     externals: u32,
 }
@@ -52,6 +52,10 @@ const RETIRED: usize = 64 << 10;
 const FRAMING: usize = 16;
 
 impl Outbound {
+    pub(super) const fn new() -> Self {
+        Self { bytes: Vec::new(), base: 0, sent: 0, cuts: Fifo::new(), externals: 0 }
+    }
+
     /// Makes room for `batch`; to be followed by a [`write`](Self::write) per command, and [`finish`](Self::finish).
     pub(super) fn begin(&mut self, batch: &Batch<'_>) -> (Mark, usize) {
         let mark = Mark { end: self.bytes.len(), cuts: self.cuts.len() };
@@ -87,7 +91,7 @@ impl Outbound {
                 Place::Side => out.text(batch.side, length),
                 Place::External => {
                     let at = self.base + out.at() as u64;
-                    self.cuts.push_back(Cut { at, what: Away::External(request.slot, self.externals) });
+                    self.cuts.push(Cut { at, what: Away::External(request.slot, self.externals) });
                     self.externals += 1;
                 }
             }
@@ -125,7 +129,7 @@ impl Outbound {
 
     /// Gives the next stretch to send.
     pub(super) fn segment(&self) -> Option<Segment<'_>> {
-        let end = match self.cuts.front() {
+        let end = match self.cuts.first() {
             Some(Cut { at, what: Away::External(slot, index) }) if *at == self.sent => {
                 return Some(Segment::External(*slot, *index));
             }
@@ -138,9 +142,9 @@ impl Outbound {
 
     /// Notes that the transport took `count` bytes of the last segment.
     pub(super) fn transmitted(&mut self, count: usize) {
-        match self.cuts.front() {
+        match self.cuts.first() {
             Some(Cut { at, what: Away::External(..) }) if *at == self.sent => {
-                self.cuts.pop_front();
+                self.cuts.skip(1);
             }
             _ => self.sent = (self.sent + count as u64).min(self.end()),
         }
@@ -149,20 +153,21 @@ impl Outbound {
 
     /// Steps over bytes that are not to be sent.
     fn skip(&mut self) {
-        while let Some(Cut { at, what: Away::Skip(length) }) = self.cuts.front() {
+        while let Some(Cut { at, what: Away::Skip(length) }) = self.cuts.first() {
             if *at != self.sent {
                 break;
             }
             self.sent += length;
-            self.cuts.pop_front();
+            self.cuts.skip(1);
         }
     }
 
     /// Keeps the unsent bytes from `start` to `end` from being sent.
     pub(super) fn withhold(&mut self, start: u64, end: u64) {
-        self.cuts.retain(|cut| !(start..end).contains(&cut.at));
-        let place = self.cuts.partition_point(|cut| cut.at < start);
-        self.cuts.insert(place, Cut { at: start, what: Away::Skip(end - start) });
+        let place = |offset| self.cuts.partition_point(|cut| cut.at < offset);
+        let (first, last) = (place(start), place(end));
+        self.cuts.remove(first..last);
+        self.cuts.insert(first, Cut { at: start, what: Away::Skip(end - start) });
         self.skip();
     }
 

@@ -1,12 +1,12 @@
 //! Commands from acceptance to settlement.
 
+use super::fifo::Fifo;
 use super::outbound::Outbound;
 use crate::batch::{Batch, Malformed, Request, flags};
 use crate::machine::{Segment, Slot};
 use crate::shape::Shape;
 use crate::table::{self, Row, RowId};
 use crate::time::Instant;
-use alloc::collections::VecDeque;
 
 /// What a command is in its conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,17 +33,21 @@ pub(super) struct Entry {
     start: u64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Queue {
-    entries: VecDeque<Entry>,
+    entries: Fifo<Entry>,
     outbound: Outbound,
     /// Leading entries that have their reply and stay for EXEC's.
     answered: usize,
     /// No deadline is earlier.
-    next_deadline: Option<Instant>,
+    next_deadline: Instant,
 }
 
 impl Queue {
+    pub(super) const fn new() -> Self {
+        Self { entries: Fifo::new(), outbound: Outbound::new(), answered: 0, next_deadline: Instant::NEVER }
+    }
+
     /// Accepts the commands of `batch`, all or none.
     pub(super) fn accept(
         &mut self,
@@ -106,16 +110,8 @@ impl Queue {
         };
         let deadline = now.limit(timeout);
         let start = self.outbound.offset(at);
-        self.entries.push_back(Entry {
-            slot: request.slot,
-            role,
-            shape,
-            live: true,
-            timeout,
-            deadline,
-            start,
-        });
-        self.expect(deadline);
+        self.entries.push(Entry { slot: request.slot, role, shape, live: true, timeout, deadline, start });
+        self.next_deadline = self.next_deadline.min(deadline);
         Ok(end)
     }
 
@@ -152,11 +148,7 @@ impl Queue {
             Some(Role::Plain | Role::Exec) => {
                 let settled = self.answered + 1;
                 self.answered = 0;
-                if settled == 1 {
-                    self.entries.pop_front();
-                } else {
-                    self.entries.drain(..settled);
-                }
+                self.entries.skip(settled);
                 self.retire();
             }
             None => {}
@@ -165,7 +157,7 @@ impl Queue {
 
     /// Lets go of bytes that no entry needs.
     fn retire(&mut self) {
-        self.outbound.retire(self.entries.front().map(|entry| entry.start));
+        self.outbound.retire(self.entries.first().map(|entry| entry.start));
     }
 
     /// Gives up every command in `slot`; `None` when there is none, else whether any of it was written.
@@ -184,15 +176,14 @@ impl Queue {
     fn remove(&mut self, first: usize, count: usize) {
         let start_of = |entry: Option<&Entry>| entry.map_or(self.outbound.end(), |entry| entry.start);
         let (start, end) = (start_of(self.entries.get(first)), start_of(self.entries.get(first + count)));
-        self.entries.drain(first..first + count);
+        self.entries.remove(first..first + count);
         self.outbound.withhold(start, end);
         self.retire();
     }
 
     /// Starts the clocks of commands that waited for the link.
     pub(super) fn restart_deadlines(&mut self, now: Instant) {
-        self.next_deadline = None;
-        for entry in &mut self.entries {
+        for entry in self.entries.iter_mut() {
             entry.deadline = now.limit(entry.timeout);
         }
         self.refresh();
@@ -200,40 +191,52 @@ impl Queue {
 
     /// Gives up commands whose time is up; tells of each, with whether it was written.
     pub(super) fn expire(&mut self, now: Instant, mut tell: impl FnMut(Slot, bool)) {
-        if self.next_deadline.is_none_or(|deadline| deadline > now) {
+        if self.next_deadline > now {
             return;
         }
-        let due = |entry: &Entry| {
-            entry.live && entry.deadline <= now && matches!(entry.role, Role::Plain | Role::Exec)
-        };
-        while let Some(slot) = self.entries.iter().find(|entry| due(entry)).map(|entry| entry.slot) {
-            if let Some(written) = self.cancel(slot) {
-                tell(slot, written);
+        let (mut at, mut kept) = (0, 0);
+        while let Some(&first) = self.entries.get(at) {
+            let last = |entry: &Entry| matches!(entry.role, Role::Plain | Role::Exec);
+            let members = self.entries.iter().skip(at).position(last).unwrap_or(0);
+            let next = at + members + 1;
+            let due = |entry: &Entry| entry.live && entry.deadline <= now;
+            let due = self.entries.get(next - 1).is_some_and(due);
+            let written = self.is_written(&first);
+            if due {
+                tell(first.slot, written);
+                if !written {
+                    let end = self.entries.get(next).map_or(self.outbound.end(), |next| next.start);
+                    self.outbound.withhold(first.start, end);
+                }
             }
+            for at in at..next {
+                let entry = self.entries.get(at).filter(|_| written || !due).copied();
+                if let (Some(entry), Some(place)) = (entry, self.entries.get_mut(kept)) {
+                    *place = Entry { live: entry.live && !due, ..entry };
+                    kept += 1;
+                }
+            }
+            at = next;
         }
+        self.entries.truncate(kept);
+        self.retire();
         self.refresh();
     }
 
     fn refresh(&mut self) {
-        let waiting = self.entries.iter().filter(|entry| entry.live && entry.deadline != Instant::NEVER);
-        self.next_deadline = waiting.map(|entry| entry.deadline).min();
-    }
-
-    fn expect(&mut self, deadline: Instant) {
-        if deadline != Instant::NEVER && self.next_deadline.is_none_or(|next| deadline < next) {
-            self.next_deadline = Some(deadline);
-        }
+        let waiting = self.entries.iter().filter(|entry| entry.live);
+        self.next_deadline = waiting.fold(Instant::NEVER, |next, entry| next.min(entry.deadline));
     }
 
     /// Gives when to call [`expire`](Self::expire).
-    pub(super) fn next_deadline(&self) -> Option<Instant> {
+    pub(super) fn next_deadline(&self) -> Instant {
         self.next_deadline
     }
 
     /// Empties the queue; tells of each command that is still waited for, with whether it was written.
     pub(super) fn clear(&mut self, mut tell: impl FnMut(Slot, bool)) {
         let mut written = false;
-        for entry in self.entries.drain(..) {
+        for entry in self.entries.iter() {
             // a transaction was written when its first command was
             written = match entry.role {
                 Role::Member | Role::Exec => written,
@@ -243,9 +246,10 @@ impl Queue {
                 tell(entry.slot, written);
             }
         }
+        self.entries.clear();
         self.outbound.clear();
         self.answered = 0;
-        self.next_deadline = None;
+        self.next_deadline = Instant::NEVER;
     }
 
     /// Tells whether nothing waits for a reply.

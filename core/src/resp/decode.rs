@@ -28,8 +28,9 @@ pub struct Limits {
     pub pause: bool,
 }
 
-impl Default for Limits {
-    fn default() -> Self {
+impl Limits {
+    /// The default limits.
+    pub const fn new() -> Self {
         Self {
             depth: MAX_DEPTH,
             bulk: u32::MAX as u64 - 1,
@@ -39,6 +40,12 @@ impl Default for Limits {
             whole: 64 << 10,
             pause: false,
         }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

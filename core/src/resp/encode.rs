@@ -94,7 +94,8 @@ pub(crate) fn header_len(length: usize) -> usize {
 }
 
 /// Appends a tag, a length and a line end, for which room was made.
-#[inline]
+#[cfg_attr(target_family = "wasm", inline(never))]
+#[cfg_attr(not(target_family = "wasm"), inline)]
 pub(crate) fn header<B: Buffer>(buffer: &mut B, tag: u8, length: usize) {
     let mut text = [0; 24];
     let mut at = text.len() - 2;

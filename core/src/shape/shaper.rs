@@ -23,7 +23,7 @@ const PARSED: u64 = 16 << 20;
 const SAFE: u64 = (1 << 53) - 1;
 
 /// What is left to do of one reply. Kept from reply to reply for its memory.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Shaper {
     root: Id,
     bits: u8,
@@ -81,16 +81,15 @@ struct Due {
 }
 
 /// What becomes of the open text.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 enum Taking {
-    #[default]
     Pass,
     Drop,
     Parse(Format),
 }
 
 /// Texts that events point to after they were told, until the caller has read what it was told of.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Kept {
     chunks: Vec<Vec<u8>>,
     open: Vec<u8>,
@@ -166,6 +165,11 @@ fn is_row_start(event: Event<'_>) -> bool {
 const CLOSE: Event<'static> = Event::Close { streamed: false };
 
 impl Shaper {
+    pub(crate) const fn new() -> Self {
+        let kept = Kept { chunks: Vec::new(), open: Vec::new() };
+        Self { root: 0, bits: 0, levels: Vec::new(), taking: Taking::Pass, kept }
+    }
+
     /// Lets go of what earlier events pointed to.
     pub(crate) fn forget(&mut self) {
         self.kept.clear();
@@ -204,7 +208,7 @@ impl Shaper {
                 Taking::Parse(_) => self.kept.open.extend_from_slice(part),
             },
             Event::BulkClose => {
-                match core::mem::take(&mut self.taking) {
+                match core::mem::replace(&mut self.taking, Taking::Pass) {
                     Taking::Pass => tell(sink, event),
                     Taking::Drop => {}
                     Taking::Parse(format) => format.tell(self.kept.keep_open(), sink),

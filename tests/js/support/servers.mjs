@@ -41,11 +41,11 @@ const answers = (port) =>
     socket.on("error", () => end(false));
   });
 
-/** Starts `program` on a free port with `args` besides; gives its `port`, `path` (unix socket), and `stop`. */
-export const startServer = async (program, args = []) => {
+/** Starts `program` on `at`, or a free port, with `args` besides; gives its `port`, `path` (unix socket), and `stop`. */
+export const startServer = async (program, args = [], at = undefined) => {
   for (let attempt = 0; ; attempt++) {
     const folder = mkdtempSync(join(tmpdir(), "redwire-"));
-    const port = await freePort();
+    const port = at ?? (await freePort());
     const path = join(folder, "socket");
     const fixed = ["--port", port, "--bind", "127.0.0.1", "--unixsocket", path, "--dir", folder, "--save", "", "--appendonly", "no"];
     const child = spawn(program, [...fixed, ...args].map(String), { stdio: ["ignore", "pipe", "pipe"] });

@@ -1,0 +1,75 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { faked } from "./support/client.mjs";
+import { bulk, ok } from "./support/resp.mjs";
+import { rejection, until, within } from "./support/until.mjs";
+
+const reason = new Error("enough");
+const echo = (args) => (args[0] === "ECHO" ? bulk(args[1]) : ok);
+
+describe("a signal", () => {
+  test("that aborts in the tick of the calls: nothing of them is sent, what else was asked is", async (t) => {
+    const { redis, fake } = faked(t, echo);
+    await redis.connect();
+    const controller = new AbortController();
+    const view = redis.with({ signal: controller.signal });
+    const given = [view.echo("a"), view.pipeline().echo("b").execute(), view.echo("c"), view.pipeline({ transaction: false }).echo("d").echo("e").execute()];
+    const other = redis.echo("f");
+    controller.abort(reason);
+    for (const promise of given) assert.equal(await rejection(promise), reason);
+    assert.equal(await within(other), "f");
+    assert.deepEqual(fake.link.commands, [["ECHO", "f"]]);
+  });
+
+  test("that aborts before the link is ready leaves nothing to send", async (t) => {
+    const { redis, fake } = faked(t, echo);
+    const controller = new AbortController();
+    const given = redis.with({ signal: controller.signal }).echo("a");
+    await until(() => redis.status === "connecting");
+    controller.abort(reason);
+    assert.equal(await rejection(given), reason);
+    assert.equal(await redis.echo("b"), "b");
+    assert.deepEqual(fake.link.commands, [["ECHO", "b"]]);
+  });
+
+  test("of a call that was refused for its arguments gives up nobody else's command", async (t) => {
+    const { redis } = faked(t, echo);
+    await redis.connect();
+    const controller = new AbortController();
+    assert.ok((await rejection(redis.with({ signal: controller.signal }).echo({}))) instanceof TypeError);
+    const other = redis.echo("a");
+    controller.abort(reason);
+    assert.equal(await within(other), "a");
+  });
+
+  test("that aborts after the reply changes nothing, and is let go", async (t) => {
+    const { redis } = faked(t, echo);
+    const controller = new AbortController();
+    assert.equal(await redis.with({ signal: controller.signal }).echo("a"), "a");
+    const other = redis.echo("b");
+    controller.abort(reason);
+    assert.equal(await within(other), "b");
+  });
+
+  test("that was aborted before the call sends nothing", async (t) => {
+    const { redis, fake } = faked(t, echo);
+    await redis.connect();
+    assert.equal(await rejection(redis.with({ signal: AbortSignal.abort(reason) }).echo("a")), reason);
+    assert.equal(await redis.echo("b"), "b");
+    assert.deepEqual(fake.link.commands, [["ECHO", "b"]]);
+  });
+
+  test("that aborts once the command was written: its reply is dropped and the next one's is right", async (t) => {
+    const { redis, fake } = faked(t, () => undefined);
+    const controller = new AbortController();
+    const given = redis.with({ signal: controller.signal }).echo("slow");
+    await until(() => fake.commands.length === 1);
+    controller.abort(reason);
+    assert.equal(await rejection(given), reason);
+    const next = redis.echo("next");
+    await until(() => fake.link.commands.length === 2);
+    fake.link.send(bulk("late"));
+    fake.link.send(bulk("next"));
+    assert.equal(await within(next), "next");
+  });
+});

@@ -1,0 +1,45 @@
+//! What the module exports: the methods of the one machine that an instance has.
+
+use crate::host::Host;
+use spin::Mutex;
+use wasm_bindgen::prelude::wasm_bindgen;
+
+/// In a place known when the module is compiled, and so neither passed nor checked. Never locked at a call: the module imports
+/// nothing that could call it, and an instance that trapped is not used again.
+static HOST: Mutex<Host> = Mutex::new(Host::new());
+
+macro_rules! exports {
+    ($($export:ident = $method:ident($($name:ident: $type:ident),*) $(-> $gives:ident)?;)*) => {
+        $(
+            /// See the method of [`Host`].
+            #[wasm_bindgen]
+            pub fn $export($($name: $type),*) $(-> $gives)? {
+                HOST.lock().$method($($name),*)
+            }
+        )*
+    };
+}
+
+exports! {
+    host_registers = registers() -> usize;
+    host_input = input(bytes: usize) -> usize;
+    host_words = words(count: usize) -> usize;
+    host_configure = configure();
+    host_submit = submit(now: f64, words: usize, text: usize, side: usize, utf16: bool) -> u32;
+    host_cancel = cancel(slot: u32) -> i32;
+    host_connect = connect(now: f64);
+    host_shutdown = shutdown();
+    host_opened = opened(now: f64, link: u32);
+    host_closed = closed(now: f64, link: u32);
+    host_timeout = timeout(now: f64);
+    host_next_timeout = next_timeout() -> f64;
+    host_window = window() -> usize;
+    host_receive = receive(now: f64, link: u32, count: usize) -> usize;
+    host_read = read(link: u32, count: usize) -> usize;
+    host_tape = tape() -> usize;
+    host_transmit = transmit(link: u32) -> u32;
+    host_poll = poll() -> usize;
+    host_detail = detail() -> usize;
+    host_version = version() -> usize;
+    host_key_slot = key_slot(length: usize) -> u32;
+}
