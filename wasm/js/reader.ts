@@ -350,6 +350,7 @@ export class Reader {
     if (large.refused) {
       large.filled += part.length;
     } else if (part.length === large.length) {
+      large.ascii = undefined;
       large.value = large.asText ? this.#decode(large, part) : new Uint8Array(part);
       large.filled = part.length;
     } else if (part.length > 0) {
