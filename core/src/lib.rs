@@ -108,6 +108,8 @@ pub mod error;
 pub mod machine;
 pub mod owned;
 #[cfg(feature = "alloc")]
+pub mod record;
+#[cfg(feature = "alloc")]
 pub mod reply;
 #[cfg(feature = "alloc")]
 pub mod request;

@@ -3,6 +3,8 @@
 //! Without `alloc` nothing owns a reply ([`Session`](crate::session::Session) lends it): a command's reply type is then only a name.
 
 #[cfg(feature = "alloc")]
+pub use crate::record::Record;
+#[cfg(feature = "alloc")]
 pub use crate::resp::Frame;
 #[cfg(feature = "alloc")]
 pub use alloc::{string::String, vec::Vec};
@@ -23,10 +25,14 @@ mod names {
     #[derive(Clone, Copy, Debug)]
     pub enum Frame {}
 
+    /// Names a reply of fields.
+    #[derive(Clone, Copy, Debug)]
+    pub enum Record {}
+
     /// Names a reply of many elements.
     #[derive(Clone, Copy, Debug)]
     pub struct Vec<T>(core::marker::PhantomData<T>);
 }
 
 #[cfg(not(feature = "alloc"))]
-pub use names::{Bytes, Frame, String, Vec};
+pub use names::{Bytes, Frame, Record, String, Vec};

@@ -24,6 +24,10 @@ export interface Settings {
   clientName: string | undefined;
   connectTimeout: number;
   timeout: number;
+  /** Whether types are checked that the server would check too. */
+  runtimeChecks: boolean;
+  /** Whether commands that the server is too old for are refused. */
+  verifyVersion: boolean;
 }
 
 /** What the core wants done; numbers are those of `wasm/src/host.rs`. */
@@ -103,6 +107,7 @@ export class Engine implements Replies {
   /** Whether a deadline may have come that is before the timer's. */
   #sooner = false;
   #status: Status = "idle";
+  #version: string | undefined;
   readonly #listeners = new Set<(status: Status, cause?: unknown) => void>();
   #attempt: Attempt | undefined;
   /** Who wants to know when nothing waits any more. */
@@ -114,6 +119,16 @@ export class Engine implements Replies {
 
   constructor(settings: Settings) {
     this.#settings = settings;
+  }
+
+  /** See {@link Settings.runtimeChecks}. */
+  get checks(): boolean {
+    return this.#settings.runtimeChecks;
+  }
+
+  /** The version of the server that commands must not be newer than; none before it is known. */
+  get version(): string | undefined {
+    return this.#version;
   }
 
   get status(): Status {
@@ -380,6 +395,7 @@ export class Engine implements Replies {
         this.#become("connecting");
         return this.#connect(id);
       case Act.READY:
+        if (this.#settings.verifyVersion) this.#version = host.text(host.exports.host_version(host.self)) || undefined;
         this.#attempt?.succeed();
         this.#attempt = undefined;
         return this.#become("ready");

@@ -47,6 +47,9 @@ export class TimeoutError extends RedisError {}
 /** redwire itself failed: its WebAssembly could not be started, or trapped. */
 export class ClientError extends RedisError {}
 
+/** The server is older than a command or one of its options; nothing was sent. */
+export class CommandNotSupportedError extends RedisError {}
+
 /** Text from the server is not valid in the client's encoding, or larger than a value of JavaScript can be. */
 export class DecodeError extends RedisError {}
 
@@ -126,6 +129,7 @@ for (const [name, type] of Object.entries({
   ProtocolError,
   TimeoutError,
   ClientError,
+  CommandNotSupportedError,
   DecodeError,
   IntegerRangeError,
   ResponseError,

@@ -29,6 +29,10 @@ export interface Options extends DecodingOptions {
   connectTimeout?: number;
   /** From the writing of a command to its reply; default 10 000, 0: no limit. */
   timeout?: number;
+  /** Whether every argument's type is checked before it is sent; default `REDWIRE_RUNTIME_CHECKS=1` in the environment. */
+  runtimeChecks?: boolean;
+  /** Whether commands and options that are newer than the server are refused (default) or sent all the same. */
+  verifyVersion?: boolean;
   /** Makes connections instead of the runtime's own sockets. */
   connector?: Connector;
 }
@@ -60,6 +64,8 @@ const checks: Readonly<Record<keyof Options, readonly [check: Check, expected: s
   clientName: [(value) => text(value) && /^[!-~]+$/.test(value as string), "printable ASCII without spaces"],
   connectTimeout: [milliseconds, "milliseconds, a whole number from 0"],
   timeout: [milliseconds, "milliseconds, a whole number from 0"],
+  runtimeChecks: [boolean, "a boolean"],
+  verifyVersion: [boolean, "a boolean"],
   connector: [(value) => typeof value === "function", "a function"],
 };
 
@@ -165,5 +171,7 @@ export const settingsOf = (options: Options, connector: Connector): Settings => 
     clientName: options.clientName,
     connectTimeout: options.connectTimeout ?? 5_000,
     timeout: options.timeout ?? 10_000,
+    runtimeChecks: options.runtimeChecks ?? (typeof process === "object" && process.env?.["REDWIRE_RUNTIME_CHECKS"] === "1"),
+    verifyVersion: options.verifyVersion ?? true,
   };
 };

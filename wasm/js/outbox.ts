@@ -1,5 +1,6 @@
 import type { Host } from "./host.js";
 import { ClientError } from "./errors.js";
+import { illegal } from "./commands/encode.js";
 import { pieces } from "./text.js";
 
 /** A command's name, a key, a member: text, or bytes as they are. */
@@ -71,7 +72,7 @@ export class Outbox {
           this.#text += arg;
           words[this.#used++] = arg.length;
         } else {
-          this.#put(arg, command, index);
+          this.#put(arg, what & 0xffff, command, index);
         }
       }
     } catch (error) {
@@ -84,7 +85,7 @@ export class Outbox {
     this.count++;
   }
 
-  #put(arg: unknown, command: string, index: number): void {
+  #put(arg: unknown, row: number, command: string, index: number): void {
     switch (typeof arg) {
       case "string":
         return arg.length < COPIED ? this.#putLong(arg) : this.#putExternal(pieces(arg));
@@ -100,6 +101,7 @@ export class Outbox {
       case "object":
         if (arg instanceof Uint8Array) return arg.length < COPIED ? this.#putBytes(arg) : this.#putExternal([arg]);
     }
+    if (row !== 0) throw illegal(row, index, arg);
     throw new TypeError(`${command.toLowerCase()}: argument ${index + 1} expected string | Uint8Array | number | bigint, got ${kindOf(arg)}`);
   }
 

@@ -350,7 +350,8 @@ export class Reader {
     if (large.refused) {
       large.filled += part.length;
     } else if (part.length === large.length) {
-      large.value = large.asText ? this.#decode(large, part) : part.slice();
+      large.ascii = undefined;
+      large.value = large.asText ? this.#decode(large, part) : new Uint8Array(part);
       large.filled = part.length;
     } else if (part.length > 0) {
       this.#append(large, part, false);

@@ -1,12 +1,13 @@
-import { Methods, type Commands, type Str } from "./commands.js";
+import { Methods } from "./commands/methods.js";
+import { rawCall } from "./commands/reserved.js";
 import { Engine, type Status } from "./engine.js";
+import type { Commands } from "./generated/commands.js";
 import { connectNode } from "./node.js";
 import { resolveOptions, settingsOf, type Options } from "./options.js";
 import { kindOf, Flag, type Value } from "./outbox.js";
 import { Queued, type Pipeline } from "./pipeline.js";
 import { ENCODED, Mode } from "./reader.js";
-import { rawCall } from "./reserved.js";
-import { Row } from "./rows.js";
+import type { Forms, Plain, Str } from "./replies.js";
 import { decodes, encoded, withDecoding, type DecodingOptions } from "./view.js";
 
 /** What a view changes. */
@@ -23,7 +24,7 @@ export interface ViewOptions extends DecodingOptions {
  * A client of one server. It connects on first use, shares one connection among all callers, and sends what one tick asks for in one
  * write, in order.
  */
-export interface Redis<S extends Str = string> extends Commands<S> {
+export interface Redis<S extends Str = string, N = number, F extends Forms = Plain> extends Commands<S, N, F> {
   /** Where it stands: `idle`, `connecting`, `ready`, `reconnecting`, `closing` or `closed`. */
   readonly status: Status;
   /** Settles when it is connected, connecting if need be; rejects when that fails. */
@@ -36,13 +37,13 @@ export interface Redis<S extends Str = string> extends Commands<S> {
   call(name: string, ...args: Value[]): Promise<unknown>;
   /** Gives a client that shares this one's connection and differs in `options`. */
   with(options: ViewOptions & { raw: true }): RawRedis;
-  with(options: ViewOptions & { decodeResponses: false }): Redis<Uint8Array>;
-  with(options: ViewOptions & { decodeResponses: true }): Redis<string>;
-  with(options: ViewOptions): Redis<S>;
+  with(options: ViewOptions & { decodeResponses: false }): Redis<Uint8Array, N, F>;
+  with(options: ViewOptions & { decodeResponses: true }): Redis<string, N, F>;
+  with(options: ViewOptions): Redis<S, N, F>;
   /** Gives a pipeline, which is a transaction unless `transaction` is false. */
-  pipeline(options?: { transaction?: boolean }): Pipeline<S>;
+  pipeline(options?: { transaction?: boolean }): Pipeline<S, [], N, F>;
   /** Gives a transaction: a pipeline sent as MULTI/EXEC. */
-  multi(): Pipeline<S>;
+  multi(): Pipeline<S, [], N, F>;
   /** Waits for what is in flight, at most `timeout` ms (default: no limit), then closes the connection. Takes no more commands at once. */
   close(options?: { timeout?: number }): Promise<void>;
   /** Closes the connection at once; what is in flight rejects. */
@@ -59,9 +60,9 @@ export interface RawRedis extends RawCommands, Omit<Redis, keyof Commands<string
 }
 
 /** The commands of a {@link RawRedis}. */
-export type RawCommands = {
-  [K in keyof Commands<string>]: Commands<string>[K] extends (...args: infer A) => unknown ? (...args: A) => Promise<unknown> : never;
-};
+export type RawCommands = Untyped<Commands>;
+
+type Untyped<T> = { [K in keyof T]: T[K] extends (...args: infer A) => unknown ? (...args: A) => Promise<unknown> : Untyped<T[K]> };
 
 interface View {
   mode: number;
@@ -90,6 +91,14 @@ class Client extends Methods {
     return new Client(url, options);
   }
 
+  get checks(): boolean {
+    return this.#engine.checks;
+  }
+
+  get version(): string | undefined {
+    return this.#engine.version;
+  }
+
   get status(): Status {
     return this.#engine.status;
   }
@@ -109,11 +118,11 @@ class Client extends Methods {
     return this.#engine.onStateChange(listener);
   }
 
-  protected run(row: Row, command: string, args: unknown[]): Promise<unknown> {
+  run(row: number, command: string, args: unknown[]): Promise<unknown> {
     return this.#send(row, command, args, this.#view.mode);
   }
 
-  protected fail(error: unknown): Promise<never> {
+  fail(error: unknown): Promise<never> {
     return Promise.reject(error);
   }
 
@@ -147,7 +156,7 @@ class Client extends Methods {
     } catch (error) {
       return Promise.reject(error);
     }
-    return this.#send(Row.UNKNOWN | Flag.NAMED, String(words[0]).toUpperCase(), words, this.#view.mode | Mode.WIDE);
+    return this.#send(Flag.NAMED, String(words[0]).toUpperCase(), words, this.#view.mode | Mode.WIDE);
   }
 
   with(options: ViewOptions): Client {

@@ -62,6 +62,8 @@ pub enum Effect {
     Unwatch,
     /// See the facts' field `conn`.
     Watch,
+    /// See the facts' field `conn`.
+    Writes,
 }
 
 /// The names as they are sent, and bytes behind the last.
@@ -1209,8 +1211,8 @@ pub(super) static FACTS: [Facts; 584] = [
     row(10, 1, [8, 0, 0], A::Write, 1, 0, E::None, false),
     row(14, 1, [8, 0, 0], A::Write, 1, 0, E::None, false),
     row(10, 1, [8, 0, 0], A::Read, 1, 0, E::None, false),
-    row(10, 1, [3, 0, 0], A::None, 0, 5, E::None, false),
-    row(13, 1, [7, 2, 0], A::None, 0, 5, E::None, false),
+    row(10, 1, [3, 0, 0], A::None, 0, 5, E::Writes, false),
+    row(13, 1, [7, 2, 0], A::None, 0, 5, E::Writes, false),
     row(11, 1, [2, 2, 0], A::None, 7, 0, E::Watch, false),
     row(10, 1, [5, 0, 0], A::Write, 1, 0, E::None, false),
     row(13, 1, [8, 2, 0], A::Write, 1, 0, E::None, false),

@@ -14,8 +14,15 @@ export const certificate = (name) => readFileSync(join(certificates, name));
 
 /** The servers that the suites run against; those without a `program` are not on this machine. */
 export const programs = [
-  { name: "Redis", program: process.env.REDWIRE_REDIS },
-  { name: "Valkey", program: process.env.REDWIRE_VALKEY },
+  { id: "redis70", name: "Redis", program: process.env.REDWIRE_REDIS },
+  { id: "valkey91", name: "Valkey", program: process.env.REDWIRE_VALKEY },
+];
+
+/** Those, and more versions and modules: what every command runs on. */
+export const allPrograms = [
+  ...programs,
+  { id: "redis82", name: "Redis 8.2", program: process.env.REDWIRE_REDIS82 },
+  { id: "stack74", name: "Redis Stack", program: process.env.REDWIRE_STACK },
 ];
 
 /** Why a suite for `program` is skipped, or false. */

@@ -1,6 +1,6 @@
 //! The types of arguments in TypeScript.
 
-use super::arguments::{Form, Literal, Part, Piece, Scalar, has_options};
+use super::arguments::{Form, Literal, Part, Piece, Scalar};
 
 /// One way to call a command.
 #[derive(Clone, Debug)]
@@ -67,20 +67,16 @@ pub(crate) fn options(pieces: &[&Piece]) -> String {
     object(pieces.iter().copied())
 }
 
-/// Gives the type of a parameter.
-pub(crate) fn parameter(form: &Form) -> String {
-    type_of(form)
-}
-
 /// Gives the type of one value of a list that may also be given one by one.
-pub(crate) fn element(form: &Form) -> Option<String> {
+fn element(form: &Form) -> Option<String> {
     match form {
         Form::List { element, .. } => Some(type_of(element)),
         _ => None,
     }
 }
 
-fn type_of(form: &Form) -> String {
+/// Gives the type of a value.
+pub(crate) fn type_of(form: &Form) -> String {
     match form {
         Form::Scalar(scalar) => of_scalar(*scalar).to_string(),
         Form::Flag => "true".to_string(),
@@ -278,23 +274,26 @@ fn together(pieces: &[Piece]) -> Vec<Vec<Member>> {
     })
 }
 
-/// Gives the parameters of a call as text, options by their type's name or inline; `rest` says whether the last list is given one by one.
-pub(crate) fn parameters(call: &Call, options: Option<&str>, required: bool) -> String {
-    let mut all: Vec<String> = Vec::new();
+/// Gives the parameters of a call as text; the last list may be given one by one.
+pub(crate) fn parameters(call: &Call) -> String {
     let last = call.parameters.len().saturating_sub(1);
-    for (position, (part, optional)) in call.parameters.iter().enumerate() {
-        let kind = type_of(&part.form);
-        match element(&part.form) {
-            Some(element) if position == last && options.is_none() => {
-                all.push(format!("...{}: Several<{element}>", part.name))
-            }
-            _ => all.push(format!("{}{}: {kind}", part.name, if *optional { "?" } else { "" })),
-        }
-    }
-    if let Some(options) = options {
-        all.push(format!("options{}: {options}", if required { "" } else { "?" }));
-    }
-    all.join(", ")
+    let spell = |(position, part): (usize, &(&Part, bool))| match element(&part.0.form) {
+        Some(element) if position == last => format!("...{}: Several<{element}>", part.0.name),
+        _ => parameter(*part),
+    };
+    call.parameters.iter().enumerate().map(spell).collect::<Vec<_>>().join(", ")
+}
+
+/// Gives the parameters of a call as text, options of a type behind them.
+pub(crate) fn with_options(call: &Call, options: &str, required: bool) -> String {
+    let options = format!("options{}: {options}", if required { "" } else { "?" });
+    call.parameters.iter().map(|part| parameter(*part)).chain([options]).collect::<Vec<_>>().join(", ")
+}
+
+fn parameter((part, optional): (&Part, bool)) -> String {
+    // a word of the language is no name of a parameter
+    let name = if part.name == "function" { "name" } else { &part.name };
+    format!("{name}{}: {}", if optional { "?" } else { "" }, type_of(&part.form))
 }
 
 #[cfg(test)]

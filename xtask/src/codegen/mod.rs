@@ -7,6 +7,8 @@ mod reply_types;
 mod rust_rows;
 mod rust_shapes;
 mod shape;
+mod typescript;
+mod typescript_table;
 
 use std::fs;
 use std::path::Path;
@@ -21,8 +23,14 @@ type Output = (&'static str, String);
 /// Writes every generated file or, to `check`, compares each with what is there.
 pub(crate) fn codegen(check: bool) -> Result {
     let facts = Facts::read(&tree::commands())?;
-    let outputs: [Output; 2] = [
+    let types = typescript::types(&facts)?;
+    let outputs: [Output; 7] = [
         ("core/src/table/rows.rs", rust_rows::rows(&facts)?),
+        ("wasm/js/generated/table.ts", typescript_table::table(&facts)?),
+        ("wasm/js/generated/options.ts", types.options),
+        ("wasm/js/generated/replies.ts", types.replies),
+        ("wasm/js/generated/commands.ts", types.commands),
+        ("wasm/js/generated/queue.ts", types.queue),
         ("core/src/shape/programs.rs", rust_shapes::programs(&facts)?),
     ];
     for (path, text) in outputs {

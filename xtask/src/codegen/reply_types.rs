@@ -303,6 +303,10 @@ fn rust_tuple(items: &[Item], aliases: &Aliases) -> String {
         .iter()
         .map(|item| match &item.content {
             Content::One(shape) if item.when.is_none() && !item.optional => Some(rust(shape, aliases)),
+            Content::One(shape) if item.when.is_none() => Some(match rust(shape, aliases) {
+                of if of == "Frame" || of.starts_with("Option<") => of,
+                of => format!("Option<{of}>"),
+            }),
             _ => None,
         })
         .collect();
