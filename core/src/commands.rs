@@ -7,7 +7,7 @@ pub use crate::command::{command, raw};
 use crate::argument::ToArg;
 use crate::command::Command;
 use crate::owned::{Bytes, String, Vec};
-use crate::table::{ROWS, RowId};
+use crate::table::{ROWS, Row, RowId};
 
 /// Gives the value of `key`; `None` when there is no such key.
 pub fn get(key: impl ToArg) -> Command<Option<Bytes>> {
@@ -276,11 +276,11 @@ fn known<const ROW: u16, R>() -> Command<R> {
 
 /// Finds a row while compiling; a name that the table does not have does not compile.
 const fn id(name: &str) -> u16 {
-    let mut row = ROWS.len();
+    let mut row = ROWS;
     loop {
         // runs below zero, and so fails to compile, when there is no such row
         row -= 1;
-        if ROWS[row].name().is(name) {
+        if Row::at(RowId(row as u16)).name().is(name) {
             return row as u16;
         }
     }

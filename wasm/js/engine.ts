@@ -395,7 +395,7 @@ export class Engine implements Replies {
         this.#become("connecting");
         return this.#connect(id);
       case Act.READY:
-        if (this.#settings.verifyVersion) this.#version = host.text(host.exports.host_version(host.self)) || undefined;
+        if (this.#settings.verifyVersion) this.#version = host.text(host.exports.host_version()) || undefined;
         this.#attempt?.succeed();
         this.#attempt = undefined;
         return this.#become("ready");

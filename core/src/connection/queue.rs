@@ -89,9 +89,13 @@ impl Queue {
         let named = request.flags & flags::NAMED != 0;
         let known = Row::at(if named { named_row(request) } else { request.row });
         let shape = match request.flags & flags::RAW {
-            0 => known.shape_with(
-                request.args().skip(if named { known.words() } else { 0 }).map(|arg| arg.bytes()),
-            ),
+            0 => {
+                let mut args = request.args();
+                if named {
+                    args.by_ref().take(known.words()).for_each(drop);
+                }
+                known.shape_with(args)
+            }
             _ => Shape::RAW,
         };
         let role = match request.flags & (flags::MULTI | flags::MEMBER | flags::EXEC) {

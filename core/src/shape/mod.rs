@@ -24,6 +24,9 @@ pub struct Shape {
 /// The place of a node.
 type Id = u16;
 
+/// The place of a name among the fields.
+type Place = u16;
+
 /// What a value is and what becomes of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Node {
@@ -55,16 +58,16 @@ enum Node {
     Pairs(Id, Id),
     /// A list that becomes a map from each element's first field.
     By(Id),
-    /// Elements that are something each.
-    Tuple(Range),
-    /// The same, as a struct.
-    Record(Range),
-    /// A map from a key to a tuple, whose node is the second; its items.
-    Keyed(Id, Id, Range),
-    /// Fields that are something each, and what others are.
-    Struct(Range, Id),
+    /// Elements that are something each: so many items from this one on.
+    Tuple(u8, u16),
+    /// The same, as a struct whose names begin there.
+    Record(u8, u16, Place),
+    /// A map from a key to a tuple.
+    Keyed(Id, Id),
+    /// So many fields from that place on, and what others are.
+    Struct(u8, Place, Id),
     /// The same, behind the value of its first field as a key.
-    Indexed(Range, Id),
+    Indexed(u8, Place, Id),
     /// On RESP3, the last element of an array.
     Wrapped(Id),
     /// The only element of an array, or the only value of a map.
@@ -102,37 +105,24 @@ enum Format {
     Numbers,
 }
 
-/// A stretch of items or fields.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Range {
-    start: u16,
-    count: u8,
-}
-
 /// An element of a tuple.
 #[derive(Clone, Copy, Debug)]
 struct Item {
-    name: &'static str,
     /// The place of the test that decides whether it is there.
     when: u8,
-    content: Content,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Content {
-    One(Id),
-    /// All that follow.
-    Rest(Id),
-    /// All that follow, in groups.
-    Group(Range),
-}
-
-/// A field of a struct.
-#[derive(Clone, Copy, Debug)]
-struct Field {
-    /// Its name, then other spellings between `|`; one that ends in `*` stands for all that begin so.
-    names: &'static str,
+    takes: Takes,
+    /// What it is; of a group, a tuple or record.
     node: Id,
+}
+
+/// What an item stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Takes {
+    One,
+    /// All that follow.
+    Rest,
+    /// All that follow, in groups.
+    Groups,
 }
 
 /// What must hold: one of `any` (unless that is empty), all of `all`, none of `none`.
@@ -158,6 +148,19 @@ impl Test {
 
 fn node(id: Id) -> Node {
     programs::NODES.get(usize::from(id)).copied().unwrap_or(Node::Any)
+}
+
+/// Gives the field at `place`: its name, what it is, and the place behind it.
+///
+/// A name has other spellings behind it, between `|`; one that ends in `*` stands for all that begin so.
+fn field(place: Place) -> (&'static [u8], Id, Place) {
+    let rest = programs::FIELDS.get(usize::from(place)..).unwrap_or_default();
+    // the high byte of the node, less than any letter, ends the name
+    let length = rest.iter().position(|&byte| byte < b' ').unwrap_or_default();
+    match rest.split_at_checked(length) {
+        Some((name, [high, low, ..])) => (name, Id::from_be_bytes([*high, *low]), place + length as u16 + 2),
+        _ => (&[], ANY, place),
+    }
 }
 
 fn test(place: u8, bits: u8) -> bool {

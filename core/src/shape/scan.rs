@@ -1,62 +1,21 @@
 //! What a command's words say about its reply.
 
-use super::programs::{REPLIES, SCANS, TESTS};
+use super::programs::{REPLIES, SCANS, SCRIPTS, TESTS};
 use super::{ANY, Id, Node, RESP2, Shape, node};
+use crate::batch::Arguments;
 
-/// The shape of a row's reply: a node, and the place of what to look for in the command's words.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Reply {
-    pub(super) node: Id,
-    pub(super) scan: u8,
-}
+/// How many bits of a reply are its node; the others are what to look for.
+const NODE: u16 = 10;
 
-/// What to look for.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Scan {
-    /// Looked at first, in the words at fixed places.
-    pub(super) probes: &'static [Probe],
-    /// Words before the options.
-    pub(super) lead: u8,
-    /// The place of a word that says how many more stand before them; none when it is not among them.
-    pub(super) counted: u8,
-    pub(super) tokens: &'static [Token],
-}
+/// What words behind an option are its own: from here on not a number, but what its first says.
+const COUNTED: u8 = 4;
+/// All that follow.
+const REST: u8 = 5;
 
-/// A bit that is set for a word at a place.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Probe {
-    pub(super) bit: u8,
-    pub(super) place: u8,
-    pub(super) wanted: Wanted,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Wanted {
-    /// Any word.
-    Sent,
-    /// Any word, and none behind it.
-    Last,
-    /// One that begins with this byte.
-    Begins(u8),
-}
-
-/// An option.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Token {
-    pub(super) name: &'static str,
-    pub(super) bit: u8,
-    /// How many words it takes with it.
-    pub(super) words: Words,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Words {
-    Fixed(u8),
-    /// A number, and so many words.
-    Counted,
-    /// All that follow.
-    Rest,
-}
+/// How a word at a place is to be: else it begins with this byte.
+const SENT: u8 = 0;
+/// Sent, and the last.
+const LAST: u8 = 1;
 
 impl Shape {
     /// As the server sent it.
@@ -66,14 +25,19 @@ impl Shape {
     pub const RAW: Self = Self { node: Id::MAX, bits: 0 };
 
     /// Gives the shape of the reply to the command of the row at `place` with `args` (without the name).
-    pub fn of<'a>(place: usize, args: impl Iterator<Item = &'a [u8]> + Clone) -> Self {
-        let Some(reply) = REPLIES.get(place) else { return Self::PLAIN };
-        let scan = match SCANS.get(usize::from(reply.scan)) {
-            Some(scan) if reply.scan > 0 => scan,
-            _ => return Self { node: reply.node, bits: 0 },
-        };
-        let bits = scan.bits(args);
-        Self { node: settled(reply.node, bits), bits }
+    #[inline]
+    pub(crate) fn of(place: usize, args: Arguments<'_>) -> Self {
+        let reply = REPLIES.get(place).copied().unwrap_or_default();
+        let (node, scan) = (reply & ((1 << NODE) - 1), reply >> NODE);
+        if scan == 0 { Self { node, bits: 0 } } else { Self::scanned(node, scan, args) }
+    }
+
+    #[inline(never)]
+    fn scanned(node: Id, scan: u16, args: Arguments<'_>) -> Self {
+        let start = SCANS.get(usize::from(scan)).copied().unwrap_or_default();
+        let bits =
+            SCRIPTS.get(usize::from(start)..).and_then(|script| bits(script, args)).unwrap_or_default();
+        Self { node: settled(node, bits), bits }
     }
 }
 
@@ -90,45 +54,61 @@ fn settled(mut id: Id, bits: u8) -> Id {
     id
 }
 
-impl Scan {
-    fn bits<'a>(&self, args: impl Iterator<Item = &'a [u8]> + Clone) -> u8 {
-        let mut bits = 0;
-        for probe in self.probes {
-            let mut words = args.clone().skip(probe.place.into());
-            let found = match (words.next(), probe.wanted) {
-                (None, _) => false,
-                (Some(_), Wanted::Sent) => true,
-                (Some(_), Wanted::Last) => words.next().is_none(),
-                (Some(word), Wanted::Begins(byte)) => word.first() == Some(&byte),
+/// Looks for what a script says:
+///
+/// ```text
+/// probes | place, bit, how | ... words before the options | place of the word that says how many more | options | length, bit, own words, name | ...
+/// ```
+fn bits(script: &'static [u8], args: Arguments<'_>) -> Option<u8> {
+    let (&probes, script) = script.split_first()?;
+    let (probes, script) = script.split_at_checked(usize::from(probes) * 3)?;
+    let ([lead, counted, options], names) = script.split_first_chunk()?;
+    let count = args.len();
+    let mut bits = 0;
+    let mut next = usize::from(*lead);
+    let mut counting = if counted < lead { usize::from(*counted) } else { usize::MAX };
+    for (place, word) in args.enumerate() {
+        let word = word.bytes();
+        for probe in probes.as_chunks::<3>().0 {
+            let found = match probe[2] {
+                SENT => true,
+                LAST => place + 1 == count,
+                byte => word.first() == Some(&byte),
             };
-            bits |= if found { probe.bit } else { 0 };
-        }
-        if self.tokens.is_empty() {
-            return bits;
-        }
-        let more = args
-            .clone()
-            .nth(self.counted.into())
-            .map_or(0, |word| if self.counted < self.lead { count(word) } else { 0 });
-        let mut words = args.skip(usize::from(self.lead) + more);
-        while let Some(word) = words.next() {
-            let known = self.tokens.iter().find(|token| token.name.as_bytes().eq_ignore_ascii_case(word));
-            let Some(token) = known else { continue };
-            bits |= token.bit;
-            let taken = match token.words {
-                Words::Fixed(words) => words.into(),
-                Words::Counted => words.next().map_or(0, count),
-                Words::Rest => break,
-            };
-            if taken > 0 {
-                words.nth(taken - 1);
+            if usize::from(probe[0]) == place && found {
+                bits |= probe[1];
             }
         }
-        bits
+        if place == counting {
+            next += number(word);
+        }
+        if place < next {
+            continue;
+        }
+        next = place + 1;
+        let mut names = names;
+        for _ in 0..*options {
+            let ([length, bit, own], rest) = names.split_first_chunk()?;
+            let (name, rest) = rest.split_at_checked((*length).into())?;
+            names = rest;
+            if name.eq_ignore_ascii_case(word) {
+                bits |= bit;
+                match *own {
+                    COUNTED => {
+                        counting = next;
+                        next += 1;
+                    }
+                    REST => next = usize::MAX,
+                    own => next += usize::from(own),
+                }
+                break;
+            }
+        }
     }
+    Some(bits)
 }
 
 /// Gives the number in `word`; a word that is none counts nothing.
-fn count(word: &[u8]) -> usize {
+fn number(word: &[u8]) -> usize {
     super::number::integer(word).and_then(|count| u16::try_from(count).ok()).map_or(0, usize::from)
 }

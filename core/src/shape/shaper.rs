@@ -1,8 +1,8 @@
 //! Carries out shapes while replies stream through.
 
 use super::number::{self, Digits};
-use super::programs::{FIELDS, ITEMS};
-use super::{ANY, Content, Field, Format, Id, Item, NAME, Node, RESP2, Range, SKIP, Shape, node, test};
+use super::programs::ITEMS;
+use super::{ANY, Format, Id, Item, NAME, Node, Place, RESP2, SKIP, Shape, Takes, field, node, test};
 use crate::resp::{Aggregate, Event, Sink, Text, is_double, tell};
 use alloc::vec::Vec;
 
@@ -60,15 +60,16 @@ enum Form {
     Pairs(Id, Id),
     /// Names, and what the next value is. What is still to be told once the first value is known.
     Fields {
-        fields: Range,
+        count: u8,
+        fields: Place,
         others: Id,
         next: Id,
         due: Option<Due>,
     },
-    Keyed(Id, Range),
-    Tuple(Range),
+    Keyed(Id, Items),
+    Tuple(Items),
     /// Items, and how many elements there are.
-    Record(Range, u32),
+    Record(Items, u32),
     /// Nothing but the element at this place.
     Last(Id, u32),
 }
@@ -139,23 +140,88 @@ fn passes(id: Id) -> u8 {
     }
 }
 
-fn items(range: Range) -> &'static [Item] {
-    ITEMS
-        .get(usize::from(range.start)..)
-        .and_then(|items| items.get(..range.count.into()))
-        .unwrap_or_default()
+/// The items of a tuple or record.
+#[derive(Clone, Copy, Debug)]
+struct Items {
+    start: u16,
+    count: u8,
+    /// Where the names of a record begin.
+    names: Place,
 }
 
-fn fields(range: Range) -> &'static [Field] {
-    FIELDS
-        .get(usize::from(range.start)..)
-        .and_then(|fields| fields.get(..range.count.into()))
-        .unwrap_or_default()
+impl Items {
+    #[inline(never)]
+    fn of(id: Id) -> Self {
+        match node(id) {
+            Node::Tuple(count, start) => Self { start, count, names: 0 },
+            Node::Record(count, start, names) => Self { start, count, names },
+            _ => Self { start: 0, count: 0, names: 0 },
+        }
+    }
+
+    fn all(self) -> &'static [Item] {
+        let start = usize::from(self.start);
+        ITEMS.get(start..start + usize::from(self.count)).unwrap_or_default()
+    }
+
+    /// Gives how many are there.
+    #[inline(never)]
+    fn live(self, bits: u8) -> u32 {
+        self.all().iter().map(|item| u32::from(test(item.when, bits))).sum()
+    }
+
+    /// Gives the one that is at this place among those that are there, and its name.
+    #[inline(never)]
+    fn nth(self, at: u32, bits: u8) -> (&'static [u8], Id) {
+        let (mut left, mut names) = (at, self.names);
+        for item in self.all() {
+            let (name, _, next) = field(names);
+            names = next;
+            if test(item.when, bits) {
+                if left == 0 {
+                    return (name, item.node);
+                }
+                left -= 1;
+            }
+        }
+        (&[], ANY)
+    }
+
+    /// Gives the item that takes all others.
+    #[inline(never)]
+    fn rest(self, bits: u8) -> Option<Rest> {
+        let item = self.all().iter().rposition(|item| item.takes != Takes::One && test(item.when, bits))?;
+        let fixed = Self { count: item as u8, ..self }.live(bits);
+        let item = self.all().get(item)?;
+        let group = (item.takes == Takes::Groups).then(|| Self::of(item.node));
+        Some(Rest { fixed, group, width: group.map_or(1, |group| group.live(bits).max(1)) })
+    }
+
+    /// Gives how many of the first `len` elements nobody is told of.
+    #[inline(never)]
+    fn dropped(self, len: u32, bits: u8) -> u32 {
+        (0..len.min(self.count.into())).map(|at| u32::from(self.nth(at, bits).1 == SKIP)).sum()
+    }
+
+    /// Tells whether a record can have `len` elements.
+    #[inline(never)]
+    fn fits(self, len: u32, bits: u8) -> bool {
+        match self.rest(bits) {
+            None => len == self.live(bits),
+            Some(Rest { fixed, width, .. }) => len >= fixed && (len - fixed).is_multiple_of(width),
+        }
+    }
 }
 
-/// Gives the items that are there.
-fn live(range: Range, bits: u8) -> impl Iterator<Item = &'static Item> {
-    items(range).iter().filter(move |item| test(item.when, bits))
+/// The item that takes all elements from a place on.
+#[derive(Clone, Copy)]
+struct Rest {
+    /// How many stand before them.
+    fixed: u32,
+    /// What makes up a group of them.
+    group: Option<Items>,
+    /// How many elements make up a group.
+    width: u32,
 }
 
 fn is_row_start(event: Event<'_>) -> bool {
@@ -254,9 +320,9 @@ impl Shaper {
     /// Gives how many elements make up a row.
     fn period(&self, index: usize) -> u32 {
         match self.levels.get(index).map(|level| level.form) {
-            Some(Form::Keyed(_, range)) => match self.levels.get(index + 1).map(|level| level.form) {
+            Some(Form::Keyed(_, items)) => match self.levels.get(index + 1).map(|level| level.form) {
                 Some(Form::Row { len, .. }) => len.max(2),
-                _ => 1 + live(range, self.bits).count() as u32,
+                _ => 1 + items.live(self.bits),
             },
             _ => 2,
         }
@@ -296,21 +362,20 @@ impl Shaper {
                     next
                 }
             }
-            Form::Keyed(key, range) => {
+            Form::Keyed(key, items) => {
                 let period = self.period(index);
-                match self.place(index, at, period) {
-                    0 => key,
-                    place => {
-                        if place == 1 {
-                            let len = period - 1 - dropped(range, period - 1, bits);
-                            tell(sink, Event::Open(Aggregate::Array, Some(len)));
-                        }
-                        one(live(range, bits).nth(place as usize - 1))
-                    }
+                let place = self.place(index, at, period);
+                if place == 0 {
+                    return key;
                 }
+                if place == 1 {
+                    let len = period - 1 - items.dropped(period - 1, bits);
+                    tell(sink, Event::Open(Aggregate::Array, Some(len)));
+                }
+                items.nth(place - 1, bits).1
             }
-            Form::Tuple(range) => tuple(range, at, bits, sink),
-            Form::Record(range, len) => record(range, at, len, bits, sink),
+            Form::Tuple(items) => element(items, at, None, bits, sink),
+            Form::Record(items, len) => element(items, at, Some(len), bits, sink),
             Form::Last(id, last) => {
                 if at == last {
                     id
@@ -332,13 +397,9 @@ impl Shaper {
         let closes = match level.form {
             Form::Pairs(..) => at % 2 == 1,
             Form::Keyed(..) => period > 1 && place == period - 1,
-            Form::Tuple(range) => group(range, bits).is_some_and(|(fixed, group)| {
-                let count = live(group, bits).count() as u32;
-                count > 1 && at >= fixed && (at - fixed) % count == count - 1
-            }),
-            Form::Record(range, _) => group(range, bits).is_some_and(|(fixed, group)| {
-                let count = live(group, bits).count().max(1) as u32;
-                at >= fixed && (at - fixed) % count == count - 1
+            Form::Tuple(items) | Form::Record(items, _) => items.rest(bits).is_some_and(|rest| {
+                let told = rest.group.is_some() && (rest.width > 1 || matches!(level.form, Form::Record(..)));
+                told && at >= rest.fixed && (at - rest.fixed) % rest.width == rest.width - 1
             }),
             _ => false,
         };
@@ -392,11 +453,11 @@ impl Shaper {
         }
         self.start(None, sink);
         self.levels.pop();
-        if let Form::Record(range, _) = level.form
-            && let Some((fixed, name)) = rest(range, self.bits)
+        if let Form::Record(items, _) = level.form
+            && let Some(rest) = items.rest(self.bits)
         {
-            if level.at <= fixed {
-                tell(sink, Event::Text(Text::Name, name.as_bytes()));
+            if level.at <= rest.fixed {
+                tell(sink, Event::Text(Text::Name, items.nth(rest.fixed, self.bits).0));
                 tell(sink, Event::Open(Aggregate::Array, Some(0)));
             }
             tell(sink, CLOSE);
@@ -519,20 +580,21 @@ impl Shaper {
             Node::Array(inner) if !keyed => self.open(Aggregate::Array, len, Form::Each(inner), sink),
             Node::Set(inner) if !keyed => self.open(Aggregate::Set, len, Form::Each(inner), sink),
             Node::By(inner) if !keyed => self.open(Aggregate::Map, len, Form::Each(inner), sink),
-            Node::Tuple(range) if !keyed => {
-                let told = match (group(range, bits), len) {
-                    (Some((fixed, group)), Some(len)) if fits(range, len, bits) => {
-                        Some(fixed + (len - fixed) / live(group, bits).count().max(1) as u32)
+            Node::Tuple(..) if !keyed => {
+                let items = Items::of(id);
+                let told = match (items.rest(bits), len) {
+                    (Some(Rest { fixed, width, group: Some(_), .. }), Some(len)) if items.fits(len, bits) => {
+                        Some(fixed + (len - fixed) / width)
                     }
-                    (Some(_), _) => return self.plain(id, kind, len, sink),
-                    (None, len) => len.map(|len| len.saturating_sub(dropped(range, len, bits))),
+                    (Some(Rest { group: Some(_), .. }), _) => return self.plain(id, kind, len, sink),
+                    (_, len) => len.map(|len| len.saturating_sub(items.dropped(len, bits))),
                 };
-                self.open(Aggregate::Array, told, Form::Tuple(range), sink);
+                self.open(Aggregate::Array, told, Form::Tuple(items), sink);
             }
-            Node::Record(range) if !keyed => match len {
-                Some(len) if fits(range, len, bits) => {
-                    let names = live(range, bits).count() as u32;
-                    self.open(Aggregate::Struct, Some(names), Form::Record(range, len), sink);
+            Node::Record(..) if !keyed => match len {
+                Some(len) if Items::of(id).fits(len, bits) => {
+                    let items = Items::of(id);
+                    self.open(Aggregate::Struct, Some(items.live(bits)), Form::Record(items, len), sink);
                 }
                 _ => self.plain(id, kind, len, sink),
             },
@@ -559,7 +621,7 @@ impl Shaper {
     /// Begins rows whose form the first element showed.
     fn decide<S: Sink>(&mut self, id: Id, len: u32, nested: bool, sink: &mut S) {
         let period = match node(id) {
-            Node::Keyed(_, _, range) => 1 + live(range, self.bits).count() as u32,
+            Node::Keyed(_, tuple) => 1 + Items::of(tuple).live(self.bits),
             _ => 2,
         };
         if nested {
@@ -578,17 +640,19 @@ impl Shaper {
         match node(id) {
             Node::Pairs(key, value) => self.open(Aggregate::Array, len, Form::Pairs(key, value), sink),
             Node::Map(key, value) => self.open(Aggregate::Map, len, Form::Two(key, value), sink),
-            Node::Keyed(key, tuple, _) if keyed => {
+            Node::Keyed(key, tuple) if keyed => {
                 self.open(Aggregate::Map, len, Form::Two(key, tuple), sink);
             }
-            Node::Keyed(key, _, range) => self.open(Aggregate::Map, len, Form::Keyed(key, range), sink),
-            Node::Struct(fields, others) => {
-                let form = Form::Fields { fields, others, next: others, due: None };
+            Node::Keyed(key, tuple) => {
+                self.open(Aggregate::Map, len, Form::Keyed(key, Items::of(tuple)), sink);
+            }
+            Node::Struct(count, fields, others) => {
+                let form = Form::Fields { count, fields, others, next: others, due: None };
                 self.open(Aggregate::Struct, len, form, sink);
             }
-            Node::Indexed(fields, others) => {
+            Node::Indexed(count, fields, others) => {
                 let due = Some(Due { fields: len, name: b"" });
-                self.push(Form::Fields { fields, others, next: others, due }, true);
+                self.push(Form::Fields { count, fields, others, next: others, due }, true);
                 if len == Some(0) {
                     self.start(None, sink);
                 }
@@ -612,9 +676,8 @@ impl Shaper {
     }
 
     fn name<S: Sink>(&mut self, text: &[u8], sink: &mut S) {
-        let Some(&mut Form::Fields { fields: range, others, due, .. }) = self.struct_form() else { return };
-        let known = fields(range).iter().find_map(|field| Some((spelled(field.names, text)?, field.node)));
-        let (name, id) = known.unwrap_or(("", others));
+        let Some(&mut Form::Fields { count, fields, others, due, .. }) = self.struct_form() else { return };
+        let (name, id) = known(count, fields, text).unwrap_or((b"", others));
         self.value_is(id);
         if name.is_empty() {
             self.start(None, sink);
@@ -622,9 +685,9 @@ impl Shaper {
         }
         match (due, self.struct_form()) {
             (Some(waiting), Some(Form::Fields { due, .. })) => {
-                *due = Some(Due { name: name.as_bytes(), ..waiting });
+                *due = Some(Due { name, ..waiting });
             }
-            _ => tell(sink, Event::Text(Text::Name, name.as_bytes())),
+            _ => tell(sink, Event::Text(Text::Name, name)),
         }
     }
 
@@ -704,100 +767,55 @@ fn empty<S: Sink>(kind: Aggregate, sink: &mut S) {
     tell(sink, CLOSE);
 }
 
+/// Gives the field that `text` names: its name, empty where the text stands for itself, and what it is.
+fn known(count: u8, fields: Place, text: &[u8]) -> Option<(&'static [u8], Id)> {
+    let mut place = fields;
+    for _ in 0..count {
+        let (names, id, next) = field(place);
+        if let Some(name) = spelled(names, text) {
+            return Some((name, id));
+        }
+        place = next;
+    }
+    None
+}
+
 /// Gives the name that `text` is a spelling of; the empty one where it stands for itself.
-fn spelled(names: &'static str, text: &[u8]) -> Option<&'static str> {
-    if let Some(prefix) = names.strip_suffix('*') {
-        return text.starts_with(prefix.as_bytes()).then_some("");
+fn spelled(names: &'static [u8], text: &[u8]) -> Option<&'static [u8]> {
+    if let [prefix @ .., b'*'] = names {
+        return text.starts_with(prefix).then_some(b"");
     }
-    let mut all = names.split('|');
+    let mut all = names.split(|&byte| byte == b'|');
     let first = all.next()?;
-    (first.as_bytes() == text || all.any(|name| name.as_bytes() == text)).then_some(first)
+    (first == text || all.any(|name| name == text)).then_some(first)
 }
 
-fn one(item: Option<&Item>) -> Id {
-    match item.map(|item| item.content) {
-        Some(Content::One(id) | Content::Rest(id)) => id,
-        _ => ANY,
-    }
-}
-
-/// Gives how many elements stand before the item that takes all others, and that item.
-fn rest_item(range: Range, bits: u8) -> Option<(u32, &'static Item)> {
-    let mut items = live(range, bits).enumerate();
-    let (at, item) = items.find(|(_, item)| !matches!(item.content, Content::One(_)))?;
-    Some((at as u32, item))
-}
-
-fn rest(range: Range, bits: u8) -> Option<(u32, &'static str)> {
-    rest_item(range, bits).map(|(fixed, item)| (fixed, item.name))
-}
-
-fn group(range: Range, bits: u8) -> Option<(u32, Range)> {
-    match rest_item(range, bits) {
-        Some((fixed, Item { content: Content::Group(group), .. })) => Some((fixed, *group)),
-        _ => None,
-    }
-}
-
-/// Gives how many of the first `len` elements nobody is told of.
-fn dropped(range: Range, len: u32, bits: u8) -> u32 {
-    live(range, bits).take(len as usize).filter(|item| matches!(item.content, Content::One(SKIP))).count()
-        as u32
-}
-
-/// Tells whether a record can have `len` elements.
-fn fits(range: Range, len: u32, bits: u8) -> bool {
-    match rest_item(range, bits) {
-        None => len == live(range, bits).count() as u32,
-        Some((fixed, item)) => {
-            let count = match item.content {
-                Content::Group(group) => live(group, bits).count().max(1) as u32,
-                _ => 1,
-            };
-            len >= fixed && (len - fixed).is_multiple_of(count)
+/// Gives what the element at `at` of a tuple is, or of a record that has `len`; tells what stands before it.
+fn element<S: Sink>(items: Items, at: u32, len: Option<u32>, bits: u8, sink: &mut S) -> Id {
+    let rest = items.rest(bits).filter(|rest| at >= rest.fixed);
+    let (name, mut id) = items.nth(rest.map_or(at, |rest| rest.fixed), bits);
+    let named = |name, sink: &mut S| tell(sink, Event::Text(Text::Name, name));
+    let Some(rest) = rest else {
+        if len.is_some() {
+            named(name, sink);
         }
-    }
-}
-
-fn tuple<S: Sink>(range: Range, at: u32, bits: u8, sink: &mut S) -> Id {
-    match rest_item(range, bits) {
-        Some((fixed, Item { content: Content::Group(group), .. })) if at >= fixed => {
-            let count = live(*group, bits).count().max(1) as u32;
-            let place = (at - fixed) % count;
-            if place == 0 && count > 1 {
-                tell(sink, Event::Open(Aggregate::Array, Some(count)));
-            }
-            one(live(*group, bits).nth(place as usize))
-        }
-        Some((fixed, item)) if at >= fixed => one(Some(item)),
-        _ => one(live(range, bits).nth(at as usize)),
-    }
-}
-
-fn record<S: Sink>(range: Range, at: u32, len: u32, bits: u8, sink: &mut S) -> Id {
-    let name = |name: &'static str, sink: &mut S| tell(sink, Event::Text(Text::Name, name.as_bytes()));
-    let Some((fixed, item)) = rest_item(range, bits).filter(|rest| at >= rest.0) else {
-        let item = live(range, bits).nth(at as usize);
-        name(item.map_or("", |item| item.name), sink);
-        return one(item);
+        return id;
     };
-    let Content::Group(group) = item.content else {
-        if at == fixed {
-            name(item.name, sink);
-            tell(sink, Event::Open(Aggregate::Array, Some(len - fixed)));
+    if let Some(len) = len.filter(|_| at == rest.fixed) {
+        named(name, sink);
+        tell(sink, Event::Open(Aggregate::Array, Some((len - rest.fixed) / rest.width)));
+    }
+    if let Some(group) = rest.group {
+        let place = (at - rest.fixed) % rest.width;
+        let kind = if len.is_some() { Aggregate::Struct } else { Aggregate::Array };
+        if place == 0 && (rest.width > 1 || len.is_some()) {
+            tell(sink, Event::Open(kind, Some(rest.width)));
         }
-        return one(Some(item));
-    };
-    let count = live(group, bits).count().max(1) as u32;
-    let place = (at - fixed) % count;
-    if at == fixed {
-        name(item.name, sink);
-        tell(sink, Event::Open(Aggregate::Array, Some((len - fixed) / count)));
+        let part = group.nth(place, bits);
+        if len.is_some() {
+            named(part.0, sink);
+        }
+        id = part.1;
     }
-    if place == 0 {
-        tell(sink, Event::Open(Aggregate::Struct, Some(count)));
-    }
-    let part = live(group, bits).nth(place as usize);
-    name(part.map_or("", |part| part.name), sink);
-    one(part)
+    id
 }

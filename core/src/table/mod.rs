@@ -4,20 +4,19 @@ mod keys;
 #[rustfmt::skip]
 mod rows;
 
+use core::cmp::Ordering;
 use core::fmt;
 
+#[cfg(feature = "alloc")]
+use crate::batch::Arguments;
 #[cfg(feature = "alloc")]
 use crate::shape::Shape;
 pub use keys::{Begin, Find, KeySpec};
 use rows::{FACTS, HEADS, KEYS, LIMITS};
 
 /// One command.
-#[derive(Clone, Copy, Debug)]
-pub struct Row {
-    id: u16,
-    start: u16,
-    facts: Facts,
-}
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Row(u16);
 
 /// What the generated table says about a command.
 #[derive(Clone, Copy, Debug)]
@@ -71,7 +70,7 @@ pub enum LimitPlace {
 
 pub use rows::Effect;
 
-/// The position of a [`Row`] in [`ROWS`].
+/// The number of a [`Row`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RowId(pub u16);
 
@@ -80,32 +79,48 @@ impl RowId {
     pub const UNKNOWN: Self = Self(0);
 }
 
-/// Every row, the unknown one first, the others sorted by name; a row's position is its [`RowId`].
-pub static ROWS: [Row; FACTS.len()] = rows();
+/// How many rows there are, the unknown one first, the others sorted by name.
+pub const ROWS: usize = FACTS.len();
 
-const fn rows() -> [Row; FACTS.len()] {
-    let mut rows = [Row { id: 0, start: 0, facts: FACTS[0] }; FACTS.len()];
+/// Where names begin in [`HEADS`], and behind the last the end: low bytes, high bytes. Apart they pack well in the module.
+static STARTS: [[u8; ROWS + 1]; 2] = {
+    let mut starts = [[0; ROWS + 1]; 2];
     let (mut id, mut start) = (0, 0);
-    while id < rows.len() {
-        rows[id] = Row { id: id as u16, start, facts: FACTS[id] };
-        start += FACTS[id].length as u16;
+    while id < ROWS {
+        start += FACTS[id].length as usize;
+        id += 1;
+        starts[0][id] = start as u8;
+        starts[1][id] = (start >> 8) as u8;
+    }
+    starts
+};
+
+/// How many words names have.
+static WORDS: [u8; ROWS] = {
+    let mut words = [0; ROWS];
+    let mut id = 0;
+    while id < ROWS {
+        words[id] = FACTS[id].words;
         id += 1;
     }
-    rows
-}
+    words
+};
 
 /// Gives the row of `name`, its words separated by single spaces, in any case.
 pub fn find(name: &[u8]) -> RowId {
-    search(name.iter().copied())
+    let space = name.iter().position(|&byte| byte == b' ');
+    match space.and_then(|space| Some((name.get(..space)?, name.get(space + 1..)?))) {
+        Some((first, second)) => search(first, second),
+        None => search(name, b""),
+    }
 }
 
 /// Gives the row of a command by its first words, in any case; a name may have two.
 pub fn find_words(first: &[u8], second: Option<&[u8]>) -> RowId {
-    let one = find(first);
-    let longer = |second: &[u8]| search(first.iter().chain(b" ").chain(second).copied());
+    let one = search(first, b"");
     match second {
         Some(second) if one == RowId::UNKNOWN || Row::at(RowId(one.0 + 1)).continues(first) => {
-            match longer(second) {
+            match search(first, second) {
                 RowId::UNKNOWN => one,
                 two => two,
             }
@@ -114,85 +129,111 @@ pub fn find_words(first: &[u8], second: Option<&[u8]>) -> RowId {
     }
 }
 
-fn search(name: impl Iterator<Item = u8> + Clone) -> RowId {
-    let name = name.map(|byte| byte.to_ascii_uppercase());
-    let found = ROWS.binary_search_by(|row| row.name().bytes().cmp(name.clone()));
-    RowId(found.unwrap_or(0) as u16)
+#[inline(never)]
+fn search(first: &[u8], second: &[u8]) -> RowId {
+    let (mut low, mut high) = (1, ROWS as u16);
+    while low < high {
+        let middle = low.midpoint(high);
+        let name = Row(middle).name().pair();
+        match compare(name.0, first).then_with(|| compare(name.1, second)) {
+            Ordering::Less => low = middle + 1,
+            Ordering::Equal => return RowId(middle),
+            Ordering::Greater => high = middle,
+        }
+    }
+    RowId::UNKNOWN
+}
+
+/// Compares a word of a name with one in any case.
+#[inline(never)]
+fn compare(word: &[u8], other: &[u8]) -> Ordering {
+    for (one, other) in word.iter().zip(other) {
+        let other = other.to_ascii_uppercase();
+        if *one != other {
+            return one.cmp(&other);
+        }
+    }
+    word.len().cmp(&other.len())
 }
 
 impl Row {
     /// Gives the row at `id`, the unknown one when there is none.
-    pub fn at(id: RowId) -> &'static Self {
-        ROWS.get(usize::from(id.0)).unwrap_or(&ROWS[0])
+    #[inline]
+    pub const fn at(id: RowId) -> Self {
+        if (id.0 as usize) < ROWS { Self(id.0) } else { Self(0) }
+    }
+
+    const fn facts(self) -> &'static Facts {
+        &FACTS[self.0 as usize]
     }
 
     /// Gives the name as Redis spells it; empty for the unknown row.
-    pub const fn name(&self) -> Name {
-        Name { start: self.start as usize, end: self.start as usize + self.facts.length as usize }
+    pub const fn name(self) -> Name {
+        let id = self.0 as usize;
+        let [low, high] = &STARTS;
+        Name {
+            start: low[id] as usize | (high[id] as usize) << 8,
+            end: low[id + 1] as usize | (high[id + 1] as usize) << 8,
+        }
     }
 
     /// Gives the name as it is sent, with bytes behind its end; its length; and the number of its words.
-    pub(crate) fn head(&self) -> (&'static [u8], usize, usize) {
-        let head = HEADS.get(usize::from(self.start)..).unwrap_or_default();
-        (head, self.facts.length.into(), self.facts.words.into())
+    #[inline]
+    pub(crate) fn head(self) -> (&'static [u8], usize, usize) {
+        let Name { start, end } = self.name();
+        (HEADS.get(start..).unwrap_or_default(), end - start, self.words())
     }
 
     /// Gives the number of words of the name.
-    pub fn words(&self) -> usize {
-        self.facts.words.into()
+    pub fn words(self) -> usize {
+        WORDS[usize::from(self.0)].into()
     }
 
     /// Gives the version that brought the command.
-    pub fn since(&self) -> Version {
-        self.facts.since
+    pub fn since(self) -> Version {
+        self.facts().since
     }
 
     /// Gives what the command does to data.
-    pub fn access(&self) -> Access {
-        self.facts.access
+    pub fn access(self) -> Access {
+        self.facts().access
     }
 
     /// Gives what the command does to its connection.
-    pub fn effect(&self) -> Effect {
-        self.facts.effect
+    pub fn effect(self) -> Effect {
+        self.facts().effect
     }
 
     /// Tells whether the command is none of a client's business.
-    pub fn is_internal(&self) -> bool {
-        self.facts.internal
+    pub fn is_internal(self) -> bool {
+        self.facts().internal
     }
 
     /// Gives where a blocking command says how long it blocks.
-    pub fn limit(&self) -> Option<Limit> {
-        LIMITS.get(usize::from(self.facts.limit)).copied().flatten()
+    pub fn limit(self) -> Option<Limit> {
+        LIMITS.get(usize::from(self.facts().limit)).copied().flatten()
     }
 
     /// Gives where its keys are.
-    pub fn key_specs(&self) -> &'static [KeySpec] {
-        KEYS.get(usize::from(self.facts.keys)).copied().unwrap_or_default()
+    pub fn key_specs(self) -> &'static [KeySpec] {
+        KEYS.get(usize::from(self.facts().keys)).copied().unwrap_or_default()
     }
 
     /// Gives the positions of the keys among `words`, those of the name included; each once, in order of the specs.
-    pub fn keys<'a, W: AsRef<[u8]>>(&self, words: &'a [W]) -> impl Iterator<Item = usize> + use<'a, W> {
+    pub fn keys<'a, W: AsRef<[u8]>>(self, words: &'a [W]) -> impl Iterator<Item = usize> + use<'a, W> {
         self.key_specs().iter().flat_map(move |spec| spec.keys(words))
     }
 
-    #[cfg(feature = "alloc")]
     /// Gives the shape of the reply to this command with `args` (without the name).
-    pub fn shape_with<'a>(&self, args: impl Iterator<Item = &'a [u8]> + Clone) -> Shape {
-        Shape::of(self.id.into(), args)
+    #[cfg(feature = "alloc")]
+    #[inline]
+    pub(crate) fn shape_with(self, args: Arguments<'_>) -> Shape {
+        Shape::of(self.0.into(), args)
     }
 
     /// Tells whether the name begins with `word` and goes on.
-    fn continues(&self, word: &[u8]) -> bool {
-        self.facts.words > 1
-            && self
-                .name()
-                .bytes()
-                .zip(word)
-                .take_while(|(one, other)| *one == other.to_ascii_uppercase())
-                .count()
-                == word.len()
+    fn continues(self, word: &[u8]) -> bool {
+        self.words() > 1 && compare(self.name().pair().0, word).is_eq()
     }
 }
 
@@ -206,12 +247,17 @@ pub struct Name {
 impl Name {
     /// Gives the words.
     pub fn words(self) -> impl Iterator<Item = &'static [u8]> + Clone {
-        let head = HEADS.get(self.start..self.end).unwrap_or_default();
-        // length and text take turns
-        head.split(|&byte| byte == b'\n')
-            .skip(1)
-            .step_by(2)
-            .map(|word| word.strip_suffix(b"\r").unwrap_or(word))
+        let (first, second) = self.pair();
+        [first, second].into_iter().filter(|word| !word.is_empty())
+    }
+
+    /// Gives the first word, and the second, each empty where there is none.
+    fn pair(self) -> (&'static [u8], &'static [u8]) {
+        if self.start == self.end {
+            return (&[], &[]);
+        }
+        let (first, next) = line(past_line(self.start));
+        if next < self.end { (first, line(past_line(next)).0) } else { (first, &[]) }
     }
 
     /// Gives the bytes, words separated by spaces.
@@ -243,6 +289,12 @@ impl Name {
     }
 }
 
+/// Gives the line that begins at `at`, among the names, and the place behind it.
+fn line(at: usize) -> (&'static [u8], usize) {
+    let next = past_line(at);
+    (HEADS.get(at..next - 2).unwrap_or_default(), next)
+}
+
 /// Gives the place behind the line that holds `at`, among the names.
 const fn past_line(mut at: usize) -> usize {
     while HEADS[at] != b'\n' {
@@ -272,8 +324,9 @@ mod tests {
 
     #[test]
     fn names_are_found_in_any_case_and_once() {
-        assert!(ROWS.len() > 500);
-        for (position, row) in ROWS.iter().enumerate() {
+        const { assert!(ROWS > 500) };
+        for position in 0..ROWS {
+            let row = Row::at(RowId(position as u16));
             let name = row.name().to_string();
             assert_eq!(find(name.to_ascii_lowercase().as_bytes()), RowId(position as u16), "{name}");
             assert!(row.name().is(&name), "{name}");
@@ -284,7 +337,7 @@ mod tests {
         assert_eq!(find(b"NOSUCH"), RowId::UNKNOWN);
         assert_eq!(find_words(b"CLIENT", Some(b"NOSUCH")), RowId::UNKNOWN);
         assert_eq!(find_words(b"command", Some(b"x")), find(b"COMMAND"));
-        assert!(!ROWS[1].name().is("ACL"));
+        assert!(!Row::at(RowId(1)).name().is("ACL"));
     }
 
     #[test]

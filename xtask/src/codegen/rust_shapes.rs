@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 pub(crate) fn programs(facts: &Facts) -> Result<String> {
     let aliases = aliases(facts)?;
     let mut programs = Programs::new(&aliases);
-    let mut replies = vec!["Reply { node: 0, scan: 0 }".to_string()];
+    let mut replies = vec!["0".to_string()];
     for command in &facts.commands {
         let shape = parse(&command.reply).map_err(Failure).context(command.name.clone())?;
         replies.push(programs.command(command, &shape).context(command.name.clone())?);
@@ -29,6 +29,12 @@ pub(crate) fn aliases(facts: &Facts) -> Result<Aliases> {
 
 /// The bit that says that the link speaks RESP2.
 const RESP2: u8 = 0x80;
+
+// as in `core/src/shape/scan.rs`
+const SENT: u8 = 0;
+const LAST: u8 = 1;
+const COUNTED: u8 = 4;
+const REST: u8 = 5;
 
 /// Entries of tables, each once.
 #[derive(Default)]
@@ -50,6 +56,25 @@ impl Table {
     }
 }
 
+/// Bytes that others are found among, wherever they begin.
+#[derive(Default)]
+struct Stream {
+    all: Vec<u8>,
+    /// Where the stretches end that the bytes were made of.
+    ends: Vec<usize>,
+}
+
+impl Stream {
+    fn place(&mut self, bytes: &[u8]) -> usize {
+        if let Some(place) = self.all.windows(bytes.len().max(1)).position(|there| there == bytes) {
+            return place;
+        }
+        self.all.extend_from_slice(bytes);
+        self.ends.push(self.all.len());
+        self.all.len() - bytes.len()
+    }
+}
+
 /// The bits of a command's tests.
 type Bits = BTreeMap<String, u8>;
 
@@ -57,9 +82,11 @@ struct Programs<'a> {
     aliases: &'a Aliases,
     nodes: Table,
     items: Table,
-    fields: Table,
+    fields: Stream,
     tests: Table,
+    /// Where scripts begin.
     scans: Table,
+    scripts: Stream,
     /// Places of shapes that contain themselves.
     recursive: HashMap<String, usize>,
 }
@@ -70,16 +97,17 @@ impl<'a> Programs<'a> {
             aliases,
             nodes: Table::default(),
             items: Table::default(),
-            fields: Table::default(),
+            fields: Stream::default(),
             tests: Table::default(),
             scans: Table::default(),
+            scripts: Stream::default(),
             recursive: HashMap::new(),
         };
         for known in ["Any", "Skip", "Name"] {
             new.node(known.to_string());
         }
         new.tests.one("Test { any: 0, all: 0, none: 0 }".to_string());
-        new.scans.one("Scan { probes: &[], lead: 0, counted: 0, tokens: &[] }".to_string());
+        new.scans.one("0".to_string());
         new
     }
 
@@ -97,7 +125,10 @@ impl<'a> Programs<'a> {
             tests.iter().enumerate().map(|(bit, test)| (format!("{test:?}"), 1 << bit)).collect();
         let scan = if tests.is_empty() { 0 } else { self.scan(command, &tests)? };
         let node = self.shape(shape, &bits)?;
-        Ok(format!("Reply {{ node: {node}, scan: {scan} }}"))
+        if node >= 1 << 10 || scan >= 1 << 6 {
+            return Err(Failure("more nodes or scripts than a reply can name".to_string()));
+        }
+        Ok(format!("{node} | {scan} << 10"))
     }
 
     /// Gathers the tests that a command's words decide.
@@ -176,24 +207,22 @@ impl<'a> Programs<'a> {
                 }
                 _ => return Err(Failure(format!("by<{name},...> needs a struct whose first field that is"))),
             },
-            Shape::Tuple(items) | Shape::Push(items) => format!("Tuple({})", self.items(items, bits)?),
-            Shape::Record(items) => format!("Record({})", self.items(items, bits)?),
+            Shape::Tuple(items) | Shape::Push(items) => self.tuple(items, bits)?,
+            Shape::Record(items) => self.record(items, bits)?,
             Shape::Keyed(key, items) => {
                 let Content::One(key) = &key.content else {
                     return Err(Failure("a key is one value".to_string()));
                 };
-                let (key, range) = (self.shape(key, bits)?, self.items(items, bits)?);
-                format!("Keyed({key}, {}, {range})", self.node(format!("Tuple({range})")))
+                let (key, tuple) = (self.shape(key, bits)?, self.tuple(items, bits)?);
+                format!("Keyed({key}, {})", self.node(tuple))
             }
             Shape::Struct(fields, others) => {
-                let mut rows = Vec::new();
+                let mut all = Vec::new();
                 for field in fields {
-                    let node = self.shape(&field.shape, bits)?;
-                    rows.push(format!("Field {{ names: {:?}, node: {node} }}", field.names.join("|")));
+                    all.push((field.names.join("|"), self.shape(&field.shape, bits)?));
                 }
                 let others = others.as_ref().map_or(Ok(0), |shape| self.shape(shape, bits))?;
-                let count = rows.len();
-                format!("Struct(Range {{ start: {}, count: {count} }}, {others})", self.fields.all(rows))
+                format!("Struct({}, {}, {others})", all.len(), self.fields(&all)?)
             }
             Shape::Case(branches) => return self.case(branches, bits),
         };
@@ -300,24 +329,52 @@ impl<'a> Programs<'a> {
         Ok(self.tests.one(format!("Test {{ any: {any}, all: {all}, none: {none} }}")))
     }
 
-    fn items(&mut self, items: &[Item], bits: &Bits) -> Result<String> {
+    fn tuple(&mut self, items: &[Item], bits: &Bits) -> Result<String> {
+        let start = self.items(items, bits, Self::tuple)?;
+        Ok(format!("Tuple({}, {start})", items.len()))
+    }
+
+    fn record(&mut self, items: &[Item], bits: &Bits) -> Result<String> {
+        let start = self.items(items, bits, Self::record)?;
+        let names: Vec<_> = items.iter().map(|item| (item.name.clone().unwrap_or_default(), 0)).collect();
+        Ok(format!("Record({}, {start}, {})", items.len(), self.fields(&names)?))
+    }
+
+    fn items(
+        &mut self,
+        items: &[Item],
+        bits: &Bits,
+        group: impl Fn(&mut Self, &[Item], &Bits) -> Result<String>,
+    ) -> Result<usize> {
         let mut rows = Vec::new();
         for item in items {
             let when = item.when.as_ref().map_or(Ok(0), |condition| self.test(condition, bits))?;
-            let content = match &item.content {
-                Content::One(shape) => format!("One({})", self.shape(shape, bits)?),
-                Content::Rest(shape) => format!("Rest({})", self.shape(shape, bits)?),
-                Content::Group(items) => format!("Group({})", self.items(items, bits)?),
+            let (takes, node) = match &item.content {
+                Content::One(shape) => ("One", self.shape(shape, bits)?),
+                Content::Rest(shape) => ("Rest", self.shape(shape, bits)?),
+                Content::Group(items) => {
+                    let group = group(self, items, bits)?;
+                    ("Groups", self.node(group))
+                }
             };
-            let name = item.name.as_deref().unwrap_or_default();
-            rows.push(format!("Item {{ name: {name:?}, when: {when}, content: Content::{content} }}"));
+            rows.push(format!("Item {{ when: {when}, takes: Takes::{takes}, node: {node} }}"));
         }
-        let count = rows.len();
-        Ok(format!("Range {{ start: {}, count: {count} }}", self.items.all(rows)))
+        Ok(self.items.all(rows))
+    }
+
+    /// Places fields: the name of each, then its node, whose high byte ends the name.
+    fn fields(&mut self, fields: &[(String, usize)]) -> Result<usize> {
+        let mut bytes = Vec::new();
+        for (name, node) in fields {
+            let node = u16::try_from(*node).ok().filter(|node| node >> 8 < 32);
+            let node = node.ok_or_else(|| Failure(format!("{name}: too many nodes")))?;
+            bytes.extend(name.bytes().chain(node.to_be_bytes()));
+        }
+        Ok(self.fields.place(&bytes))
     }
 
     fn scan(&mut self, command: &Command, tests: &[Test]) -> Result<usize> {
-        let mut probes = String::new();
+        let mut probes = Vec::new();
         let mut wanted: Vec<(&str, u8)> = Vec::new();
         for (bit, test) in tests.iter().enumerate() {
             let bit = 1u8 << bit;
@@ -326,15 +383,14 @@ impl<'a> Programs<'a> {
                     wanted.push((token, bit));
                     continue;
                 }
-                Test::Sent(name) => (name, "Sent"),
-                Test::Path(name) => (name, "Begins(b'$')"),
-                Test::Negative(name) => (name, "Begins(b'-')"),
+                Test::Sent(name) => (name, SENT),
+                Test::Path(name) => (name, b'$'),
+                Test::Negative(name) => (name, b'-'),
                 _ => continue,
             };
             let (place, alternative) =
                 place(&command.args, name).ok_or_else(|| Failure(format!("no argument {name}")))?;
-            let kind = if alternative { "Last" } else { kind };
-            let _ = write!(probes, "Probe {{ bit: {bit}, place: {place}, wanted: Wanted::{kind} }}, ");
+            probes.extend([place, bit, if alternative { LAST } else { kind }]);
         }
         let (mut lead, mut counted, mut from) = (0, None, 0);
         for (index, node) in command.args.iter().enumerate() {
@@ -356,24 +412,23 @@ impl<'a> Programs<'a> {
         }
         let counted = counted.unwrap_or(u8::MAX);
         // a word that takes none with it matters only where it decides something
-        let mut rows = String::new();
-        for (token, words) in tokens {
+        let (mut names, mut options) = (Vec::new(), 0);
+        for (token, own) in tokens {
             let bit = wanted.iter().find(|(name, _)| *name == token).map_or(0, |(_, bit)| *bit);
-            if bit > 0 || words != "Fixed(0)" {
-                let _ = write!(rows, "Token {{ name: {token:?}, bit: {bit}, words: Words::{words} }}, ");
+            if bit > 0 || own > 0 {
+                options += 1;
+                names.extend([token.len() as u8, bit, own]);
+                names.extend(token.bytes());
             }
         }
-        let probes = probes.trim_end_matches(", ");
-        let rows = rows.trim_end_matches(", ");
-        Ok(self.scans.one(format!(
-            "Scan {{ probes: &[{probes}], lead: {lead}, counted: {counted}, tokens: &[{rows}] }}"
-        )))
+        let script = [&[probes.len() as u8 / 3][..], &probes, &[lead, counted, options], &names].concat();
+        let start = self.scripts.place(&script);
+        Ok(self.scans.one(start.to_string()))
     }
 
     fn text(&self, replies: &[String]) -> String {
         let mut text = "//! Generated by `cargo xtask codegen` from `core/commands/`.\n\n".to_string();
-        text += "use super::scan::{Probe, Reply, Scan, Token, Wanted, Words};\n";
-        text += "use super::{Content, Field, Format, Item, Node, Range, Test};\n";
+        text += "use super::{Format, Item, Node, Takes, Test};\n";
         let mut table = |name: &str, of: &str, about: &str, rows: &[String]| {
             let _ = write!(text, "\n/// {about}\npub(super) static {name}: &[{of}] = &[\n");
             for row in rows {
@@ -381,12 +436,22 @@ impl<'a> Programs<'a> {
             }
             text += "];\n";
         };
-        table("REPLIES", "Reply", "The replies of all rows.", replies);
-        table("SCANS", "Scan", "What decides a reply's shape.", &self.scans.rows);
+        table("REPLIES", "u16", "The nodes of all rows' replies, and what decides more.", replies);
+        table("SCANS", "u16", "Where the scripts begin.", &self.scans.rows);
         table("TESTS", "Test", "What branches and items depend on.", &self.tests.rows);
         table("NODES", "Node", "What values are.", &self.nodes.rows);
         table("ITEMS", "Item", "Elements of tuples.", &self.items.rows);
-        table("FIELDS", "Field", "Fields of structs.", &self.fields.rows);
+        let mut stream = |name: &str, about: &str, stream: &Stream| {
+            let _ = write!(text, "\n/// {about}\npub(super) static {name}: &[u8] = b\"\\\n");
+            let mut start = 0;
+            for end in &stream.ends {
+                let _ = writeln!(text, "{}\\", stream.all[start..*end].escape_ascii());
+                start = *end;
+            }
+            text += "\";\n";
+        };
+        stream("SCRIPTS", "What to look for in a command's words.", &self.scripts);
+        stream("FIELDS", "Names of fields, each followed by its node.", &self.fields);
         text
     }
 }
@@ -475,7 +540,7 @@ fn place(args: &[Node], name: &str) -> Option<(u8, bool)> {
 }
 
 /// Gathers the tokens of a node and its parts, with the words that each takes along.
-fn gather(node: &Node, tokens: &mut Vec<(String, &'static str)>) {
+fn gather(node: &Node, tokens: &mut Vec<(String, u8)>) {
     let counted = |parts: &[Node]| parts.first().is_some_and(|part| part.counts.is_some());
     if let Some(token) = node.token.as_ref().filter(|token| !token.is_empty()) {
         let repeated = node.multiple && !node.multiple_token;
@@ -483,19 +548,14 @@ fn gather(node: &Node, tokens: &mut Vec<(String, &'static str)>) {
             !part.optional && !part.multiple && part.token.is_none() && part.kind != Kind::Oneof
         });
         let words = match node.kind {
-            Kind::PureToken => "Fixed(0)",
-            Kind::Block if counted(&node.arguments) => "Counted",
-            Kind::Block if node.arguments.iter().filter(|part| part.multiple).count() > 1 => "Rest",
-            Kind::Block => match plain.count() {
-                0 => "Fixed(0)",
-                1 => "Fixed(1)",
-                2 => "Fixed(2)",
-                _ => "Fixed(3)",
-            },
-            _ if repeated && node.counts.is_none() => "Fixed(1)",
+            Kind::PureToken => 0,
+            Kind::Block if counted(&node.arguments) => COUNTED,
+            Kind::Block if node.arguments.iter().filter(|part| part.multiple).count() > 1 => REST,
+            Kind::Block => plain.count().min(3) as u8,
+            _ if repeated && node.counts.is_none() => 1,
             // a count under a token, of what stands behind it
-            _ if node.counts.is_some() => "Counted",
-            _ => "Fixed(1)",
+            _ if node.counts.is_some() => COUNTED,
+            _ => 1,
         };
         if !tokens.iter().any(|known| known.0 == *token) {
             tokens.push((token.clone(), words));
