@@ -20,8 +20,9 @@ export abstract class Methods {
 
 /** Makes the command of `plan` of what a method was called with. */
 const take = (target: Methods, row: number, plan: Plan, args: unknown[]): unknown => {
-  const { checks, version } = target;
-  if (version === undefined && !checks && plan.direct && args.length === plan.required) return target.run(row, plan.name, args);
+  const { checks } = target;
+  if (plan.direct && args.length === plan.required && !checks && (plan.since === undefined || target.version === undefined)) return target.run(row, plan.name, args);
+  const { version } = target;
   let words: unknown[];
   try {
     const needs: Needs = { since: plan.since, option: "" };
