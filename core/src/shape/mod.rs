@@ -4,6 +4,7 @@
 //! commands, generated from `core/commands/`; a [`Shape`] is the place of one, with what is known of the command that it answers;
 //! the `Shaper` carries it out while a reply streams through it.
 
+mod layout;
 mod number;
 #[rustfmt::skip]
 mod programs;

@@ -1,8 +1,8 @@
 //! Carries out shapes while replies stream through.
 
+use super::layout::{Layout, field};
 use super::number::{self, Digits};
-use super::programs::{FIELDS, ITEMS};
-use super::{ANY, Content, Field, Format, Id, Item, NAME, Node, RESP2, Range, SKIP, Shape, node, test};
+use super::{ANY, Format, Id, NAME, Node, RESP2, Range, SKIP, Shape, node, test};
 use crate::resp::{Aggregate, Event, Sink, Text, is_double, tell};
 use alloc::vec::Vec;
 
@@ -28,6 +28,9 @@ pub(crate) struct Shaper {
     root: Id,
     bits: u8,
     levels: Vec<Level>,
+    /// What the value of the field is whose name was last.
+    next: Id,
+    due: Option<Due>,
     taking: Taking,
     kept: Kept,
 }
@@ -58,13 +61,10 @@ enum Form {
     Two(Id, Id),
     /// The same, each two in an array of their own.
     Pairs(Id, Id),
-    /// Names, and what the next value is. What is still to be told once the first value is known.
-    Fields {
-        fields: Range,
-        others: Id,
-        next: Id,
-        due: Option<Due>,
-    },
+    /// Arrays of a key and a value each, as they are.
+    Listed(Id, Id),
+    /// Names and values; what others are.
+    Fields(Range, Id),
     Keyed(Id, Range),
     Tuple(Range),
     /// Items, and how many elements there are.
@@ -77,7 +77,7 @@ enum Form {
 #[derive(Clone, Copy, Debug)]
 struct Due {
     fields: Option<u32>,
-    name: &'static [u8],
+    name: &'static str,
 }
 
 /// What becomes of the open text.
@@ -140,25 +140,6 @@ fn passes(id: Id) -> u8 {
     }
 }
 
-fn items(range: Range) -> &'static [Item] {
-    ITEMS
-        .get(usize::from(range.start)..)
-        .and_then(|items| items.get(..range.count.into()))
-        .unwrap_or_default()
-}
-
-fn fields(range: Range) -> &'static [Field] {
-    FIELDS
-        .get(usize::from(range.start)..)
-        .and_then(|fields| fields.get(..range.count.into()))
-        .unwrap_or_default()
-}
-
-/// Gives the items that are there.
-fn live(range: Range, bits: u8) -> impl Iterator<Item = &'static Item> {
-    items(range).iter().filter(move |item| test(item.when, bits))
-}
-
 fn is_row_start(event: Event<'_>) -> bool {
     matches!(event, Event::Open(Aggregate::Array | Aggregate::Set, _))
 }
@@ -176,6 +157,7 @@ impl Shaper {
         self.root = shape.node;
         self.bits = shape.bits | if flat { RESP2 } else { 0 };
         self.levels.clear();
+        self.due = None;
         self.taking = Taking::Pass;
     }
 
@@ -220,6 +202,11 @@ impl Shaper {
             self.levels.pop();
             self.decide(id, len, is_row_start(event), sink);
         }
+        if let Some(Level { form: Form::Listed(key, value), .. }) = self.levels.last().copied()
+            && let Event::Open(Aggregate::Array, Some(2)) = event
+        {
+            return self.open(Aggregate::Array, Some(2), Form::Two(key, value), sink);
+        }
         if self.levels.last().is_some_and(|level| level.nested) {
             let whole = is_row_start(event);
             let len = match event {
@@ -249,64 +236,85 @@ impl Shaper {
 
     /// Gives how many elements make up a row.
     fn period(&self, index: usize) -> u32 {
-        match self.levels.get(index).map(|level| level.form) {
-            Some(Form::Keyed(_, range)) => match self.levels.get(index + 1).map(|level| level.form) {
-                Some(Form::Row { len, .. }) => len.max(2),
-                _ => 1 + live(range, self.bits).count() as u32,
-            },
+        match (self.form(index), self.form(index + 1)) {
+            (Some(Form::Keyed(..)), Some(Form::Row { len, .. })) => len.max(2),
+            (Some(Form::Keyed(_, items)), _) => 1 + Layout::of(items, self.bits).fixed,
             _ => 2,
         }
     }
 
     /// Gives the place in its row of the element at `at` of the level at `index`.
-    fn place(&self, index: usize, at: u32, period: u32) -> u32 {
+    fn place(&self, index: usize, at: u32) -> u32 {
         match self.levels.get(index + 1) {
             Some(Level { form: Form::Row { .. }, at, .. }) => *at,
-            _ => at % period,
+            _ => at % self.period(index),
         }
     }
 
+    fn form(&self, index: usize) -> Option<Form> {
+        self.levels.get(index).map(|level| level.form)
+    }
+
     fn before<S: Sink>(&mut self, index: usize, sink: &mut S) -> Id {
-        let Some(level) = self.levels.get(index) else { return ANY };
-        let (at, bits) = (level.at, self.bits);
-        match level.form {
+        let Some(Level { form, at, .. }) = self.levels.get(index).copied() else { return ANY };
+        let even = at.is_multiple_of(2);
+        match form {
             Form::Each(id) => id,
             Form::Two(key, value) => {
-                if at.is_multiple_of(2) {
+                if even {
                     key
                 } else {
                     value
                 }
             }
             Form::Pairs(key, value) => {
-                if !at.is_multiple_of(2) {
-                    return value;
+                if even {
+                    tell(sink, Event::Open(Aggregate::Array, Some(2)));
                 }
-                tell(sink, Event::Open(Aggregate::Array, Some(2)));
-                key
+                if even { key } else { value }
             }
-            Form::Fields { next, .. } => {
-                if at.is_multiple_of(2) {
+            Form::Fields(..) => {
+                if even {
                     NAME
                 } else {
-                    next
+                    self.next
                 }
             }
-            Form::Keyed(key, range) => {
-                let period = self.period(index);
-                match self.place(index, at, period) {
-                    0 => key,
-                    place => {
-                        if place == 1 {
-                            let len = period - 1 - dropped(range, period - 1, bits);
-                            tell(sink, Event::Open(Aggregate::Array, Some(len)));
-                        }
-                        one(live(range, bits).nth(place as usize - 1))
+            Form::Keyed(key, items) => match self.place(index, at) {
+                0 => key,
+                place => {
+                    let layout = Layout::of(items, self.bits);
+                    let len = self.period(index) - 1;
+                    if place == 1 {
+                        tell(sink, Event::Open(Aggregate::Array, Some(len - layout.dropped(len))));
                     }
+                    layout.at(place - 1).0
                 }
+            },
+            Form::Tuple(items) => {
+                let layout = Layout::of(items, self.bits);
+                let starts = at >= layout.fixed && (at - layout.fixed).is_multiple_of(layout.period);
+                if starts && layout.period > 1 {
+                    tell(sink, Event::Open(Aggregate::Array, Some(layout.period)));
+                }
+                layout.at(at).0
             }
-            Form::Tuple(range) => tuple(range, at, bits, sink),
-            Form::Record(range, len) => record(range, at, len, bits, sink),
+            Form::Record(items, len) => {
+                let layout = Layout::of(items, self.bits);
+                let (id, name) = layout.at(at);
+                if at == layout.fixed {
+                    rest(layout, len - layout.fixed, sink);
+                }
+                if layout.group.is_some() && at >= layout.fixed {
+                    if (at - layout.fixed).is_multiple_of(layout.period) {
+                        tell(sink, Event::Open(Aggregate::Struct, Some(layout.period)));
+                    }
+                    tell(sink, named(name));
+                } else if at < layout.fixed {
+                    tell(sink, named(name));
+                }
+                id
+            }
             Form::Last(id, last) => {
                 if at == last {
                     id
@@ -314,30 +322,29 @@ impl Shaper {
                     SKIP
                 }
             }
-            Form::Undecided(..) | Form::Row { .. } => ANY,
+            Form::Undecided(..) | Form::Row { .. } | Form::Listed(..) => ANY,
         }
     }
 
     /// Counts an element, and tells what stands behind it.
     fn after<S: Sink>(&mut self, index: usize, sink: &mut S) {
-        let (period, bits) = (self.period(index), self.bits);
-        let at = self.levels.get(index).map_or(0, |level| level.at);
-        let place = self.place(index, at, period);
-        let Some(level) = self.levels.get_mut(index) else { return };
-        level.at = at.saturating_add(1);
-        let closes = match level.form {
+        let Some(Level { form, at, .. }) = self.levels.get(index).copied() else { return };
+        let closes = match form {
             Form::Pairs(..) => at % 2 == 1,
-            Form::Keyed(..) => period > 1 && place == period - 1,
-            Form::Tuple(range) => group(range, bits).is_some_and(|(fixed, group)| {
-                let count = live(group, bits).count() as u32;
-                count > 1 && at >= fixed && (at - fixed) % count == count - 1
-            }),
-            Form::Record(range, _) => group(range, bits).is_some_and(|(fixed, group)| {
-                let count = live(group, bits).count().max(1) as u32;
-                at >= fixed && (at - fixed) % count == count - 1
-            }),
+            Form::Keyed(..) => self.place(index, at) == self.period(index) - 1,
+            Form::Tuple(items) | Form::Record(items, _) => {
+                let layout = Layout::of(items, self.bits);
+                let wrapped = layout.period > 1 || matches!(form, Form::Record(..));
+                layout.group.is_some()
+                    && wrapped
+                    && at >= layout.fixed
+                    && (at - layout.fixed) % layout.period == layout.period - 1
+            }
             _ => false,
         };
+        if let Some(level) = self.levels.get_mut(index) {
+            level.at = at.saturating_add(1);
+        }
         if closes {
             tell(sink, CLOSE);
         }
@@ -369,7 +376,7 @@ impl Shaper {
                 NAME => self.name(b"", sink),
                 SKIP => {}
                 _ => {
-                    self.due(None, sink);
+                    self.start(None, sink);
                     tell(sink, Event::Null);
                 }
             }
@@ -388,14 +395,14 @@ impl Shaper {
         }
         self.start(None, sink);
         self.levels.pop();
-        if let Form::Record(range, _) = level.form
-            && let Some((fixed, name)) = rest(range, self.bits)
-        {
-            if level.at <= fixed {
-                tell(sink, Event::Text(Text::Name, name.as_bytes()));
-                tell(sink, Event::Open(Aggregate::Array, Some(0)));
+        if let Form::Record(items, _) = level.form {
+            let layout = Layout::of(items, self.bits);
+            if level.at <= layout.fixed {
+                rest(layout, 0, sink);
             }
-            tell(sink, CLOSE);
+            if layout.rest.is_some() {
+                tell(sink, CLOSE);
+            }
         }
         if level.told {
             tell(sink, Event::Close { streamed });
@@ -465,10 +472,10 @@ impl Shaper {
             }
             // not a name that anything could be known by
             _ if id == NAME => {
-                self.value_is(ANY);
+                self.next = ANY;
                 self.start(None, sink);
             }
-            event => self.due(Some(event), sink),
+            event => self.start(Some(event), sink),
         }
         match event {
             Event::Open(kind, len) => self.aggregate(id, kind, len, sink),
@@ -515,23 +522,25 @@ impl Shaper {
             Node::Array(inner) if !keyed => self.open(Aggregate::Array, len, Form::Each(inner), sink),
             Node::Set(inner) if !keyed => self.open(Aggregate::Set, len, Form::Each(inner), sink),
             Node::By(inner) if !keyed => self.open(Aggregate::Map, len, Form::Each(inner), sink),
-            Node::Tuple(range) if !keyed => {
-                let told = match (group(range, bits), len) {
-                    (Some((fixed, group)), Some(len)) if fits(range, len, bits) => {
-                        Some(fixed + (len - fixed) / live(group, bits).count().max(1) as u32)
-                    }
+            Node::Tuple(items) if !keyed => {
+                let layout = Layout::of(items, bits);
+                let told = match (layout.group, len) {
+                    (Some(_), Some(len)) if layout.fits(len) => Some(layout.grouped(len)),
                     (Some(_), _) => return self.plain(id, kind, len, sink),
-                    (None, len) => len.map(|len| len.saturating_sub(dropped(range, len, bits))),
+                    (None, len) => len.map(|len| len - layout.dropped(len)),
                 };
-                self.open(Aggregate::Array, told, Form::Tuple(range), sink);
+                self.open(Aggregate::Array, told, Form::Tuple(items), sink);
             }
-            Node::Record(range) if !keyed => match len {
-                Some(len) if fits(range, len, bits) => {
-                    let names = live(range, bits).count() as u32;
-                    self.open(Aggregate::Struct, Some(names), Form::Record(range, len), sink);
+            Node::Record(items) if !keyed => {
+                let layout = Layout::of(items, bits);
+                match len.filter(|&len| layout.fits(len)) {
+                    Some(len) => {
+                        let fields = layout.fixed + u32::from(layout.rest.is_some());
+                        self.open(Aggregate::Struct, Some(fields), Form::Record(items, len), sink);
+                    }
+                    None => self.plain(id, kind, len, sink),
                 }
-                _ => self.plain(id, kind, len, sink),
-            },
+            }
             Node::Map(..) | Node::Pairs(..) | Node::Struct(..) | Node::Indexed(..) | Node::Keyed(..) => {
                 match len {
                     _ if keyed => self.rows(id, len, true, sink),
@@ -555,10 +564,12 @@ impl Shaper {
     /// Begins rows whose form the first element showed.
     fn decide<S: Sink>(&mut self, id: Id, len: u32, nested: bool, sink: &mut S) {
         let period = match node(id) {
-            Node::Keyed(_, _, range) => 1 + live(range, self.bits).count() as u32,
+            Node::Keyed(_, _, items) => 1 + Layout::of(items, self.bits).fixed,
             _ => 2,
         };
-        if nested {
+        if let (true, Node::Pairs(key, value)) = (nested, node(id)) {
+            self.open(Aggregate::Array, Some(len), Form::Listed(key, value), sink);
+        } else if nested {
             self.rows(id, Some(len), false, sink);
             if let Some(level) = self.levels.last_mut() {
                 level.nested = true;
@@ -579,12 +590,11 @@ impl Shaper {
             }
             Node::Keyed(key, _, range) => self.open(Aggregate::Map, len, Form::Keyed(key, range), sink),
             Node::Struct(fields, others) => {
-                let form = Form::Fields { fields, others, next: others, due: None };
-                self.open(Aggregate::Struct, len, form, sink);
+                self.open(Aggregate::Struct, len, Form::Fields(fields, others), sink);
             }
             Node::Indexed(fields, others) => {
-                let due = Some(Due { fields: len, name: b"" });
-                self.push(Form::Fields { fields, others, next: others, due }, true);
+                self.push(Form::Fields(fields, others), true);
+                self.due = Some(Due { fields: len, name: "" });
                 if len == Some(0) {
                     self.start(None, sink);
                 }
@@ -593,60 +603,41 @@ impl Shaper {
         }
     }
 
-    /// Sets what the next value of the struct is.
-    fn value_is(&mut self, id: Id) {
-        if let Some(Form::Fields { next, .. }) = self.struct_form() {
-            *next = id;
-        }
-    }
-
-    /// Gives the form of the struct whose name or value this is.
-    fn struct_form(&mut self) -> Option<&mut Form> {
-        let top = self.levels.len().checked_sub(1)?;
-        let row = matches!(self.levels.get(top)?.form, Form::Row { .. });
-        self.levels.get_mut(top - usize::from(row && top > 0)).map(|level| &mut level.form)
-    }
-
+    /// Takes the name of a field.
     fn name<S: Sink>(&mut self, text: &[u8], sink: &mut S) {
-        let Some(&mut Form::Fields { fields: range, others, due, .. }) = self.struct_form() else { return };
-        let known = fields(range).iter().find_map(|field| Some((spelled(field.names, text)?, field.node)));
-        let (name, id) = known.unwrap_or(("", others));
-        self.value_is(id);
+        let top = self.levels.len().wrapping_sub(1);
+        let form = match self.form(top) {
+            Some(Form::Row { .. }) => self.form(top.wrapping_sub(1)),
+            form => form,
+        };
+        let Some(Form::Fields(fields, others)) = form else { return };
+        let (name, id) = field(fields, text).unwrap_or(("", others));
+        self.next = id;
         if name.is_empty() {
             self.start(None, sink);
             return tell(sink, Event::Text(Text::Simple, text));
         }
-        match (due, self.struct_form()) {
-            (Some(waiting), Some(Form::Fields { due, .. })) => {
-                *due = Some(Due { name: name.as_bytes(), ..waiting });
-            }
-            _ => tell(sink, Event::Text(Text::Name, name.as_bytes())),
+        match &mut self.due {
+            Some(due) => due.name = name,
+            None => tell(sink, named(name)),
         }
     }
 
-    /// Tells a struct that waits for this value; or one that is an element of its list and no struct.
-    fn due<S: Sink>(&mut self, event: Option<Event<'_>>, sink: &mut S) {
-        if let Some(Form::Fields { due: Some(_), .. }) = self.struct_form() {
-            self.start(event, sink);
-        }
-    }
-
-    /// Tells the key of a struct that waits, and its beginning.
-    fn start<S: Sink>(&mut self, event: Option<Event<'_>>, sink: &mut S) {
-        let Some(Form::Fields { due, .. }) = self.struct_form() else { return };
-        let Some(waiting) = due.take() else { return };
+    /// Tells the key of a struct that waits for its first value, and its beginning.
+    fn start<S: Sink>(&mut self, value: Option<Event<'_>>, sink: &mut S) {
+        let Some(due) = self.due.take() else { return };
         tell(
             sink,
-            match event {
+            match value {
                 Some(Event::Text(Text::Bulk | Text::Simple | Text::Verbatim(_), text)) => {
                     Event::Text(Text::Simple, text)
                 }
                 _ => Event::Null,
             },
         );
-        tell(sink, Event::Open(Aggregate::Struct, waiting.fields));
-        if !waiting.name.is_empty() {
-            tell(sink, Event::Text(Text::Name, waiting.name));
+        tell(sink, Event::Open(Aggregate::Struct, due.fields));
+        if !due.name.is_empty() {
+            tell(sink, named(due.name));
         }
     }
 
@@ -700,100 +691,14 @@ fn empty<S: Sink>(kind: Aggregate, sink: &mut S) {
     tell(sink, CLOSE);
 }
 
-/// Gives the name that `text` is a spelling of; the empty one where it stands for itself.
-fn spelled(names: &'static str, text: &[u8]) -> Option<&'static str> {
-    if let Some(prefix) = names.strip_suffix('*') {
-        return text.starts_with(prefix.as_bytes()).then_some("");
+fn named(name: &'static str) -> Event<'static> {
+    Event::Text(Text::Name, name.as_bytes())
+}
+
+/// Tells the field that holds all other elements of a record, `len` of the server's.
+fn rest<S: Sink>(layout: Layout, len: u32, sink: &mut S) {
+    if let Some(name) = layout.rest {
+        tell(sink, named(name));
+        tell(sink, Event::Open(Aggregate::Array, Some(len / layout.period)));
     }
-    let mut all = names.split('|');
-    let first = all.next()?;
-    (first.as_bytes() == text || all.any(|name| name.as_bytes() == text)).then_some(first)
-}
-
-fn one(item: Option<&Item>) -> Id {
-    match item.map(|item| item.content) {
-        Some(Content::One(id) | Content::Rest(id)) => id,
-        _ => ANY,
-    }
-}
-
-/// Gives how many elements stand before the item that takes all others, and that item.
-fn rest_item(range: Range, bits: u8) -> Option<(u32, &'static Item)> {
-    let mut items = live(range, bits).enumerate();
-    let (at, item) = items.find(|(_, item)| !matches!(item.content, Content::One(_)))?;
-    Some((at as u32, item))
-}
-
-fn rest(range: Range, bits: u8) -> Option<(u32, &'static str)> {
-    rest_item(range, bits).map(|(fixed, item)| (fixed, item.name))
-}
-
-fn group(range: Range, bits: u8) -> Option<(u32, Range)> {
-    match rest_item(range, bits) {
-        Some((fixed, Item { content: Content::Group(group), .. })) => Some((fixed, *group)),
-        _ => None,
-    }
-}
-
-/// Gives how many of the first `len` elements nobody is told of.
-fn dropped(range: Range, len: u32, bits: u8) -> u32 {
-    live(range, bits).take(len as usize).filter(|item| matches!(item.content, Content::One(SKIP))).count()
-        as u32
-}
-
-/// Tells whether a record can have `len` elements.
-fn fits(range: Range, len: u32, bits: u8) -> bool {
-    match rest_item(range, bits) {
-        None => len == live(range, bits).count() as u32,
-        Some((fixed, item)) => {
-            let count = match item.content {
-                Content::Group(group) => live(group, bits).count().max(1) as u32,
-                _ => 1,
-            };
-            len >= fixed && (len - fixed).is_multiple_of(count)
-        }
-    }
-}
-
-fn tuple<S: Sink>(range: Range, at: u32, bits: u8, sink: &mut S) -> Id {
-    match rest_item(range, bits) {
-        Some((fixed, Item { content: Content::Group(group), .. })) if at >= fixed => {
-            let count = live(*group, bits).count().max(1) as u32;
-            let place = (at - fixed) % count;
-            if place == 0 && count > 1 {
-                tell(sink, Event::Open(Aggregate::Array, Some(count)));
-            }
-            one(live(*group, bits).nth(place as usize))
-        }
-        Some((fixed, item)) if at >= fixed => one(Some(item)),
-        _ => one(live(range, bits).nth(at as usize)),
-    }
-}
-
-fn record<S: Sink>(range: Range, at: u32, len: u32, bits: u8, sink: &mut S) -> Id {
-    let name = |name: &'static str, sink: &mut S| tell(sink, Event::Text(Text::Name, name.as_bytes()));
-    let Some((fixed, item)) = rest_item(range, bits).filter(|rest| at >= rest.0) else {
-        let item = live(range, bits).nth(at as usize);
-        name(item.map_or("", |item| item.name), sink);
-        return one(item);
-    };
-    let Content::Group(group) = item.content else {
-        if at == fixed {
-            name(item.name, sink);
-            tell(sink, Event::Open(Aggregate::Array, Some(len - fixed)));
-        }
-        return one(Some(item));
-    };
-    let count = live(group, bits).count().max(1) as u32;
-    let place = (at - fixed) % count;
-    if at == fixed {
-        name(item.name, sink);
-        tell(sink, Event::Open(Aggregate::Array, Some((len - fixed) / count)));
-    }
-    if place == 0 {
-        tell(sink, Event::Open(Aggregate::Struct, Some(count)));
-    }
-    let part = live(group, bits).nth(place as usize);
-    name(part.map_or("", |part| part.name), sink);
-    one(part)
 }
