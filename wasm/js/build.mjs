@@ -11,7 +11,7 @@ writeFileSync(inline, `export const WASM = "${packed}";\nexport const WASM_SIZE 
 
 await build({
   absWorkingDir: import.meta.dirname,
-  entryPoints: { redwire: "index.ts" },
+  entryPoints: { redwire: "index.ts", commands: "commands-entry.ts" },
   outdir,
   alias: { "#wasm": inline },
   bundle: true,
