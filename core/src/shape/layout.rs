@@ -1,6 +1,6 @@
 //! Where the elements of tuples and the fields of structs are.
 
-use super::programs::{FIELDS, ITEMS};
+use super::programs::{ITEMS, NAMES, STRUCTS};
 use super::{ANY, Content, Id, Item, Range, SKIP, test};
 
 /// The items of a tuple that are there.
@@ -10,8 +10,8 @@ pub(super) struct Layout {
     pub(super) bits: u8,
     /// Elements before those of the item that takes all others.
     pub(super) fixed: u32,
-    /// That item's name; none when there is no such item.
-    pub(super) rest: Option<&'static str>,
+    /// The place of that item's name; none when there is no such item.
+    pub(super) rest: Option<u8>,
     /// What its elements are, in groups.
     pub(super) group: Option<Range>,
     /// How many make up a group.
@@ -56,7 +56,7 @@ impl Layout {
 
     /// Gives what the element at a place is, and its name.
     #[inline(never)]
-    pub(super) fn at(&self, place: u32) -> (Id, &'static str) {
+    pub(super) fn at(&self, place: u32) -> (Id, u8) {
         let (items, place) = match self.group {
             Some(group) if place >= self.fixed => (group, (place - self.fixed) % self.period),
             _ => (self.items, place),
@@ -69,7 +69,7 @@ impl Layout {
                 _ => left = left.saturating_sub(1),
             }
         }
-        (ANY, "")
+        (ANY, 0)
     }
 }
 
@@ -80,17 +80,25 @@ fn all(range: Range) -> &'static [Item] {
         .unwrap_or_default()
 }
 
-/// Gives the name of a field that goes by `text`, empty where it stands for itself, and what the field's value is.
-#[inline(never)]
-pub(super) fn field(range: Range, text: &[u8]) -> Option<(&'static str, Id)> {
-    let fields = FIELDS.get(usize::from(range.start)..)?.get(..range.count.into())?;
-    fields.iter().find_map(|field| Some((spelled(field.names, text)?, field.node)))
+/// Gives the name at a place.
+pub(super) fn name(place: u8) -> &'static [u8] {
+    NAMES.get(usize::from(place)).copied().unwrap_or_default().as_bytes()
 }
 
-fn spelled(names: &'static str, text: &[u8]) -> Option<&'static str> {
-    if let Some(prefix) = names.strip_suffix('*') {
-        return text.starts_with(prefix.as_bytes()).then_some("");
+/// Gives the name of a field that goes by `text`, empty where it stands for itself, and what the field's value is.
+#[inline(never)]
+pub(super) fn field(place: u8, text: &[u8]) -> Option<(&'static [u8], Id)> {
+    let fields = STRUCTS.get(usize::from(place))?;
+    let lines = fields.names.split(|&byte| byte == b'\n');
+    lines.zip(fields.nodes).find_map(|(line, &node)| Some((spelled(line, text)?, node)))
+}
+
+fn spelled(line: &'static [u8], text: &[u8]) -> Option<&'static [u8]> {
+    if let [prefix @ .., b'*'] = line {
+        return text.starts_with(prefix).then_some(&[]);
     }
-    let first = names.split('|').next()?;
-    names.split('|').any(|name| name.as_bytes() == text).then_some(first)
+    let end = line.iter().position(|&byte| byte == b'|').unwrap_or(line.len());
+    let (first, others) = line.split_at_checked(end)?;
+    let other = || others.split(|&byte| byte == b'|').any(|name| name == text);
+    (first == text || !others.is_empty() && other()).then_some(first)
 }

@@ -62,10 +62,10 @@ enum Node {
     Record(Range),
     /// A map from a key to a tuple, whose node is the second; its items.
     Keyed(Id, Id, Range),
-    /// Fields that are something each, and what others are.
-    Struct(Range, Id),
+    /// Fields that are something each, at a place, and what others are.
+    Struct(u8, Id),
     /// The same, behind the value of its first field as a key.
-    Indexed(Range, Id),
+    Indexed(u8, Id),
     /// On RESP3, the last element of an array.
     Wrapped(Id),
     /// The only element of an array, or the only value of a map.
@@ -103,7 +103,7 @@ enum Format {
     Numbers,
 }
 
-/// A stretch of items or fields.
+/// A stretch of items.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Range {
     start: u16,
@@ -113,7 +113,8 @@ struct Range {
 /// An element of a tuple.
 #[derive(Clone, Copy, Debug)]
 struct Item {
-    name: &'static str,
+    /// The place of its name; only the items of records have one.
+    name: u8,
     /// The place of the test that decides whether it is there.
     when: u8,
     content: Content,
@@ -128,12 +129,12 @@ enum Content {
     Group(Range),
 }
 
-/// A field of a struct.
+/// The fields of a struct.
 #[derive(Clone, Copy, Debug)]
-struct Field {
-    /// Its name, then other spellings between `|`; one that ends in `*` stands for all that begin so.
-    names: &'static str,
-    node: Id,
+struct Fields {
+    /// A line for each, of its name and other spellings, `|` between them; one that ends in `*` stands for all that begin so.
+    names: &'static [u8],
+    nodes: &'static [Id],
 }
 
 /// What must hold: one of `any` (unless that is empty), all of `all`, none of `none`.

@@ -19,7 +19,8 @@ pub(super) struct Scan {
     pub(super) lead: u8,
     /// The place of a word that says how many more stand before them; none when it is not among them.
     pub(super) counted: u8,
-    pub(super) tokens: &'static [Token],
+    /// Options: for each its bit, the words that it takes along, the length of its name, and its name.
+    pub(super) tokens: &'static [u8],
 }
 
 /// A bit that is set for a word at a place.
@@ -40,23 +41,10 @@ pub(super) enum Wanted {
     Begins(u8),
 }
 
-/// An option.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Token {
-    pub(super) name: &'static str,
-    pub(super) bit: u8,
-    /// How many words it takes with it.
-    pub(super) words: Words,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Words {
-    Fixed(u8),
-    /// A number, and so many words.
-    Counted,
-    /// All that follow.
-    Rest,
-}
+/// An option takes a number, and so many words, along.
+const COUNTED: u8 = 0xfe;
+/// It takes all words that follow along.
+const REST: u8 = 0xff;
 
 impl Shape {
     /// As the server sent it.
@@ -66,7 +54,7 @@ impl Shape {
     pub const RAW: Self = Self { node: Id::MAX, bits: 0 };
 
     /// Gives the shape of the reply to the command of the row at `place` with `args` (without the name).
-    pub fn of<'a>(place: usize, args: impl Iterator<Item = &'a [u8]> + Clone) -> Self {
+    pub fn of<'a>(place: usize, args: impl Iterator<Item = &'a [u8]>) -> Self {
         let Some(reply) = REPLIES.get(place) else { return Self::PLAIN };
         let scan = match SCANS.get(usize::from(reply.scan)) {
             Some(scan) if reply.scan > 0 => scan,
@@ -91,40 +79,53 @@ fn settled(mut id: Id, bits: u8) -> Id {
 }
 
 impl Scan {
-    fn bits<'a>(&self, args: impl Iterator<Item = &'a [u8]> + Clone) -> u8 {
-        let mut bits = 0;
-        for probe in self.probes {
-            let mut words = args.clone().skip(probe.place.into());
-            let found = match (words.next(), probe.wanted) {
-                (None, _) => false,
-                (Some(_), Wanted::Sent) => true,
-                (Some(_), Wanted::Last) => words.next().is_none(),
-                (Some(word), Wanted::Begins(byte)) => word.first() == Some(&byte),
-            };
-            bits |= if found { probe.bit } else { 0 };
-        }
-        if self.tokens.is_empty() {
-            return bits;
-        }
-        let more = args
-            .clone()
-            .nth(self.counted.into())
-            .map_or(0, |word| if self.counted < self.lead { count(word) } else { 0 });
-        let mut words = args.skip(usize::from(self.lead) + more);
-        while let Some(word) = words.next() {
-            let known = self.tokens.iter().find(|token| token.name.as_bytes().eq_ignore_ascii_case(word));
-            let Some(token) = known else { continue };
-            bits |= token.bit;
-            let taken = match token.words {
-                Words::Fixed(words) => words.into(),
-                Words::Counted => words.next().map_or(0, count),
-                Words::Rest => break,
-            };
-            if taken > 0 {
-                words.nth(taken - 1);
+    fn bits<'a>(&self, args: impl Iterator<Item = &'a [u8]>) -> u8 {
+        let (mut bits, mut lead, mut at) = (0, usize::from(self.lead), 0);
+        let mut args = args.peekable();
+        while let Some(word) = args.next() {
+            for probe in self.probes.iter().filter(|probe| usize::from(probe.place) == at) {
+                let found = match probe.wanted {
+                    Wanted::Sent => true,
+                    Wanted::Last => args.peek().is_none(),
+                    Wanted::Begins(byte) => word.first() == Some(&byte),
+                };
+                bits |= if found { probe.bit } else { 0 };
+            }
+            if at == usize::from(self.counted) {
+                lead += count(word);
+            }
+            at += 1;
+            if at <= lead {
+                continue;
+            }
+            match self.token(word) {
+                None => {}
+                Some((bit, words)) => {
+                    bits |= bit;
+                    // what an option takes along is no option
+                    lead = at
+                        + match words {
+                            REST => return bits,
+                            COUNTED => 1 + args.peek().map_or(0, |word| count(word)),
+                            words => words.into(),
+                        };
+                }
             }
         }
         bits
+    }
+
+    /// Gives the bit of an option, and the words that it takes along.
+    fn token(&self, word: &[u8]) -> Option<(u8, u8)> {
+        let mut tokens = self.tokens;
+        while let [bit, words, length, rest @ ..] = tokens {
+            let (name, others) = rest.split_at_checked(usize::from(*length))?;
+            if name.eq_ignore_ascii_case(word) {
+                return Some((*bit, *words));
+            }
+            tokens = others;
+        }
+        None
     }
 }
 

@@ -1,6 +1,6 @@
 //! Carries out shapes while replies stream through.
 
-use super::layout::{Layout, field};
+use super::layout::{self, Layout, field};
 use super::number::{self, Digits};
 use super::{ANY, Format, Id, NAME, Node, RESP2, Range, SKIP, Shape, node, test};
 use crate::resp::{Aggregate, Event, Sink, Text, is_double, tell};
@@ -63,8 +63,10 @@ enum Form {
     Pairs(Id, Id),
     /// Arrays of a key and a value each, as they are.
     Listed(Id, Id),
+    /// The same on RESP3, where they are what they should be.
+    Free,
     /// Names and values; what others are.
-    Fields(Range, Id),
+    Fields(u8, Id),
     Keyed(Id, Range),
     Tuple(Range),
     /// Items, and how many elements there are.
@@ -77,7 +79,7 @@ enum Form {
 #[derive(Clone, Copy, Debug)]
 struct Due {
     fields: Option<u32>,
-    name: &'static str,
+    name: &'static [u8],
 }
 
 /// What becomes of the open text.
@@ -173,6 +175,11 @@ impl Shaper {
             Some(Level { form: Form::Two(key, value), nested: false, .. }) if key == value => passes(*key),
             _ => 0,
         }
+    }
+
+    /// Tells whether the elements of the innermost aggregate need no shaping, whatever is in them.
+    pub(crate) fn is_free(&self) -> bool {
+        matches!(self.levels.last(), Some(Level { form: Form::Free, .. }))
     }
 
     /// Takes an event.
@@ -309,9 +316,9 @@ impl Shaper {
                     if (at - layout.fixed).is_multiple_of(layout.period) {
                         tell(sink, Event::Open(Aggregate::Struct, Some(layout.period)));
                     }
-                    tell(sink, named(name));
+                    tell(sink, named(layout::name(name)));
                 } else if at < layout.fixed {
-                    tell(sink, named(name));
+                    tell(sink, named(layout::name(name)));
                 }
                 id
             }
@@ -322,7 +329,7 @@ impl Shaper {
                     SKIP
                 }
             }
-            Form::Undecided(..) | Form::Row { .. } | Form::Listed(..) => ANY,
+            Form::Undecided(..) | Form::Row { .. } | Form::Listed(..) | Form::Free => ANY,
         }
     }
 
@@ -568,7 +575,10 @@ impl Shaper {
             _ => 2,
         };
         if let (true, Node::Pairs(key, value)) = (nested, node(id)) {
-            self.open(Aggregate::Array, Some(len), Form::Listed(key, value), sink);
+            let native = |id| matches!(node(id), Node::Bulk | Node::Int | Node::Double | Node::Number);
+            let free = self.bits & RESP2 == 0 && native(key) && native(value);
+            let form = if free { Form::Free } else { Form::Listed(key, value) };
+            self.open(Aggregate::Array, Some(len), form, sink);
         } else if nested {
             self.rows(id, Some(len), false, sink);
             if let Some(level) = self.levels.last_mut() {
@@ -594,7 +604,7 @@ impl Shaper {
             }
             Node::Indexed(fields, others) => {
                 self.push(Form::Fields(fields, others), true);
-                self.due = Some(Due { fields: len, name: "" });
+                self.due = Some(Due { fields: len, name: b"" });
                 if len == Some(0) {
                     self.start(None, sink);
                 }
@@ -611,7 +621,7 @@ impl Shaper {
             form => form,
         };
         let Some(Form::Fields(fields, others)) = form else { return };
-        let (name, id) = field(fields, text).unwrap_or(("", others));
+        let (name, id) = field(fields, text).unwrap_or((b"", others));
         self.next = id;
         if name.is_empty() {
             self.start(None, sink);
@@ -691,14 +701,14 @@ fn empty<S: Sink>(kind: Aggregate, sink: &mut S) {
     tell(sink, CLOSE);
 }
 
-fn named(name: &'static str) -> Event<'static> {
-    Event::Text(Text::Name, name.as_bytes())
+fn named(name: &'static [u8]) -> Event<'static> {
+    Event::Text(Text::Name, name)
 }
 
 /// Tells the field that holds all other elements of a record, `len` of the server's.
 fn rest<S: Sink>(layout: Layout, len: u32, sink: &mut S) {
     if let Some(name) = layout.rest {
-        tell(sink, named(name));
+        tell(sink, named(layout::name(name)));
         tell(sink, Event::Open(Aggregate::Array, Some(len / layout.period)));
     }
 }

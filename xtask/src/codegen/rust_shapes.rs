@@ -57,7 +57,8 @@ struct Programs<'a> {
     aliases: &'a Aliases,
     nodes: Table,
     items: Table,
-    fields: Table,
+    structs: Table,
+    names: Table,
     tests: Table,
     scans: Table,
     /// Places of shapes that contain themselves.
@@ -70,7 +71,8 @@ impl<'a> Programs<'a> {
             aliases,
             nodes: Table::default(),
             items: Table::default(),
-            fields: Table::default(),
+            structs: Table::default(),
+            names: Table::default(),
             tests: Table::default(),
             scans: Table::default(),
             recursive: HashMap::new(),
@@ -78,8 +80,9 @@ impl<'a> Programs<'a> {
         for known in ["Any", "Skip", "Name"] {
             new.node(known.to_string());
         }
+        new.names.one("\"\"".to_string());
         new.tests.one("Test { any: 0, all: 0, none: 0 }".to_string());
-        new.scans.one("Scan { probes: &[], lead: 0, counted: 0, tokens: &[] }".to_string());
+        new.scans.one("Scan { probes: &[], lead: 0, counted: 255, tokens: b\"\" }".to_string());
         new
     }
 
@@ -176,24 +179,25 @@ impl<'a> Programs<'a> {
                 }
                 _ => return Err(Failure(format!("by<{name},...> needs a struct whose first field that is"))),
             },
-            Shape::Tuple(items) | Shape::Push(items) => format!("Tuple({})", self.items(items, bits)?),
-            Shape::Record(items) => format!("Record({})", self.items(items, bits)?),
+            Shape::Tuple(items) | Shape::Push(items) => format!("Tuple({})", self.items(items, bits, false)?),
+            Shape::Record(items) => format!("Record({})", self.items(items, bits, true)?),
             Shape::Keyed(key, items) => {
                 let Content::One(key) = &key.content else {
                     return Err(Failure("a key is one value".to_string()));
                 };
-                let (key, range) = (self.shape(key, bits)?, self.items(items, bits)?);
+                let (key, range) = (self.shape(key, bits)?, self.items(items, bits, false)?);
                 format!("Keyed({key}, {}, {range})", self.node(format!("Tuple({range})")))
             }
             Shape::Struct(fields, others) => {
-                let mut rows = Vec::new();
+                let mut nodes = Vec::new();
                 for field in fields {
-                    let node = self.shape(&field.shape, bits)?;
-                    rows.push(format!("Field {{ names: {:?}, node: {node} }}", field.names.join("|")));
+                    nodes.push(self.shape(&field.shape, bits)?.to_string());
                 }
                 let others = others.as_ref().map_or(Ok(0), |shape| self.shape(shape, bits))?;
-                let count = rows.len();
-                format!("Struct(Range {{ start: {}, count: {count} }}, {others})", self.fields.all(rows))
+                let names: Vec<_> = fields.iter().map(|field| field.names.join("|")).collect();
+                let (names, nodes) = (names.join("\\n"), nodes.join(", "));
+                let place = self.structs.one(format!("Fields {{ names: b\"{names}\", nodes: &[{nodes}] }}"));
+                format!("Struct({place}, {others})")
             }
             Shape::Case(branches) => return self.case(branches, bits),
         };
@@ -300,17 +304,18 @@ impl<'a> Programs<'a> {
         Ok(self.tests.one(format!("Test {{ any: {any}, all: {all}, none: {none} }}")))
     }
 
-    fn items(&mut self, items: &[Item], bits: &Bits) -> Result<String> {
+    fn items(&mut self, items: &[Item], bits: &Bits, named: bool) -> Result<String> {
         let mut rows = Vec::new();
         for item in items {
             let when = item.when.as_ref().map_or(Ok(0), |condition| self.test(condition, bits))?;
             let content = match &item.content {
                 Content::One(shape) => format!("One({})", self.shape(shape, bits)?),
                 Content::Rest(shape) => format!("Rest({})", self.shape(shape, bits)?),
-                Content::Group(items) => format!("Group({})", self.items(items, bits)?),
+                Content::Group(items) => format!("Group({})", self.items(items, bits, named)?),
             };
-            let name = item.name.as_deref().unwrap_or_default();
-            rows.push(format!("Item {{ name: {name:?}, when: {when}, content: Content::{content} }}"));
+            let name = if named { item.name.as_deref().unwrap_or_default() } else { "" };
+            let name = self.names.one(format!("{name:?}"));
+            rows.push(format!("Item {{ name: {name}, when: {when}, content: Content::{content} }}"));
         }
         let count = rows.len();
         Ok(format!("Range {{ start: {}, count: {count} }}", self.items.all(rows)))
@@ -359,21 +364,21 @@ impl<'a> Programs<'a> {
         let mut rows = String::new();
         for (token, words) in tokens {
             let bit = wanted.iter().find(|(name, _)| *name == token).map_or(0, |(_, bit)| *bit);
-            if bit > 0 || words != "Fixed(0)" {
-                let _ = write!(rows, "Token {{ name: {token:?}, bit: {bit}, words: Words::{words} }}, ");
+            if bit > 0 || words != "0" {
+                let words: u8 = words.parse().unwrap_or_default();
+                let _ = write!(rows, "\\x{bit:02x}\\x{words:02x}\\x{:02x}{token}", token.len());
             }
         }
         let probes = probes.trim_end_matches(", ");
-        let rows = rows.trim_end_matches(", ");
         Ok(self.scans.one(format!(
-            "Scan {{ probes: &[{probes}], lead: {lead}, counted: {counted}, tokens: &[{rows}] }}"
+            "Scan {{ probes: &[{probes}], lead: {lead}, counted: {counted}, tokens: b\"{rows}\" }}"
         )))
     }
 
     fn text(&self, replies: &[String]) -> String {
         let mut text = "//! Generated by `cargo xtask codegen` from `core/commands/`.\n\n".to_string();
-        text += "use super::scan::{Probe, Reply, Scan, Token, Wanted, Words};\n";
-        text += "use super::{Content, Field, Format, Item, Node, Range, Test};\n";
+        text += "use super::scan::{Probe, Reply, Scan, Wanted};\n";
+        text += "use super::{Content, Fields, Format, Item, Node, Range, Test};\n";
         let mut table = |name: &str, of: &str, about: &str, rows: &[String]| {
             let _ = write!(text, "\n/// {about}\npub(super) static {name}: &[{of}] = &[\n");
             for row in rows {
@@ -386,7 +391,8 @@ impl<'a> Programs<'a> {
         table("TESTS", "Test", "What branches and items depend on.", &self.tests.rows);
         table("NODES", "Node", "What values are.", &self.nodes.rows);
         table("ITEMS", "Item", "Elements of tuples.", &self.items.rows);
-        table("FIELDS", "Field", "Fields of structs.", &self.fields.rows);
+        table("NAMES", "&str", "Names of the items of records.", &self.names.rows);
+        table("STRUCTS", "Fields", "Fields of structs.", &self.structs.rows);
         text
     }
 }
@@ -483,19 +489,19 @@ fn gather(node: &Node, tokens: &mut Vec<(String, &'static str)>) {
             !part.optional && !part.multiple && part.token.is_none() && part.kind != Kind::Oneof
         });
         let words = match node.kind {
-            Kind::PureToken => "Fixed(0)",
-            Kind::Block if counted(&node.arguments) => "Counted",
-            Kind::Block if node.arguments.iter().filter(|part| part.multiple).count() > 1 => "Rest",
+            Kind::PureToken => "0",
+            Kind::Block if counted(&node.arguments) => "254",
+            Kind::Block if node.arguments.iter().filter(|part| part.multiple).count() > 1 => "255",
             Kind::Block => match plain.count() {
-                0 => "Fixed(0)",
-                1 => "Fixed(1)",
-                2 => "Fixed(2)",
-                _ => "Fixed(3)",
+                0 => "0",
+                1 => "1",
+                2 => "2",
+                _ => "3",
             },
-            _ if repeated && node.counts.is_none() => "Fixed(1)",
+            _ if repeated && node.counts.is_none() => "1",
             // a count under a token, of what stands behind it
-            _ if node.counts.is_some() => "Counted",
-            _ => "Fixed(1)",
+            _ if node.counts.is_some() => "254",
+            _ => "1",
         };
         if !tokens.iter().any(|known| known.0 == *token) {
             tokens.push((token.clone(), words));
