@@ -1,6 +1,6 @@
 //! One reply shape whatever the protocol.
 
-use crate::resp::{Aggregate, Event, Sink, Text};
+use crate::resp::{Aggregate, Event, Sink, Text, tell};
 use crate::shape::{Shape, Shaper, pass};
 
 /// Passes one value on to a sink in its [`Shape`], without its attributes.
@@ -60,7 +60,12 @@ impl Adapter {
         if self.passes & passes != 0 || depth.max(self.depth) > self.free {
             sink.event(event);
         } else {
-            self.shape(event, depth, shaper, sink);
+            match event {
+                Event::Text(Text::Simple, b"OK") if self.passes & pass::STATUS != 0 => {
+                    tell(sink, Event::Boolean(true));
+                }
+                event => self.shape(event, depth, shaper, sink),
+            }
         }
         self.depth == 0 && !matches!(event, Event::BulkOpen(..) | Event::BulkPart(_))
     }

@@ -14,6 +14,8 @@ pub(crate) mod pass {
     pub(crate) const INTEGER: u8 = 2;
     /// Everything.
     pub(crate) const ALL: u8 = 4;
+    /// Nothing, but `OK` is true.
+    pub(crate) const STATUS: u8 = 8;
 }
 
 /// Texts beyond this many bytes are not parsed.
@@ -133,6 +135,7 @@ fn passes(id: Id) -> u8 {
     match node(id) {
         Node::Any | Node::Bulk => pass::BULK,
         Node::Int | Node::Number => pass::INTEGER,
+        Node::Status => pass::STATUS,
         Node::Optional(inner) => match node(inner) {
             Node::Any | Node::Bulk => pass::BULK,
             Node::Int | Node::Number => pass::INTEGER,
