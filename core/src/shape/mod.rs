@@ -64,7 +64,9 @@ enum Node {
     Keyed(Id, Id, Range),
     /// Fields that are something each, at a place, and what others are.
     Struct(u8, Id),
-    /// The same, behind the value of its first field as a key.
+    /// The same, some of which nobody is told of.
+    Sparse(u8, Id),
+    /// A struct behind the value of its first field as a key.
     Indexed(u8, Id),
     /// On RESP3, the last element of an array.
     Wrapped(Id),

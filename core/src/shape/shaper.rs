@@ -47,6 +47,8 @@ struct Level {
     nested: bool,
     /// Whether its end is told.
     told: bool,
+    /// Whether it was told without its length.
+    unmeasured: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -415,13 +417,13 @@ impl Shaper {
             }
         }
         if level.told {
-            tell(sink, Event::Close { streamed });
+            tell(sink, Event::Close { streamed: streamed || level.unmeasured });
         }
         self.ended(sink);
     }
 
     fn push(&mut self, form: Form, told: bool) {
-        self.levels.push(Level { form, at: 0, nested: false, told });
+        self.levels.push(Level { form, at: 0, nested: false, told, unmeasured: false });
     }
 
     /// Tells the opening of an aggregate whose elements are as `form` says.
@@ -551,14 +553,17 @@ impl Shaper {
                     None => self.plain(id, kind, len, sink),
                 }
             }
-            Node::Map(..) | Node::Pairs(..) | Node::Struct(..) | Node::Indexed(..) | Node::Keyed(..) => {
-                match len {
-                    _ if keyed => self.rows(id, len, true, sink),
-                    Some(0) => self.rows(id, len, false, sink),
-                    Some(len) => self.push(Form::Undecided(id, len), false),
-                    None => self.plain(id, kind, None, sink),
-                }
-            }
+            Node::Map(..)
+            | Node::Pairs(..)
+            | Node::Struct(..)
+            | Node::Sparse(..)
+            | Node::Indexed(..)
+            | Node::Keyed(..) => match len {
+                _ if keyed => self.rows(id, len, true, sink),
+                Some(0) => self.rows(id, len, false, sink),
+                Some(len) => self.push(Form::Undecided(id, len), false),
+                None => self.plain(id, kind, None, sink),
+            },
             _ => self.plain(id, kind, len, sink),
         }
     }
@@ -605,6 +610,12 @@ impl Shaper {
             Node::Struct(fields, others) => {
                 self.open(Aggregate::Struct, len, Form::Fields(fields, others), sink);
             }
+            Node::Sparse(fields, others) => {
+                self.open(Aggregate::Struct, None, Form::Fields(fields, others), sink);
+                if let Some(level) = self.levels.last_mut() {
+                    level.unmeasured = true;
+                }
+            }
             Node::Indexed(fields, others) => {
                 self.push(Form::Fields(fields, others), true);
                 self.due = Some(Due { fields: len, name: b"" });
@@ -626,6 +637,9 @@ impl Shaper {
         let Some(Form::Fields(fields, others)) = form else { return };
         let (name, id) = field(fields, text).unwrap_or((b"", others));
         self.next = id;
+        if id == SKIP {
+            return;
+        }
         if name.is_empty() {
             self.start(None, sink);
             return tell(sink, Event::Text(Text::Simple, text));

@@ -193,11 +193,14 @@ impl<'a> Programs<'a> {
                 for field in fields {
                     nodes.push(self.shape(&field.shape, bits)?.to_string());
                 }
-                let others = others.as_ref().map_or(Ok(0), |shape| self.shape(shape, bits))?;
+                let rest = others.as_deref();
+                let others = rest.map_or(Ok(0), |shape| self.shape(shape, bits))?;
                 let names: Vec<_> = fields.iter().map(|field| field.names.join("|")).collect();
                 let (names, nodes) = (names.join("\\n"), nodes.join(", "));
                 let place = self.structs.one(format!("Fields {{ names: b\"{names}\", nodes: &[{nodes}] }}"));
-                format!("Struct({place}, {others})")
+                let dropped = fields.iter().map(|field| &field.shape).chain(rest);
+                let sparse = dropped.into_iter().any(|shape| *shape == Shape::Word(Word::Skip));
+                format!("{}({place}, {others})", if sparse { "Sparse" } else { "Struct" })
             }
             Shape::Case(branches) => return self.case(branches, bits),
         };
