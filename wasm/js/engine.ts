@@ -107,7 +107,6 @@ export class Engine implements Replies {
   /** Whether a deadline may have come that is before the timer's. */
   #sooner = false;
   #status: Status = "idle";
-  #version: string | undefined;
   readonly #listeners = new Set<(status: Status, cause?: unknown) => void>();
   #attempt: Attempt | undefined;
   /** Who wants to know when nothing waits any more. */
@@ -126,9 +125,22 @@ export class Engine implements Replies {
     return this.#settings.runtimeChecks;
   }
 
-  /** The version of the server that commands must not be newer than; none before it is known. */
+  /** The version of the server, once it is connected; empty where it does not say. */
+  serverVersion: string | undefined;
+  /** Resolves when the version is known or cannot be: what comes later waits behind what waits for it. */
+  gate: Promise<void> | undefined;
+
+  /** The version that commands must not be newer than, if it is known. */
   get version(): string | undefined {
-    return this.#version;
+    return (this.#settings.verifyVersion && this.serverVersion) || undefined;
+  }
+
+  /** Tells whether the version decides but is not known; {@link gate} then tells when it is. */
+  awaitsVersion(): boolean {
+    if (!this.#settings.verifyVersion || this.serverVersion !== undefined) return false;
+    const open = (): void => (this.gate = undefined);
+    this.gate ??= this.connect().then(open, open);
+    return true;
   }
 
   get status(): Status {
@@ -395,7 +407,7 @@ export class Engine implements Replies {
         this.#become("connecting");
         return this.#connect(id);
       case Act.READY:
-        if (this.#settings.verifyVersion) this.#version = host.text(host.exports.host_version()) || undefined;
+        this.serverVersion = host.text(host.exports.host_version());
         this.#attempt?.succeed();
         this.#attempt = undefined;
         return this.#become("ready");

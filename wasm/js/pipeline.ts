@@ -1,6 +1,7 @@
 import { Methods } from "./commands/methods.js";
 import { rowOf } from "./commands/plan.js";
 import { rawCall } from "./commands/reserved.js";
+import { unsupported, type Needs } from "./commands/versions.js";
 import type { Engine } from "./engine.js";
 import { ConnectionError, ResponseError, WatchError, type RedisError } from "./errors.js";
 import type { Queue } from "./generated/queue.js";
@@ -48,6 +49,7 @@ export class Queued extends Methods {
   readonly #settings: PipelineSettings;
   #box: Outbox | undefined;
   #commands: string[] = [];
+  #needs: [command: string, needs: Needs][] = [];
 
   constructor(engine: Engine, settings: PipelineSettings) {
     super();
@@ -59,20 +61,17 @@ export class Queued extends Methods {
     return this.#engine.checks;
   }
 
-  get version(): string | undefined {
-    return this.#engine.version;
-  }
-
   get length(): number {
     return this.#commands.length;
   }
 
-  run(row: number, command: string, args: unknown[], what = 0): this {
+  run(row: number, command: string, args: unknown[], needs?: Needs, what = 0): this {
     const { transaction, mode, raw, timeout } = this.#settings;
     if (mode & ENCODED) args = encoded(args, mode);
     const box = (this.#box ??= this.#open());
     box.push(0, row | what | (transaction ? Flag.MEMBER : 0) | (raw ? Flag.RAW : 0), timeout, command, args);
     this.#commands.push(command);
+    if (needs !== undefined) this.#needs.push([command, needs]);
     return this;
   }
 
@@ -83,10 +82,10 @@ export class Queued extends Methods {
     return box;
   }
 
-  #close(): void {
-    if (this.#box !== undefined) this.#engine.giveBox(this.#box);
+  #forget(): void {
     this.#box = undefined;
     this.#commands = [];
+    this.#needs = [];
   }
 
   fail(error: unknown): never {
@@ -95,7 +94,7 @@ export class Queued extends Methods {
 
   call(name: string, ...args: unknown[]): this {
     const words = rawCall(name, args);
-    return this.run(0, words[0] as string, words, Flag.NAMED);
+    return this.run(0, words[0] as string, words, undefined, Flag.NAMED);
   }
 
   async execute({ raiseOnError = true }: { raiseOnError?: boolean } = {}): Promise<unknown[]> {
@@ -103,14 +102,23 @@ export class Queued extends Methods {
     const box = this.#box;
     if (box === undefined || commands.length === 0) return [];
     const { transaction, signal } = this.#settings;
+    const engine = this.#engine;
+    const needs = this.#needs;
     let results: Promise<unknown[]>;
+    this.#forget();
     try {
-      const refusal = this.#engine.refusal();
+      const refusal = engine.refusal();
       if (refusal !== undefined) throw refusal;
       signal?.throwIfAborted();
+      if (needs.length > 0) engine.awaitsVersion();
+      if (engine.gate !== undefined) await engine.gate;
+      for (const [command, need] of needs) {
+        const error = unsupported(command, need, engine.version);
+        if (error !== undefined) throw error;
+      }
       results = transaction ? this.#transact(box, commands) : this.#gather(box, commands);
     } finally {
-      this.#close();
+      engine.giveBox(box);
     }
     return finished(await results, commands, raiseOnError);
   }
@@ -120,7 +128,8 @@ export class Queued extends Methods {
   }
 
   async reset(): Promise<void> {
-    this.#close();
+    if (this.#box !== undefined) this.#engine.giveBox(this.#box);
+    this.#forget();
   }
 
   discard(): Promise<void> {

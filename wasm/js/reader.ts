@@ -151,7 +151,8 @@ export class Reader {
           this.#value(ATOMS[payload]);
           continue;
         case Tag.SIMPLE:
-          this.#value(strings.alone(payload, head >>> 6, (head & 32) !== 0));
+          if (head & 32 && this.#depth > 0) this.#value(strings.grouped(payload, head >>> 6));
+          else this.#value(strings.alone(payload, head >>> 6, (head & 32) !== 0));
           continue;
         case Tag.NAME:
           this.#value(this.#names.get(payload) ?? this.#name(host, payload, head >>> 6));

@@ -1,10 +1,16 @@
-import { Methods } from "./commands/methods.js";
+import { Operations, type Bitfield, type BitfieldReader } from "./bitfield.js";
+import type { InertCommand, ReplyOf } from "./commands/inert.js";
+import { Methods, take } from "./commands/methods.js";
+import { planOf, rowOf } from "./commands/plan.js";
 import { rawCall } from "./commands/reserved.js";
+import { isOlder, unsupported, type Needs } from "./commands/versions.js";
+import { customCommand, type CommandDefinition } from "./custom.js";
 import { Engine, type Status } from "./engine.js";
 import type { Commands } from "./generated/commands.js";
+import { pages, type Iterators } from "./iterators.js";
 import { connectNode } from "./node.js";
 import { resolveOptions, settingsOf, type Options } from "./options.js";
-import { kindOf, Flag, type Value } from "./outbox.js";
+import { kindOf, Flag, type Key, type Value } from "./outbox.js";
 import { Queued, type Pipeline } from "./pipeline.js";
 import { ENCODED, Mode } from "./reader.js";
 import type { Forms, Plain, Str } from "./replies.js";
@@ -24,7 +30,7 @@ export interface ViewOptions extends DecodingOptions {
  * A client of one server. It connects on first use, shares one connection among all callers, and sends what one tick asks for in one
  * write, in order.
  */
-export interface Redis<S extends Str = string, N = number, F extends Forms = Plain> extends Commands<S, N, F> {
+export interface Redis<S extends Str = string, N = number, F extends Forms = Plain> extends Commands<S, N, F>, Iterators<S, number> {
   /** Where it stands: `idle`, `connecting`, `ready`, `reconnecting`, `closing` or `closed`. */
   readonly status: Status;
   /** Settles when it is connected, connecting if need be; rejects when that fails. */
@@ -35,11 +41,24 @@ export interface Redis<S extends Str = string, N = number, F extends Forms = Pla
   onStateChange(listener: (status: Status, cause?: unknown) => void): () => void;
   /** Sends any command: `name` as Redis spells it, its words separated by spaces. What the table knows gets its usual reply shape. */
   call(name: string, ...args: Value[]): Promise<unknown>;
+  /** Tells whether the server is new enough for a command, connecting if need be to learn its version. */
+  supports(command: string): Promise<boolean>;
+  /** BITFIELD: without operations, gives a builder of them. */
+  bitfield: ((key: Key) => Bitfield<N>) & Commands<S, N, F>["bitfield"];
+  /** BITFIELD_RO: without operations, gives a builder of them, which refuses those that write. */
+  bitfieldRo: ((key: Key) => BitfieldReader<N>) & Commands<S, N, F>["bitfieldRo"];
+  /** Gives a function for a command that the table does not know. */
+  defineCommand<R = unknown>(definition: CommandDefinition<R>): (...args: Value[]) => Promise<R>;
   /** Gives a client that shares this one's connection and differs in `options`. */
   with(options: ViewOptions & { raw: true }): RawRedis;
   with(options: ViewOptions & { decodeResponses: false }): Redis<Uint8Array, N, F>;
   with(options: ViewOptions & { decodeResponses: true }): Redis<string, N, F>;
   with(options: ViewOptions): Redis<S, N, F>;
+  /**
+   * Sends commands made by the functions of `redwire/commands`, together and in order, and gives their results. The first error among
+   * them is thrown, with its `position`, `command` and all `results`.
+   */
+  execute<const C extends readonly InertCommand[]>(commands: C): Promise<{ -readonly [I in keyof C]: ReplyOf<C[I], S, N, F> }>;
   /** Gives a pipeline, which is a transaction unless `transaction` is false. */
   pipeline(options?: { transaction?: boolean }): Pipeline<S, [], N, F>;
   /** Gives a transaction: a pipeline sent as MULTI/EXEC. */
@@ -71,6 +90,10 @@ interface View {
   signal: AbortSignal | undefined;
 }
 
+/** The methods that the table makes. */
+type Method = (...args: unknown[]) => Promise<unknown>;
+const made = Methods.prototype as unknown as Readonly<Record<"bitfield" | "bitfieldRo" | "scan" | "hscan" | "sscan" | "zscan", Method>>;
+
 class Client extends Methods {
   readonly #engine: Engine;
   readonly #view: View;
@@ -95,10 +118,6 @@ class Client extends Methods {
     return this.#engine.checks;
   }
 
-  get version(): string | undefined {
-    return this.#engine.version;
-  }
-
   get status(): Status {
     return this.#engine.status;
   }
@@ -118,7 +137,13 @@ class Client extends Methods {
     return this.#engine.onStateChange(listener);
   }
 
-  run(row: number, command: string, args: unknown[]): Promise<unknown> {
+  run(row: number, command: string, args: unknown[], needs?: Needs): Promise<unknown> {
+    const engine = this.#engine;
+    if (needs !== undefined) {
+      if (engine.awaitsVersion()) return engine.gate!.then(() => this.run(row, command, args, engine.version === undefined ? undefined : needs));
+      const error = unsupported(command, needs, engine.version);
+      if (error !== undefined) return Promise.reject(error);
+    }
     return this.#send(row, command, args, this.#view.mode);
   }
 
@@ -131,6 +156,7 @@ class Client extends Methods {
     const engine = this.#engine;
     const refusal = engine.refusal(command);
     if (refusal !== undefined) return Promise.reject(refusal);
+    if (engine.gate !== undefined) return engine.gate.then(() => this.#send(what, command, args, mode));
     if (raw) {
       what |= Flag.RAW;
       mode |= Mode.WIDE;
@@ -159,6 +185,48 @@ class Client extends Methods {
     return this.#send(Flag.NAMED, String(words[0]).toUpperCase(), words, this.#view.mode | Mode.WIDE);
   }
 
+  async supports(command: string): Promise<boolean> {
+    const row = typeof command === "string" ? rowOf(command.trim().toUpperCase()) : 0;
+    if (row === 0) throw new TypeError(`supports: parameter 'command' expected the name of a command, got ${kindOf(command)}`);
+    await this.#engine.connect();
+    const { name, since } = planOf(row);
+    const version = this.#engine.serverVersion;
+    // the version tells nothing of modules, and not every server tells its version
+    if (version && !name.includes(".")) return since === undefined || !isOlder(version, since);
+    const [info] = (await this.call("COMMAND INFO", name.replace(" ", "|"))) as unknown[];
+    return info !== null && info !== undefined;
+  }
+
+  bitfield(key: Key, ...operations: unknown[]): unknown {
+    if (operations.length > 0) return made.bitfield.call(this, key, ...operations);
+    return new Operations((collected) => made.bitfield.call(this, key, collected), true);
+  }
+
+  bitfieldRo(key: Key, options?: object): unknown {
+    if (options !== undefined) return made.bitfieldRo.call(this, key, options);
+    return new Operations((collected) => made.bitfieldRo.call(this, key, { get: collected.map((operation) => operation["get"]) }), false);
+  }
+
+  defineCommand<R>(definition: CommandDefinition<R>): (...args: Value[]) => Promise<R> {
+    return customCommand(definition, (name, ...args) => this.call(name, ...args));
+  }
+
+  scanIter(options?: object): AsyncGenerator<unknown> {
+    return pages((cursor) => made.scan.call(this, cursor, options));
+  }
+
+  hscanIter(key: Key, options?: object): AsyncGenerator<unknown> {
+    return pages((cursor) => made.hscan.call(this, key, cursor, options));
+  }
+
+  sscanIter(key: Key, options?: object): AsyncGenerator<unknown> {
+    return pages((cursor) => made.sscan.call(this, key, cursor, options));
+  }
+
+  zscanIter(key: Key, options?: object): AsyncGenerator<unknown> {
+    return pages((cursor) => made.zscan.call(this, key, cursor, options));
+  }
+
   with(options: ViewOptions): Client {
     const view = { ...this.#view };
     for (const [name, value] of Object.entries(options)) {
@@ -170,6 +238,13 @@ class Client extends Methods {
       else throw new TypeError(`with: '${name}' is no option, or does not take ${kindOf(value)}`);
     }
     return new Client(this.#engine, view);
+  }
+
+  async execute(commands: readonly InertCommand[]): Promise<unknown[]> {
+    if (!Array.isArray(commands)) throw new TypeError(`execute: parameter 'commands' expected an array, got ${kindOf(commands)}`);
+    const pipeline = this.pipeline({ transaction: false });
+    for (const inert of commands as readonly InertCommand[]) take(pipeline, inert);
+    return pipeline.execute();
   }
 
   pipeline({ transaction = true }: { transaction?: boolean } = {}): Queued {

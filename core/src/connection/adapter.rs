@@ -1,6 +1,6 @@
 //! One reply shape whatever the protocol.
 
-use crate::resp::{Aggregate, Event, Sink, Text};
+use crate::resp::{Aggregate, Event, Sink, Text, tell};
 use crate::shape::{Shape, Shaper, pass};
 
 /// Passes one value on to a sink in its [`Shape`], without its attributes.
@@ -14,12 +14,14 @@ pub(super) struct Adapter {
     attribute: Option<u32>,
     /// What needs no shaping here: most of what there is.
     passes: u8,
+    /// Nothing deeper than this needs any.
+    free: u32,
 }
 
 impl Adapter {
     #[inline]
     pub(super) fn new(shape: Shape, flat: bool) -> Self {
-        Self { shape, flat, depth: 0, attribute: None, passes: shape.passes() }
+        Self { shape, flat, depth: 0, attribute: None, passes: shape.passes(), free: u32::MAX }
     }
 
     /// Tells whether no aggregate is open.
@@ -55,10 +57,15 @@ impl Adapter {
             Event::Integer(_) => pass::INTEGER | pass::ALL,
             _ => pass::ALL,
         };
-        if self.passes & passes != 0 {
+        if self.passes & passes != 0 || depth.max(self.depth) > self.free {
             sink.event(event);
         } else {
-            self.shape(event, depth, shaper, sink);
+            match event {
+                Event::Text(Text::Simple, b"OK") if self.passes & pass::STATUS != 0 => {
+                    tell(sink, Event::Boolean(true));
+                }
+                event => self.shape(event, depth, shaper, sink),
+            }
         }
         self.depth == 0 && !matches!(event, Event::BulkOpen(..) | Event::BulkPart(_))
     }
@@ -76,6 +83,9 @@ impl Adapter {
             shaper.begin(self.shape, self.flat);
         }
         shaper.event(event, sink);
-        self.passes = if self.depth > 0 { shaper.passes() } else { 0 };
+        (self.passes, self.free) = match self.depth {
+            0 => (0, u32::MAX),
+            depth => (shaper.passes(), if shaper.is_free() { depth } else { u32::MAX }),
+        };
     }
 }

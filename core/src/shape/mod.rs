@@ -4,6 +4,7 @@
 //! commands, generated from `core/commands/`; a [`Shape`] is the place of one, with what is known of the command that it answers;
 //! the `Shaper` carries it out while a reply streams through it.
 
+mod layout;
 mod number;
 #[rustfmt::skip]
 mod programs;
@@ -66,7 +67,9 @@ enum Node {
     Keyed(Id, Id),
     /// So many fields from that place on, and what others are.
     Struct(u8, Place, Id),
-    /// The same, behind the value of its first field as a key.
+    /// The same, some of which nobody is told of.
+    Sparse(u8, Place, Id),
+    /// A struct behind the value of its first field as a key.
     Indexed(u8, Place, Id),
     /// On RESP3, the last element of an array.
     Wrapped(Id),
@@ -148,19 +151,6 @@ impl Test {
 
 fn node(id: Id) -> Node {
     programs::NODES.get(usize::from(id)).copied().unwrap_or(Node::Any)
-}
-
-/// Gives the field at `place`: its name, what it is, and the place behind it.
-///
-/// A name has other spellings behind it, between `|`; one that ends in `*` stands for all that begin so.
-fn field(place: Place) -> (&'static [u8], Id, Place) {
-    let rest = programs::FIELDS.get(usize::from(place)..).unwrap_or_default();
-    // the high byte of the node, less than any letter, ends the name
-    let length = rest.iter().position(|&byte| byte < b' ').unwrap_or_default();
-    match rest.split_at_checked(length) {
-        Some((name, [high, low, ..])) => (name, Id::from_be_bytes([*high, *low]), place + length as u16 + 2),
-        _ => (&[], ANY, place),
-    }
 }
 
 fn test(place: u8, bits: u8) -> bool {

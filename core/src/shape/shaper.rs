@@ -1,8 +1,8 @@
 //! Carries out shapes while replies stream through.
 
+use super::layout::{Layout, field};
 use super::number::{self, Digits};
-use super::programs::ITEMS;
-use super::{ANY, Format, Id, Item, NAME, Node, Place, RESP2, SKIP, Shape, Takes, field, node, test};
+use super::{ANY, Format, Id, NAME, Node, Place, RESP2, SKIP, Shape, node, test};
 use crate::resp::{Aggregate, Event, Sink, Text, is_double, tell};
 use alloc::vec::Vec;
 
@@ -14,6 +14,8 @@ pub(crate) mod pass {
     pub(crate) const INTEGER: u8 = 2;
     /// Everything.
     pub(crate) const ALL: u8 = 4;
+    /// Nothing, but `OK` is true.
+    pub(crate) const STATUS: u8 = 8;
 }
 
 /// Texts beyond this many bytes are not parsed.
@@ -28,6 +30,9 @@ pub(crate) struct Shaper {
     root: Id,
     bits: u8,
     levels: Vec<Level>,
+    /// What the value of the field is whose name was last.
+    next: Id,
+    due: Option<Due>,
     taking: Taking,
     kept: Kept,
 }
@@ -42,6 +47,8 @@ struct Level {
     nested: bool,
     /// Whether its end is told.
     told: bool,
+    /// Whether it was told without its length.
+    unmeasured: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -58,18 +65,17 @@ enum Form {
     Two(Id, Id),
     /// The same, each two in an array of their own.
     Pairs(Id, Id),
-    /// Names, and what the next value is. What is still to be told once the first value is known.
-    Fields {
-        count: u8,
-        fields: Place,
-        others: Id,
-        next: Id,
-        due: Option<Due>,
-    },
-    Keyed(Id, Items),
-    Tuple(Items),
-    /// Items, and how many elements there are.
-    Record(Items, u32),
+    /// Arrays of a key and a value each, as they are.
+    Listed(Id, Id),
+    /// The same on RESP3, where they are what they should be.
+    Free,
+    /// Names and values: so many fields from this place on; what others are.
+    Fields(u8, Place, Id),
+    /// Keys, and the elements of a tuple.
+    Keyed(Id, Id),
+    Tuple(Id),
+    /// The record, and how many elements there are.
+    Record(Id, u32),
     /// Nothing but the element at this place.
     Last(Id, u32),
 }
@@ -82,8 +88,9 @@ struct Due {
 }
 
 /// What becomes of the open text.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 enum Taking {
+    #[default]
     Pass,
     Drop,
     Parse(Format),
@@ -131,6 +138,7 @@ fn passes(id: Id) -> u8 {
     match node(id) {
         Node::Any | Node::Bulk => pass::BULK,
         Node::Int | Node::Number => pass::INTEGER,
+        Node::Status => pass::STATUS,
         Node::Optional(inner) => match node(inner) {
             Node::Any | Node::Bulk => pass::BULK,
             Node::Int | Node::Number => pass::INTEGER,
@@ -138,90 +146,6 @@ fn passes(id: Id) -> u8 {
         },
         _ => 0,
     }
-}
-
-/// The items of a tuple or record.
-#[derive(Clone, Copy, Debug)]
-struct Items {
-    start: u16,
-    count: u8,
-    /// Where the names of a record begin.
-    names: Place,
-}
-
-impl Items {
-    #[inline(never)]
-    fn of(id: Id) -> Self {
-        match node(id) {
-            Node::Tuple(count, start) => Self { start, count, names: 0 },
-            Node::Record(count, start, names) => Self { start, count, names },
-            _ => Self { start: 0, count: 0, names: 0 },
-        }
-    }
-
-    fn all(self) -> &'static [Item] {
-        let start = usize::from(self.start);
-        ITEMS.get(start..start + usize::from(self.count)).unwrap_or_default()
-    }
-
-    /// Gives how many are there.
-    #[inline(never)]
-    fn live(self, bits: u8) -> u32 {
-        self.all().iter().map(|item| u32::from(test(item.when, bits))).sum()
-    }
-
-    /// Gives the one that is at this place among those that are there, and its name.
-    #[inline(never)]
-    fn nth(self, at: u32, bits: u8) -> (&'static [u8], Id) {
-        let (mut left, mut names) = (at, self.names);
-        for item in self.all() {
-            let (name, _, next) = field(names);
-            names = next;
-            if test(item.when, bits) {
-                if left == 0 {
-                    return (name, item.node);
-                }
-                left -= 1;
-            }
-        }
-        (&[], ANY)
-    }
-
-    /// Gives the item that takes all others.
-    #[inline(never)]
-    fn rest(self, bits: u8) -> Option<Rest> {
-        let item = self.all().iter().rposition(|item| item.takes != Takes::One && test(item.when, bits))?;
-        let fixed = Self { count: item as u8, ..self }.live(bits);
-        let item = self.all().get(item)?;
-        let group = (item.takes == Takes::Groups).then(|| Self::of(item.node));
-        Some(Rest { fixed, group, width: group.map_or(1, |group| group.live(bits).max(1)) })
-    }
-
-    /// Gives how many of the first `len` elements nobody is told of.
-    #[inline(never)]
-    fn dropped(self, len: u32, bits: u8) -> u32 {
-        (0..len.min(self.count.into())).map(|at| u32::from(self.nth(at, bits).1 == SKIP)).sum()
-    }
-
-    /// Tells whether a record can have `len` elements.
-    #[inline(never)]
-    fn fits(self, len: u32, bits: u8) -> bool {
-        match self.rest(bits) {
-            None => len == self.live(bits),
-            Some(Rest { fixed, width, .. }) => len >= fixed && (len - fixed).is_multiple_of(width),
-        }
-    }
-}
-
-/// The item that takes all elements from a place on.
-#[derive(Clone, Copy)]
-struct Rest {
-    /// How many stand before them.
-    fixed: u32,
-    /// What makes up a group of them.
-    group: Option<Items>,
-    /// How many elements make up a group.
-    width: u32,
 }
 
 fn is_row_start(event: Event<'_>) -> bool {
@@ -233,7 +157,7 @@ const CLOSE: Event<'static> = Event::Close { streamed: false };
 impl Shaper {
     pub(crate) const fn new() -> Self {
         let kept = Kept { chunks: Vec::new(), open: Vec::new() };
-        Self { root: 0, bits: 0, levels: Vec::new(), taking: Taking::Pass, kept }
+        Self { root: 0, bits: 0, levels: Vec::new(), next: 0, due: None, taking: Taking::Pass, kept }
     }
 
     /// Lets go of what earlier events pointed to.
@@ -246,6 +170,7 @@ impl Shaper {
         self.root = shape.node;
         self.bits = shape.bits | if flat { RESP2 } else { 0 };
         self.levels.clear();
+        self.due = None;
         self.taking = Taking::Pass;
     }
 
@@ -263,6 +188,11 @@ impl Shaper {
         }
     }
 
+    /// Tells whether the elements of the innermost aggregate need no shaping, whatever is in them.
+    pub(crate) fn is_free(&self) -> bool {
+        matches!(self.levels.last(), Some(Level { form: Form::Free, .. }))
+    }
+
     /// Takes an event.
     #[inline(never)]
     pub(crate) fn event<S: Sink>(&mut self, event: Event<'_>, sink: &mut S) {
@@ -274,7 +204,7 @@ impl Shaper {
                 Taking::Parse(_) => self.kept.open.extend_from_slice(part),
             },
             Event::BulkClose => {
-                match core::mem::replace(&mut self.taking, Taking::Pass) {
+                match core::mem::take(&mut self.taking) {
                     Taking::Pass => tell(sink, event),
                     Taking::Drop => {}
                     Taking::Parse(format) => format.tell(self.kept.keep_open(), sink),
@@ -289,6 +219,11 @@ impl Shaper {
         if let Some(Level { form: Form::Undecided(id, len), .. }) = self.levels.last().copied() {
             self.levels.pop();
             self.decide(id, len, is_row_start(event), sink);
+        }
+        if let Some(Level { form: Form::Listed(key, value), .. }) = self.levels.last().copied()
+            && let Event::Open(Aggregate::Array, Some(2)) = event
+        {
+            return self.open(Aggregate::Array, Some(2), Form::Two(key, value), sink);
         }
         if self.levels.last().is_some_and(|level| level.nested) {
             let whole = is_row_start(event);
@@ -319,63 +254,85 @@ impl Shaper {
 
     /// Gives how many elements make up a row.
     fn period(&self, index: usize) -> u32 {
-        match self.levels.get(index).map(|level| level.form) {
-            Some(Form::Keyed(_, items)) => match self.levels.get(index + 1).map(|level| level.form) {
-                Some(Form::Row { len, .. }) => len.max(2),
-                _ => 1 + items.live(self.bits),
-            },
+        match (self.form(index), self.form(index + 1)) {
+            (Some(Form::Keyed(..)), Some(Form::Row { len, .. })) => len.max(2),
+            (Some(Form::Keyed(_, items)), _) => 1 + Layout::of(items, self.bits).fixed,
             _ => 2,
         }
     }
 
     /// Gives the place in its row of the element at `at` of the level at `index`.
-    fn place(&self, index: usize, at: u32, period: u32) -> u32 {
+    fn place(&self, index: usize, at: u32) -> u32 {
         match self.levels.get(index + 1) {
             Some(Level { form: Form::Row { .. }, at, .. }) => *at,
-            _ => at % period,
+            _ => at % self.period(index),
         }
     }
 
+    fn form(&self, index: usize) -> Option<Form> {
+        self.levels.get(index).map(|level| level.form)
+    }
+
     fn before<S: Sink>(&mut self, index: usize, sink: &mut S) -> Id {
-        let Some(level) = self.levels.get(index) else { return ANY };
-        let (at, bits) = (level.at, self.bits);
-        match level.form {
+        let Some(Level { form, at, .. }) = self.levels.get(index).copied() else { return ANY };
+        let even = at.is_multiple_of(2);
+        match form {
             Form::Each(id) => id,
             Form::Two(key, value) => {
-                if at.is_multiple_of(2) {
+                if even {
                     key
                 } else {
                     value
                 }
             }
             Form::Pairs(key, value) => {
-                if !at.is_multiple_of(2) {
-                    return value;
+                if even {
+                    tell(sink, Event::Open(Aggregate::Array, Some(2)));
                 }
-                tell(sink, Event::Open(Aggregate::Array, Some(2)));
-                key
+                if even { key } else { value }
             }
-            Form::Fields { next, .. } => {
-                if at.is_multiple_of(2) {
+            Form::Fields(..) => {
+                if even {
                     NAME
                 } else {
-                    next
+                    self.next
                 }
             }
-            Form::Keyed(key, items) => {
-                let period = self.period(index);
-                let place = self.place(index, at, period);
-                if place == 0 {
-                    return key;
+            Form::Keyed(key, items) => match self.place(index, at) {
+                0 => key,
+                place => {
+                    let layout = Layout::of(items, self.bits);
+                    let len = self.period(index) - 1;
+                    if place == 1 {
+                        tell(sink, Event::Open(Aggregate::Array, Some(len - layout.dropped(len))));
+                    }
+                    layout.at(place - 1).0
                 }
-                if place == 1 {
-                    let len = period - 1 - items.dropped(period - 1, bits);
-                    tell(sink, Event::Open(Aggregate::Array, Some(len)));
+            },
+            Form::Tuple(items) => {
+                let layout = Layout::of(items, self.bits);
+                let starts = at >= layout.fixed && (at - layout.fixed).is_multiple_of(layout.period);
+                if starts && layout.period > 1 {
+                    tell(sink, Event::Open(Aggregate::Array, Some(layout.period)));
                 }
-                items.nth(place - 1, bits).1
+                layout.at(at).0
             }
-            Form::Tuple(items) => element(items, at, None, bits, sink),
-            Form::Record(items, len) => element(items, at, Some(len), bits, sink),
+            Form::Record(items, len) => {
+                let layout = Layout::of(items, self.bits);
+                let (id, name) = layout.at(at);
+                if at == layout.fixed {
+                    rest(layout, len - layout.fixed, sink);
+                }
+                if layout.group.is_some() && at >= layout.fixed {
+                    if (at - layout.fixed).is_multiple_of(layout.period) {
+                        tell(sink, Event::Open(Aggregate::Struct, Some(layout.period)));
+                    }
+                    tell(sink, named(name));
+                } else if at < layout.fixed {
+                    tell(sink, named(name));
+                }
+                id
+            }
             Form::Last(id, last) => {
                 if at == last {
                     id
@@ -383,26 +340,29 @@ impl Shaper {
                     SKIP
                 }
             }
-            Form::Undecided(..) | Form::Row { .. } => ANY,
+            Form::Undecided(..) | Form::Row { .. } | Form::Listed(..) | Form::Free => ANY,
         }
     }
 
     /// Counts an element, and tells what stands behind it.
     fn after<S: Sink>(&mut self, index: usize, sink: &mut S) {
-        let (period, bits) = (self.period(index), self.bits);
-        let at = self.levels.get(index).map_or(0, |level| level.at);
-        let place = self.place(index, at, period);
-        let Some(level) = self.levels.get_mut(index) else { return };
-        level.at = at.saturating_add(1);
-        let closes = match level.form {
+        let Some(Level { form, at, .. }) = self.levels.get(index).copied() else { return };
+        let closes = match form {
             Form::Pairs(..) => at % 2 == 1,
-            Form::Keyed(..) => period > 1 && place == period - 1,
-            Form::Tuple(items) | Form::Record(items, _) => items.rest(bits).is_some_and(|rest| {
-                let told = rest.group.is_some() && (rest.width > 1 || matches!(level.form, Form::Record(..)));
-                told && at >= rest.fixed && (at - rest.fixed) % rest.width == rest.width - 1
-            }),
+            Form::Keyed(..) => self.place(index, at) == self.period(index) - 1,
+            Form::Tuple(items) | Form::Record(items, _) => {
+                let layout = Layout::of(items, self.bits);
+                let wrapped = layout.period > 1 || matches!(form, Form::Record(..));
+                layout.group.is_some()
+                    && wrapped
+                    && at >= layout.fixed
+                    && (at - layout.fixed) % layout.period == layout.period - 1
+            }
             _ => false,
         };
+        if let Some(level) = self.levels.get_mut(index) {
+            level.at = at.saturating_add(1);
+        }
         if closes {
             tell(sink, CLOSE);
         }
@@ -434,7 +394,7 @@ impl Shaper {
                 NAME => self.name(b"", sink),
                 SKIP => {}
                 _ => {
-                    self.due(None, sink);
+                    self.start(None, sink);
                     tell(sink, Event::Null);
                 }
             }
@@ -453,23 +413,23 @@ impl Shaper {
         }
         self.start(None, sink);
         self.levels.pop();
-        if let Form::Record(items, _) = level.form
-            && let Some(rest) = items.rest(self.bits)
-        {
-            if level.at <= rest.fixed {
-                tell(sink, Event::Text(Text::Name, items.nth(rest.fixed, self.bits).0));
-                tell(sink, Event::Open(Aggregate::Array, Some(0)));
+        if let Form::Record(items, _) = level.form {
+            let layout = Layout::of(items, self.bits);
+            if level.at <= layout.fixed {
+                rest(layout, 0, sink);
             }
-            tell(sink, CLOSE);
+            if layout.rest.is_some() {
+                tell(sink, CLOSE);
+            }
         }
         if level.told {
-            tell(sink, Event::Close { streamed });
+            tell(sink, Event::Close { streamed: streamed || level.unmeasured });
         }
         self.ended(sink);
     }
 
     fn push(&mut self, form: Form, told: bool) {
-        self.levels.push(Level { form, at: 0, nested: false, told });
+        self.levels.push(Level { form, at: 0, nested: false, told, unmeasured: false });
     }
 
     /// Tells the opening of an aggregate whose elements are as `form` says.
@@ -530,10 +490,10 @@ impl Shaper {
             }
             // not a name that anything could be known by
             _ if id == NAME => {
-                self.value_is(ANY);
+                self.next = ANY;
                 self.start(None, sink);
             }
-            event => self.due(Some(event), sink),
+            event => self.start(Some(event), sink),
         }
         match event {
             Event::Open(kind, len) => self.aggregate(id, kind, len, sink),
@@ -581,31 +541,35 @@ impl Shaper {
             Node::Set(inner) if !keyed => self.open(Aggregate::Set, len, Form::Each(inner), sink),
             Node::By(inner) if !keyed => self.open(Aggregate::Map, len, Form::Each(inner), sink),
             Node::Tuple(..) if !keyed => {
-                let items = Items::of(id);
-                let told = match (items.rest(bits), len) {
-                    (Some(Rest { fixed, width, group: Some(_), .. }), Some(len)) if items.fits(len, bits) => {
-                        Some(fixed + (len - fixed) / width)
-                    }
-                    (Some(Rest { group: Some(_), .. }), _) => return self.plain(id, kind, len, sink),
-                    (_, len) => len.map(|len| len.saturating_sub(items.dropped(len, bits))),
+                let layout = Layout::of(id, bits);
+                let told = match (layout.group, len) {
+                    (Some(_), Some(len)) if layout.fits(len) => Some(layout.grouped(len)),
+                    (Some(_), _) => return self.plain(id, kind, len, sink),
+                    (None, len) => len.map(|len| len - layout.dropped(len)),
                 };
-                self.open(Aggregate::Array, told, Form::Tuple(items), sink);
+                self.open(Aggregate::Array, told, Form::Tuple(id), sink);
             }
-            Node::Record(..) if !keyed => match len {
-                Some(len) if Items::of(id).fits(len, bits) => {
-                    let items = Items::of(id);
-                    self.open(Aggregate::Struct, Some(items.live(bits)), Form::Record(items, len), sink);
+            Node::Record(..) if !keyed => {
+                let layout = Layout::of(id, bits);
+                match len.filter(|&len| layout.fits(len)) {
+                    Some(len) => {
+                        let fields = layout.fixed + u32::from(layout.rest.is_some());
+                        self.open(Aggregate::Struct, Some(fields), Form::Record(id, len), sink);
+                    }
+                    None => self.plain(id, kind, len, sink),
                 }
-                _ => self.plain(id, kind, len, sink),
+            }
+            Node::Map(..)
+            | Node::Pairs(..)
+            | Node::Struct(..)
+            | Node::Sparse(..)
+            | Node::Indexed(..)
+            | Node::Keyed(..) => match len {
+                _ if keyed => self.rows(id, len, true, sink),
+                Some(0) => self.rows(id, len, false, sink),
+                Some(len) => self.push(Form::Undecided(id, len), false),
+                None => self.plain(id, kind, None, sink),
             },
-            Node::Map(..) | Node::Pairs(..) | Node::Struct(..) | Node::Indexed(..) | Node::Keyed(..) => {
-                match len {
-                    _ if keyed => self.rows(id, len, true, sink),
-                    Some(0) => self.rows(id, len, false, sink),
-                    Some(len) => self.push(Form::Undecided(id, len), false),
-                    None => self.plain(id, kind, None, sink),
-                }
-            }
             _ => self.plain(id, kind, len, sink),
         }
     }
@@ -621,10 +585,15 @@ impl Shaper {
     /// Begins rows whose form the first element showed.
     fn decide<S: Sink>(&mut self, id: Id, len: u32, nested: bool, sink: &mut S) {
         let period = match node(id) {
-            Node::Keyed(_, tuple) => 1 + Items::of(tuple).live(self.bits),
+            Node::Keyed(_, items) => 1 + Layout::of(items, self.bits).fixed,
             _ => 2,
         };
-        if nested {
+        if let (true, Node::Pairs(key, value)) = (nested, node(id)) {
+            let native = |id| matches!(node(id), Node::Bulk | Node::Int | Node::Double | Node::Number);
+            let free = self.bits & RESP2 == 0 && native(key) && native(value);
+            let form = if free { Form::Free } else { Form::Listed(key, value) };
+            self.open(Aggregate::Array, Some(len), form, sink);
+        } else if nested {
             self.rows(id, Some(len), false, sink);
             if let Some(level) = self.levels.last_mut() {
                 level.nested = true;
@@ -643,16 +612,19 @@ impl Shaper {
             Node::Keyed(key, tuple) if keyed => {
                 self.open(Aggregate::Map, len, Form::Two(key, tuple), sink);
             }
-            Node::Keyed(key, tuple) => {
-                self.open(Aggregate::Map, len, Form::Keyed(key, Items::of(tuple)), sink);
-            }
+            Node::Keyed(key, tuple) => self.open(Aggregate::Map, len, Form::Keyed(key, tuple), sink),
             Node::Struct(count, fields, others) => {
-                let form = Form::Fields { count, fields, others, next: others, due: None };
-                self.open(Aggregate::Struct, len, form, sink);
+                self.open(Aggregate::Struct, len, Form::Fields(count, fields, others), sink);
+            }
+            Node::Sparse(count, fields, others) => {
+                self.open(Aggregate::Struct, None, Form::Fields(count, fields, others), sink);
+                if let Some(level) = self.levels.last_mut() {
+                    level.unmeasured = true;
+                }
             }
             Node::Indexed(count, fields, others) => {
-                let due = Some(Due { fields: len, name: b"" });
-                self.push(Form::Fields { count, fields, others, next: others, due }, true);
+                self.push(Form::Fields(count, fields, others), true);
+                self.due = Some(Due { fields: len, name: b"" });
                 if len == Some(0) {
                     self.start(None, sink);
                 }
@@ -661,59 +633,44 @@ impl Shaper {
         }
     }
 
-    /// Sets what the next value of the struct is.
-    fn value_is(&mut self, id: Id) {
-        if let Some(Form::Fields { next, .. }) = self.struct_form() {
-            *next = id;
-        }
-    }
-
-    /// Gives the form of the struct whose name or value this is.
-    fn struct_form(&mut self) -> Option<&mut Form> {
-        let top = self.levels.len().checked_sub(1)?;
-        let row = matches!(self.levels.get(top)?.form, Form::Row { .. });
-        self.levels.get_mut(top - usize::from(row && top > 0)).map(|level| &mut level.form)
-    }
-
+    /// Takes the name of a field.
     fn name<S: Sink>(&mut self, text: &[u8], sink: &mut S) {
-        let Some(&mut Form::Fields { count, fields, others, due, .. }) = self.struct_form() else { return };
-        let (name, id) = known(count, fields, text).unwrap_or((b"", others));
-        self.value_is(id);
+        let top = self.levels.len().wrapping_sub(1);
+        let form = match self.form(top) {
+            Some(Form::Row { .. }) => self.form(top.wrapping_sub(1)),
+            form => form,
+        };
+        let Some(Form::Fields(count, fields, others)) = form else { return };
+        let (name, id) = field(count, fields, text).unwrap_or((b"", others));
+        self.next = id;
+        if id == SKIP {
+            return;
+        }
         if name.is_empty() {
             self.start(None, sink);
             return tell(sink, Event::Text(Text::Simple, text));
         }
-        match (due, self.struct_form()) {
-            (Some(waiting), Some(Form::Fields { due, .. })) => {
-                *due = Some(Due { name, ..waiting });
-            }
-            _ => tell(sink, Event::Text(Text::Name, name)),
+        match &mut self.due {
+            Some(due) => due.name = name,
+            None => tell(sink, named(name)),
         }
     }
 
-    /// Tells a struct that waits for this value; or one that is an element of its list and no struct.
-    fn due<S: Sink>(&mut self, event: Option<Event<'_>>, sink: &mut S) {
-        if let Some(Form::Fields { due: Some(_), .. }) = self.struct_form() {
-            self.start(event, sink);
-        }
-    }
-
-    /// Tells the key of a struct that waits, and its beginning.
-    fn start<S: Sink>(&mut self, event: Option<Event<'_>>, sink: &mut S) {
-        let Some(Form::Fields { due, .. }) = self.struct_form() else { return };
-        let Some(waiting) = due.take() else { return };
+    /// Tells the key of a struct that waits for its first value, and its beginning.
+    fn start<S: Sink>(&mut self, value: Option<Event<'_>>, sink: &mut S) {
+        let Some(due) = self.due.take() else { return };
         tell(
             sink,
-            match event {
+            match value {
                 Some(Event::Text(Text::Bulk | Text::Simple | Text::Verbatim(_), text)) => {
                     Event::Text(Text::Simple, text)
                 }
                 _ => Event::Null,
             },
         );
-        tell(sink, Event::Open(Aggregate::Struct, waiting.fields));
-        if !waiting.name.is_empty() {
-            tell(sink, Event::Text(Text::Name, waiting.name));
+        tell(sink, Event::Open(Aggregate::Struct, due.fields));
+        if !due.name.is_empty() {
+            tell(sink, named(due.name));
         }
     }
 
@@ -767,55 +724,14 @@ fn empty<S: Sink>(kind: Aggregate, sink: &mut S) {
     tell(sink, CLOSE);
 }
 
-/// Gives the field that `text` names: its name, empty where the text stands for itself, and what it is.
-fn known(count: u8, fields: Place, text: &[u8]) -> Option<(&'static [u8], Id)> {
-    let mut place = fields;
-    for _ in 0..count {
-        let (names, id, next) = field(place);
-        if let Some(name) = spelled(names, text) {
-            return Some((name, id));
-        }
-        place = next;
-    }
-    None
+fn named(name: &'static [u8]) -> Event<'static> {
+    Event::Text(Text::Name, name)
 }
 
-/// Gives the name that `text` is a spelling of; the empty one where it stands for itself.
-fn spelled(names: &'static [u8], text: &[u8]) -> Option<&'static [u8]> {
-    if let [prefix @ .., b'*'] = names {
-        return text.starts_with(prefix).then_some(b"");
+/// Tells the field that holds all other elements of a record, `len` of the server's.
+fn rest<S: Sink>(layout: Layout, len: u32, sink: &mut S) {
+    if let Some(name) = layout.rest {
+        tell(sink, named(name));
+        tell(sink, Event::Open(Aggregate::Array, Some(len / layout.period)));
     }
-    let mut all = names.split(|&byte| byte == b'|');
-    let first = all.next()?;
-    (first == text || all.any(|name| name == text)).then_some(first)
-}
-
-/// Gives what the element at `at` of a tuple is, or of a record that has `len`; tells what stands before it.
-fn element<S: Sink>(items: Items, at: u32, len: Option<u32>, bits: u8, sink: &mut S) -> Id {
-    let rest = items.rest(bits).filter(|rest| at >= rest.fixed);
-    let (name, mut id) = items.nth(rest.map_or(at, |rest| rest.fixed), bits);
-    let named = |name, sink: &mut S| tell(sink, Event::Text(Text::Name, name));
-    let Some(rest) = rest else {
-        if len.is_some() {
-            named(name, sink);
-        }
-        return id;
-    };
-    if let Some(len) = len.filter(|_| at == rest.fixed) {
-        named(name, sink);
-        tell(sink, Event::Open(Aggregate::Array, Some((len - rest.fixed) / rest.width)));
-    }
-    if let Some(group) = rest.group {
-        let place = (at - rest.fixed) % rest.width;
-        let kind = if len.is_some() { Aggregate::Struct } else { Aggregate::Array };
-        if place == 0 && (rest.width > 1 || len.is_some()) {
-            tell(sink, Event::Open(kind, Some(rest.width)));
-        }
-        let part = group.nth(place, bits);
-        if len.is_some() {
-            named(part.0, sink);
-        }
-        id = part.1;
-    }
-    id
 }

@@ -48,6 +48,21 @@ export const revive = (value) => {
   return Object.fromEntries(Object.entries(value).map(([name, field]) => [name, revive(field)]));
 };
 
+const reach = (path, from) => [path].flat().reduce((value, step) => value[step], from);
+
+/** Puts in what the scenario refers to: replies to its setup, and connections beside the client's. */
+export const resolve = (value, world) => {
+  switch (special(value)) {
+    case "$reply":
+      return reach(value.$reply, world.replies);
+    case "$beside":
+      return Array.isArray(value.$beside) ? reach(value.$beside, world.beside) : world.beside[value.$beside].id;
+  }
+  if (Array.isArray(value)) return value.map((item) => resolve(item, world));
+  if (value === null || typeof value !== "object") return value;
+  return Object.fromEntries(Object.entries(value).map(([name, field]) => [name, resolve(field, world)]));
+};
+
 const kind = (value) => {
   if (value === null) return "null";
   if (Array.isArray(value)) return "array";
@@ -103,7 +118,7 @@ export const skeleton = (value) => {
     case "set":
       return { [kind(value)]: [...new Set([...value].map((item) => inspect(skeleton(item), { depth: 20 })))].sort() };
     case "object":
-      return Object.fromEntries(Object.keys(value).sort().map((name) => [name, skeleton(value[name])]));
+      return Object.fromEntries(Object.keys(value).sort().map((name) => [/^\d+$/.test(name) ? "number" : name, skeleton(value[name])]));
     default:
       return kind(value);
   }

@@ -1,5 +1,6 @@
 import { kindOf } from "../outbox.js";
 import { countOf, isRequired, planOf, type Form, type Part, type Piece, type Plan, type Scalar } from "./plan.js";
+import { isOlder, type Needs } from "./versions.js";
 
 /** A member of an object that was given, by name. */
 type Members = Readonly<Record<string, unknown>>;
@@ -22,14 +23,8 @@ const expectations: Readonly<Record<Scalar, string>> = {
   m: "number | bigint | Date",
 };
 
-/** The version that the newest option in use needs. */
-export interface Needs {
-  since: string | undefined;
-  option: string;
-}
-
 /** Gives what is sent for a call by `plan`; `checks` says whether types are checked that the server would check too. */
-export const encode = (plan: Plan, args: readonly unknown[], checks: boolean, needs?: Needs): unknown[] => new Encoder(plan, checks, needs).encode(args);
+export const encode = (plan: Plan, args: readonly unknown[], checks: boolean, needs: Needs): unknown[] => new Encoder(plan, checks, needs).encode(args);
 
 /** Gives the error for an argument that is none, in a call that was sent as it is. */
 export const illegal = (row: number, index: number, value: unknown): TypeError => {
@@ -73,10 +68,10 @@ const isPlainObject = (value: unknown): value is Members =>
 class Encoder {
   readonly #plan: Plan;
   readonly #checks: boolean;
-  readonly #needs: Needs | undefined;
+  readonly #needs: Needs;
   readonly #words: unknown[] = [];
 
-  constructor(plan: Plan, checks: boolean, needs: Needs | undefined) {
+  constructor(plan: Plan, checks: boolean, needs: Needs) {
     this.#plan = plan;
     this.#checks = checks;
     this.#needs = needs;
@@ -164,7 +159,7 @@ class Encoder {
   }
 
   #need(since: string | undefined, option: string): void {
-    if (since === undefined || this.#needs === undefined) return;
+    if (since === undefined) return;
     if (this.#needs.since === undefined || isOlder(this.#needs.since, since)) {
       this.#needs.since = since;
       this.#needs.option = option;
@@ -348,11 +343,4 @@ const accepts = (form: Form, value: unknown): boolean => {
     default:
       return false;
   }
-};
-
-/** Tells whether version `one` is before `other`. */
-export const isOlder = (one: string, other: string): boolean => {
-  const [a, b] = [one, other].map((version) => version.split(".").map(Number)) as [number[], number[]];
-  for (let at = 0; at < 3; at++) if ((a[at] ?? 0) !== (b[at] ?? 0)) return (a[at] ?? 0) < (b[at] ?? 0);
-  return false;
 };

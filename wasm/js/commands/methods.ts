@@ -1,43 +1,45 @@
-import { CommandNotSupportedError } from "../errors.js";
-import { encode, isOlder, type Needs } from "./encode.js";
-import { effectOf, lines, methodOf, planOf, type Plan } from "./plan.js";
+import { encode } from "./encode.js";
+import type { InertCommand } from "./inert.js";
+import { kindOf } from "../outbox.js";
+import { effectOf, lines, methodOf, planOf, rowOf, type Plan } from "./plan.js";
 import { refusalOf } from "./reserved.js";
+import type { Needs } from "./versions.js";
 
 /** Turns calls into rows and arguments, for whoever sends or queues them. Its methods are those of the table. */
 export abstract class Methods {
-  /** Takes one command. */
-  abstract run(row: number, command: string, args: unknown[]): unknown;
+  /** Takes one command, which not every server knows if it has needs. */
+  abstract run(row: number, command: string, args: unknown[], needs?: Needs): unknown;
 
   /** Reports that a command cannot be made of what was given. */
   abstract fail(error: unknown): unknown;
 
   /** Whether types are checked that the server would check too. */
   abstract get checks(): boolean;
-
-  /** The version of the server that commands must not be newer than, once it is known. */
-  abstract get version(): string | undefined;
 }
 
 /** Makes the command of `plan` of what a method was called with. */
-const take = (target: Methods, row: number, plan: Plan, args: unknown[]): unknown => {
-  const { checks, version } = target;
-  if (version === undefined && !checks && plan.direct && args.length === plan.required) return target.run(row, plan.name, args);
+const make = (target: Methods, row: number, plan: Plan, args: unknown[]): unknown => {
+  const { checks } = target;
+  if (plan.direct && !checks && plan.since === undefined && args.length === plan.required) return target.run(row, plan.name, args);
   let words: unknown[];
+  const needs: Needs = { since: plan.since, option: "" };
   try {
-    const needs: Needs = { since: plan.since, option: "" };
     words = encode(plan, args, checks, needs);
-    if (version !== undefined && needs.since !== undefined && isOlder(version, needs.since)) throw notSupported(plan.name, needs, version);
   } catch (error) {
     return target.fail(error);
   }
-  return target.run(row, plan.name, words);
+  return target.run(row, plan.name, words, needs.since === undefined ? undefined : needs);
 };
 
-const notSupported = (command: string, { since, option }: Needs, version: string): CommandNotSupportedError =>
-  new CommandNotSupportedError(`${command}${option === "" ? "" : ` with '${option}'`} needs version ${since} of the server, which is ${version}`, {
-    command,
-    maybeExecuted: false,
-  });
+/**
+ * Appends an inert command to `target`.
+ * @throws TypeError when it is none.
+ */
+export const take = (target: Methods, inert: InertCommand): void => {
+  const row = typeof inert === "object" && inert !== null && Array.isArray(inert.args) ? rowOf(inert.command) : 0;
+  if (row === 0) throw new TypeError(`execute: parameter 'commands' expected commands made by redwire/commands, got ${kindOf(inert)}`);
+  make(target, row, planOf(row), inert.args as unknown[]);
+};
 
 /** The commands of a module, under its name. */
 class Namespace {
@@ -82,11 +84,11 @@ for (let row = 1; row < lines.length; row++) {
     });
   } else if (module === undefined) {
     define(Methods.prototype, method, function (this: Methods, ...args: unknown[]) {
-      return take(this, row, (plan ??= planOf(row)), args);
+      return make(this, row, (plan ??= planOf(row)), args);
     });
   } else {
     define(namespace(module).prototype, method, function (this: Namespace, ...args: unknown[]) {
-      return take(this.target, row, (plan ??= planOf(row)), args);
+      return make(this.target, row, (plan ??= planOf(row)), args);
     });
   }
 }

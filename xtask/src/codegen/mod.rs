@@ -8,6 +8,7 @@ mod rust_rows;
 mod rust_shapes;
 mod shape;
 mod typescript;
+mod typescript_inert;
 mod typescript_table;
 
 use std::fs;
@@ -24,9 +25,10 @@ type Output = (&'static str, String);
 pub(crate) fn codegen(check: bool) -> Result {
     let facts = Facts::read(&tree::commands())?;
     let types = typescript::types(&facts)?;
-    let outputs: [Output; 7] = [
+    let outputs: [Output; 8] = [
         ("core/src/table/rows.rs", rust_rows::rows(&facts)?),
         ("wasm/js/generated/table.ts", typescript_table::table(&facts)?),
+        ("wasm/js/generated/inert.ts", typescript_inert::inert(&facts)),
         ("wasm/js/generated/options.ts", types.options),
         ("wasm/js/generated/replies.ts", types.replies),
         ("wasm/js/generated/commands.ts", types.commands),

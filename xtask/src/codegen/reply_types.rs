@@ -84,9 +84,12 @@ pub(crate) fn typescript(shape: &Shape, aliases: &Aliases) -> String {
         Shape::Record(items) => record(items, aliases),
         Shape::Struct(fields, others) => {
             // a name that stands for many is one of the others
-            let named = fields.iter().filter(|field| !field.names[0].ends_with('*'));
+            let shown =
+                |field: &&Field| !field.names[0].ends_with('*') && field.shape != Shape::Word(Word::Skip);
+            let named = fields.iter().filter(shown);
             let mut lines: Vec<_> = named.map(|field| member(field, aliases)).collect();
-            lines.extend(others.iter().map(|_| "[field: string]: unknown".to_string()));
+            let open = others.iter().filter(|shape| ***shape != Shape::Word(Word::Skip));
+            lines.extend(open.map(|_| "[field: string]: unknown".to_string()));
             format!("{{ {} }}", lines.join("; "))
         }
         Shape::Case(branches) => match branches.iter().position(|branch| !branch.0.is_protocol()) {

@@ -221,8 +221,12 @@ impl<'a> Programs<'a> {
                 for field in fields {
                     all.push((field.names.join("|"), self.shape(&field.shape, bits)?));
                 }
-                let others = others.as_ref().map_or(Ok(0), |shape| self.shape(shape, bits))?;
-                format!("Struct({}, {}, {others})", all.len(), self.fields(&all)?)
+                let rest = others.as_deref();
+                let others = rest.map_or(Ok(0), |shape| self.shape(shape, bits))?;
+                let dropped = fields.iter().map(|field| &field.shape).chain(rest);
+                let sparse = dropped.into_iter().any(|shape| *shape == Shape::Word(Word::Skip));
+                let kind = if sparse { "Sparse" } else { "Struct" };
+                format!("{kind}({}, {}, {others})", all.len(), self.fields(&all)?)
             }
             Shape::Case(branches) => return self.case(branches, bits),
         };
