@@ -266,6 +266,7 @@ impl Queue {
     }
 }
 
+#[inline(never)]
 fn named_row(request: &Request<'_>) -> RowId {
     let mut words = request.args().map(|word| word.bytes());
     words.next().map_or(RowId::UNKNOWN, |first| table::find_words(first, words.next()))

@@ -134,6 +134,7 @@ impl Shape {
     }
 }
 
+#[inline(never)]
 fn passes(id: Id) -> u8 {
     match node(id) {
         Node::Any | Node::Bulk => pass::BULK,
@@ -215,6 +216,7 @@ impl Shaper {
         }
     }
 
+    #[inline(never)]
     fn value<S: Sink>(&mut self, event: Event<'_>, sink: &mut S) {
         if let Some(Level { form: Form::Undecided(id, len), .. }) = self.levels.last().copied() {
             self.levels.pop();
@@ -241,6 +243,7 @@ impl Shaper {
     }
 
     /// Gives what the next value is, and tells what stands before it.
+    #[inline(never)]
     fn next<S: Sink>(&mut self, sink: &mut S) -> Id {
         let Some(top) = self.levels.len().checked_sub(1) else { return self.root };
         match self.levels.get(top) {
@@ -253,6 +256,7 @@ impl Shaper {
     }
 
     /// Gives how many elements make up a row.
+    #[inline(never)]
     fn period(&self, index: usize) -> u32 {
         match (self.form(index), self.form(index + 1)) {
             (Some(Form::Keyed(..)), Some(Form::Row { len, .. })) => len.max(2),
@@ -262,6 +266,7 @@ impl Shaper {
     }
 
     /// Gives the place in its row of the element at `at` of the level at `index`.
+    #[inline(never)]
     fn place(&self, index: usize, at: u32) -> u32 {
         match self.levels.get(index + 1) {
             Some(Level { form: Form::Row { .. }, at, .. }) => *at,
@@ -273,6 +278,7 @@ impl Shaper {
         self.levels.get(index).map(|level| level.form)
     }
 
+    #[inline(never)]
     fn before<S: Sink>(&mut self, index: usize, sink: &mut S) -> Id {
         let Some(Level { form, at, .. }) = self.levels.get(index).copied() else { return ANY };
         let even = at.is_multiple_of(2);
@@ -345,6 +351,7 @@ impl Shaper {
     }
 
     /// Counts an element, and tells what stands behind it.
+    #[inline(never)]
     fn after<S: Sink>(&mut self, index: usize, sink: &mut S) {
         let Some(Level { form, at, .. }) = self.levels.get(index).copied() else { return };
         let closes = match form {
@@ -369,6 +376,7 @@ impl Shaper {
     }
 
     /// Notes that a value ended.
+    #[inline(never)]
     fn ended<S: Sink>(&mut self, sink: &mut S) {
         let Some(top) = self.levels.len().checked_sub(1) else { return };
         let Some(Level { form: Form::Row { alone, .. }, at, .. }) = self.levels.get(top).copied() else {
@@ -386,6 +394,7 @@ impl Shaper {
     }
 
     /// Ends a row; what it lacks is null.
+    #[inline(never)]
     fn close_row<S: Sink>(&mut self, sink: &mut S) {
         let Some(below) = self.levels.len().checked_sub(2) else { return };
         let lacking = self.levels.last().map_or(0, |row| self.period(below).saturating_sub(row.at));
@@ -406,6 +415,7 @@ impl Shaper {
         self.levels.pop();
     }
 
+    #[inline(never)]
     fn close<S: Sink>(&mut self, streamed: bool, sink: &mut S) {
         let Some(level) = self.levels.last().copied() else { return tell(sink, Event::Close { streamed }) };
         if let Form::Row { .. } = level.form {
@@ -428,17 +438,20 @@ impl Shaper {
         self.ended(sink);
     }
 
+    #[inline(never)]
     fn push(&mut self, form: Form, told: bool) {
         self.levels.push(Level { form, at: 0, nested: false, told, unmeasured: false });
     }
 
     /// Tells the opening of an aggregate whose elements are as `form` says.
+    #[inline(never)]
     fn open<S: Sink>(&mut self, kind: Aggregate, len: Option<u32>, form: Form, sink: &mut S) {
         tell(sink, Event::Open(kind, len));
         self.push(form, true);
     }
 
     /// Takes the first event of a value that is what the node at `id` says.
+    #[inline(never)]
     fn put<S: Sink>(&mut self, mut id: Id, event: Event<'_>, sink: &mut S) {
         loop {
             id = match (node(id), event) {
@@ -507,6 +520,7 @@ impl Shaper {
         }
     }
 
+    #[inline(never)]
     fn large<S: Sink>(&mut self, id: Id, kind: Text, len: Option<u64>, sink: &mut S) {
         let plain = matches!(kind, Text::Bulk | Text::Verbatim(_));
         if let Node::Indexed(..) = node(id) {
@@ -532,6 +546,7 @@ impl Shaper {
         };
     }
 
+    #[inline(never)]
     fn aggregate<S: Sink>(&mut self, id: Id, kind: Aggregate, len: Option<u32>, sink: &mut S) {
         let keyed = kind == Aggregate::Map;
         let bits = self.bits;
@@ -575,6 +590,7 @@ impl Shaper {
     }
 
     /// Begins an aggregate that is not what it should be, as it came.
+    #[inline(never)]
     fn plain<S: Sink>(&mut self, id: Id, kind: Aggregate, len: Option<u32>, sink: &mut S) {
         if let Node::Indexed(..) = node(id) {
             tell(sink, Event::Null);
@@ -583,6 +599,7 @@ impl Shaper {
     }
 
     /// Begins rows whose form the first element showed.
+    #[inline(never)]
     fn decide<S: Sink>(&mut self, id: Id, len: u32, nested: bool, sink: &mut S) {
         let period = match node(id) {
             Node::Keyed(_, items) => 1 + Layout::of(items, self.bits).fixed,
@@ -605,6 +622,7 @@ impl Shaper {
         }
     }
 
+    #[inline(never)]
     fn rows<S: Sink>(&mut self, id: Id, len: Option<u32>, keyed: bool, sink: &mut S) {
         match node(id) {
             Node::Pairs(key, value) => self.open(Aggregate::Array, len, Form::Pairs(key, value), sink),
@@ -634,6 +652,7 @@ impl Shaper {
     }
 
     /// Takes the name of a field.
+    #[inline(never)]
     fn name<S: Sink>(&mut self, text: &[u8], sink: &mut S) {
         let top = self.levels.len().wrapping_sub(1);
         let form = match self.form(top) {
@@ -657,6 +676,7 @@ impl Shaper {
     }
 
     /// Tells the key of a struct that waits for its first value, and its beginning.
+    #[inline(never)]
     fn start<S: Sink>(&mut self, value: Option<Event<'_>>, sink: &mut S) {
         let Some(due) = self.due.take() else { return };
         tell(
@@ -674,6 +694,7 @@ impl Shaper {
         }
     }
 
+    #[inline(never)]
     fn scalar<S: Sink>(&mut self, id: Id, event: Event<'_>, sink: &mut S) {
         let text = match event {
             Event::Text(Text::Bulk | Text::Simple | Text::Verbatim(_), text) => Some(text),
