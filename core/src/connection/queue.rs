@@ -87,15 +87,10 @@ impl Queue {
         batch: &mut Batch<'_>,
     ) -> Result<usize, Malformed> {
         let named = request.flags & flags::NAMED != 0;
-        let known = Row::at(if named { named_row(request) } else { request.row });
+        let row = Row::at(if named { RowId::UNKNOWN } else { request.row });
         let shape = match request.flags & flags::RAW {
-            0 => {
-                let mut args = request.args();
-                if named {
-                    args.by_ref().take(known.words()).for_each(drop);
-                }
-                known.shape_with(args)
-            }
+            0 if named => named_shape(request),
+            0 => row.shape_with(request.args()),
             _ => Shape::RAW,
         };
         let role = match request.flags & (flags::MULTI | flags::MEMBER | flags::EXEC) {
@@ -104,9 +99,8 @@ impl Queue {
             flags::MEMBER => Role::Member,
             _ => Role::Exec,
         };
-        let written = if named { Row::at(RowId::UNKNOWN) } else { known };
         let continued = matches!(role, Role::Member | Role::Exec);
-        let end = self.outbound.write(at, request, written, continued, batch)?;
+        let end = self.outbound.write(at, request, row, continued, batch)?;
         let timeout = match role {
             // a transaction has the deadline of its EXEC
             Role::Multi | Role::Member => 0,
@@ -267,7 +261,11 @@ impl Queue {
 }
 
 #[inline(never)]
-fn named_row(request: &Request<'_>) -> RowId {
-    let mut words = request.args().map(|word| word.bytes());
-    words.next().map_or(RowId::UNKNOWN, |first| table::find_words(first, words.next()))
+fn named_shape(request: &Request<'_>) -> Shape {
+    let mut args = request.args();
+    let mut words = args.map(|word| word.bytes());
+    let first = words.next().unwrap_or_default();
+    let row = Row::at(table::find_words(first, words.next()));
+    args.by_ref().take(row.words()).for_each(drop);
+    row.shape_with(args)
 }

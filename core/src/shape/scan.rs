@@ -4,8 +4,20 @@ use super::programs::{REPLIES, SCANS, SCRIPTS, TESTS};
 use super::{ANY, Id, Node, RESP2, Shape, node};
 use crate::batch::Arguments;
 
-/// How many bits of a reply are its node; the others are what to look for.
-const NODE: u16 = 10;
+/// How many bits of a reply are its node when nothing is looked for or found; the others are the place of what to
+/// look for, counted from 1.
+const NODE: u16 = 9;
+
+/// What to look for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Scan {
+    /// With fewer words nothing is found.
+    pub(super) least: u8,
+    /// The reply's node, with its choices.
+    pub(super) node: Id,
+    /// Where the script begins.
+    pub(super) script: u16,
+}
 
 /// What words behind an option are its own: from here on not a number, but what its first says.
 const COUNTED: u8 = 4;
@@ -28,16 +40,18 @@ impl Shape {
     #[inline]
     pub(crate) fn of(place: usize, args: Arguments<'_>) -> Self {
         let reply = REPLIES.get(place).copied().unwrap_or_default();
-        let (node, scan) = (reply & ((1 << NODE) - 1), reply >> NODE);
-        if scan == 0 { Self { node, bits: 0 } } else { Self::scanned(node, scan, args) }
+        let plain = Self { node: reply & ((1 << NODE) - 1), bits: 0 };
+        match SCANS.get(usize::from(reply >> NODE).wrapping_sub(1)) {
+            Some(scan) if args.len() >= scan.least.into() => Self::scanned(scan, args),
+            _ => plain,
+        }
     }
 
     #[inline(never)]
-    fn scanned(node: Id, scan: u16, args: Arguments<'_>) -> Self {
-        let start = SCANS.get(usize::from(scan)).copied().unwrap_or_default();
-        let bits =
-            SCRIPTS.get(usize::from(start)..).and_then(|script| bits(script, args)).unwrap_or_default();
-        Self { node: settled(node, bits), bits }
+    fn scanned(scan: &Scan, args: Arguments<'_>) -> Self {
+        let script = SCRIPTS.get(usize::from(scan.script)..).unwrap_or_default();
+        let bits = bits(script, args).unwrap_or_default();
+        Self { node: settled(scan.node, bits), bits }
     }
 }
 
