@@ -108,17 +108,27 @@ impl Tape {
     /// What is worth no copy at each place that tells events.
     #[cfg_attr(target_family = "wasm", inline(never))]
     fn rare(&mut self, event: Event<'_>) {
-        match event {
-            Event::Text(kind, text) => self.text(tag(kind), text),
+        let (tag, text) = match event {
+            Event::Text(kind, text) => (tag(kind), text),
+            Event::Double(text) => (Tag::Double, text),
+            Event::BulkPart(part) => (Tag::Part, part),
+            event => return self.small(event),
+        };
+        self.text(tag, text);
+    }
+
+    /// What is no text.
+    fn small(&mut self, event: Event<'_>) {
+        let (tag, field, payload) = match event {
+            Event::Text(..) | Event::Double(_) | Event::BulkPart(_) => return,
             Event::Integer(value) => match i32::try_from(value) {
-                Ok(value) => self.pair(Tag::Integer, 0, value as u32),
-                Err(_) => self.wide(Tag::Wide, value),
+                Ok(value) => (Tag::Integer, 0, value as u32),
+                Err(_) => return self.wide(Tag::Wide, value),
             },
-            Event::Exact(value) => self.wide(Tag::Exact, value),
-            Event::Double(text) => self.text(Tag::Double, text),
-            Event::Null => self.pair(Tag::Atom, 0, 0),
-            Event::Boolean(true) => self.pair(Tag::Atom, 0, 1),
-            Event::Boolean(false) => self.pair(Tag::Atom, 0, 2),
+            Event::Exact(value) => return self.wide(Tag::Exact, value),
+            Event::Null => (Tag::Atom, 0, 0),
+            Event::Boolean(true) => (Tag::Atom, 0, 1),
+            Event::Boolean(false) => (Tag::Atom, 0, 2),
             Event::Open(kind, len) => {
                 let tag = match kind {
                     Aggregate::Map | Aggregate::Attribute => Tag::Map,
@@ -126,18 +136,19 @@ impl Tape {
                     Aggregate::Set => Tag::Set,
                     Aggregate::Array | Aggregate::Push => Tag::Array,
                 };
-                self.pair(tag, 0, len.unwrap_or(STREAMED));
+                (tag, 0, len.unwrap_or(STREAMED))
             }
-            Event::Close { streamed: true } | Event::BulkClose => self.pair(Tag::End, 0, 0),
-            Event::Close { streamed: false } => {}
+            Event::Close { streamed: true } | Event::BulkClose => (Tag::End, 0, 0),
+            Event::Close { streamed: false } => return,
             Event::BulkOpen(kind, len) => {
                 let len = len.and_then(|len| u32::try_from(len).ok()).unwrap_or(STREAMED);
-                self.pair(Tag::Open, tag(kind) as u32, len);
+                (Tag::Open, tag(kind) as u32, len)
             }
-            Event::BulkPart(part) => self.text(Tag::Part, part),
-        }
+        };
+        self.pair(tag, field, payload);
     }
 
+    #[inline(never)]
     fn wide(&mut self, tag: Tag, value: i64) {
         self.pair(tag, 0, value as u32);
         self.pair(tag, 0, (value >> 32) as u32);

@@ -1,16 +1,24 @@
 //! Numbers that come as text.
 
 /// Gives the integer that `text` writes in the one usual way.
+#[inline(never)]
 pub(super) fn integer(text: &[u8]) -> Option<i64> {
     let digits = text.strip_prefix(b"-").unwrap_or(text);
-    let (first, rest) = digits.split_first()?;
-    let usual = *first != b'0' || rest.is_empty() && digits.len() == text.len();
-    if !usual || digits.len() > 19 || !digits.iter().all(u8::is_ascii_digit) {
+    let usual = digits.first() != Some(&b'0') || text.len() == 1;
+    // 19 digits cannot overflow a u64
+    if !usual || digits.len() > 19 || !is_digits(digits) {
         return None;
     }
-    // 19 digits cannot overflow a u64
-    let value = digits.iter().fold(0u64, |value, digit| value * 10 + u64::from(digit - b'0'));
+    let mut value = 0u64;
+    for digit in digits {
+        value = value * 10 + u64::from(digit - b'0');
+    }
     if digits.len() < text.len() { 0i64.checked_sub_unsigned(value) } else { i64::try_from(value).ok() }
+}
+
+#[inline(never)]
+fn is_digits(text: &[u8]) -> bool {
+    !text.is_empty() && text.iter().all(u8::is_ascii_digit)
 }
 
 /// Gives the integer that the text of a double stands for.
@@ -24,9 +32,11 @@ pub(super) fn whole(text: &[u8]) -> Option<i64> {
 /// Tells whether `text` is written as digits, a point and digits.
 pub(super) fn is_decimal(text: &[u8]) -> bool {
     let digits = text.strip_prefix(b"-").unwrap_or(text);
-    let point = digits.iter().position(|&byte| byte == b'.');
-    let others = digits.iter().filter(|byte| !byte.is_ascii_digit()).count();
-    others == 1 && point.is_some_and(|at| at > 0 && at + 1 < digits.len())
+    let point = digits.iter().position(|&byte| byte == b'.').unwrap_or_default();
+    match digits.split_at_checked(point) {
+        Some((whole, [_, fraction @ ..])) => is_digits(whole) && is_digits(fraction),
+        _ => false,
+    }
 }
 
 /// The decimal digits of an integer.

@@ -10,22 +10,21 @@ impl Format {
         match self {
             Self::Info => fields(lines, b':', sink),
             Self::ClientInfo | Self::ClusterNode => self.line(lines.clone().next().unwrap_or_default(), sink),
-            Self::ClientList | Self::ClusterNodes => {
-                open(Aggregate::Array, lines.clone().count(), sink);
-                lines.for_each(|line| self.line(line, sink));
-                close(sink);
+            Self::ClientList => {
+                list(Aggregate::Array, lines, |line, sink| Self::ClientInfo.line(line, sink), sink)
             }
-            Self::Flags => {
-                let flags = Pieces { rest: text, separator: b',' };
-                open(Aggregate::Set, flags.clone().count(), sink);
-                flags.for_each(|flag| word(flag, sink));
-                close(sink);
+            Self::ClusterNodes => {
+                list(Aggregate::Array, lines, |line, sink| Self::ClusterNode.line(line, sink), sink)
             }
+            Self::Flags => list(Aggregate::Set, Pieces { rest: text, separator: b',' }, word, sink),
             Self::Numbers => match inside(text) {
                 Some(all) => {
-                    open(Aggregate::Array, all.clone().count(), sink);
-                    all.for_each(|one| sink.event(json(one).unwrap_or(Event::Null)));
-                    close(sink);
+                    list(
+                        Aggregate::Array,
+                        all,
+                        |one, sink| sink.event(json(one).unwrap_or(Event::Null)),
+                        sink,
+                    );
                 }
                 None => sink.event(Event::Text(Text::Bulk, text)),
             },
@@ -34,7 +33,7 @@ impl Format {
 
     fn line(self, line: &[u8], sink: &mut dyn Sink) {
         let words = Pieces { rest: line, separator: b' ' };
-        if let Self::ClusterNode | Self::ClusterNodes = self {
+        if let Self::ClusterNode = self {
             cluster_node(words, sink);
         } else {
             fields(words, b'=', sink);
@@ -70,6 +69,14 @@ impl<'a> Iterator for Pieces<'a> {
 fn halves(text: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
     let at = text.iter().position(|&byte| byte == separator)?;
     Some((text.get(..at)?, text.get(at + 1..)?))
+}
+
+/// Tells an aggregate of all pieces, each as `tell` says.
+#[inline(never)]
+fn list(kind: Aggregate, pieces: Pieces<'_>, tell: fn(&[u8], &mut dyn Sink), sink: &mut dyn Sink) {
+    open(kind, pieces.clone().count(), sink);
+    pieces.for_each(|piece| tell(piece, sink));
+    close(sink);
 }
 
 #[inline(never)]
@@ -112,29 +119,54 @@ const ENDS: [&[u8]; 7] = [b"run_id", b"build_id", b"sha1", b"replid", b"replid2"
 /// Loaded modules have a line each in `INFO`, all of this name.
 const MODULE: &[u8] = b"module";
 
-/// Tells parts such as `name:value` as fields; a value that is made of `name=value` parts itself, likewise.
+/// Takes the next part such as `name:value`, which is no title.
+#[inline(never)]
+fn pair<'a>(parts: &mut Pieces<'a>, assign: u8) -> Option<(&'a [u8], &'a [u8])> {
+    loop {
+        let part = parts.next()?;
+        match halves(part, assign) {
+            Some(pair) if part.first() != Some(&b'#') => return Some(pair),
+            _ => {}
+        }
+    }
+}
+
+/// Tells such parts as fields; a value that is made of `name=value` parts itself, likewise.
 fn fields(parts: Pieces<'_>, assign: u8, sink: &mut dyn Sink) {
-    let all = parts.filter(|part| !part.starts_with(b"#")).filter_map(|part| halves(part, assign));
-    let modules = all.clone().filter(|field| field.0 == MODULE).count();
-    open(Aggregate::Struct, all.clone().count() - modules.saturating_sub(1), sink);
-    let mut told = false;
-    for (key, value) in all.clone() {
+    let (mut count, mut modules) = (0, 0);
+    let mut rest = parts.clone();
+    while let Some((key, _)) = pair(&mut rest, assign) {
+        if key == MODULE {
+            modules += 1;
+        }
+        if key != MODULE || modules == 1 {
+            count += 1;
+        }
+    }
+    open(Aggregate::Struct, count, sink);
+    let mut rest = parts;
+    while let Some((key, value)) = pair(&mut rest, assign) {
         if key != MODULE {
             word(key, sink);
             field(key, value, assign, sink);
-        } else if !told {
-            told = true;
+        } else if modules > 0 {
             name("modules", sink);
             open(Aggregate::Array, modules, sink);
-            all.clone()
-                .filter(|field| field.0 == MODULE)
-                .for_each(|module| field(MODULE, module.1, assign, sink));
+            modules = 0;
+            field(key, value, assign, sink);
+            let mut others = rest.clone();
+            while let Some((key, value)) = pair(&mut others, assign) {
+                if key == MODULE {
+                    field(key, value, assign, sink);
+                }
+            }
             close(sink);
         }
     }
     close(sink);
 }
 
+#[inline(never)]
 fn field(key: &[u8], value: &[u8], assign: u8, sink: &mut dyn Sink) {
     let parts = Pieces { rest: value, separator: b',' };
     let named = |part: &[u8]| halves(part, b'=').is_some_and(|(key, _)| !key.contains(&b'/'));
@@ -148,57 +180,72 @@ fn field(key: &[u8], value: &[u8], assign: u8, sink: &mut dyn Sink) {
     }
 }
 
+/// How a text of a line of `CLUSTER NODES` is told.
+#[derive(Clone, Copy)]
+enum How {
+    Word,
+    Typed,
+    Flags,
+    /// Null where the text is `-`.
+    Known,
+}
+
+#[inline(never)]
+fn tell(field: &'static str, how: How, text: &[u8], sink: &mut dyn Sink) {
+    name(field, sink);
+    match how {
+        How::Typed => typed(text, sink),
+        How::Flags => Format::Flags.tell(text, sink),
+        How::Known if text == b"-" => sink.event(Event::Null),
+        How::Word | How::Known => word(text, sink),
+    }
+}
+
 fn cluster_node(mut words: Pieces<'_>, sink: &mut dyn Sink) {
     let mut next = || words.next().unwrap_or_default();
-    open(Aggregate::Struct, 12, sink);
-    name("id", sink);
-    word(next(), sink);
-    let address = next();
+    let (id, address) = (next(), next());
     let (address, names) = halves(address, b',').unwrap_or((address, b""));
     let address = halves(address, b'@').map_or(address, |halves| halves.0);
     let colon = address.iter().rposition(|&byte| byte == b':').unwrap_or(address.len());
     let (host, port) = address.split_at_checked(colon).unwrap_or_default();
-    name("host", sink);
-    word(host, sink);
-    name("port", sink);
-    typed(port.strip_prefix(b":").unwrap_or(port), sink);
-    name("hostname", sink);
     let hostname = halves(names, b',').map_or(names, |halves| halves.0);
-    known(hostname, hostname.is_empty() || hostname.contains(&b'='), sink);
-    name("flags", sink);
-    Format::Flags.tell(next(), sink);
-    name("master", sink);
-    let master = next();
-    known(master, master == b"-", sink);
-    for number in ["ping_sent", "pong_recv", "config_epoch"] {
-        name(number, sink);
-        typed(next(), sink);
-    }
-    name("link_state", sink);
-    word(next(), sink);
-    for (kind, moving) in [("slots", false), ("migrations", true)] {
-        let all = words.clone().filter(|word| word.starts_with(b"[") == moving);
-        name(kind, sink);
-        open(Aggregate::Array, all.clone().count(), sink);
-        for one in all {
-            if moving {
-                word(one, sink);
-                continue;
-            }
-            let (first, last) = halves(one, b'-').unwrap_or((one, one));
-            open(Aggregate::Array, 2, sink);
-            typed(first, sink);
-            typed(last, sink);
-            close(sink);
-        }
-        close(sink);
-    }
+    // as the server writes that there is no master
+    let hostname = if hostname.is_empty() || halves(hostname, b'=').is_some() { b"-" } else { hostname };
+    let port = port.get(1..).unwrap_or_default();
+    open(Aggregate::Struct, 12, sink);
+    tell("id", How::Word, id, sink);
+    tell("host", How::Word, host, sink);
+    tell("port", How::Typed, port, sink);
+    tell("hostname", How::Known, hostname, sink);
+    tell("flags", How::Flags, next(), sink);
+    tell("master", How::Known, next(), sink);
+    tell("ping_sent", How::Typed, next(), sink);
+    tell("pong_recv", How::Typed, next(), sink);
+    tell("config_epoch", How::Typed, next(), sink);
+    tell("link_state", How::Word, next(), sink);
+    slots("slots", false, words.clone(), sink);
+    slots("migrations", true, words, sink);
     close(sink);
 }
 
-/// Tells a text, or null.
-fn known(text: &[u8], unknown: bool, sink: &mut dyn Sink) {
-    sink.event(if unknown { Event::Null } else { Event::Text(Text::Simple, text) });
+/// Tells the slots among `words`, or those that are moving.
+#[inline(never)]
+fn slots(field: &'static str, moving: bool, words: Pieces<'_>, sink: &mut dyn Sink) {
+    let all = words.filter(|word| word.starts_with(b"[") == moving);
+    name(field, sink);
+    open(Aggregate::Array, all.clone().count(), sink);
+    for one in all {
+        if moving {
+            word(one, sink);
+            continue;
+        }
+        let (first, last) = halves(one, b'-').unwrap_or((one, one));
+        open(Aggregate::Array, 2, sink);
+        typed(first, sink);
+        typed(last, sink);
+        close(sink);
+    }
+    close(sink);
 }
 
 /// Gives the elements of a JSON array of numbers and nulls.
