@@ -2,7 +2,7 @@
 
 use super::fifo::Fifo;
 use super::outbound::Outbound;
-use crate::batch::{Batch, Malformed, Request, flags};
+use crate::batch::{Arguments, Batch, Malformed, Request, flags};
 use crate::machine::{Segment, Slot};
 use crate::shape::Shape;
 use crate::table::{self, Row, RowId};
@@ -89,7 +89,7 @@ impl Queue {
         let named = request.flags & flags::NAMED != 0;
         let row = Row::at(if named { RowId::UNKNOWN } else { request.row });
         let shape = match request.flags & flags::RAW {
-            0 if named => named_shape(request),
+            0 if named => named_shape(request.args()),
             0 => row.shape_with(request.args()),
             _ => Shape::RAW,
         };
@@ -261,8 +261,7 @@ impl Queue {
 }
 
 #[inline(never)]
-fn named_shape(request: &Request<'_>) -> Shape {
-    let mut args = request.args();
+fn named_shape(mut args: Arguments<'_>) -> Shape {
     let mut words = args.map(|word| word.bytes());
     let first = words.next().unwrap_or_default();
     let row = Row::at(table::find_words(first, words.next()));
