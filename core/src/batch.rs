@@ -149,6 +149,19 @@ impl<'a> Request<'a> {
     }
 }
 
+#[cfg(feature = "alloc")]
+impl<'a> Arguments<'a> {
+    /// Makes them of their number and a batch that begins with them.
+    pub(crate) fn new(count: usize, rest: Batch<'a>) -> Self {
+        Self { left: count as u32, rest }
+    }
+
+    /// Gives the batch that begins with them.
+    pub(crate) fn rest(&self) -> Batch<'a> {
+        self.rest
+    }
+}
+
 impl<'a> Iterator for Arguments<'a> {
     type Item = Argument<'a>;
 

@@ -2,7 +2,7 @@
 
 use super::programs::{REPLIES, SCANS, SCRIPTS, TESTS};
 use super::{ANY, Id, Node, RESP2, Shape, node};
-use crate::batch::Arguments;
+use crate::batch::{Arguments, Batch};
 
 /// How many bits of a reply are its node when nothing is looked for or found; the others are the place of what to
 /// look for, counted from 1.
@@ -42,13 +42,18 @@ impl Shape {
         let reply = REPLIES.get(place).copied().unwrap_or_default();
         let plain = Self { node: reply & ((1 << NODE) - 1), bits: 0 };
         match SCANS.get(usize::from(reply >> NODE).wrapping_sub(1)) {
-            Some(scan) if args.len() >= scan.least.into() => Self::scanned(scan, args),
+            Some(scan) if args.len() >= scan.least.into() => {
+                let Batch { words, text, side } = args.rest();
+                Self::scanned(scan, args.len(), words, text, side)
+            }
             _ => plain,
         }
     }
 
+    /// Takes the arguments in parts: where they are passed as a whole, every command pays for putting them into memory.
     #[inline(never)]
-    fn scanned(scan: &Scan, args: Arguments<'_>) -> Self {
+    fn scanned(scan: &Scan, count: usize, words: &[u32], text: &[u8], side: &[u8]) -> Self {
+        let args = Arguments::new(count, Batch { words, text, side });
         let script = SCRIPTS.get(usize::from(scan.script)..).unwrap_or_default();
         let bits = bits(script, args).unwrap_or_default();
         Self { node: settled(scan.node, bits), bits }
