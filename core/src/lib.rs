@@ -99,6 +99,7 @@ pub mod command;
 pub mod commands;
 #[cfg(feature = "alloc")]
 pub mod connection;
+mod draft;
 #[cfg(feature = "alloc")]
 pub mod driver;
 #[cfg(feature = "embedded-io-async")]

@@ -36,3 +36,31 @@ mod names {
 
 #[cfg(not(feature = "alloc"))]
 pub use names::{Bytes, Frame, Record, String, Vec};
+
+/// A reply whose bytes can be read as text.
+pub trait ToText {
+    /// The same with [`String`] for [`Bytes`].
+    type Text;
+}
+
+macro_rules! texts {
+    ($($type:ty => $text:ty),*) => {$(
+        impl ToText for $type {
+            type Text = $text;
+        }
+    )*};
+}
+
+texts!(Bytes => String, String => String, i64 => i64, f64 => f64, bool => bool);
+
+impl<T: ToText> ToText for Option<T> {
+    type Text = Option<T::Text>;
+}
+
+impl<T: ToText> ToText for Vec<T> {
+    type Text = Vec<T::Text>;
+}
+
+impl<A: ToText, B: ToText> ToText for (A, B) {
+    type Text = (A::Text, B::Text);
+}

@@ -241,9 +241,9 @@ fn lists_and_sets(place: &Place) -> Outcome {
 fn sorted_sets(place: &Place) -> Outcome {
     let key = place.key("key");
     place.run(place.config(), async |redis| {
-        let members = [(1.5, "b"), (f64::INFINITY, "c"), (1e-9, "a")];
+        let members = [("b", 1.5), ("c", f64::INFINITY), ("a", 1e-9)];
         assert_eq!(redis.execute(zadd(&key, members)).await?, 3);
-        assert_eq!(redis.execute(zadd(&key, [(2.0, "b"), (3.0, "d")]).nx().ch()).await?, 1);
+        assert_eq!(redis.execute(zadd(&key, [("b", 2.0), ("d", 3.0)]).nx().ch()).await?, 1);
         assert_eq!(redis.execute(zrange(&key, 0, -1)).await?, ["a", "b", "d", "c"]);
         let scores = redis.execute(zrange(&key, 0, -1).rev().withscores()).await?;
         let expected = [("c", f64::INFINITY), ("d", 3.0), ("b", 1.5), ("a", 1e-9)];
@@ -255,8 +255,8 @@ fn sorted_sets(place: &Place) -> Outcome {
             frame,
             Frame::Array(vec![Frame::Array(vec![Frame::Bulk("d".into()), Frame::Double(3.0)])])
         );
-        assert_eq!(redis.execute(zadd(&key, [(0.5, "b")]).incr()).await?, Some(2.0));
-        assert_eq!(redis.execute(zadd(&key, [(0.5, "e")]).xx().incr()).await?, None);
+        assert_eq!(redis.execute(zadd(&key, [("b", 0.5)]).incr()).await?, Some(2.0));
+        assert_eq!(redis.execute(zadd(&key, [("e", 0.5)]).xx().incr()).await?, None);
         Ok(())
     })
 }

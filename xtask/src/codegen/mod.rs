@@ -4,8 +4,12 @@ mod argument_types;
 mod arguments;
 mod facts;
 mod reply_types;
+mod rust_arguments;
+mod rust_builders;
+mod rust_replies;
 mod rust_rows;
 mod rust_shapes;
+mod rust_words;
 mod shape;
 mod typescript;
 mod typescript_inert;
@@ -36,6 +40,10 @@ pub(crate) fn codegen(check: bool) -> Result {
         ("core/src/shape/programs.rs", rust_shapes::programs(&facts)?),
     ];
     for (path, text) in outputs {
+        let path = tree::root().join(path);
+        if check { compare(&path, &text)? } else { write(&path, &text)? }
+    }
+    for (path, text) in rust_builders::builders(&facts)? {
         let path = tree::root().join(path);
         if check { compare(&path, &text)? } else { write(&path, &text)? }
     }
