@@ -1,5 +1,6 @@
 import { Operations, type Bitfield, type BitfieldReader } from "./bitfield.js";
 import type { InertCommand, ReplyOf } from "./commands/inert.js";
+import type { Raw } from "./commands/give.js";
 import { Methods, take } from "./commands/methods.js";
 import { planOf, rowOf } from "./commands/plan.js";
 import { rawCall } from "./commands/reserved.js";
@@ -79,9 +80,7 @@ export interface RawRedis extends RawCommands, Omit<Redis, keyof Commands<string
 }
 
 /** The commands of a {@link RawRedis}. */
-export type RawCommands = Untyped<Commands>;
-
-type Untyped<T> = { [K in keyof T]: T[K] extends (...args: infer A) => unknown ? (...args: A) => Promise<unknown> : Untyped<T[K]> };
+export type RawCommands = Commands<string, number, Plain, Raw>;
 
 interface View {
   mode: number;

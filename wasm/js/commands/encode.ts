@@ -11,6 +11,8 @@ interface Given {
   members: Members | undefined;
   /** How many of the members were taken. */
   taken: number;
+  /** What the only member is called when it was given in place of the object. */
+  alias?: string | undefined;
 }
 
 /** What each kind of value is made of, for messages. */
@@ -169,8 +171,9 @@ class Encoder {
   #part(part: Part, given: Given): void {
     const value = this.#value(part, given);
     const { form } = part;
+    const name = given.alias ?? part.name;
     if (value === undefined) {
-      if (!part.optional) this.#fail(part.name, expected(form), value);
+      if (!part.optional) this.#fail(name, expected(form), value);
       if (countOf(form) !== "" && part.tokens.length === 0) this.#words.push(0);
       return;
     }
@@ -178,7 +181,7 @@ class Encoder {
     this.#need(part.since, part.name);
     if (part.each) return this.#each(part, value);
     this.#words.push(...part.tokens);
-    this.#form(form, value, part.name);
+    this.#form(form, value, name);
   }
 
   /** Sends the tokens before each element. */
@@ -294,12 +297,13 @@ class Encoder {
   #object(form: Form & { kind: "object" }, value: unknown, name: string): void {
     const { pieces, sole, counted } = form;
     let members: Members;
+    const alias = isPlainObject(value) ? undefined : name;
     if (isPlainObject(value)) members = value;
     else if (sole === true && value === true) members = {};
     else if (typeof sole === "object" && value !== undefined) members = { [sole.name]: value };
     else if (typeof value === "string" && isBare(pieces, value)) members = { [value]: true };
     else this.#fail(name, expected(form), value);
-    const given: Given = { parameters: [], members, taken: 0 };
+    const given: Given = { parameters: [], members, taken: 0, alias };
     this.#counted(counted, () => {
       for (const piece of pieces) this.#piece(piece, given);
     });

@@ -4,1220 +4,1221 @@ import type { ArgrepOptions, ArinfoOptions, ArlastitemsOptions, ArscanOptions, B
 import type { AggregateResult, CommandDoc, CommandInfo, GeoMember, Sample, SearchResult, SentinelNode, SlotNode, StreamEntry, AclGetuserReply, AclLogReply, ArinfoReply, BackupStatusReply, BfInfoReply, CfInfoReply, ClientTrackinginfoReply, ClusterLinksReply, ClusterMigrationReply, ClusterShardsReply, ClusterSlotStatsReply, CmsInfoReply, FtHybridReply, FtInfoReply, FunctionListReply, FunctionStatsReply, HotkeysGetReply, LatencyHistogramReply, LcsReply, MemoryStatsReply, ModuleListReply, SentinelPendingScriptsReply, TdigestInfoReply, TopkInfoReply, TsInfoReply, VinfoReply, XinfoConsumersReply, XinfoGroupsReply, XinfoStreamReply, XinfoStreamReply2 } from "./replies.js";
 import type { ClientInfo, ClusterNode, Forms, Info, MapOf, Plain, SetOf, Str } from "../replies.js";
 import type { ResponseError } from "../errors.js";
+import type { Give, Kind, Promised } from "../commands/give.js";
 
 /** The commands of a client; each rejects with a {@link ResponseError} when the server refuses it, and with a `TypeError`,
- * with nothing sent, when its arguments cannot be those of the command. */
-export interface Commands<S extends Str = string, N = number, F extends Forms = Plain> {
+ * with nothing sent, when its arguments cannot be those of the command. `K` is what they give: promises, or pipelines. */
+export interface Commands<S extends Str = string, N = number, F extends Forms = Plain, K extends Kind = Promised> {
   /** ACL CAT: lists the groups that commands are sorted into for rights, or the members of one. O(1); since 6.0.0. */
-  aclCat(category?: Value): Promise<SetOf<S, F, string>>;
+  aclCat(category?: Value): Give<K, SetOf<S, F, string>>;
   /** ACL DELUSER: removes users and closes their connections; gives how many existed. O(1), for a typical user; since 6.0.0. */
-  aclDeluser(...username: Several<Value>): Promise<N>;
+  aclDeluser(...username: Several<Value>): Give<K, N>;
   /** ACL DRYRUN: tells whether a user may run a command, without running it. O(1); since 7.0.0. */
-  aclDryrun(username: Value, command: Value, ...arg: Several<Value>): Promise<boolean | string>;
+  aclDryrun(username: Value, command: Value, ...arg: Several<Value>): Give<K, boolean | string>;
   /** ACL GENPASS: makes a safe random password as hexadecimal text. O(1); since 6.0.0. */
-  aclGenpass(bits?: Int): Promise<string>;
+  aclGenpass(bits?: Int): Give<K, string>;
   /** ACL GETUSER: describes the rights of a user, null if there is no such user. O(N), N rules of the user; since 6.0.0. */
-  aclGetuser(username: Value): Promise<AclGetuserReply<S, F>>;
+  aclGetuser(username: Value): Give<K, AclGetuserReply<S, F>>;
   /** ACL HELP: lists the access control subcommands with a line about each. O(1); since 6.0.0. */
-  aclHelp(): Promise<string[]>;
+  aclHelp(): Give<K, string[]>;
   /** ACL LIST: lists all users with their rules, one text line each. O(N), N users; since 6.0.0. */
-  aclList(): Promise<string[]>;
+  aclList(): Give<K, string[]>;
   /** ACL LOAD: reads the users again from the configured file, all or none. O(N), N users; since 6.0.0. */
-  aclLoad(): Promise<boolean>;
+  aclLoad(): Give<K, boolean>;
   /** ACL LOG: lists recent refusals for lack of rights or failed logins, or clears them. O(N), N entries; since 6.0.0. */
-  aclLog(count?: "reset" | Int): Promise<AclLogReply<N>>;
+  aclLog(count?: "reset" | Int): Give<K, AclLogReply<N>>;
   /** ACL SAVE: writes the users to the configured file. O(N), N users; since 6.0.0. */
-  aclSave(): Promise<boolean>;
+  aclSave(): Give<K, boolean>;
   /** ACL SETUSER: creates a user or changes the rules of one. O(N), N rules given; since 6.0.0. */
-  aclSetuser(username: Value, ...rule: Several<Value>): Promise<boolean>;
+  aclSetuser(username: Value, ...rule: Several<Value>): Give<K, boolean>;
   /** ACL USERS: lists the names of all users. O(N), N users; since 6.0.0. */
-  aclUsers(): Promise<string[]>;
+  aclUsers(): Give<K, string[]>;
   /** ACL WHOAMI: names the user this connection is logged in as. O(1); since 6.0.0. */
-  aclWhoami(): Promise<string>;
+  aclWhoami(): Give<K, string>;
   /** APPEND: adds text to the end of a string, creating it if needed; gives its length. O(1); since 2.0.0. */
-  append(key: Key, value: Value): Promise<N>;
+  append(key: Key, value: Value): Give<K, N>;
   /** ARCOUNT: counts the filled slots of a sparse array, 0 if the key is missing. O(1); since 8.8.0. */
-  arcount(key: Key): Promise<N>;
+  arcount(key: Key): Give<K, N>;
   /** ARDEL: empties the slots at the given indexes and gives how many held a value. O(N), N indexes; since 8.8.0. */
-  ardel(key: Key, ...index: Several<Int>): Promise<N>;
+  ardel(key: Key, ...index: Several<Int>): Give<K, N>;
   /** ARDELRANGE: empties every slot in the given index ranges and gives how many held a value. O(N), N elements in the ranges; since 8.8.0. */
-  ardelrange(key: Key, ...range: Several<readonly [start: Int, end: Int]>): Promise<N>;
+  ardelrange(key: Key, ...range: Several<readonly [start: Int, end: Int]>): Give<K, N>;
   /** ARGET: gives the value at one index, or null if the slot or the key is missing. O(1); since 8.8.0. */
-  arget(key: Key, index: Int): Promise<S | null>;
+  arget(key: Key, index: Int): Give<K, S | null>;
   /** ARGETRANGE: gives the values from one index to another in order, with null for empty slots. O(N), N slots in the range; since 8.8.0. */
-  argetrange(key: Key, start: Int, end: Int): Promise<(S | null)[]>;
+  argetrange(key: Key, start: Int, end: Int): Give<K, (S | null)[]>;
   /** ARGREP: gives the indexes in a range whose values match text, glob or regex conditions. O(P*C), P slots visited, C cost of the conditions; since 8.8.0. */
-  argrep(key: Key, start: Value, end: Value, predicate: readonly ({ exact: Value; match?: undefined; glob?: undefined; re?: undefined } | { exact?: undefined; match: Value; glob?: undefined; re?: undefined } | { exact?: undefined; match?: undefined; glob: Key; re?: undefined } | { exact?: undefined; match?: undefined; glob?: undefined; re: Key })[], options: ArgrepOptions & { withvalues: true }): Promise<[N, S][]>;
-  argrep(key: Key, start: Value, end: Value, ...predicate: Several<{ exact: Value; match?: undefined; glob?: undefined; re?: undefined } | { exact?: undefined; match: Value; glob?: undefined; re?: undefined } | { exact?: undefined; match?: undefined; glob: Key; re?: undefined } | { exact?: undefined; match?: undefined; glob?: undefined; re: Key }>): Promise<N[]>;
-  argrep(key: Key, start: Value, end: Value, predicate: readonly ({ exact: Value; match?: undefined; glob?: undefined; re?: undefined } | { exact?: undefined; match: Value; glob?: undefined; re?: undefined } | { exact?: undefined; match?: undefined; glob: Key; re?: undefined } | { exact?: undefined; match?: undefined; glob?: undefined; re: Key })[], options?: ArgrepOptions): Promise<N[]>;
+  argrep(key: Key, start: Value, end: Value, predicate: readonly ({ exact: Value; match?: undefined; glob?: undefined; re?: undefined } | { exact?: undefined; match: Value; glob?: undefined; re?: undefined } | { exact?: undefined; match?: undefined; glob: Key; re?: undefined } | { exact?: undefined; match?: undefined; glob?: undefined; re: Key })[], options: ArgrepOptions & { withvalues: true }): Give<K, [N, S][]>;
+  argrep(key: Key, start: Value, end: Value, ...predicate: Several<{ exact: Value; match?: undefined; glob?: undefined; re?: undefined } | { exact?: undefined; match: Value; glob?: undefined; re?: undefined } | { exact?: undefined; match?: undefined; glob: Key; re?: undefined } | { exact?: undefined; match?: undefined; glob?: undefined; re: Key }>): Give<K, N[]>;
+  argrep(key: Key, start: Value, end: Value, predicate: readonly ({ exact: Value; match?: undefined; glob?: undefined; re?: undefined } | { exact?: undefined; match: Value; glob?: undefined; re?: undefined } | { exact?: undefined; match?: undefined; glob: Key; re?: undefined } | { exact?: undefined; match?: undefined; glob?: undefined; re: Key })[], options?: ArgrepOptions): Give<K, N[]>;
   /** ARINFO: describes the internal layout of a sparse array, with slice details on request. O(1), O(N) with FULL, N slices; since 8.8.0. */
-  arinfo(key: Key, options?: ArinfoOptions): Promise<ArinfoReply<N>>;
+  arinfo(key: Key, options?: ArinfoOptions): Give<K, ArinfoReply<N>>;
   /** ARINSERT: writes values at the insert cursor and gives the last index written. O(N), N values; since 8.8.0. */
-  arinsert(key: Key, ...value: Several<Value>): Promise<N>;
+  arinsert(key: Key, ...value: Several<Value>): Give<K, N>;
   /** ARLASTITEMS: gives the values written most recently at the insert cursor, oldest first unless REV. O(N), N values asked for; since 8.8.0. */
-  arlastitems(key: Key, count: Int, options?: ArlastitemsOptions): Promise<(S | null)[]>;
+  arlastitems(key: Key, count: Int, options?: ArlastitemsOptions): Give<K, (S | null)[]>;
   /** ARLEN: gives the highest filled index plus one, 0 if the key is missing. O(1); since 8.8.0. */
-  arlen(key: Key): Promise<N>;
+  arlen(key: Key): Give<K, N>;
   /** ARMGET: gives the values at several indexes, with null for each empty slot. O(N), N indexes; since 8.8.0. */
-  armget(key: Key, ...index: Several<Int>): Promise<(S | null)[]>;
+  armget(key: Key, ...index: Several<Int>): Give<K, (S | null)[]>;
   /** ARMSET: writes values at scattered indexes and gives how many slots were empty before. O(N), N index and value pairs; since 8.8.0. */
-  armset(key: Key, data: Fields<Value, Int>): Promise<N>;
+  armset(key: Key, data: Fields<Value, Int>): Give<K, N>;
   /** ARNEXT: gives the index the insert cursor stands at, or null if no index is left. O(1); since 8.8.0. */
-  arnext(key: Key): Promise<N | null>;
+  arnext(key: Key): Give<K, N | null>;
   /** AROP: computes a sum, extreme, bitwise result or count over the slots of an index range. O(P), P slots visited; since 8.8.0. */
-  arop(key: Key, start: Int, end: Int, operation: { match: Value } | "sum" | "min" | "max" | "and" | "or" | "xor" | "used"): Promise<number | null | N | null>;
+  arop(key: Key, start: Int, end: Int, operation: { match: Value } | "sum" | "min" | "max" | "and" | "or" | "xor" | "used"): Give<K, number | null | N | null>;
   /** ARRING: appends values to a ring of fixed size, overwriting the oldest; gives the last index. O(M), O(N+M) on resize; N ring size, M values; since 8.8.0. */
-  arring(key: Key, size: Int, ...value: Several<Value>): Promise<N>;
+  arring(key: Key, size: Int, ...value: Several<Value>): Give<K, N>;
   /** ARSCAN: gives index and value of each filled slot in a range, skipping empty ones. O(P), P slots visited; since 8.8.0. */
-  arscan(key: Key, start: Int, end: Int, options?: ArscanOptions): Promise<[N, S][]>;
+  arscan(key: Key, start: Int, end: Int, options?: ArscanOptions): Give<K, [N, S][]>;
   /** ARSEEK: moves the insert cursor to an index; false if the key is missing. O(1); since 8.8.0. */
-  arseek(key: Key, index: Int): Promise<boolean>;
+  arseek(key: Key, index: Int): Give<K, boolean>;
   /** ARSET: writes values at consecutive indexes and gives how many slots were empty before. O(N), N values; since 8.8.0. */
-  arset(key: Key, index: Int, ...value: Several<Value>): Promise<N>;
+  arset(key: Key, index: Int, ...value: Several<Value>): Give<K, N>;
   /** BACKUP ABORT: cancels a running backup that is not sealed yet. O(1); since 8.10.0. */
-  backupAbort(): Promise<boolean>;
+  backupAbort(): Give<K, boolean>;
   /** BACKUP CLEANUP: deletes the files of a finished backup so that another can begin. O(1); since 8.10.0. */
-  backupCleanup(): Promise<boolean>;
+  backupCleanup(): Give<K, boolean>;
   /** BACKUP HELP: lists the backup subcommands with a line about each. O(1); since 8.10.0. */
-  backupHelp(): Promise<string[]>;
+  backupHelp(): Give<K, string[]>;
   /** BACKUP LIST: lists the files that make up the finished backup. O(1); since 8.10.0. */
-  backupList(): Promise<string[]>;
+  backupList(): Give<K, string[]>;
   /** BACKUP SEAL: completes a running backup: its files are then final and safe to copy. O(1); since 8.10.0. */
-  backupSeal(): Promise<boolean>;
+  backupSeal(): Give<K, boolean>;
   /** BACKUP START: begins an online backup into the configured directory. O(1); since 8.10.0. */
-  backupStart(): Promise<boolean>;
+  backupStart(): Give<K, boolean>;
   /** BACKUP STATUS: reports the state, error and times of the backup. O(1); since 8.10.0. */
-  backupStatus(): Promise<BackupStatusReply<N>>;
+  backupStatus(): Give<K, BackupStatusReply<N>>;
   /** BGREWRITEAOF: begins to compact the append-only file in the background. O(1); since 1.0.0. */
-  bgrewriteaof(): Promise<string>;
+  bgrewriteaof(): Give<K, string>;
   /** BGSAVE: begins to save a snapshot to disk in the background. O(1); since 1.0.0. */
-  bgsave(options?: BgsaveOptions): Promise<string>;
+  bgsave(options?: BgsaveOptions): Give<K, string>;
   /** BITCOUNT: counts the bits set to 1 in a string or a part of it, 0 if the key is missing. O(N), N bytes examined; since 2.6.0. */
-  bitcount(key: Key): Promise<N>;
-  bitcount(key: Key, start: Int, end: Int, options?: BitcountOptions): Promise<N>;
+  bitcount(key: Key): Give<K, N>;
+  bitcount(key: Key, start: Int, end: Int, options?: BitcountOptions): Give<K, N>;
   /** BITFIELD: reads, writes and increments integers of any bit width inside a string. O(N), N operations; since 3.2.0. */
-  bitfield(key: Key, ...operation: Several<{ overflow?: "wrap" | "sat" | "fail" } & ({ get: readonly [encoding: Value, offset: Value]; set?: undefined; incrby?: undefined } | { get?: undefined; set: readonly [encoding: Value, offset: Value, value: Int]; incrby?: undefined } | { get?: undefined; set?: undefined; incrby: readonly [encoding: Value, offset: Value, increment: Int] })>): Promise<(N | null)[]>;
+  bitfield(key: Key, ...operation: Several<{ overflow?: "wrap" | "sat" | "fail" } & ({ get: readonly [encoding: Value, offset: Value]; set?: undefined; incrby?: undefined } | { get?: undefined; set: readonly [encoding: Value, offset: Value, value: Int]; incrby?: undefined } | { get?: undefined; set?: undefined; incrby: readonly [encoding: Value, offset: Value, increment: Int] })>): Give<K, (N | null)[]>;
   /** BITFIELD_RO: reads integers of any bit width inside a string; may run on a replica. O(N), N reads; since 6.0.0. */
-  bitfieldRo(key: Key, options?: BitfieldRoOptions): Promise<N[]>;
+  bitfieldRo(key: Key, options?: BitfieldRoOptions): Give<K, N[]>;
   /** BITOP: combines strings bit by bit, stores the result and gives its length in bytes. O(N), N bytes of the longest string; since 2.6.0. */
-  bitop(operation: "and" | "or" | "xor" | "not" | "diff" | "diff1" | "andor" | "one", destkey: Key, ...key: Several<Key>): Promise<N>;
+  bitop(operation: "and" | "or" | "xor" | "not" | "diff" | "diff1" | "andor" | "one", destkey: Key, ...key: Several<Key>): Give<K, N>;
   /** BITPOS: finds the first bit that is 0 or 1 in a string, -1 if there is none. O(N), N bytes examined; since 2.8.7. */
-  bitpos(key: Key, bit: Int): Promise<N>;
-  bitpos(key: Key, bit: Int, start: Int): Promise<N>;
-  bitpos(key: Key, bit: Int, start: Int, end: Int, options?: BitcountOptions): Promise<N>;
+  bitpos(key: Key, bit: Int): Give<K, N>;
+  bitpos(key: Key, bit: Int, start: Int): Give<K, N>;
+  bitpos(key: Key, bit: Int, start: Int, end: Int, options?: BitcountOptions): Give<K, N>;
   /** BLMOVE: moves an element between two lists, waiting until there is one or time is up. O(1); since 6.2.0. Waits at most `timeout` seconds, 0: for ever. */
-  blmove(source: Key, destination: Key, wherefrom: "left" | "right", whereto: "left" | "right", timeout: number): Promise<S | null>;
+  blmove(source: Key, destination: Key, wherefrom: "left" | "right", whereto: "left" | "right", timeout: number): Give<K, S | null>;
   /** BLMOVEM: moves several elements between two lists, waiting until there are enough. O(N), N elements moved; since 8.10.0. Waits at most `timeout` seconds, 0: for ever. */
-  blmovem(source: Key, destination: Key, wherefrom: "left" | "right", whereto: "left" | "right", timeout: number, options?: BlmovemOptions): Promise<S[] | null>;
+  blmovem(source: Key, destination: Key, wherefrom: "left" | "right", whereto: "left" | "right", timeout: number, options?: BlmovemOptions): Give<K, S[] | null>;
   /** BLMPOP: takes elements from the first non-empty list, waiting if all are empty. O(N+M), N keys, M elements taken; since 7.0.0. Waits at most `timeout` seconds, 0: for ever. */
-  blmpop(timeout: number, key: readonly Key[], where: "left" | "right", options?: BlmpopOptions): Promise<[key: S, elements: S[]] | null>;
+  blmpop(timeout: number, key: readonly Key[], where: "left" | "right", options?: BlmpopOptions): Give<K, [key: S, elements: S[]] | null>;
   /** BLPOP: takes the first element of the first non-empty list, waiting if all are empty. O(N), N keys; since 2.0.0. Waits at most `timeout` seconds, 0: for ever. */
-  blpop(key: readonly Key[], timeout: number): Promise<[key: S, element: S] | null>;
+  blpop(key: readonly Key[], timeout: number): Give<K, [key: S, element: S] | null>;
   /** BRPOP: takes the last element of the first non-empty list, waiting if all are empty. O(N), N keys; since 2.0.0. Waits at most `timeout` seconds, 0: for ever. */
-  brpop(key: readonly Key[], timeout: number): Promise<[key: S, element: S] | null>;
+  brpop(key: readonly Key[], timeout: number): Give<K, [key: S, element: S] | null>;
   /** BRPOPLPUSH: moves the last element of a list to the front of another, waiting for one; outdated. O(1); since 2.2.0; deprecated since 6.2.0 for BLMOVE. Waits at most `timeout` seconds, 0: for ever. */
-  brpoplpush(source: Key, destination: Key, timeout: number): Promise<S | null>;
+  brpoplpush(source: Key, destination: Key, timeout: number): Give<K, S | null>;
   /** BZMPOP: takes members from the first non-empty sorted set, waiting if all are empty. O(K+M*log N), K keys, M taken, N in the set; since 7.0.0. Waits at most `timeout` seconds, 0: for ever. */
-  bzmpop(timeout: number, key: readonly Key[], where: "min" | "max", options?: BlmpopOptions): Promise<[key: S, elements: [S, number][]] | null>;
+  bzmpop(timeout: number, key: readonly Key[], where: "min" | "max", options?: BlmpopOptions): Give<K, [key: S, elements: [S, number][]] | null>;
   /** BZPOPMAX: takes the member with the highest score, waiting if all sorted sets are empty. O(log N), N members in the sorted set; since 5.0.0. Waits at most `timeout` seconds, 0: for ever. */
-  bzpopmax(key: readonly Key[], timeout: number): Promise<[key: S, member: S, score: number] | null>;
+  bzpopmax(key: readonly Key[], timeout: number): Give<K, [key: S, member: S, score: number] | null>;
   /** BZPOPMIN: takes the member with the lowest score, waiting if all sorted sets are empty. O(log N), N members in the sorted set; since 5.0.0. Waits at most `timeout` seconds, 0: for ever. */
-  bzpopmin(key: readonly Key[], timeout: number): Promise<[key: S, member: S, score: number] | null>;
+  bzpopmin(key: readonly Key[], timeout: number): Give<K, [key: S, member: S, score: number] | null>;
   /** CLIENT GETNAME: gives the name of this connection, or null if it has none. O(1); since 2.6.9. */
-  clientGetname(): Promise<string | null>;
+  clientGetname(): Give<K, string | null>;
   /** CLIENT GETREDIR: gives the client id that tracking messages go to: 0 for itself, -1 if off. O(1); since 6.0.0. */
-  clientGetredir(): Promise<N>;
+  clientGetredir(): Give<K, N>;
   /** CLIENT HELP: lists the client subcommands with a line about each. O(1); since 5.0.0. */
-  clientHelp(): Promise<string[]>;
+  clientHelp(): Give<K, string[]>;
   /** CLIENT ID: gives the number that identifies this connection; it is never reused. O(1); since 5.0.0. */
-  clientId(): Promise<N>;
+  clientId(): Give<K, N>;
   /** CLIENT INFO: describes this connection: address, age, flags, buffers and more. O(1); since 6.2.0. */
-  clientInfo(): Promise<ClientInfo<N>>;
+  clientInfo(): Give<K, ClientInfo<N>>;
   /** CLIENT KILL: closes connections chosen by address, id, type, user or age. O(N), N connections; since 2.4.0. */
-  clientKill(filter: Value | { id?: Int; type?: "normal" | "master" | "slave" | "replica" | "pubsub"; user?: Value; addr?: Value; laddr?: Value; skipme?: "yes" | "no"; maxage?: Int } | true): Promise<boolean | N>;
+  clientKill(filter: Value | { id?: Int; type?: "normal" | "master" | "slave" | "replica" | "pubsub"; user?: Value; addr?: Value; laddr?: Value; skipme?: "yes" | "no"; maxage?: Int } | true): Give<K, boolean | N>;
   /** CLIENT LIST: describes all open connections, or those of a type or with given ids. O(N), N connections; since 2.4.0. */
-  clientList(options?: ClientListOptions): Promise<ClientInfo<N>[]>;
+  clientList(options?: ClientListOptions): Give<K, ClientInfo<N>[]>;
   /** CLIENT PAUSE: holds back all commands of clients, or only writes, for some milliseconds. O(1); since 3.0.0. */
-  clientPause(timeout: Int, options?: ClientPauseOptions): Promise<boolean>;
+  clientPause(timeout: Int, options?: ClientPauseOptions): Give<K, boolean>;
   /** CLIENT TRACKINGINFO: describes the tracking state of this connection: flags, target and prefixes. O(1); since 6.2.0. */
-  clientTrackinginfo(): Promise<ClientTrackinginfoReply<S, N, F>>;
+  clientTrackinginfo(): Give<K, ClientTrackinginfoReply<S, N, F>>;
   /** CLIENT UNBLOCK: wakes a client waiting in a blocking command; false if it was not waiting. O(log N), N connections; since 5.0.0. */
-  clientUnblock(clientId: Int, options?: ClientUnblockOptions): Promise<boolean>;
+  clientUnblock(clientId: Int, options?: ClientUnblockOptions): Give<K, boolean>;
   /** CLIENT UNPAUSE: lets clients that were held back go on at once. O(N), N paused clients; since 6.2.0. */
-  clientUnpause(): Promise<boolean>;
+  clientUnpause(): Give<K, boolean>;
   /** CLUSTER ADDSLOTS: makes this node the owner of the listed hash slots, which must be unassigned. O(N), N slots; since 3.0.0. */
-  clusterAddslots(...slot: Several<Int>): Promise<boolean>;
+  clusterAddslots(...slot: Several<Int>): Give<K, boolean>;
   /** CLUSTER ADDSLOTSRANGE: makes this node the owner of ranges of unassigned hash slots. O(N), N slots in the ranges; since 7.0.0. */
-  clusterAddslotsrange(...range: Several<readonly [startSlot: Int, endSlot: Int]>): Promise<boolean>;
+  clusterAddslotsrange(...range: Several<readonly [startSlot: Int, endSlot: Int]>): Give<K, boolean>;
   /** CLUSTER BUMPEPOCH: raises this node's configuration epoch if it is not the greatest already. O(1); since 3.0.0. */
-  clusterBumpepoch(): Promise<string>;
+  clusterBumpepoch(): Give<K, string>;
   /** CLUSTER COUNT-FAILURE-REPORTS: counts the valid reports by other nodes that a node is failing. O(N), N failure reports; since 3.0.0. */
-  clusterCountFailureReports(nodeId: Value): Promise<N>;
+  clusterCountFailureReports(nodeId: Value): Give<K, N>;
   /** CLUSTER COUNTKEYSINSLOT: counts the keys this node stores in a hash slot. O(1); since 3.0.0. */
-  clusterCountkeysinslot(slot: Int): Promise<N>;
+  clusterCountkeysinslot(slot: Int): Give<K, N>;
   /** CLUSTER DELSLOTS: makes this node forget who owns the listed hash slots. O(N), N slots; since 3.0.0. */
-  clusterDelslots(...slot: Several<Int>): Promise<boolean>;
+  clusterDelslots(...slot: Several<Int>): Give<K, boolean>;
   /** CLUSTER DELSLOTSRANGE: makes this node forget who owns ranges of hash slots. O(N), N slots in the ranges; since 7.0.0. */
-  clusterDelslotsrange(...range: Several<readonly [startSlot: Int, endSlot: Int]>): Promise<boolean>;
+  clusterDelslotsrange(...range: Several<readonly [startSlot: Int, endSlot: Int]>): Give<K, boolean>;
   /** CLUSTER FAILOVER: makes this replica take over from its primary. O(1); since 3.0.0. */
-  clusterFailover(options?: ClusterFailoverOptions): Promise<boolean>;
+  clusterFailover(options?: ClusterFailoverOptions): Give<K, boolean>;
   /** CLUSTER FLUSHSLOTS: drops every hash slot this node owns; its database must be empty. O(1); since 3.0.0. */
-  clusterFlushslots(): Promise<boolean>;
+  clusterFlushslots(): Give<K, boolean>;
   /** CLUSTER FORGET: removes a node from this node's view of the cluster and bans it for a minute. O(1); since 3.0.0. */
-  clusterForget(nodeId: Value): Promise<boolean>;
+  clusterForget(nodeId: Value): Give<K, boolean>;
   /** CLUSTER GETKEYSINSLOT: gives up to a number of the keys this node stores in a hash slot. O(N), N keys asked for; since 3.0.0. */
-  clusterGetkeysinslot(slot: Int, count: Int): Promise<S[]>;
+  clusterGetkeysinslot(slot: Int, count: Int): Give<K, S[]>;
   /** CLUSTER HELP: lists the cluster subcommands with a line about each. O(1); since 5.0.0. */
-  clusterHelp(): Promise<string[]>;
+  clusterHelp(): Give<K, string[]>;
   /** CLUSTER INFO: gives the health of the cluster as this node sees it, with counters. O(1); since 3.0.0. */
-  clusterInfo(): Promise<Info<N>>;
+  clusterInfo(): Give<K, Info<N>>;
   /** CLUSTER KEYSLOT: computes the hash slot a key belongs to. O(N), N bytes of the key; since 3.0.0. */
-  clusterKeyslot(key: Value): Promise<N>;
+  clusterKeyslot(key: Value): Give<K, N>;
   /** CLUSTER LINKS: lists this node's connections to its peers with their buffer sizes. O(N), N nodes; since 7.0.0. */
-  clusterLinks(): Promise<ClusterLinksReply<N>>;
+  clusterLinks(): Give<K, ClusterLinksReply<N>>;
   /** CLUSTER MEET: makes this node introduce itself to another so that they join one cluster. O(1); since 3.0.0. */
-  clusterMeet(ip: Value, port: Int, clusterBusPort?: Int): Promise<boolean>;
+  clusterMeet(ip: Value, port: Int, clusterBusPort?: Int): Give<K, boolean>;
   /** CLUSTER MIGRATION: starts, cancels or reports the moving of hash slots to this node. O(N), N slots or tasks; since 8.4.0. */
-  clusterMigration(operation: { import: readonly (readonly [startSlot: Int, endSlot: Int])[]; cancel?: undefined; status?: undefined } | { import?: undefined; cancel: { id: Value } | "all"; status?: undefined } | { import?: undefined; cancel?: undefined; status: { id: Value } | "all" }): Promise<ClusterMigrationReply<N>>;
+  clusterMigration(operation: { import: readonly (readonly [startSlot: Int, endSlot: Int])[]; cancel?: undefined; status?: undefined } | { import?: undefined; cancel: { id: Value } | "all"; status?: undefined } | { import?: undefined; cancel?: undefined; status: { id: Value } | "all" }): Give<K, ClusterMigrationReply<N>>;
   /** CLUSTER MYID: gives the id of this node in the cluster. O(1); since 3.0.0. */
-  clusterMyid(): Promise<string>;
+  clusterMyid(): Give<K, string>;
   /** CLUSTER MYSHARDID: gives the id of the shard this node is part of. O(1); since 7.2.0. */
-  clusterMyshardid(): Promise<string>;
+  clusterMyshardid(): Give<K, string>;
   /** CLUSTER NODES: lists all known nodes with addresses, roles, states and slots, one text line each. O(N), N nodes; since 3.0.0. */
-  clusterNodes(): Promise<ClusterNode<S, N, F>[]>;
+  clusterNodes(): Give<K, ClusterNode<S, N, F>[]>;
   /** CLUSTER REPLICAS: lists the replicas of a primary by its node id, one text line each. O(N), N replicas; since 5.0.0. */
-  clusterReplicas(nodeId: Value): Promise<ClusterNode<S, N, F>[]>;
+  clusterReplicas(nodeId: Value): Give<K, ClusterNode<S, N, F>[]>;
   /** CLUSTER REPLICATE: turns this node into a replica of the primary with the given id. O(1); since 3.0.0. */
-  clusterReplicate(nodeId: Value): Promise<boolean>;
+  clusterReplicate(nodeId: Value): Give<K, boolean>;
   /** CLUSTER RESET: makes this node leave its cluster; a hard one also gives it a new id. O(N), N known nodes; since 3.0.0. */
-  clusterReset(options?: ClusterResetOptions): Promise<boolean>;
+  clusterReset(options?: ClusterResetOptions): Give<K, boolean>;
   /** CLUSTER SAVECONFIG: writes the cluster state of this node to its file on disk. O(1); since 3.0.0. */
-  clusterSaveconfig(): Promise<boolean>;
+  clusterSaveconfig(): Give<K, boolean>;
   /** CLUSTER SET-CONFIG-EPOCH: gives a fresh node its configuration epoch, before it knows any other. O(1); since 3.0.0. */
-  clusterSetConfigEpoch(configEpoch: Int): Promise<boolean>;
+  clusterSetConfigEpoch(configEpoch: Int): Give<K, boolean>;
   /** CLUSTER SETSLOT: assigns a hash slot to a node or marks it as migrating, importing or stable. O(1); since 3.0.0. */
-  clusterSetslot(slot: Int, subcommand: { importing: Value; migrating?: undefined; node?: undefined } | { importing?: undefined; migrating: Value; node?: undefined } | { importing?: undefined; migrating?: undefined; node: Value } | "stable"): Promise<boolean>;
+  clusterSetslot(slot: Int, subcommand: { importing: Value; migrating?: undefined; node?: undefined } | { importing?: undefined; migrating: Value; node?: undefined } | { importing?: undefined; migrating?: undefined; node: Value } | "stable"): Give<K, boolean>;
   /** CLUSTER SHARDS: lists the shards with their slot ranges and the nodes of each. O(N), N nodes; since 7.0.0. */
-  clusterShards(): Promise<ClusterShardsReply<N>>;
+  clusterShards(): Give<K, ClusterShardsReply<N>>;
   /** CLUSTER SLAVES: lists the replicas of a primary under an outdated name. O(N), N replicas; since 3.0.0; deprecated since 5.0.0 for CLUSTER REPLICAS. */
-  clusterSlaves(nodeId: Value): Promise<ClusterNode<S, N, F>[]>;
+  clusterSlaves(nodeId: Value): Give<K, ClusterNode<S, N, F>[]>;
   /** CLUSTER SLOT-STATS: reports keys, CPU time, memory and traffic of this shard's hash slots. O(N), O(N*log N) if ordered; N slots; since 8.2.0. */
-  clusterSlotStats(filter: { slotsrange: readonly [startSlot: Int, endSlot: Int]; orderby?: undefined } | { slotsrange?: undefined; orderby: Value | { metric: Value; limit?: Int } & ({ asc?: true; desc?: undefined } | { asc?: undefined; desc?: true }) }): Promise<ClusterSlotStatsReply<N>>;
+  clusterSlotStats(filter: { slotsrange: readonly [startSlot: Int, endSlot: Int]; orderby?: undefined } | { slotsrange?: undefined; orderby: Value | { metric: Value; limit?: Int } & ({ asc?: true; desc?: undefined } | { asc?: undefined; desc?: true }) }): Give<K, ClusterSlotStatsReply<N>>;
   /** CLUSTER SLOTS: lists slot ranges with the primary and the replicas that serve each; outdated. O(N), N nodes; since 3.0.0; deprecated since 7.0.0 for CLUSTER SHARDS. */
-  clusterSlots(): Promise<[start: N, end: N, ...nodes: SlotNode<N, F>[]][]>;
+  clusterSlots(): Give<K, [start: N, end: N, ...nodes: SlotNode<N, F>[]][]>;
   /** COMMAND: describes all commands of the server: arity, flags and key positions. O(N), N commands of the server; since 2.8.13. */
-  command(): Promise<(CommandInfo<S, N, F> | null)[]>;
+  command(): Give<K, (CommandInfo<S, N, F> | null)[]>;
   /** COMMAND COUNT: counts the commands the server has. O(1); since 2.8.13. */
-  commandCount(): Promise<N>;
+  commandCount(): Give<K, N>;
   /** COMMAND DOCS: gives documentation and arguments of all commands or of those named. O(N), N commands asked for; since 7.0.0. */
-  commandDocs(...commandName: Several<Value>): Promise<MapOf<F, string, CommandDoc<S, N, F>>>;
+  commandDocs(...commandName: Several<Value>): Give<K, MapOf<F, string, CommandDoc<S, N, F>>>;
   /** COMMAND GETKEYS: finds the key names in a full command line. O(N), N words of the line; since 2.8.13. */
-  commandGetkeys(command: Value, ...arg: Several<Value>): Promise<S[]>;
+  commandGetkeys(command: Value, ...arg: Several<Value>): Give<K, S[]>;
   /** COMMAND GETKEYSANDFLAGS: finds the key names in a full command line and how each is used. O(N), N words of the line; since 7.0.0. */
-  commandGetkeysandflags(command: Value, ...arg: Several<Value>): Promise<MapOf<F, S, SetOf<S, F, string>>>;
+  commandGetkeysandflags(command: Value, ...arg: Several<Value>): Give<K, MapOf<F, S, SetOf<S, F, string>>>;
   /** COMMAND HELP: lists the subcommands about commands with a line about each. O(1); since 5.0.0. */
-  commandHelp(): Promise<string[]>;
+  commandHelp(): Give<K, string[]>;
   /** COMMAND INFO: describes the named commands, null for those unknown. O(N), N commands asked for; since 2.8.13. */
-  commandInfo(...commandName: Several<Value>): Promise<(CommandInfo<S, N, F> | null)[]>;
+  commandInfo(...commandName: Several<Value>): Give<K, (CommandInfo<S, N, F> | null)[]>;
   /** COMMAND LIST: lists command names, optionally of a module, category or pattern. O(N), N commands of the server; since 7.0.0. */
-  commandList(options?: CommandListOptions): Promise<SetOf<S, F, string>>;
+  commandList(options?: CommandListOptions): Give<K, SetOf<S, F, string>>;
   /** CONFIG GET: gives server settings by name or glob pattern. O(N), N settings asked for; since 2.0.0. */
-  configGet(...parameter: Several<Value>): Promise<MapOf<F, string, string>>;
+  configGet(...parameter: Several<Value>): Give<K, MapOf<F, string, string>>;
   /** CONFIG HELP: lists the configuration subcommands with a line about each. O(1); since 5.0.0. */
-  configHelp(): Promise<string[]>;
+  configHelp(): Give<K, string[]>;
   /** CONFIG RESETSTAT: sets the statistics counters of the server back to zero. O(1); since 2.0.0. */
-  configResetstat(): Promise<boolean>;
+  configResetstat(): Give<K, boolean>;
   /** CONFIG REWRITE: saves the settings in force to the configuration file. O(1); since 2.8.0. */
-  configRewrite(): Promise<boolean>;
+  configRewrite(): Give<K, boolean>;
   /** CONFIG SET: changes server settings while it runs, all or none. O(N), N settings; since 2.0.0. */
-  configSet(data: Fields<Value>): Promise<boolean>;
+  configSet(data: Fields<Value>): Give<K, boolean>;
   /** COPY: duplicates a value under another key; false if the target exists or the source does not. O(N), N elements of a collection; since 6.2.0. */
-  copy(source: Key, destination: Key, options?: CopyOptions): Promise<boolean>;
+  copy(source: Key, destination: Key, options?: CopyOptions): Give<K, boolean>;
   /** DBSIZE: counts the keys of the selected database. O(1); since 1.0.0. */
-  dbsize(): Promise<N>;
+  dbsize(): Give<K, N>;
   /** DECR: lowers an integer by one, starting from 0, and gives the new value. O(1); since 1.0.0. */
-  decr(key: Key): Promise<N>;
+  decr(key: Key): Give<K, N>;
   /** DECRBY: lowers an integer by a number, starting from 0, and gives the new value. O(1); since 1.0.0. */
-  decrby(key: Key, decrement: Int): Promise<N>;
+  decrby(key: Key, decrement: Int): Give<K, N>;
   /** DEL: removes keys and gives how many existed. O(N), N keys or elements of a collection; since 1.0.0. */
-  del(...key: Several<Key>): Promise<N>;
+  del(...key: Several<Key>): Give<K, N>;
   /** DELEX: removes a key only if its value or digest compares as wanted; false if not. O(1), O(N) with a digest, N bytes of the value; since 8.4.0. */
-  delex(key: Key, options?: DelexOptions): Promise<boolean>;
+  delex(key: Key, options?: DelexOptions): Give<K, boolean>;
   /** DIGEST: gives a hash of a string in hexadecimal, or null if the key is missing. O(N), N bytes of the value; since 8.4.0. */
-  digest(key: Key): Promise<string | null>;
+  digest(key: Key): Give<K, string | null>;
   /** DUMP: gives a value in the server's binary form for restoring, or null if missing. O(N*M), N parts of the value, M their average size; since 2.6.0. */
-  dump(key: Key): Promise<Uint8Array | null>;
+  dump(key: Key): Give<K, Uint8Array | null>;
   /** ECHO: gives the message back unchanged. O(1); since 1.0.0. */
-  echo(message: Value): Promise<S>;
+  echo(message: Value): Give<K, S>;
   /** EVAL: runs a Lua script with the given keys and arguments and gives what it returns. O(N), N work done by the script; since 2.6.0. */
-  eval(script: Value, key?: readonly Key[], ...arg: Several<Value>): Promise<unknown>;
+  eval(script: Value, key?: readonly Key[], ...arg: Several<Value>): Give<K, unknown>;
   /** EVALSHA: runs a cached Lua script by its SHA1 digest; fails if the server does not know it. O(N), N work done by the script; since 2.6.0. */
-  evalsha(sha1: Value, key?: readonly Key[], ...arg: Several<Value>): Promise<unknown>;
+  evalsha(sha1: Value, key?: readonly Key[], ...arg: Several<Value>): Give<K, unknown>;
   /** EVALSHA_RO: runs a cached Lua script by its SHA1 digest, forbidding writes. O(N), N work done by the script; since 7.0.0. */
-  evalshaRo(sha1: Value, key?: readonly Key[], ...arg: Several<Value>): Promise<unknown>;
+  evalshaRo(sha1: Value, key?: readonly Key[], ...arg: Several<Value>): Give<K, unknown>;
   /** EVAL_RO: runs a Lua script that may not write, so that a replica can serve it. O(N), N work done by the script; since 7.0.0. */
-  evalRo(script: Value, key?: readonly Key[], ...arg: Several<Value>): Promise<unknown>;
+  evalRo(script: Value, key?: readonly Key[], ...arg: Several<Value>): Give<K, unknown>;
   /** EXISTS: counts how many of the keys exist, a repeated key each time. O(N), N keys; since 1.0.0. */
-  exists(...key: Several<Key>): Promise<N>;
+  exists(...key: Several<Key>): Give<K, N>;
   /** EXPIRE: sets a time to live in seconds; false if the key is missing or a condition fails. O(1); since 1.0.0. */
-  expire(key: Key, seconds: Int, options?: ExpireOptions): Promise<boolean>;
+  expire(key: Key, seconds: Int, options?: ExpireOptions): Give<K, boolean>;
   /** EXPIREAT: sets the Unix time in seconds at which a key disappears; false if it is missing. O(1); since 1.2.0. */
-  expireat(key: Key, unixTimeSeconds: UnixTime, options?: ExpireOptions): Promise<boolean>;
+  expireat(key: Key, unixTimeSeconds: UnixTime, options?: ExpireOptions): Give<K, boolean>;
   /** EXPIRETIME: gives the Unix time in seconds a key will end at, -1 if never, -2 if missing. O(1); since 7.0.0. */
-  expiretime(key: Key): Promise<N>;
+  expiretime(key: Key): Give<K, N>;
   /** FAILOVER: hands the role of primary over to a replica, or aborts such a handover. O(1); since 6.2.0. */
-  failover(options?: FailoverOptions): Promise<boolean>;
+  failover(options?: FailoverOptions): Give<K, boolean>;
   /** FCALL: calls a function of a loaded library with keys and arguments. O(N), N work done by the function; since 7.0.0. */
-  fcall(name: Value, key?: readonly Key[], ...arg: Several<Value>): Promise<unknown>;
+  fcall(name: Value, key?: readonly Key[], ...arg: Several<Value>): Give<K, unknown>;
   /** FCALL_RO: calls a function that may not write, so that a replica can serve it. O(N), N work done by the function; since 7.0.0. */
-  fcallRo(name: Value, key?: readonly Key[], ...arg: Several<Value>): Promise<unknown>;
+  fcallRo(name: Value, key?: readonly Key[], ...arg: Several<Value>): Give<K, unknown>;
   /** FLUSHALL: empties every database of the server. O(N), N keys; since 1.0.0. */
-  flushall(options?: FlushallOptions): Promise<boolean>;
+  flushall(options?: FlushallOptions): Give<K, boolean>;
   /** FLUSHDB: empties the database this connection has selected. O(N), N keys of the database; since 1.0.0. */
-  flushdb(options?: FlushallOptions): Promise<boolean>;
+  flushdb(options?: FlushallOptions): Give<K, boolean>;
   /** FUNCTION DELETE: removes a library with all its functions; fails if it is not there. O(1); since 7.0.0. */
-  functionDelete(libraryName: Value): Promise<boolean>;
+  functionDelete(libraryName: Value): Give<K, boolean>;
   /** FUNCTION DUMP: gives all loaded libraries as a binary payload for restoring. O(N), N functions; since 7.0.0. */
-  functionDump(): Promise<Uint8Array>;
+  functionDump(): Give<K, Uint8Array>;
   /** FUNCTION FLUSH: removes all function libraries. O(N), N functions; since 7.0.0. */
-  functionFlush(options?: FlushallOptions): Promise<boolean>;
+  functionFlush(options?: FlushallOptions): Give<K, boolean>;
   /** FUNCTION HELP: lists the function subcommands with a line about each. O(1); since 7.0.0. */
-  functionHelp(): Promise<string[]>;
+  functionHelp(): Give<K, string[]>;
   /** FUNCTION KILL: stops the function that is running, unless it has written already. O(1); since 7.0.0. */
-  functionKill(): Promise<boolean>;
+  functionKill(): Give<K, boolean>;
   /** FUNCTION LIST: describes the loaded libraries and their functions, with code on request. O(N), N functions; since 7.0.0. */
-  functionList(options?: FunctionListOptions): Promise<FunctionListReply<S, F>>;
+  functionList(options?: FunctionListOptions): Give<K, FunctionListReply<S, F>>;
   /** FUNCTION LOAD: compiles a library of functions and gives its name; can replace an older one. O(1); since 7.0.0. */
-  functionLoad(functionCode: Value, options?: FunctionLoadOptions): Promise<string>;
+  functionLoad(functionCode: Value, options?: FunctionLoadOptions): Give<K, string>;
   /** FUNCTION RESTORE: loads libraries from a binary payload, appending, replacing or flushing first. O(N), N functions in the payload; since 7.0.0. */
-  functionRestore(serializedValue: Value, options?: FunctionRestoreOptions): Promise<boolean>;
+  functionRestore(serializedValue: Value, options?: FunctionRestoreOptions): Give<K, boolean>;
   /** FUNCTION STATS: describes the function that is running and the script engines. O(1); since 7.0.0. */
-  functionStats(): Promise<FunctionStatsReply<S, N, F>>;
+  functionStats(): Give<K, FunctionStatsReply<S, N, F>>;
   /** GEOADD: adds or moves members at longitude and latitude; gives how many were new. O(M*log N), M members given, N in the key; since 3.2.0. */
-  geoadd(key: Key, ...data: Several<readonly [longitude: number, latitude: number, member: Value]>): Promise<N>;
-  geoadd(key: Key, data: readonly (readonly [longitude: number, latitude: number, member: Value])[], options?: GeoaddOptions): Promise<N>;
+  geoadd(key: Key, ...data: Several<readonly [longitude: number, latitude: number, member: Value]>): Give<K, N>;
+  geoadd(key: Key, data: readonly (readonly [longitude: number, latitude: number, member: Value])[], options?: GeoaddOptions): Give<K, N>;
   /** GEODIST: gives the distance between two members, or null if one is missing. O(1); since 3.2.0. */
-  geodist(key: Key, member1: Value, member2: Value, options?: GeodistOptions): Promise<number | null>;
+  geodist(key: Key, member1: Value, member2: Value, options?: GeodistOptions): Give<K, number | null>;
   /** GEOHASH: gives the standard geocode text of members, null for those missing. O(N), N members asked for; since 3.2.0. */
-  geohash(key: Key, ...member: Several<Value>): Promise<(string | null)[]>;
+  geohash(key: Key, ...member: Several<Value>): Give<K, (string | null)[]>;
   /** GEOPOS: gives longitude and latitude of members, null for those missing. O(N), N members asked for; since 3.2.0. */
-  geopos(key: Key, ...member: Several<Value>): Promise<([lon: number, lat: number] | null)[]>;
+  geopos(key: Key, ...member: Several<Value>): Give<K, ([lon: number, lat: number] | null)[]>;
   /** GEORADIUS: finds members within a circle around a point and may store them; outdated. O(N+log M), N members in the area, M in the key; since 3.2.0; deprecated since 6.2.0 for GEOSEARCH, GEOSEARCHSTORE. */
-  georadius(key: Key, longitude: number, latitude: number, radius: number, unit: "m" | "km" | "ft" | "mi", options: GeoradiusOptions & ({ store: Key } | { storedist: Key })): Promise<N>;
-  georadius(key: Key, longitude: number, latitude: number, radius: number, unit: "m" | "km" | "ft" | "mi", options: GeoradiusOptions & ({ withcoord: true } | { withdist: true } | { withhash: true })): Promise<GeoMember<S, N>[]>;
-  georadius(key: Key, longitude: number, latitude: number, radius: number, unit: "m" | "km" | "ft" | "mi", options?: GeoradiusOptions): Promise<S[]>;
+  georadius(key: Key, longitude: number, latitude: number, radius: number, unit: "m" | "km" | "ft" | "mi", options: GeoradiusOptions & ({ store: Key } | { storedist: Key })): Give<K, N>;
+  georadius(key: Key, longitude: number, latitude: number, radius: number, unit: "m" | "km" | "ft" | "mi", options: GeoradiusOptions & ({ withcoord: true } | { withdist: true } | { withhash: true })): Give<K, GeoMember<S, N>[]>;
+  georadius(key: Key, longitude: number, latitude: number, radius: number, unit: "m" | "km" | "ft" | "mi", options?: GeoradiusOptions): Give<K, S[]>;
   /** GEORADIUSBYMEMBER: finds members within a circle around another member and may store them; outdated. O(N+log M), N members in the area, M in the key; since 3.2.0; deprecated since 6.2.0 for GEOSEARCH, GEOSEARCHSTORE. */
-  georadiusbymember(key: Key, member: Value, radius: number, unit: "m" | "km" | "ft" | "mi", options: GeoradiusOptions & ({ store: Key } | { storedist: Key })): Promise<N>;
-  georadiusbymember(key: Key, member: Value, radius: number, unit: "m" | "km" | "ft" | "mi", options: GeoradiusOptions & ({ withcoord: true } | { withdist: true } | { withhash: true })): Promise<GeoMember<S, N>[]>;
-  georadiusbymember(key: Key, member: Value, radius: number, unit: "m" | "km" | "ft" | "mi", options?: GeoradiusOptions): Promise<S[]>;
+  georadiusbymember(key: Key, member: Value, radius: number, unit: "m" | "km" | "ft" | "mi", options: GeoradiusOptions & ({ store: Key } | { storedist: Key })): Give<K, N>;
+  georadiusbymember(key: Key, member: Value, radius: number, unit: "m" | "km" | "ft" | "mi", options: GeoradiusOptions & ({ withcoord: true } | { withdist: true } | { withhash: true })): Give<K, GeoMember<S, N>[]>;
+  georadiusbymember(key: Key, member: Value, radius: number, unit: "m" | "km" | "ft" | "mi", options?: GeoradiusOptions): Give<K, S[]>;
   /** GEORADIUSBYMEMBER_RO: finds members within a circle around another member, read-only; outdated. O(N+log M), N members in the area, M in the key; since 3.2.10; deprecated since 6.2.0 for GEOSEARCH. */
-  georadiusbymemberRo(key: Key, member: Value, radius: number, unit: "m" | "km" | "ft" | "mi", options: GeoradiusbymemberRoOptions & ({ withcoord: true } | { withdist: true } | { withhash: true })): Promise<GeoMember<S, N>[]>;
-  georadiusbymemberRo(key: Key, member: Value, radius: number, unit: "m" | "km" | "ft" | "mi", options?: GeoradiusbymemberRoOptions): Promise<S[]>;
+  georadiusbymemberRo(key: Key, member: Value, radius: number, unit: "m" | "km" | "ft" | "mi", options: GeoradiusbymemberRoOptions & ({ withcoord: true } | { withdist: true } | { withhash: true })): Give<K, GeoMember<S, N>[]>;
+  georadiusbymemberRo(key: Key, member: Value, radius: number, unit: "m" | "km" | "ft" | "mi", options?: GeoradiusbymemberRoOptions): Give<K, S[]>;
   /** GEORADIUS_RO: finds members within a circle around a point, read-only; outdated. O(N+log M), N members in the area, M in the key; since 3.2.10; deprecated since 6.2.0 for GEOSEARCH. */
-  georadiusRo(key: Key, longitude: number, latitude: number, radius: number, unit: "m" | "km" | "ft" | "mi", options: GeoradiusbymemberRoOptions & ({ withcoord: true } | { withdist: true } | { withhash: true })): Promise<GeoMember<S, N>[]>;
-  georadiusRo(key: Key, longitude: number, latitude: number, radius: number, unit: "m" | "km" | "ft" | "mi", options?: GeoradiusbymemberRoOptions): Promise<S[]>;
+  georadiusRo(key: Key, longitude: number, latitude: number, radius: number, unit: "m" | "km" | "ft" | "mi", options: GeoradiusbymemberRoOptions & ({ withcoord: true } | { withdist: true } | { withhash: true })): Give<K, GeoMember<S, N>[]>;
+  georadiusRo(key: Key, longitude: number, latitude: number, radius: number, unit: "m" | "km" | "ft" | "mi", options?: GeoradiusbymemberRoOptions): Give<K, S[]>;
   /** GEOSEARCH: finds members within a circle, box or polygon around a point or a member. O(N+log M), N members in the area, M in the shape; since 6.2.0. */
-  geosearch(key: Key, from: { frommember: Value; fromlonlat?: undefined } | { frommember?: undefined; fromlonlat: readonly [longitude: number, latitude: number] }, by: { byradius: readonly [radius: number, unit: "m" | "km" | "ft" | "mi"]; bybox?: undefined } | { byradius?: undefined; bybox: readonly [width: number, height: number, unit: "m" | "km" | "ft" | "mi"] }, options: GeosearchOptions & ({ withcoord: true } | { withdist: true } | { withhash: true })): Promise<GeoMember<S, N>[]>;
-  geosearch(key: Key, from: { frommember: Value; fromlonlat?: undefined } | { frommember?: undefined; fromlonlat: readonly [longitude: number, latitude: number] }, by: { byradius: readonly [radius: number, unit: "m" | "km" | "ft" | "mi"]; bybox?: undefined } | { byradius?: undefined; bybox: readonly [width: number, height: number, unit: "m" | "km" | "ft" | "mi"] }, options?: GeosearchOptions): Promise<S[]>;
+  geosearch(key: Key, from: { frommember: Value; fromlonlat?: undefined } | { frommember?: undefined; fromlonlat: readonly [longitude: number, latitude: number] }, by: { byradius: readonly [radius: number, unit: "m" | "km" | "ft" | "mi"]; bybox?: undefined } | { byradius?: undefined; bybox: readonly [width: number, height: number, unit: "m" | "km" | "ft" | "mi"] }, options: GeosearchOptions & ({ withcoord: true } | { withdist: true } | { withhash: true })): Give<K, GeoMember<S, N>[]>;
+  geosearch(key: Key, from: { frommember: Value; fromlonlat?: undefined } | { frommember?: undefined; fromlonlat: readonly [longitude: number, latitude: number] }, by: { byradius: readonly [radius: number, unit: "m" | "km" | "ft" | "mi"]; bybox?: undefined } | { byradius?: undefined; bybox: readonly [width: number, height: number, unit: "m" | "km" | "ft" | "mi"] }, options?: GeosearchOptions): Give<K, S[]>;
   /** GEOSEARCHSTORE: stores the members found within an area as a sorted set and gives their number. O(N+log M), N members in the area, M in the shape; since 6.2.0. */
-  geosearchstore(destination: Key, source: Key, from: { frommember: Value; fromlonlat?: undefined } | { frommember?: undefined; fromlonlat: readonly [longitude: number, latitude: number] }, by: { byradius: readonly [radius: number, unit: "m" | "km" | "ft" | "mi"]; bybox?: undefined } | { byradius?: undefined; bybox: readonly [width: number, height: number, unit: "m" | "km" | "ft" | "mi"] }, options?: GeosearchstoreOptions): Promise<N>;
+  geosearchstore(destination: Key, source: Key, from: { frommember: Value; fromlonlat?: undefined } | { frommember?: undefined; fromlonlat: readonly [longitude: number, latitude: number] }, by: { byradius: readonly [radius: number, unit: "m" | "km" | "ft" | "mi"]; bybox?: undefined } | { byradius?: undefined; bybox: readonly [width: number, height: number, unit: "m" | "km" | "ft" | "mi"] }, options?: GeosearchstoreOptions): Give<K, N>;
   /** GET: reads a string, null if the key is missing; fails if it holds another type. O(1); since 1.0.0. */
-  get(key: Key): Promise<S | null>;
+  get(key: Key): Give<K, S | null>;
   /** GETBIT: reads one bit of a string by offset, 0 beyond its end or if the key is missing. O(1); since 2.2.0. */
-  getbit(key: Key, offset: Int): Promise<N>;
+  getbit(key: Key, offset: Int): Give<K, N>;
   /** GETDEL: gives a string and removes the key; null if it is missing. O(1); since 6.2.0. */
-  getdel(key: Key): Promise<S | null>;
+  getdel(key: Key): Give<K, S | null>;
   /** GETEX: gives a string and sets or removes its time to live; null if the key is missing. O(1); since 6.2.0. */
-  getex(key: Key, options?: GetexOptions): Promise<S | null>;
+  getex(key: Key, options?: GetexOptions): Give<K, S | null>;
   /** GETRANGE: gives the part of a string between two offsets, negative from the end. O(N), N bytes returned; since 2.4.0. */
-  getrange(key: Key, start: Int, end: Int): Promise<S>;
+  getrange(key: Key, start: Int, end: Int): Give<K, S>;
   /** GETSET: replaces a string and gives the old one, or null; outdated. O(1); since 1.0.0; deprecated since 6.2.0 for SET. */
-  getset(key: Key, value: Value): Promise<S | null>;
+  getset(key: Key, value: Value): Give<K, S | null>;
   /** HDEL: removes fields from a hash and gives how many were there. O(N), N fields; since 2.0.0. */
-  hdel(key: Key, ...field: Several<Value>): Promise<N>;
+  hdel(key: Key, ...field: Several<Value>): Give<K, N>;
   /** HEXISTS: tells whether a hash has a field; false if the key is missing. O(1); since 2.0.0. */
-  hexists(key: Key, field: Value): Promise<boolean>;
+  hexists(key: Key, field: Value): Give<K, boolean>;
   /** HEXPIRE: sets a time to live in seconds on hash fields and gives a status for each. O(N), N fields; since 7.4.0. */
-  hexpire(key: Key, seconds: Int, ...fields: Several<Value>): Promise<N[]>;
-  hexpire(key: Key, seconds: Int, fields: readonly Value[], options?: ExpireOptions): Promise<N[]>;
+  hexpire(key: Key, seconds: Int, ...fields: Several<Value>): Give<K, N[]>;
+  hexpire(key: Key, seconds: Int, fields: readonly Value[], options?: ExpireOptions): Give<K, N[]>;
   /** HEXPIREAT: sets the Unix time in seconds at which hash fields end; gives a status for each. O(N), N fields; since 7.4.0. */
-  hexpireat(key: Key, unixTimeSeconds: UnixTime, ...fields: Several<Value>): Promise<N[]>;
-  hexpireat(key: Key, unixTimeSeconds: UnixTime, fields: readonly Value[], options?: ExpireOptions): Promise<N[]>;
+  hexpireat(key: Key, unixTimeSeconds: UnixTime, ...fields: Several<Value>): Give<K, N[]>;
+  hexpireat(key: Key, unixTimeSeconds: UnixTime, fields: readonly Value[], options?: ExpireOptions): Give<K, N[]>;
   /** HEXPIRETIME: gives the Unix time in seconds hash fields end at, -1 if never, -2 if missing. O(N), N fields; since 7.4.0. */
-  hexpiretime(key: Key, ...fields: Several<Value>): Promise<N[]>;
+  hexpiretime(key: Key, ...fields: Several<Value>): Give<K, N[]>;
   /** HGET: gives the value of a hash field, or null if the field or key is missing. O(1); since 2.0.0. */
-  hget(key: Key, field: Value): Promise<S | null>;
+  hget(key: Key, field: Value): Give<K, S | null>;
   /** HGETALL: gives all fields and values of a hash, empty if the key is missing. O(N), N fields in the hash; since 2.0.0. */
-  hgetall(key: Key): Promise<MapOf<F, S, S>>;
+  hgetall(key: Key): Give<K, MapOf<F, S, S>>;
   /** HGETDEL: gives the values of hash fields and removes these fields. O(N), N fields; since 8.0.0. */
-  hgetdel(key: Key, ...fields: Several<Value>): Promise<(S | null)[]>;
+  hgetdel(key: Key, ...fields: Several<Value>): Give<K, (S | null)[]>;
   /** HGETEX: gives the values of hash fields and sets or removes their time to live. O(N), N fields; since 8.0.0. */
-  hgetex(key: Key, ...fields: Several<Value>): Promise<(S | null)[]>;
-  hgetex(key: Key, fields: readonly Value[], options?: GetexOptions): Promise<(S | null)[]>;
+  hgetex(key: Key, ...fields: Several<Value>): Give<K, (S | null)[]>;
+  hgetex(key: Key, fields: readonly Value[], options?: GetexOptions): Give<K, (S | null)[]>;
   /** HIMPORT SET: writes a hash from values alone, using field names prepared on this connection. O(N), N values; since 8.10.0. */
-  himportSet(key: Key, fieldsetName: Value, ...value: Several<Value>): Promise<boolean>;
+  himportSet(key: Key, fieldsetName: Value, ...value: Several<Value>): Give<K, boolean>;
   /** HINCRBY: adds an integer to a hash field, starting from 0, and gives the new value. O(1); since 2.0.0. */
-  hincrby(key: Key, field: Value, increment: Int): Promise<N>;
+  hincrby(key: Key, field: Value, increment: Int): Give<K, N>;
   /** HINCRBYFLOAT: adds a fraction to a hash field, starting from 0, and gives the new value. O(1); since 2.6.0. */
-  hincrbyfloat(key: Key, field: Value, increment: number): Promise<number>;
+  hincrbyfloat(key: Key, field: Value, increment: number): Give<K, number>;
   /** HKEYS: lists the field names of a hash, empty if the key is missing. O(N), N fields in the hash; since 2.0.0. */
-  hkeys(key: Key): Promise<S[]>;
+  hkeys(key: Key): Give<K, S[]>;
   /** HLEN: counts the fields of a hash, 0 if the key is missing. O(1); since 2.0.0. */
-  hlen(key: Key): Promise<N>;
+  hlen(key: Key): Give<K, N>;
   /** HMGET: gives the values of several hash fields, null for those missing. O(N), N fields; since 2.0.0. */
-  hmget(key: Key, ...field: Several<Value>): Promise<(S | null)[]>;
+  hmget(key: Key, ...field: Several<Value>): Give<K, (S | null)[]>;
   /** HMSET: sets several fields of a hash; outdated. O(N), N fields; since 2.0.0; deprecated since 4.0.0 for HSET. */
-  hmset(key: Key, data: Fields<Value>): Promise<boolean>;
+  hmset(key: Key, data: Fields<Value>): Give<K, boolean>;
   /** HOTKEYS GET: reports the keys that took most CPU time or traffic, null if never measured. O(K), K keys reported; since 8.6.0. */
-  hotkeysGet(): Promise<HotkeysGetReply<S, N, F>>;
+  hotkeysGet(): Give<K, HotkeysGetReply<S, N, F>>;
   /** HOTKEYS HELP: lists the subcommands for finding busy keys with a line about each. O(1); since 8.6.1. */
-  hotkeysHelp(): Promise<string[]>;
+  hotkeysHelp(): Give<K, string[]>;
   /** HOTKEYS RESET: clears the measurements of busy keys once measuring has stopped. O(1); since 8.6.0. */
-  hotkeysReset(): Promise<boolean>;
+  hotkeysReset(): Give<K, boolean>;
   /** HOTKEYS START: begins to measure which keys take most CPU time or traffic. O(1); since 8.6.0. */
-  hotkeysStart(options?: HotkeysStartOptions): Promise<boolean>;
+  hotkeysStart(options?: HotkeysStartOptions): Give<K, boolean>;
   /** HOTKEYS STOP: ends the measuring of busy keys and keeps the results; null if none runs. O(1); since 8.6.0. */
-  hotkeysStop(): Promise<boolean>;
+  hotkeysStop(): Give<K, boolean>;
   /** HPERSIST: removes the time to live of hash fields and gives a status for each. O(N), N fields; since 7.4.0. */
-  hpersist(key: Key, ...fields: Several<Value>): Promise<N[]>;
+  hpersist(key: Key, ...fields: Several<Value>): Give<K, N[]>;
   /** HPEXPIRE: sets a time to live in milliseconds on hash fields and gives a status for each. O(N), N fields; since 7.4.0. */
-  hpexpire(key: Key, milliseconds: Int, ...fields: Several<Value>): Promise<N[]>;
-  hpexpire(key: Key, milliseconds: Int, fields: readonly Value[], options?: ExpireOptions): Promise<N[]>;
+  hpexpire(key: Key, milliseconds: Int, ...fields: Several<Value>): Give<K, N[]>;
+  hpexpire(key: Key, milliseconds: Int, fields: readonly Value[], options?: ExpireOptions): Give<K, N[]>;
   /** HPEXPIREAT: sets the Unix time in milliseconds at which hash fields end; gives a status for each. O(N), N fields; since 7.4.0. */
-  hpexpireat(key: Key, unixTimeMilliseconds: UnixTime, ...fields: Several<Value>): Promise<N[]>;
-  hpexpireat(key: Key, unixTimeMilliseconds: UnixTime, fields: readonly Value[], options?: ExpireOptions): Promise<N[]>;
+  hpexpireat(key: Key, unixTimeMilliseconds: UnixTime, ...fields: Several<Value>): Give<K, N[]>;
+  hpexpireat(key: Key, unixTimeMilliseconds: UnixTime, fields: readonly Value[], options?: ExpireOptions): Give<K, N[]>;
   /** HPEXPIRETIME: gives the Unix time in milliseconds hash fields end at, -1 if never, -2 if missing. O(N), N fields; since 7.4.0. */
-  hpexpiretime(key: Key, ...fields: Several<Value>): Promise<N[]>;
+  hpexpiretime(key: Key, ...fields: Several<Value>): Give<K, N[]>;
   /** HPTTL: gives the milliseconds hash fields have left, -1 if unlimited, -2 if missing. O(N), N fields; since 7.4.0. */
-  hpttl(key: Key, ...fields: Several<Value>): Promise<N[]>;
+  hpttl(key: Key, ...fields: Several<Value>): Give<K, N[]>;
   /** HRANDFIELD: gives random fields of a hash, with values on request; null or empty if missing. O(N), N fields returned; since 6.2.0. */
-  hrandfield(key: Key): Promise<S | null>;
-  hrandfield(key: Key, count: Int, options: HrandfieldOptions & { withvalues: true }): Promise<MapOf<F, S, S>>;
-  hrandfield(key: Key, count: Int, options?: HrandfieldOptions): Promise<S[]>;
+  hrandfield(key: Key): Give<K, S | null>;
+  hrandfield(key: Key, count: Int, options: HrandfieldOptions & { withvalues: true }): Give<K, MapOf<F, S, S>>;
+  hrandfield(key: Key, count: Int, options?: HrandfieldOptions): Give<K, S[]>;
   /** HSCAN: walks the fields of a hash step by step; gives the next cursor and a batch. O(1), O(N) for the whole walk, N fields in the hash; since 2.8.0. */
-  hscan(key: Key, cursor: Value, options: HscanOptions & { novalues: true }): Promise<[cursor: string, kind: S[]]>;
-  hscan(key: Key, cursor: Value, options?: HscanOptions): Promise<[cursor: string, kind: MapOf<F, S, S>]>;
+  hscan(key: Key, cursor: Value, options: HscanOptions & { novalues: true }): Give<K, [cursor: string, kind: S[]]>;
+  hscan(key: Key, cursor: Value, options?: HscanOptions): Give<K, [cursor: string, kind: MapOf<F, S, S>]>;
   /** HSET: sets fields of a hash, creating it if needed, and gives how many were new. O(N), N fields; since 2.0.0. */
-  hset(key: Key, data: Fields<Value>): Promise<N>;
+  hset(key: Key, data: Fields<Value>): Give<K, N>;
   /** HSETEX: sets hash fields with a time to live, all or none if a condition is given. O(N), N fields; since 8.0.0. */
-  hsetex(key: Key, fields: Fields<Value>, options?: HsetexOptions): Promise<boolean>;
+  hsetex(key: Key, fields: Fields<Value>, options?: HsetexOptions): Give<K, boolean>;
   /** HSETNX: sets a hash field only if it is not there yet; false if it is. O(1); since 2.0.0. */
-  hsetnx(key: Key, field: Value, value: Value): Promise<boolean>;
+  hsetnx(key: Key, field: Value, value: Value): Give<K, boolean>;
   /** HSTRLEN: gives the length in bytes of a hash field's value, 0 if missing. O(1); since 3.2.0. */
-  hstrlen(key: Key, field: Value): Promise<N>;
+  hstrlen(key: Key, field: Value): Give<K, N>;
   /** HTTL: gives the seconds hash fields have left, -1 if unlimited, -2 if missing. O(N), N fields; since 7.4.0. */
-  httl(key: Key, ...fields: Several<Value>): Promise<N[]>;
+  httl(key: Key, ...fields: Several<Value>): Give<K, N[]>;
   /** HVALS: lists the values of a hash, empty if the key is missing. O(N), N fields in the hash; since 2.0.0. */
-  hvals(key: Key): Promise<S[]>;
+  hvals(key: Key): Give<K, S[]>;
   /** INCR: raises an integer by one, starting from 0, and gives the new value. O(1); since 1.0.0. */
-  incr(key: Key): Promise<N>;
+  incr(key: Key): Give<K, N>;
   /** INCRBY: raises an integer by a number, starting from 0, and gives the new value. O(1); since 1.0.0. */
-  incrby(key: Key, increment: Int): Promise<N>;
+  incrby(key: Key, increment: Int): Give<K, N>;
   /** INCRBYFLOAT: adds a fraction to a number, starting from 0, and gives the new value. O(1); since 2.6.0. */
-  incrbyfloat(key: Key, increment: number): Promise<number>;
+  incrbyfloat(key: Key, increment: number): Give<K, number>;
   /** INCREX: raises a number within bounds and may set a time to live; gives value and change. O(1); since 8.8.0. */
-  increx(key: Key, options: IncrexOptions & { byfloat: number }): Promise<[value: number, applied: number]>;
-  increx(key: Key, options?: IncrexOptions): Promise<[value: N, applied: N]>;
+  increx(key: Key, options: IncrexOptions & { byfloat: number }): Give<K, [value: number, applied: number]>;
+  increx(key: Key, options?: IncrexOptions): Give<K, [value: N, applied: N]>;
   /** INFO: gives statistics and facts about the server, by section. O(1); since 1.0.0. */
-  info(...section: Several<Value>): Promise<Info<N>>;
+  info(...section: Several<Value>): Give<K, Info<N>>;
   /** KEYS: lists all key names matching a glob pattern; blocks the server on large data. O(N), N keys of the database; since 1.0.0. */
-  keys(pattern: Key): Promise<SetOf<S, F>>;
+  keys(pattern: Key): Give<K, SetOf<S, F>>;
   /** LASTSAVE: tells when the data was last saved, in Unix seconds. O(1); since 1.0.0. */
-  lastsave(): Promise<N>;
+  lastsave(): Give<K, N>;
   /** LATENCY DOCTOR: explains latency problems of the server in words, with advice. O(1); since 2.8.13. */
-  latencyDoctor(): Promise<string>;
+  latencyDoctor(): Give<K, string>;
   /** LATENCY GRAPH: draws the latency history of an event as text. O(1); since 2.8.13. */
-  latencyGraph(event: Value): Promise<string>;
+  latencyGraph(event: Value): Give<K, string>;
   /** LATENCY HELP: lists the latency subcommands with a line about each. O(1); since 2.8.13. */
-  latencyHelp(): Promise<string[]>;
+  latencyHelp(): Give<K, string[]>;
   /** LATENCY HISTOGRAM: gives the spread of running times of all or the named commands. O(N), N commands asked for; since 7.0.0. */
-  latencyHistogram(...command: Several<Value>): Promise<LatencyHistogramReply<N, F>>;
+  latencyHistogram(...command: Several<Value>): Give<K, LatencyHistogramReply<N, F>>;
   /** LATENCY HISTORY: gives the recent latency samples of an event as time and milliseconds. O(1); since 2.8.13. */
-  latencyHistory(event: Value): Promise<[time: N, latency: N][]>;
+  latencyHistory(event: Value): Give<K, [time: N, latency: N][]>;
   /** LATENCY LATEST: gives for each event the last and the greatest latency. O(1); since 2.8.13. */
-  latencyLatest(): Promise<[event: string, time: N, latest: N, max: N, ...more: N[]][]>;
+  latencyLatest(): Give<K, [event: string, time: N, latest: N, max: N, ...more: N[]][]>;
   /** LATENCY RESET: clears the latency data of all or the named events; gives how many. O(1); since 2.8.13. */
-  latencyReset(...event: Several<Value>): Promise<N>;
+  latencyReset(...event: Several<Value>): Give<K, N>;
   /** LCS: finds the longest common subsequence of two strings, its length or its places. O(N*M), N and M bytes of the two strings; since 7.0.0. */
-  lcs(key1: Key, key2: Key, options: LcsOptions & { len: true }): Promise<N>;
-  lcs(key1: Key, key2: Key, options: LcsOptions & { idx: true }): Promise<LcsReply<N>>;
-  lcs(key1: Key, key2: Key, options?: LcsOptions): Promise<S>;
+  lcs(key1: Key, key2: Key, options: LcsOptions & { len: true }): Give<K, N>;
+  lcs(key1: Key, key2: Key, options: LcsOptions & { idx: true }): Give<K, LcsReply<N>>;
+  lcs(key1: Key, key2: Key, options?: LcsOptions): Give<K, S>;
   /** LINDEX: gives the list element at an index, negative from the end; null if out of range. O(N), N elements passed on the way to the index; since 1.0.0. */
-  lindex(key: Key, index: Int): Promise<S | null>;
+  lindex(key: Key, index: Int): Give<K, S | null>;
   /** LINSERT: puts an element before or after another; -1 if that is not found, 0 if no list. O(N), N elements passed before the other one; since 2.2.0. */
-  linsert(key: Key, where: "before" | "after", pivot: Value, element: Value): Promise<N>;
+  linsert(key: Key, where: "before" | "after", pivot: Value, element: Value): Give<K, N>;
   /** LLEN: counts the elements of a list, 0 if the key is missing. O(1); since 1.0.0. */
-  llen(key: Key): Promise<N>;
+  llen(key: Key): Give<K, N>;
   /** LMOVE: moves an element from an end of one list to an end of another; null if none. O(1); since 6.2.0. */
-  lmove(source: Key, destination: Key, wherefrom: "left" | "right", whereto: "left" | "right"): Promise<S | null>;
+  lmove(source: Key, destination: Key, wherefrom: "left" | "right", whereto: "left" | "right"): Give<K, S | null>;
   /** LMOVEM: moves several elements from an end of one list to an end of another and gives them. O(N), N elements moved; since 8.10.0. */
-  lmovem(source: Key, destination: Key, wherefrom: "left" | "right", whereto: "left" | "right", options?: BlmovemOptions): Promise<S[] | null>;
+  lmovem(source: Key, destination: Key, wherefrom: "left" | "right", whereto: "left" | "right", options?: BlmovemOptions): Give<K, S[] | null>;
   /** LMPOP: takes elements from an end of the first non-empty list; null if all are empty. O(N+M), N keys, M elements taken; since 7.0.0. */
-  lmpop(key: readonly Key[], where: "left" | "right", options?: BlmpopOptions): Promise<[key: S, elements: S[]] | null>;
+  lmpop(key: readonly Key[], where: "left" | "right", options?: BlmpopOptions): Give<K, [key: S, elements: S[]] | null>;
   /** LOLWUT: draws a piece of computer art and shows the server version. O(1); since 5.0.0. */
-  lolwut(options?: LolwutOptions): Promise<string>;
+  lolwut(options?: LolwutOptions): Give<K, string>;
   /** LPOP: removes and gives the first element of a list, or several; null if it is missing. O(N), N elements removed; since 1.0.0. */
-  lpop(key: Key, count: Int): Promise<S[]>;
-  lpop(key: Key): Promise<S | null>;
+  lpop(key: Key, count: Int): Give<K, S[]>;
+  lpop(key: Key): Give<K, S | null>;
   /** LPOS: finds the index of matching elements of a list, null if there is none. O(N), N elements in the list; since 6.0.6. */
-  lpos(key: Key, element: Value, options: LposOptions & { count: Int }): Promise<N[]>;
-  lpos(key: Key, element: Value, options?: LposOptions): Promise<N | null>;
+  lpos(key: Key, element: Value, options: LposOptions & { count: Int }): Give<K, N[]>;
+  lpos(key: Key, element: Value, options?: LposOptions): Give<K, N | null>;
   /** LPUSH: puts elements at the front of a list, creating it if needed; gives its length. O(N), N elements given; since 1.0.0. */
-  lpush(key: Key, ...element: Several<Value>): Promise<N>;
+  lpush(key: Key, ...element: Several<Value>): Give<K, N>;
   /** LPUSHX: puts elements at the front of a list only if it exists; gives its length or 0. O(N), N elements given; since 2.2.0. */
-  lpushx(key: Key, ...element: Several<Value>): Promise<N>;
+  lpushx(key: Key, ...element: Several<Value>): Give<K, N>;
   /** LRANGE: gives the list elements between two indexes, both included. O(S+N), S distance of the start from an end, N in range; since 1.0.0. */
-  lrange(key: Key, start: Int, stop: Int): Promise<S[]>;
+  lrange(key: Key, start: Int, stop: Int): Give<K, S[]>;
   /** LREM: removes list elements equal to a value and gives how many. O(N+M), N elements in the list, M removed; since 1.0.0. */
-  lrem(key: Key, count: Int, element: Value): Promise<N>;
+  lrem(key: Key, count: Int, element: Value): Give<K, N>;
   /** LSET: replaces the list element at an index; fails if it is out of range. O(N), N elements in the list; O(1) at the ends; since 1.0.0. */
-  lset(key: Key, index: Int, element: Value): Promise<boolean>;
+  lset(key: Key, index: Int, element: Value): Give<K, boolean>;
   /** LTRIM: cuts a list down to the elements between two indexes. O(N), N elements removed; since 1.0.0. */
-  ltrim(key: Key, start: Int, stop: Int): Promise<boolean>;
+  ltrim(key: Key, start: Int, stop: Int): Give<K, boolean>;
   /** MEMORY DOCTOR: explains memory problems of the server in words. O(1); since 4.0.0. */
-  memoryDoctor(): Promise<string>;
+  memoryDoctor(): Give<K, string>;
   /** MEMORY HELP: lists the memory subcommands with a line about each. O(1); since 4.0.0. */
-  memoryHelp(): Promise<string[]>;
+  memoryHelp(): Give<K, string[]>;
   /** MEMORY MALLOC-STATS: gives the raw statistics of the memory allocator as text. O(N), N memory in use; may be slow; since 4.0.0. */
-  memoryMallocStats(): Promise<string>;
+  memoryMallocStats(): Give<K, string>;
   /** MEMORY PURGE: asks the allocator to hand unused memory back to the system. O(N), N memory in use; may be slow; since 4.0.0. */
-  memoryPurge(): Promise<boolean>;
+  memoryPurge(): Give<K, boolean>;
   /** MEMORY STATS: gives details of the server's memory use as numbers. O(1); since 4.0.0. */
-  memoryStats(): Promise<MemoryStatsReply<N>>;
+  memoryStats(): Give<K, MemoryStatsReply<N>>;
   /** MEMORY USAGE: estimates the bytes a key and its value take, null if it is missing. O(N), N samples; since 4.0.0. */
-  memoryUsage(key: Key, options?: MemoryUsageOptions): Promise<N | null>;
+  memoryUsage(key: Key, options?: MemoryUsageOptions): Give<K, N | null>;
   /** MGET: gives the strings of several keys, null for each that is missing or no string. O(N), N keys; since 1.0.0. */
-  mget(...key: Several<Key>): Promise<(S | null)[]>;
+  mget(...key: Several<Key>): Give<K, (S | null)[]>;
   /** MIGRATE: moves keys atomically to another Redis server, or copies them. O(N), N size of the data moved; since 2.6.0. */
-  migrate(host: Value, port: Int, key: Key, destinationDb: Int, timeout: Int, options?: MigrateOptions): Promise<boolean | "NOKEY">;
+  migrate(host: Value, port: Int, key: Key, destinationDb: Int, timeout: Int, options?: MigrateOptions): Give<K, boolean | "NOKEY">;
   /** MODULE HELP: lists the module subcommands with a line about each. O(1); since 5.0.0. */
-  moduleHelp(): Promise<string[]>;
+  moduleHelp(): Give<K, string[]>;
   /** MODULE LIST: lists the loaded modules with their versions. O(N), N modules; since 4.0.0. */
-  moduleList(): Promise<ModuleListReply<N>>;
+  moduleList(): Give<K, ModuleListReply<N>>;
   /** MODULE LOAD: loads a module from a library file, with arguments. O(1); since 4.0.0. */
-  moduleLoad(path: Value, ...arg: Several<Value>): Promise<boolean>;
+  moduleLoad(path: Value, ...arg: Several<Value>): Give<K, boolean>;
   /** MODULE LOADEX: loads a module from a library file, with settings and arguments. O(1); since 7.0.0. */
-  moduleLoadex(path: Value, options?: ModuleLoadexOptions): Promise<boolean>;
+  moduleLoadex(path: Value, options?: ModuleLoadexOptions): Give<K, boolean>;
   /** MODULE UNLOAD: removes a loaded module; fails if it defines data types. O(1); since 4.0.0. */
-  moduleUnload(name: Value): Promise<boolean>;
+  moduleUnload(name: Value): Give<K, boolean>;
   /** MOVE: moves a key to another numbered database; false if missing or present there. O(1); since 1.0.0. */
-  move(key: Key, db: Int): Promise<boolean>;
+  move(key: Key, db: Int): Give<K, boolean>;
   /** MSET: writes several strings at once. O(N), N keys; since 1.0.1. */
-  mset(data: Fields<Value>): Promise<boolean>;
+  mset(data: Fields<Value>): Give<K, boolean>;
   /** MSETEX: writes several strings with one time to live; false if a condition stops all. O(N), N keys; since 8.4.0. */
-  msetex(data: Fields<Value>, options?: MsetexOptions): Promise<boolean>;
+  msetex(data: Fields<Value>, options?: MsetexOptions): Give<K, boolean>;
   /** MSETNX: writes several strings only if none of the keys exists; else false and nothing. O(N), N keys; since 1.0.1. */
-  msetnx(data: Fields<Value>): Promise<boolean>;
+  msetnx(data: Fields<Value>): Give<K, boolean>;
   /** OBJECT ENCODING: names the internal encoding of a value, null if the key is missing. O(1); since 2.2.3. */
-  objectEncoding(key: Key): Promise<string | null>;
+  objectEncoding(key: Key): Give<K, string | null>;
   /** OBJECT FREQ: gives the access frequency counter of a key, for an LFU eviction policy only. O(1); since 4.0.0. */
-  objectFreq(key: Key): Promise<N | null>;
+  objectFreq(key: Key): Give<K, N | null>;
   /** OBJECT HELP: lists the object subcommands with a line about each. O(1); since 6.2.0. */
-  objectHelp(): Promise<string[]>;
+  objectHelp(): Give<K, string[]>;
   /** OBJECT IDLETIME: gives the seconds since a key was last used, null if it is missing. O(1); since 2.2.3. */
-  objectIdletime(key: Key): Promise<N | null>;
+  objectIdletime(key: Key): Give<K, N | null>;
   /** OBJECT REFCOUNT: counts the internal references to a value, null if the key is missing. O(1); since 2.2.3. */
-  objectRefcount(key: Key): Promise<N | null>;
+  objectRefcount(key: Key): Give<K, N | null>;
   /** PERSIST: removes the time to live of a key; false if it had none or is missing. O(1); since 2.2.0. */
-  persist(key: Key): Promise<boolean>;
+  persist(key: Key): Give<K, boolean>;
   /** PEXPIRE: sets a time to live in milliseconds; false if the key is missing or a condition fails. O(1); since 2.6.0. */
-  pexpire(key: Key, milliseconds: Int, options?: ExpireOptions): Promise<boolean>;
+  pexpire(key: Key, milliseconds: Int, options?: ExpireOptions): Give<K, boolean>;
   /** PEXPIREAT: sets the Unix time in milliseconds at which a key disappears; false if it is missing. O(1); since 2.6.0. */
-  pexpireat(key: Key, unixTimeMilliseconds: UnixTime, options?: ExpireOptions): Promise<boolean>;
+  pexpireat(key: Key, unixTimeMilliseconds: UnixTime, options?: ExpireOptions): Give<K, boolean>;
   /** PEXPIRETIME: gives the Unix time in milliseconds a key will end at, -1 if never, -2 if missing. O(1); since 7.0.0. */
-  pexpiretime(key: Key): Promise<N>;
+  pexpiretime(key: Key): Give<K, N>;
   /** PFADD: adds elements to a HyperLogLog and tells whether its estimate changed. O(N), N elements; since 2.8.9. */
-  pfadd(key: Key, ...element: Several<Value>): Promise<boolean>;
+  pfadd(key: Key, ...element: Several<Value>): Give<K, boolean>;
   /** PFCOUNT: estimates how many distinct elements one HyperLogLog or a union of them has seen. O(1), O(N) with N keys; since 2.8.9. */
-  pfcount(...key: Several<Key>): Promise<N>;
+  pfcount(...key: Several<Key>): Give<K, N>;
   /** PFMERGE: merges HyperLogLogs into one, stored in the destination along with its own content. O(N), N sources; since 2.8.9. */
-  pfmerge(destkey: Key, ...sourcekey: Several<Key>): Promise<boolean>;
+  pfmerge(destkey: Key, ...sourcekey: Several<Key>): Give<K, boolean>;
   /** PING: checks that the server answers; gives PONG or the message sent. O(1); since 1.0.0. */
-  ping(message: Value): Promise<S>;
-  ping(): Promise<string>;
+  ping(message: Value): Give<K, S>;
+  ping(): Give<K, string>;
   /** PSETEX: writes a string with a time to live in milliseconds; outdated. O(1); since 2.6.0; deprecated since 2.6.12 for SET. */
-  psetex(key: Key, milliseconds: Int, value: Value): Promise<boolean>;
+  psetex(key: Key, milliseconds: Int, value: Value): Give<K, boolean>;
   /** PTTL: gives the time to live in milliseconds, -1 if unlimited, -2 if the key is missing. O(1); since 2.6.0. */
-  pttl(key: Key): Promise<N>;
+  pttl(key: Key): Give<K, N>;
   /** PUBLISH: sends a message to a channel and gives how many clients received it. O(N+M), N subscribers, M patterns of all clients; since 2.0.0. */
-  publish(channel: Value, message: Value): Promise<N>;
+  publish(channel: Value, message: Value): Give<K, N>;
   /** PUBSUB CHANNELS: lists the channels that have subscribers, optionally those matching a pattern. O(N), N active channels; since 2.8.0. */
-  pubsubChannels(pattern?: Key): Promise<SetOf<S, F>>;
+  pubsubChannels(pattern?: Key): Give<K, SetOf<S, F>>;
   /** PUBSUB HELP: lists the publish and subscribe inspection subcommands with a line about each. O(1); since 6.2.0. */
-  pubsubHelp(): Promise<string[]>;
+  pubsubHelp(): Give<K, string[]>;
   /** PUBSUB NUMPAT: counts the distinct patterns that clients are subscribed to. O(1); since 2.8.0. */
-  pubsubNumpat(): Promise<N>;
+  pubsubNumpat(): Give<K, N>;
   /** PUBSUB NUMSUB: gives the number of subscribers of each named channel, patterns not counted. O(N), N channels; since 2.8.0. */
-  pubsubNumsub(...channel: Several<Value>): Promise<MapOf<F, S, N>>;
+  pubsubNumsub(...channel: Several<Value>): Give<K, MapOf<F, S, N>>;
   /** PUBSUB SHARDCHANNELS: lists the shard channels that have subscribers, optionally those matching a pattern. O(N), N active shard channels; since 7.0.0. */
-  pubsubShardchannels(pattern?: Key): Promise<SetOf<S, F>>;
+  pubsubShardchannels(pattern?: Key): Give<K, SetOf<S, F>>;
   /** PUBSUB SHARDNUMSUB: tells for each named shard channel how many clients listen to it. O(N), N shard channels; since 7.0.0. */
-  pubsubShardnumsub(...shardchannel: Several<Value>): Promise<MapOf<F, S, N>>;
+  pubsubShardnumsub(...shardchannel: Several<Value>): Give<K, MapOf<F, S, N>>;
   /** RANDOMKEY: gives the name of some random key, or null if the database is empty. O(1); since 1.0.0. */
-  randomkey(): Promise<S | null>;
+  randomkey(): Give<K, S | null>;
   /** RENAME: gives a key a new name, replacing what was there; fails if it is missing. O(1); since 1.0.0. */
-  rename(key: Key, newkey: Key): Promise<boolean>;
+  rename(key: Key, newkey: Key): Give<K, boolean>;
   /** RENAMENX: gives a key a new name unless that is taken; fails if the key is missing. O(1); since 1.0.0. */
-  renamenx(key: Key, newkey: Key): Promise<boolean>;
+  renamenx(key: Key, newkey: Key): Give<K, boolean>;
   /** REPLICAOF: makes the server a replica of another, or a primary with NO ONE. O(1); since 5.0.0. */
-  replicaof(host: Value, port: "one" | Int): Promise<boolean | string>;
+  replicaof(host: Value, port: "one" | Int): Give<K, boolean | string>;
   /** RESTORE: creates a key from its serialized binary form, with a time to live. O(N*M), N parts of the value, M their average size; since 2.6.0. */
-  restore(key: Key, ttl: Int, serializedValue: Value, options?: RestoreOptions): Promise<boolean>;
+  restore(key: Key, ttl: Int, serializedValue: Value, options?: RestoreOptions): Give<K, boolean>;
   /** ROLE: tells whether the server is primary, replica or Sentinel, with its peers. O(1); since 2.8.12. */
-  role(): Promise<[kind: "master", offset: N, replicas: [ip: string, port: N, offset: N][]] | [kind: "slave", host: string, port: N, state: string, offset: N] | [kind: "sentinel", masters: string[]]>;
+  role(): Give<K, [kind: "master", offset: N, replicas: [ip: string, port: N, offset: N][]] | [kind: "slave", host: string, port: N, state: string, offset: N] | [kind: "sentinel", masters: string[]]>;
   /** RPOP: removes and gives the last element of a list, or several; null if it is missing. O(N), N elements removed; since 1.0.0. */
-  rpop(key: Key, count: Int): Promise<S[]>;
-  rpop(key: Key): Promise<S | null>;
+  rpop(key: Key, count: Int): Give<K, S[]>;
+  rpop(key: Key): Give<K, S | null>;
   /** RPOPLPUSH: moves the last element of a list to the front of another; null if none; outdated. O(1); since 1.2.0; deprecated since 6.2.0 for LMOVE. */
-  rpoplpush(source: Key, destination: Key): Promise<S | null>;
+  rpoplpush(source: Key, destination: Key): Give<K, S | null>;
   /** RPUSH: puts elements at the end of a list, creating it if needed; gives its length. O(N), N elements given; since 1.0.0. */
-  rpush(key: Key, ...element: Several<Value>): Promise<N>;
+  rpush(key: Key, ...element: Several<Value>): Give<K, N>;
   /** RPUSHX: puts elements at the end of a list only if it exists; gives its length or 0. O(N), N elements given; since 2.2.0. */
-  rpushx(key: Key, ...element: Several<Value>): Promise<N>;
+  rpushx(key: Key, ...element: Several<Value>): Give<K, N>;
   /** SADD: adds members to a set, creating it if needed, and gives how many were new. O(N), N members given; since 1.0.0. */
-  sadd(key: Key, ...member: Several<Value>): Promise<N>;
+  sadd(key: Key, ...member: Several<Value>): Give<K, N>;
   /** SAVE: writes a snapshot to disk, blocking the server until it is done. O(N), N keys; since 1.0.0. */
-  save(): Promise<boolean>;
+  save(): Give<K, boolean>;
   /** SCAN: walks the key names step by step; gives the next cursor and a batch. O(1), O(N) for the whole walk, N keys of the database; since 2.8.0. */
-  scan(cursor: Value, options?: ScanOptions): Promise<[cursor: string, keys: S[]]>;
+  scan(cursor: Value, options?: ScanOptions): Give<K, [cursor: string, keys: S[]]>;
   /** SCARD: counts the members of a set, 0 if the key is missing. O(1); since 1.0.0. */
-  scard(key: Key): Promise<N>;
+  scard(key: Key): Give<K, N>;
   /** SCRIPT EXISTS: tells for each SHA1 digest whether its script is in the cache. O(N), N digests; since 2.6.0. */
-  scriptExists(...sha1: Several<Value>): Promise<boolean[]>;
+  scriptExists(...sha1: Several<Value>): Give<K, boolean[]>;
   /** SCRIPT FLUSH: empties the cache of Lua scripts. O(N), N cached scripts; since 2.6.0. */
-  scriptFlush(options?: FlushallOptions): Promise<boolean>;
+  scriptFlush(options?: FlushallOptions): Give<K, boolean>;
   /** SCRIPT HELP: lists the script subcommands with a line about each. O(1); since 5.0.0. */
-  scriptHelp(): Promise<string[]>;
+  scriptHelp(): Give<K, string[]>;
   /** SCRIPT KILL: stops the Lua script that is running, unless it has written already. O(1); since 2.6.0. */
-  scriptKill(): Promise<boolean>;
+  scriptKill(): Give<K, boolean>;
   /** SCRIPT LOAD: caches a Lua script without running it and gives its SHA1 digest. O(N), N bytes of the script; since 2.6.0. */
-  scriptLoad(script: Value): Promise<string>;
+  scriptLoad(script: Value): Give<K, string>;
   /** SDIFF: gives the members of the first set that are in none of the others. O(N), N members of all sets; since 1.0.0. */
-  sdiff(...key: Several<Key>): Promise<SetOf<S, F>>;
+  sdiff(...key: Several<Key>): Give<K, SetOf<S, F>>;
   /** SDIFFCARD: counts the members of the first set that are in none of the others, up to a limit. O(N), N members of all sets; since 8.10.0. */
-  sdiffcard(...key: Several<Key>): Promise<N>;
-  sdiffcard(key: readonly Key[], options?: ArscanOptions): Promise<N>;
+  sdiffcard(...key: Several<Key>): Give<K, N>;
+  sdiffcard(key: readonly Key[], options?: ArscanOptions): Give<K, N>;
   /** SDIFFSTORE: stores the members of the first set that no other has; gives how many. O(N), N members of all sets; since 1.0.0. */
-  sdiffstore(destination: Key, ...key: Several<Key>): Promise<N>;
+  sdiffstore(destination: Key, ...key: Several<Key>): Give<K, N>;
   /** SENTINEL CKQUORUM: checks that enough Sentinels are reachable to fail over a primary; fails if not. O(N), N Sentinels; since 2.8.4. */
-  sentinelCkquorum(masterName: Value): Promise<string>;
+  sentinelCkquorum(masterName: Value): Give<K, string>;
   /** SENTINEL CONFIG: reads or changes the global settings of a Sentinel. O(N), N settings; since 6.2.0. */
-  sentinelConfig(action: { set: Fields<Value>; get?: undefined } | { set?: undefined; get: readonly Value[] }): Promise<MapOf<F, string, string> | boolean>;
+  sentinelConfig(action: { set: Fields<Value>; get?: undefined } | { set?: undefined; get: readonly Value[] }): Give<K, MapOf<F, string, string> | boolean>;
   /** SENTINEL DEBUG: lists or changes the time limits a Sentinel works with. O(N), N settings; since 7.0.0. */
-  sentinelDebug(data: Fields<Value>): Promise<boolean>;
-  sentinelDebug(): Promise<MapOf<F, string, string>>;
+  sentinelDebug(data: Fields<Value>): Give<K, boolean>;
+  sentinelDebug(): Give<K, MapOf<F, string, string>>;
   /** SENTINEL FAILOVER: forces a failover of a primary without asking other Sentinels. O(1); since 2.8.4. */
-  sentinelFailover(masterName: Value): Promise<boolean>;
+  sentinelFailover(masterName: Value): Give<K, boolean>;
   /** SENTINEL FLUSHCONFIG: makes a Sentinel save its whole state to disk at once. O(1); since 2.8.4. */
-  sentinelFlushconfig(): Promise<boolean>;
+  sentinelFlushconfig(): Give<K, boolean>;
   /** SENTINEL GET-MASTER-ADDR-BY-NAME: gives host and port of a named primary, null if it is not known. O(1); since 2.8.4. */
-  sentinelGetMasterAddrByName(masterName: Value): Promise<[ip: string, port: N] | null>;
+  sentinelGetMasterAddrByName(masterName: Value): Give<K, [ip: string, port: N] | null>;
   /** SENTINEL HELP: lists the Sentinel subcommands with a line about each. O(1); since 6.2.0. */
-  sentinelHelp(): Promise<string[]>;
+  sentinelHelp(): Give<K, string[]>;
   /** SENTINEL INFO-CACHE: gives the last server descriptions a Sentinel got from primaries and replicas. O(N), N instances; since 3.2.0. */
-  sentinelInfoCache(...nodename: Several<Value>): Promise<MapOf<F, string, [age_ms: N, info: Info<N> | null][]>>;
+  sentinelInfoCache(...nodename: Several<Value>): Give<K, MapOf<F, string, [age_ms: N, info: Info<N> | null][]>>;
   /** SENTINEL MASTER: describes the state of one watched primary. O(1); since 2.8.4. */
-  sentinelMaster(masterName: Value): Promise<SentinelNode<S, N, F>>;
+  sentinelMaster(masterName: Value): Give<K, SentinelNode<S, N, F>>;
   /** SENTINEL MASTERS: describes the state of all watched primaries. O(N), N primaries; since 2.8.4. */
-  sentinelMasters(): Promise<SentinelNode<S, N, F>[]>;
+  sentinelMasters(): Give<K, SentinelNode<S, N, F>[]>;
   /** SENTINEL MONITOR: begins watching a primary under a name, with a quorum. O(1); since 2.8.4. */
-  sentinelMonitor(name: Value, ip: Value, port: Int, quorum: Int): Promise<boolean>;
+  sentinelMonitor(name: Value, ip: Value, port: Int, quorum: Int): Give<K, boolean>;
   /** SENTINEL MYID: gives the id of this Sentinel. O(1); since 6.2.0. */
-  sentinelMyid(): Promise<string>;
+  sentinelMyid(): Give<K, string>;
   /** SENTINEL PENDING-SCRIPTS: lists the notification scripts a Sentinel runs or will run. O(N), N scripts; since 2.8.4. */
-  sentinelPendingScripts(): Promise<SentinelPendingScriptsReply<N>>;
+  sentinelPendingScripts(): Give<K, SentinelPendingScriptsReply<N>>;
   /** SENTINEL REMOVE: stops watching a primary. O(1); since 2.8.4. */
-  sentinelRemove(masterName: Value): Promise<boolean>;
+  sentinelRemove(masterName: Value): Give<K, boolean>;
   /** SENTINEL REPLICAS: describes the replicas of a watched primary. O(N), N replicas; since 5.0.0. */
-  sentinelReplicas(masterName: Value): Promise<SentinelNode<S, N, F>[]>;
+  sentinelReplicas(masterName: Value): Give<K, SentinelNode<S, N, F>[]>;
   /** SENTINEL RESET: forgets the state of primaries matching a pattern and gives how many matched. O(N), N primaries; since 2.8.4. */
-  sentinelReset(pattern: Key): Promise<N>;
+  sentinelReset(pattern: Key): Give<K, N>;
   /** SENTINEL SENTINELS: describes the other Sentinels that watch a primary. O(N), N Sentinels; since 2.8.4. */
-  sentinelSentinels(masterName: Value): Promise<SentinelNode<S, N, F>[]>;
+  sentinelSentinels(masterName: Value): Give<K, SentinelNode<S, N, F>[]>;
   /** SENTINEL SET: changes settings of a watched primary. O(1); since 2.8.4. */
-  sentinelSet(masterName: Value, data: Fields<Value>): Promise<boolean>;
+  sentinelSet(masterName: Value, data: Fields<Value>): Give<K, boolean>;
   /** SENTINEL SIMULATE-FAILURE: makes a Sentinel crash at a chosen point of a failover, for tests. O(1); since 3.2.0. */
-  sentinelSimulateFailure(...mode: Several<"crash-after-election" | "crash-after-promotion" | "help">): Promise<boolean>;
+  sentinelSimulateFailure(...mode: Several<"crash-after-election" | "crash-after-promotion" | "help">): Give<K, boolean>;
   /** SENTINEL SLAVES: describes the replicas of a watched primary under an outdated name. O(N), N replicas; since 2.8.0; deprecated since 5.0.0. */
-  sentinelSlaves(masterName: Value): Promise<SentinelNode<S, N, F>[]>;
+  sentinelSlaves(masterName: Value): Give<K, SentinelNode<S, N, F>[]>;
   /** SET: writes a string, by choice with a condition, a time to live or the old value back. O(1); since 1.0.0. */
-  set(key: Key, value: Value, options: SetOptions & { get: true }): Promise<S | null>;
-  set(key: Key, value: Value, options?: SetOptions): Promise<boolean>;
+  set(key: Key, value: Value, options: SetOptions & { get: true }): Give<K, S | null>;
+  set(key: Key, value: Value, options?: SetOptions): Give<K, boolean>;
   /** SETBIT: writes one bit of a string, growing it if needed, and gives the old bit. O(1); since 2.2.0. */
-  setbit(key: Key, offset: Int, value: Int): Promise<N>;
+  setbit(key: Key, offset: Int, value: Int): Give<K, N>;
   /** SETEX: writes a string with a time to live in seconds; outdated. O(1); since 2.0.0; deprecated since 2.6.12 for SET. */
-  setex(key: Key, seconds: Int, value: Value): Promise<boolean>;
+  setex(key: Key, seconds: Int, value: Value): Give<K, boolean>;
   /** SETNX: writes a string only if the key is missing; false if it exists; outdated. O(1); since 1.0.0; deprecated since 2.6.12 for SET. */
-  setnx(key: Key, value: Value): Promise<boolean>;
+  setnx(key: Key, value: Value): Give<K, boolean>;
   /** SETRANGE: overwrites part of a string from an offset on, padding with zeros; gives its length. O(1), O(M) for long values, M bytes of the value; since 2.2.0. */
-  setrange(key: Key, offset: Int, value: Value): Promise<N>;
+  setrange(key: Key, offset: Int, value: Value): Give<K, N>;
   /** SINTER: gives the members that all sets have in common. O(N*M), N members of the smallest set, M sets; since 1.0.0. */
-  sinter(...key: Several<Key>): Promise<SetOf<S, F>>;
+  sinter(...key: Several<Key>): Give<K, SetOf<S, F>>;
   /** SINTERCARD: counts the members that all sets have in common, up to a limit. O(N*M), N members of the smallest set, M sets; since 7.0.0. */
-  sintercard(...key: Several<Key>): Promise<N>;
-  sintercard(key: readonly Key[], options?: ArscanOptions): Promise<N>;
+  sintercard(...key: Several<Key>): Give<K, N>;
+  sintercard(key: readonly Key[], options?: ArscanOptions): Give<K, N>;
   /** SINTERSTORE: stores the members that all sets have in common and gives how many. O(N*M), N members of the smallest set, M sets; since 1.0.0. */
-  sinterstore(destination: Key, ...key: Several<Key>): Promise<N>;
+  sinterstore(destination: Key, ...key: Several<Key>): Give<K, N>;
   /** SISMEMBER: tells whether a value is in a set; false if the key is missing. O(1); since 1.0.0. */
-  sismember(key: Key, member: Value): Promise<boolean>;
+  sismember(key: Key, member: Value): Give<K, boolean>;
   /** SLAVEOF: makes the server a replica of another, under an outdated name. O(1); since 1.0.0; deprecated since 5.0.0 for REPLICAOF. */
-  slaveof(host: Value, port: "one" | Int): Promise<boolean | string>;
+  slaveof(host: Value, port: "one" | Int): Give<K, boolean | string>;
   /** SLOWLOG GET: lists the latest slow commands with time, duration and client. O(N), N entries; since 2.2.12. */
-  slowlogGet(count?: Int): Promise<[id: N, time: N, duration: N, command: S[], client_addr?: string, client_name?: string][]>;
+  slowlogGet(count?: Int): Give<K, [id: N, time: N, duration: N, command: S[], client_addr?: string, client_name?: string][]>;
   /** SLOWLOG HELP: lists the slow log subcommands with a line about each. O(1); since 6.2.0. */
-  slowlogHelp(): Promise<string[]>;
+  slowlogHelp(): Give<K, string[]>;
   /** SLOWLOG LEN: tells how many slow commands are on record. O(1); since 2.2.12. */
-  slowlogLen(): Promise<N>;
+  slowlogLen(): Give<K, N>;
   /** SLOWLOG RESET: forgets the slow commands recorded so far. O(N), N entries; since 2.2.12. */
-  slowlogReset(): Promise<boolean>;
+  slowlogReset(): Give<K, boolean>;
   /** SMEMBERS: gives all members of a set, empty if the key is missing. O(N), N members in the set; since 1.0.0. */
-  smembers(key: Key): Promise<SetOf<S, F>>;
+  smembers(key: Key): Give<K, SetOf<S, F>>;
   /** SMISMEMBER: tells for each of several values whether it is in a set. O(N), N values; since 6.2.0. */
-  smismember(key: Key, ...member: Several<Value>): Promise<boolean[]>;
+  smismember(key: Key, ...member: Several<Value>): Give<K, boolean[]>;
   /** SMOVE: takes a member out of one set and adds it to another; false if it was not there. O(1); since 1.0.0. */
-  smove(source: Key, destination: Key, member: Value): Promise<boolean>;
+  smove(source: Key, destination: Key, member: Value): Give<K, boolean>;
   /** SORT: sorts a list, set or sorted set, optionally by other keys, and may store the result. O(N+M*log M), N elements, M returned; since 1.0.0. */
-  sort(key: Key, options: SortOptions & { store: Key }): Promise<N>;
-  sort(key: Key, options?: SortOptions): Promise<(S | null)[]>;
+  sort(key: Key, options: SortOptions & { store: Key }): Give<K, N>;
+  sort(key: Key, options?: SortOptions): Give<K, (S | null)[]>;
   /** SORT_RO: sorts a list, set or sorted set without storing; may run on a replica. O(N+M*log M), N elements, M returned; since 7.0.0. */
-  sortRo(key: Key, options?: SortRoOptions): Promise<(S | null)[]>;
+  sortRo(key: Key, options?: SortRoOptions): Give<K, (S | null)[]>;
   /** SPOP: removes and gives a random member of a set, or several; null or empty if none. O(1), O(N) with a count, N the count; since 1.0.0. */
-  spop(key: Key, count: Int): Promise<SetOf<S, F>>;
-  spop(key: Key): Promise<S | null>;
+  spop(key: Key, count: Int): Give<K, SetOf<S, F>>;
+  spop(key: Key): Give<K, S | null>;
   /** SPUBLISH: sends a message to a shard channel and gives how many clients received it. O(N), N subscribers; since 7.0.0. */
-  spublish(shardchannel: Value, message: Value): Promise<N>;
+  spublish(shardchannel: Value, message: Value): Give<K, N>;
   /** SRANDMEMBER: gives a random member of a set, or several, leaving them in; null or empty if none. O(1), O(N) with a count, N the count; since 1.0.0. */
-  srandmember(key: Key, count: Int): Promise<S[] | SetOf<S, F>>;
-  srandmember(key: Key): Promise<S | null>;
+  srandmember(key: Key, count: Int): Give<K, S[] | SetOf<S, F>>;
+  srandmember(key: Key): Give<K, S | null>;
   /** SREM: removes members from a set and gives how many were there. O(N), N members given; since 1.0.0. */
-  srem(key: Key, ...member: Several<Value>): Promise<N>;
+  srem(key: Key, ...member: Several<Value>): Give<K, N>;
   /** SSCAN: walks the members of a set step by step; gives the next cursor and a batch. O(1), O(N) for the whole walk, N members; since 2.8.0. */
-  sscan(key: Key, cursor: Value, options?: SscanOptions): Promise<[cursor: string, members: SetOf<S, F>]>;
+  sscan(key: Key, cursor: Value, options?: SscanOptions): Give<K, [cursor: string, members: SetOf<S, F>]>;
   /** STRLEN: gives the length of a string in bytes, 0 if the key is missing. O(1); since 2.2.0. */
-  strlen(key: Key): Promise<N>;
+  strlen(key: Key): Give<K, N>;
   /** SUBSTR: gives the part of a string between two offsets, under an outdated name. O(N), N bytes returned; since 1.0.0; deprecated since 2.0.0 for GETRANGE. */
-  substr(key: Key, start: Int, end: Int): Promise<S>;
+  substr(key: Key, start: Int, end: Int): Give<K, S>;
   /** SUNION: gives the members that at least one of the sets has. O(N), N members of all sets; since 1.0.0. */
-  sunion(...key: Several<Key>): Promise<SetOf<S, F>>;
+  sunion(...key: Several<Key>): Give<K, SetOf<S, F>>;
   /** SUNIONCARD: counts the members that at least one of the sets has, exactly or roughly. O(N), N members of all sets; since 8.10.0. */
-  sunioncard(...key: Several<Key>): Promise<N>;
-  sunioncard(key: readonly Key[], options?: SunioncardOptions): Promise<N>;
+  sunioncard(...key: Several<Key>): Give<K, N>;
+  sunioncard(key: readonly Key[], options?: SunioncardOptions): Give<K, N>;
   /** SUNIONSTORE: stores the members that at least one of the sets has and gives how many. O(N), N members of all sets; since 1.0.0. */
-  sunionstore(destination: Key, ...key: Several<Key>): Promise<N>;
+  sunionstore(destination: Key, ...key: Several<Key>): Give<K, N>;
   /** SWAPDB: exchanges two numbered databases for all clients at once. O(N), N clients watching or waiting on their keys; since 4.0.0. */
-  swapdb(index1: Int, index2: Int): Promise<boolean>;
+  swapdb(index1: Int, index2: Int): Give<K, boolean>;
   /** TIME: gives the server's clock as Unix seconds and microseconds. O(1); since 2.6.0. */
-  time(): Promise<[seconds: N, microseconds: N]>;
+  time(): Give<K, [seconds: N, microseconds: N]>;
   /** TOUCH: marks keys as just used and gives how many exist. O(N), N keys; since 3.2.1. */
-  touch(...key: Several<Key>): Promise<N>;
+  touch(...key: Several<Key>): Give<K, N>;
   /** TTL: gives the seconds a key has left, -1 if unlimited, -2 if it is missing. O(1); since 1.0.0. */
-  ttl(key: Key): Promise<N>;
+  ttl(key: Key): Give<K, N>;
   /** TYPE: names the kind of value a key holds, or "none" if it is missing. O(1); since 1.0.0. */
-  type(key: Key): Promise<string>;
+  type(key: Key): Give<K, string>;
   /** UNLINK: removes keys, freeing their memory in the background; gives how many existed. O(N), N keys; memory is freed by another thread; since 4.0.0. */
-  unlink(...key: Several<Key>): Promise<N>;
+  unlink(...key: Several<Key>): Give<K, N>;
   /** VADD: adds an element with its vector, or replaces its vector; true if it was new. O(log N), N elements; since vectorset 8.0.0. */
-  vadd(key: Key, vector: { fp32: Value; values?: undefined } | { fp32?: undefined; values: readonly Value[] }, element: Value, options?: VaddOptions): Promise<boolean>;
+  vadd(key: Key, vector: { fp32: Value; values?: undefined } | { fp32?: undefined; values: readonly Value[] }, element: Value, options?: VaddOptions): Give<K, boolean>;
   /** VCARD: counts the elements of a vector set, 0 if the key is missing. O(1); since vectorset 8.0.0. */
-  vcard(key: Key): Promise<N>;
+  vcard(key: Key): Give<K, N>;
   /** VDIM: gives the number of dimensions of a vector set; fails if the key is missing. O(1); since vectorset 8.0.0. */
-  vdim(key: Key): Promise<N>;
+  vdim(key: Key): Give<K, N>;
   /** VEMB: gives the approximate vector of an element, or null if it is missing. O(1); since vectorset 8.0.0. */
-  vemb(key: Key, element: Value, options: VembOptions & { raw: true }): Promise<[quantization: string, blob: Uint8Array, norm: number, range?: number] | null>;
-  vemb(key: Key, element: Value, options?: VembOptions): Promise<number[] | null>;
+  vemb(key: Key, element: Value, options: VembOptions & { raw: true }): Give<K, [quantization: string, blob: Uint8Array, norm: number, range?: number] | null>;
+  vemb(key: Key, element: Value, options?: VembOptions): Give<K, number[] | null>;
   /** VGETATTR: gives the JSON attributes of an element, or null if it has none. O(1); since vectorset 8.0.0. */
-  vgetattr(key: Key, element: Value): Promise<S | null>;
+  vgetattr(key: Key, element: Value): Give<K, S | null>;
   /** VINFO: describes a vector set: quantization, dimensions, size and graph; null if missing. O(1); since vectorset 8.0.0. */
-  vinfo(key: Key): Promise<VinfoReply<N>>;
+  vinfo(key: Key): Give<K, VinfoReply<N>>;
   /** VISMEMBER: tells whether a vector set holds an element; false if the key is missing. O(1); since vectorset 8.2.0. */
-  vismember(key: Key, element: Value): Promise<boolean>;
+  vismember(key: Key, element: Value): Give<K, boolean>;
   /** VLINKS: gives the neighbors of an element in each layer of the graph, with scores on request. O(1); since vectorset 8.0.0. */
-  vlinks(key: Key, element: Value, options: VlinksOptions & { withscores: true }): Promise<MapOf<F, S, number>[] | null>;
-  vlinks(key: Key, element: Value, options?: VlinksOptions): Promise<S[][] | null>;
+  vlinks(key: Key, element: Value, options: VlinksOptions & { withscores: true }): Give<K, MapOf<F, S, number>[] | null>;
+  vlinks(key: Key, element: Value, options?: VlinksOptions): Give<K, S[][] | null>;
   /** VRANDMEMBER: gives one random element of a vector set or several; null or empty if missing. O(N), N elements asked for; since vectorset 8.0.0. */
-  vrandmember(key: Key, count: Int): Promise<S[]>;
-  vrandmember(key: Key): Promise<S | null>;
+  vrandmember(key: Key, count: Int): Give<K, S[]>;
+  vrandmember(key: Key): Give<K, S | null>;
   /** VRANGE: gives the elements between two names in byte order, empty if the key is missing. O(log K+M), K elements with the start prefix, M returned; since vectorset 8.4.0. */
-  vrange(key: Key, start: Value, end: Value, count?: Int): Promise<S[]>;
+  vrange(key: Key, start: Value, end: Value, count?: Int): Give<K, S[]>;
   /** VREM: removes an element from a vector set; false if it was not there. O(log N), N elements; since vectorset 8.0.0. */
-  vrem(key: Key, element: Value): Promise<boolean>;
+  vrem(key: Key, element: Value): Give<K, boolean>;
   /** VSETATTR: sets or clears the JSON attributes of an element; false if it is missing. O(1); since vectorset 8.0.0. */
-  vsetattr(key: Key, element: Value, json: Value): Promise<boolean>;
+  vsetattr(key: Key, element: Value, json: Value): Give<K, boolean>;
   /** VSIM: finds the elements most similar to a vector or an element, best first. O(log N), N elements; since vectorset 8.0.0. */
-  vsim(key: Key, query: { ele: Value; fp32?: undefined; values?: undefined } | { ele?: undefined; fp32: Value; values?: undefined } | { ele?: undefined; fp32?: undefined; values: readonly Value[] }, options: VsimOptions & { withscores: true; withattribs: true }): Promise<MapOf<F, S, [score: number, attribs: S | null]>>;
-  vsim(key: Key, query: { ele: Value; fp32?: undefined; values?: undefined } | { ele?: undefined; fp32: Value; values?: undefined } | { ele?: undefined; fp32?: undefined; values: readonly Value[] }, options: VsimOptions & { withscores: true }): Promise<MapOf<F, S, number>>;
-  vsim(key: Key, query: { ele: Value; fp32?: undefined; values?: undefined } | { ele?: undefined; fp32: Value; values?: undefined } | { ele?: undefined; fp32?: undefined; values: readonly Value[] }, options: VsimOptions & { withattribs: true }): Promise<MapOf<F, S, S | null>>;
-  vsim(key: Key, query: { ele: Value; fp32?: undefined; values?: undefined } | { ele?: undefined; fp32: Value; values?: undefined } | { ele?: undefined; fp32?: undefined; values: readonly Value[] }, options?: VsimOptions): Promise<S[]>;
+  vsim(key: Key, query: { ele: Value; fp32?: undefined; values?: undefined } | { ele?: undefined; fp32: Value; values?: undefined } | { ele?: undefined; fp32?: undefined; values: readonly Value[] }, options: VsimOptions & { withscores: true; withattribs: true }): Give<K, MapOf<F, S, [score: number, attribs: S | null]>>;
+  vsim(key: Key, query: { ele: Value; fp32?: undefined; values?: undefined } | { ele?: undefined; fp32: Value; values?: undefined } | { ele?: undefined; fp32?: undefined; values: readonly Value[] }, options: VsimOptions & { withscores: true }): Give<K, MapOf<F, S, number>>;
+  vsim(key: Key, query: { ele: Value; fp32?: undefined; values?: undefined } | { ele?: undefined; fp32: Value; values?: undefined } | { ele?: undefined; fp32?: undefined; values: readonly Value[] }, options: VsimOptions & { withattribs: true }): Give<K, MapOf<F, S, S | null>>;
+  vsim(key: Key, query: { ele: Value; fp32?: undefined; values?: undefined } | { ele?: undefined; fp32: Value; values?: undefined } | { ele?: undefined; fp32?: undefined; values: readonly Value[] }, options?: VsimOptions): Give<K, S[]>;
   /** XACK: marks entries as done for a consumer group and gives how many were pending. O(N), N ids; since 5.0.0. */
-  xack(key: Key, group: Value, ...id: Several<Value>): Promise<N>;
+  xack(key: Key, group: Value, ...id: Several<Value>): Give<K, N>;
   /** XACKDEL: marks entries as done for a group and deletes them; gives a status for each. O(N), N ids; since 8.2.0. */
-  xackdel(key: Key, group: Value, ...ids: Several<Value>): Promise<N[]>;
-  xackdel(key: Key, group: Value, ids: readonly Value[], options?: XackdelOptions): Promise<N[]>;
+  xackdel(key: Key, group: Value, ...ids: Several<Value>): Give<K, N[]>;
+  xackdel(key: Key, group: Value, ids: readonly Value[], options?: XackdelOptions): Give<K, N[]>;
   /** XADD: appends an entry to a stream, trimming it on request, and gives the entry's id. O(1), O(N) when trimming, N entries evicted; since 5.0.0. */
-  xadd(key: Key, id: Value, data: Fields<Value>, options?: XaddOptions): Promise<string | null>;
+  xadd(key: Key, id: Value, data: Fields<Value>, options?: XaddOptions): Give<K, string | null>;
   /** XAUTOCLAIM: hands entries that were pending for too long to another consumer, batch by batch. O(1), for a small count; since 6.2.0. */
-  xautoclaim(key: Key, group: Value, consumer: Value, minIdleTime: Int, start: Value, options: XautoclaimOptions & { justid: true }): Promise<[cursor: string, entries: string[], deleted?: string[]]>;
-  xautoclaim(key: Key, group: Value, consumer: Value, minIdleTime: Int, start: Value, options?: XautoclaimOptions): Promise<[cursor: string, entries: (StreamEntry<S, F> | null)[], deleted?: string[]]>;
+  xautoclaim(key: Key, group: Value, consumer: Value, minIdleTime: Int, start: Value, options: XautoclaimOptions & { justid: true }): Give<K, [cursor: string, entries: string[], deleted?: string[]]>;
+  xautoclaim(key: Key, group: Value, consumer: Value, minIdleTime: Int, start: Value, options?: XautoclaimOptions): Give<K, [cursor: string, entries: (StreamEntry<S, F> | null)[], deleted?: string[]]>;
   /** XCFGSET: sets how long and how many message ids a stream keeps to refuse duplicates. O(1); since 8.6.0. */
-  xcfgset(key: Key, options?: XcfgsetOptions): Promise<boolean>;
+  xcfgset(key: Key, options?: XcfgsetOptions): Give<K, boolean>;
   /** XCLAIM: hands pending entries with given ids to another consumer. O(log N), N pending entries of the group; since 5.0.0. */
-  xclaim(key: Key, group: Value, consumer: Value, minIdleTime: Int, id: readonly Value[], options: XclaimOptions & { justid: true }): Promise<string[]>;
-  xclaim(key: Key, group: Value, consumer: Value, minIdleTime: Int, ...id: Several<Value>): Promise<(StreamEntry<S, F> | null)[]>;
-  xclaim(key: Key, group: Value, consumer: Value, minIdleTime: Int, id: readonly Value[], options?: XclaimOptions): Promise<(StreamEntry<S, F> | null)[]>;
+  xclaim(key: Key, group: Value, consumer: Value, minIdleTime: Int, id: readonly Value[], options: XclaimOptions & { justid: true }): Give<K, string[]>;
+  xclaim(key: Key, group: Value, consumer: Value, minIdleTime: Int, ...id: Several<Value>): Give<K, (StreamEntry<S, F> | null)[]>;
+  xclaim(key: Key, group: Value, consumer: Value, minIdleTime: Int, id: readonly Value[], options?: XclaimOptions): Give<K, (StreamEntry<S, F> | null)[]>;
   /** XDEL: deletes entries of a stream by id and gives how many were there. O(N), N ids; since 5.0.0. */
-  xdel(key: Key, ...id: Several<Value>): Promise<N>;
+  xdel(key: Key, ...id: Several<Value>): Give<K, N>;
   /** XDELEX: deletes entries of a stream with a rule for group references; a status for each. O(N), N ids; since 8.2.0. */
-  xdelex(key: Key, ...ids: Several<Value>): Promise<N[]>;
-  xdelex(key: Key, ids: readonly Value[], options?: XackdelOptions): Promise<N[]>;
+  xdelex(key: Key, ...ids: Several<Value>): Give<K, N[]>;
+  xdelex(key: Key, ids: readonly Value[], options?: XackdelOptions): Give<K, N[]>;
   /** XGROUP CREATE: creates a consumer group that reads a stream from a given id on. O(1); since 5.0.0. */
-  xgroupCreate(key: Key, group: Value, id: Value, options?: XgroupCreateOptions): Promise<boolean>;
+  xgroupCreate(key: Key, group: Value, id: Value, options?: XgroupCreateOptions): Give<K, boolean>;
   /** XGROUP CREATECONSUMER: creates a consumer in a group; false if it is there already. O(1); since 6.2.0. */
-  xgroupCreateconsumer(key: Key, group: Value, consumer: Value): Promise<boolean>;
+  xgroupCreateconsumer(key: Key, group: Value, consumer: Value): Give<K, boolean>;
   /** XGROUP DELCONSUMER: removes a consumer from a group and gives how many entries it had pending. O(1); since 5.0.0. */
-  xgroupDelconsumer(key: Key, group: Value, consumer: Value): Promise<N>;
+  xgroupDelconsumer(key: Key, group: Value, consumer: Value): Give<K, N>;
   /** XGROUP DESTROY: removes a consumer group; false if there is none. O(N), N pending entries of the group; since 5.0.0. */
-  xgroupDestroy(key: Key, group: Value): Promise<boolean>;
+  xgroupDestroy(key: Key, group: Value): Give<K, boolean>;
   /** XGROUP HELP: lists the consumer group subcommands with a line about each. O(1); since 5.0.0. */
-  xgroupHelp(): Promise<string[]>;
+  xgroupHelp(): Give<K, string[]>;
   /** XGROUP SETID: moves a consumer group to another last delivered id. O(1); since 5.0.0. */
-  xgroupSetid(key: Key, group: Value, id: Value, options?: XgroupSetidOptions): Promise<boolean>;
+  xgroupSetid(key: Key, group: Value, id: Value, options?: XgroupSetidOptions): Give<K, boolean>;
   /** XINFO CONSUMERS: describes the consumers of a group: pending entries and idle times. O(1); since 5.0.0. */
-  xinfoConsumers(key: Key, group: Value): Promise<XinfoConsumersReply<S, N>>;
+  xinfoConsumers(key: Key, group: Value): Give<K, XinfoConsumersReply<S, N>>;
   /** XINFO GROUPS: describes the consumer groups of a stream: positions, pending entries and lag. O(1); since 5.0.0. */
-  xinfoGroups(key: Key): Promise<XinfoGroupsReply<S, N>>;
+  xinfoGroups(key: Key): Give<K, XinfoGroupsReply<S, N>>;
   /** XINFO HELP: lists the stream inspection subcommands with a line about each. O(1); since 5.0.0. */
-  xinfoHelp(): Promise<string[]>;
+  xinfoHelp(): Give<K, string[]>;
   /** XINFO STREAM: describes a stream: length, ids and first and last entry, or everything with FULL. O(1), O(N) with FULL, N entries shown; since 5.0.0. */
-  xinfoStream(key: Key, options: XinfoStreamOptions & { full: true }): Promise<XinfoStreamReply<S, N, F>>;
-  xinfoStream(key: Key, options?: XinfoStreamOptions): Promise<XinfoStreamReply2<S, N, F>>;
+  xinfoStream(key: Key, options: XinfoStreamOptions & { full: true }): Give<K, XinfoStreamReply<S, N, F>>;
+  xinfoStream(key: Key, options?: XinfoStreamOptions): Give<K, XinfoStreamReply2<S, N, F>>;
   /** XLEN: counts the entries of a stream, 0 if the key is missing. O(1); since 5.0.0. */
-  xlen(key: Key): Promise<N>;
+  xlen(key: Key): Give<K, N>;
   /** XNACK: gives pending entries back to their group for another try; gives how many. O(N), N ids; since 8.8.0. */
-  xnack(key: Key, group: Value, mode: "silent" | "fail" | "fatal", ...ids: Several<Value>): Promise<N>;
-  xnack(key: Key, group: Value, mode: "silent" | "fail" | "fatal", ids: readonly Value[], options?: XnackOptions): Promise<N>;
+  xnack(key: Key, group: Value, mode: "silent" | "fail" | "fatal", ...ids: Several<Value>): Give<K, N>;
+  xnack(key: Key, group: Value, mode: "silent" | "fail" | "fatal", ids: readonly Value[], options?: XnackOptions): Give<K, N>;
   /** XPENDING: sums up the pending entries of a group, or lists those in a range. O(N), N entries returned; M scanned with IDLE; since 5.0.0. */
-  xpending(key: Key, group: Value): Promise<[count: N, min: string | null, max: string | null, consumers: MapOf<F, S, N>]>;
-  xpending(key: Key, group: Value, start: Value, end: Value, count: Int, options?: XpendingOptions): Promise<[id: string, consumer: S, idle: N, deliveries: N][]>;
-  xpending(key: Key, group: Value, start: Value, end: Value, count: Int, consumer: Value, options?: XpendingOptions): Promise<[id: string, consumer: S, idle: N, deliveries: N][]>;
+  xpending(key: Key, group: Value): Give<K, [count: N, min: string | null, max: string | null, consumers: MapOf<F, S, N>]>;
+  xpending(key: Key, group: Value, start: Value, end: Value, count: Int, options?: XpendingOptions): Give<K, [id: string, consumer: S, idle: N, deliveries: N][]>;
+  xpending(key: Key, group: Value, start: Value, end: Value, count: Int, consumer: Value, options?: XpendingOptions): Give<K, [id: string, consumer: S, idle: N, deliveries: N][]>;
   /** XRANGE: gives the entries of a stream between two ids, oldest first. O(N), N entries returned; since 5.0.0. */
-  xrange(key: Key, start: Value, end: Value, options?: BlmpopOptions): Promise<StreamEntry<S, F>[]>;
+  xrange(key: Key, start: Value, end: Value, options?: BlmpopOptions): Give<K, StreamEntry<S, F>[]>;
   /** XREAD: gives new entries of streams after given ids, waiting for them on request. O(N), N entries returned; since 5.0.0. Waits at most `block` milliseconds, 0: for ever. */
-  xread(streams: Fields<Value>, options?: XreadOptions): Promise<MapOf<F, S, StreamEntry<S, F>[]> | null>;
+  xread(streams: Fields<Value>, options?: XreadOptions): Give<K, MapOf<F, S, StreamEntry<S, F>[]> | null>;
   /** XREADGROUP: gives new or pending entries of streams to a consumer, waiting on request. O(M), M entries returned for each stream; since 5.0.0. Waits at most `block` milliseconds, 0: for ever. */
-  xreadgroup(group: Value, consumer: Value, streams: Fields<Value>, options?: XreadgroupOptions): Promise<MapOf<F, S, [id: string, fields: MapOf<F, S, S> | null, idle?: N, deliveries?: N][]> | null>;
+  xreadgroup(group: Value, consumer: Value, streams: Fields<Value>, options?: XreadgroupOptions): Give<K, MapOf<F, S, [id: string, fields: MapOf<F, S, S> | null, idle?: N, deliveries?: N][]> | null>;
   /** XREVRANGE: gives the entries of a stream between two ids, newest first. O(N), N entries returned; since 5.0.0. */
-  xrevrange(key: Key, end: Value, start: Value, options?: BlmpopOptions): Promise<StreamEntry<S, F>[]>;
+  xrevrange(key: Key, end: Value, start: Value, options?: BlmpopOptions): Give<K, StreamEntry<S, F>[]>;
   /** XSETID: sets the last id of a stream; for servers only. O(1); since 5.0.0. */
-  xsetid(key: Key, lastId: Value, options?: XsetidOptions): Promise<boolean>;
+  xsetid(key: Key, lastId: Value, options?: XsetidOptions): Give<K, boolean>;
   /** XTRIM: removes the oldest entries of a stream by length or id; gives how many. O(N), N entries evicted; since 5.0.0. */
-  xtrim(key: Key, strategy: "maxlen" | "minid", threshold: Value, options?: XtrimOptions): Promise<N>;
+  xtrim(key: Key, strategy: "maxlen" | "minid", threshold: Value, options?: XtrimOptions): Give<K, N>;
   /** ZADD: adds members with scores or changes scores; gives how many members were new. O(M*log N), M members given, N in the sorted set; since 1.2.0. */
-  zadd(key: Key, data: Fields<number>, options: ZaddOptions & { incr: true }): Promise<number | null>;
-  zadd(key: Key, data: Fields<number>, options?: ZaddOptions): Promise<N>;
+  zadd(key: Key, data: Fields<number>, options: ZaddOptions & { incr: true }): Give<K, number | null>;
+  zadd(key: Key, data: Fields<number>, options?: ZaddOptions): Give<K, N>;
   /** ZCARD: counts the members of a sorted set, 0 if the key is missing. O(1); since 1.2.0. */
-  zcard(key: Key): Promise<N>;
+  zcard(key: Key): Give<K, N>;
   /** ZCOUNT: counts the members with a score in a range. O(log N), N members in the sorted set; since 2.0.0. */
-  zcount(key: Key, min: Value, max: Value): Promise<N>;
+  zcount(key: Key, min: Value, max: Value): Give<K, N>;
   /** ZDIFF: gives the members of the first sorted set that are in none of the others. O(L+(N-K)*log N), L all members, N first set, K result; since 6.2.0. */
-  zdiff(key: readonly Key[], options: VlinksOptions & { withscores: true }): Promise<[S, number][]>;
-  zdiff(...key: Several<Key>): Promise<S[]>;
-  zdiff(key: readonly Key[], options?: VlinksOptions): Promise<S[]>;
+  zdiff(key: readonly Key[], options: VlinksOptions & { withscores: true }): Give<K, [S, number][]>;
+  zdiff(...key: Several<Key>): Give<K, S[]>;
+  zdiff(key: readonly Key[], options?: VlinksOptions): Give<K, S[]>;
   /** ZDIFFSTORE: stores the members of the first sorted set that no other has; gives how many. O(L+(N-K)*log N), L all members, N first set, K result; since 6.2.0. */
-  zdiffstore(destination: Key, ...key: Several<Key>): Promise<N>;
+  zdiffstore(destination: Key, ...key: Several<Key>): Give<K, N>;
   /** ZINCRBY: adds a number to a member's score, starting from 0, and gives the new score. O(log N), N members in the sorted set; since 1.2.0. */
-  zincrby(key: Key, increment: number, member: Value): Promise<number>;
+  zincrby(key: Key, increment: number, member: Value): Give<K, number>;
   /** ZINTER: gives the members all sorted sets have in common, combining their scores. O(N*K+M*log M), N smallest set, K sets, M result; since 6.2.0. */
-  zinter(key: readonly Key[], options: ZinterOptions & { withscores: true }): Promise<[S, number][]>;
-  zinter(...key: Several<Key>): Promise<S[]>;
-  zinter(key: readonly Key[], options?: ZinterOptions): Promise<S[]>;
+  zinter(key: readonly Key[], options: ZinterOptions & { withscores: true }): Give<K, [S, number][]>;
+  zinter(...key: Several<Key>): Give<K, S[]>;
+  zinter(key: readonly Key[], options?: ZinterOptions): Give<K, S[]>;
   /** ZINTERCARD: counts the members all sorted sets have in common, up to a limit. O(N*K), N members of the smallest set, K sets; since 7.0.0. */
-  zintercard(...key: Several<Key>): Promise<N>;
-  zintercard(key: readonly Key[], options?: ArscanOptions): Promise<N>;
+  zintercard(...key: Several<Key>): Give<K, N>;
+  zintercard(key: readonly Key[], options?: ArscanOptions): Give<K, N>;
   /** ZINTERSTORE: stores the members all sorted sets have in common and gives how many. O(N*K+M*log M), N smallest set, K sets, M result; since 2.0.0. */
-  zinterstore(destination: Key, ...key: Several<Key>): Promise<N>;
-  zinterstore(destination: Key, key: readonly Key[], options?: ZinterstoreOptions): Promise<N>;
+  zinterstore(destination: Key, ...key: Several<Key>): Give<K, N>;
+  zinterstore(destination: Key, key: readonly Key[], options?: ZinterstoreOptions): Give<K, N>;
   /** ZLEXCOUNT: counts the members between two names, when all scores are equal. O(log N), N members in the sorted set; since 2.8.9. */
-  zlexcount(key: Key, min: Value, max: Value): Promise<N>;
+  zlexcount(key: Key, min: Value, max: Value): Give<K, N>;
   /** ZMPOP: takes the lowest or highest members of the first non-empty sorted set; null if none. O(K+M*log N), K keys, M taken, N in the set; since 7.0.0. */
-  zmpop(key: readonly Key[], where: "min" | "max", options?: BlmpopOptions): Promise<[key: S, elements: [S, number][]] | null>;
+  zmpop(key: readonly Key[], where: "min" | "max", options?: BlmpopOptions): Give<K, [key: S, elements: [S, number][]] | null>;
   /** ZMSCORE: gives the scores of several members, null for those missing. O(N), N members asked for; since 6.2.0. */
-  zmscore(key: Key, ...member: Several<Value>): Promise<(number | null)[]>;
+  zmscore(key: Key, ...member: Several<Value>): Give<K, (number | null)[]>;
   /** ZPOPMAX: removes and gives the members with the highest scores, by default one. O(M*log N), M members removed, N in the sorted set; since 5.0.0. */
-  zpopmax(key: Key, count: Int): Promise<[S, number][]>;
-  zpopmax(key: Key): Promise<null | [member: S, score: number]>;
+  zpopmax(key: Key, count: Int): Give<K, [S, number][]>;
+  zpopmax(key: Key): Give<K, null | [member: S, score: number]>;
   /** ZPOPMIN: removes and gives the members with the lowest scores, by default one. O(M*log N), M members removed, N in the sorted set; since 5.0.0. */
-  zpopmin(key: Key, count: Int): Promise<[S, number][]>;
-  zpopmin(key: Key): Promise<null | [member: S, score: number]>;
+  zpopmin(key: Key, count: Int): Give<K, [S, number][]>;
+  zpopmin(key: Key): Give<K, null | [member: S, score: number]>;
   /** ZRANDMEMBER: gives random members of a sorted set, with scores on request; null or empty if none. O(N), N members returned; since 6.2.0. */
-  zrandmember(key: Key): Promise<S | null>;
-  zrandmember(key: Key, count: Int, options: VlinksOptions & { withscores: true }): Promise<[S, number][]>;
-  zrandmember(key: Key, count: Int, options?: VlinksOptions): Promise<S[]>;
+  zrandmember(key: Key): Give<K, S | null>;
+  zrandmember(key: Key, count: Int, options: VlinksOptions & { withscores: true }): Give<K, [S, number][]>;
+  zrandmember(key: Key, count: Int, options?: VlinksOptions): Give<K, S[]>;
   /** ZRANGE: gives the members in a range of ranks, scores or names, either way round. O(log N+M), N members, M returned; since 1.2.0. */
-  zrange(key: Key, start: Value, stop: Value, options: ZrangeOptions & { withscores: true }): Promise<[S, number][]>;
-  zrange(key: Key, start: Value, stop: Value, options?: ZrangeOptions): Promise<S[]>;
+  zrange(key: Key, start: Value, stop: Value, options: ZrangeOptions & { withscores: true }): Give<K, [S, number][]>;
+  zrange(key: Key, start: Value, stop: Value, options?: ZrangeOptions): Give<K, S[]>;
   /** ZRANGEBYLEX: gives the members between two names, when all scores are equal; outdated. O(log N+M), N members, M returned; since 2.8.9; deprecated since 6.2.0 for ZRANGE. */
-  zrangebylex(key: Key, min: Value, max: Value, options?: ZrangebylexOptions): Promise<S[]>;
+  zrangebylex(key: Key, min: Value, max: Value, options?: ZrangebylexOptions): Give<K, S[]>;
   /** ZRANGEBYSCORE: gives the members with a score in a range, lowest first; outdated. O(log N+M), N members, M returned; since 1.0.5; deprecated since 6.2.0 for ZRANGE. */
-  zrangebyscore(key: Key, min: Value, max: Value, options: ZrangebyscoreOptions & { withscores: true }): Promise<[S, number][]>;
-  zrangebyscore(key: Key, min: Value, max: Value, options?: ZrangebyscoreOptions): Promise<S[]>;
+  zrangebyscore(key: Key, min: Value, max: Value, options: ZrangebyscoreOptions & { withscores: true }): Give<K, [S, number][]>;
+  zrangebyscore(key: Key, min: Value, max: Value, options?: ZrangebyscoreOptions): Give<K, S[]>;
   /** ZRANGESTORE: stores the members in a range of a sorted set under another key; gives how many. O(log N+M), N members, M stored; since 6.2.0. */
-  zrangestore(dst: Key, src: Key, min: Value, max: Value, options?: ZrangestoreOptions): Promise<N>;
+  zrangestore(dst: Key, src: Key, min: Value, max: Value, options?: ZrangestoreOptions): Give<K, N>;
   /** ZRANK: gives the position of a member counted from the lowest score, null if missing. O(log N), N members in the sorted set; since 2.0.0. */
-  zrank(key: Key, member: Value, options: ZrankOptions & { withscore: true }): Promise<[rank: N, score: number] | null>;
-  zrank(key: Key, member: Value, options?: ZrankOptions): Promise<N | null>;
+  zrank(key: Key, member: Value, options: ZrankOptions & { withscore: true }): Give<K, [rank: N, score: number] | null>;
+  zrank(key: Key, member: Value, options?: ZrankOptions): Give<K, N | null>;
   /** ZREM: removes members from a sorted set and gives how many were there. O(M*log N), M members given, N in the sorted set; since 1.2.0. */
-  zrem(key: Key, ...member: Several<Value>): Promise<N>;
+  zrem(key: Key, ...member: Several<Value>): Give<K, N>;
   /** ZREMRANGEBYLEX: removes the members between two names, when all scores are equal; gives how many. O(log N+M), N members, M removed; since 2.8.9. */
-  zremrangebylex(key: Key, min: Value, max: Value): Promise<N>;
+  zremrangebylex(key: Key, min: Value, max: Value): Give<K, N>;
   /** ZREMRANGEBYRANK: removes the members between two positions and gives how many. O(log N+M), N members, M removed; since 2.0.0. */
-  zremrangebyrank(key: Key, start: Int, stop: Int): Promise<N>;
+  zremrangebyrank(key: Key, start: Int, stop: Int): Give<K, N>;
   /** ZREMRANGEBYSCORE: removes the members with a score in a range and gives how many. O(log N+M), N members, M removed; since 1.2.0. */
-  zremrangebyscore(key: Key, min: Value, max: Value): Promise<N>;
+  zremrangebyscore(key: Key, min: Value, max: Value): Give<K, N>;
   /** ZREVRANGE: gives the members between two positions, highest score first; outdated. O(log N+M), N members, M returned; since 1.2.0; deprecated since 6.2.0 for ZRANGE. */
-  zrevrange(key: Key, start: Int, stop: Int, options: VlinksOptions & { withscores: true }): Promise<[S, number][]>;
-  zrevrange(key: Key, start: Int, stop: Int, options?: VlinksOptions): Promise<S[]>;
+  zrevrange(key: Key, start: Int, stop: Int, options: VlinksOptions & { withscores: true }): Give<K, [S, number][]>;
+  zrevrange(key: Key, start: Int, stop: Int, options?: VlinksOptions): Give<K, S[]>;
   /** ZREVRANGEBYLEX: gives the members between two names in reverse, when all scores are equal; outdated. O(log N+M), N members, M returned; since 2.8.9; deprecated since 6.2.0 for ZRANGE. */
-  zrevrangebylex(key: Key, max: Value, min: Value, options?: ZrangebylexOptions): Promise<S[]>;
+  zrevrangebylex(key: Key, max: Value, min: Value, options?: ZrangebylexOptions): Give<K, S[]>;
   /** ZREVRANGEBYSCORE: gives the members with a score in a range, highest first; outdated. O(log N+M), N members, M returned; since 2.2.0; deprecated since 6.2.0 for ZRANGE. */
-  zrevrangebyscore(key: Key, max: Value, min: Value, options: ZrangebyscoreOptions & { withscores: true }): Promise<[S, number][]>;
-  zrevrangebyscore(key: Key, max: Value, min: Value, options?: ZrangebyscoreOptions): Promise<S[]>;
+  zrevrangebyscore(key: Key, max: Value, min: Value, options: ZrangebyscoreOptions & { withscores: true }): Give<K, [S, number][]>;
+  zrevrangebyscore(key: Key, max: Value, min: Value, options?: ZrangebyscoreOptions): Give<K, S[]>;
   /** ZREVRANK: gives the position of a member counted from the highest score, null if missing. O(log N), N members in the sorted set; since 2.0.0. */
-  zrevrank(key: Key, member: Value, options: ZrankOptions & { withscore: true }): Promise<[rank: N, score: number] | null>;
-  zrevrank(key: Key, member: Value, options?: ZrankOptions): Promise<N | null>;
+  zrevrank(key: Key, member: Value, options: ZrankOptions & { withscore: true }): Give<K, [rank: N, score: number] | null>;
+  zrevrank(key: Key, member: Value, options?: ZrankOptions): Give<K, N | null>;
   /** ZSCAN: walks members and scores step by step; gives the next cursor and a batch. O(1), O(N) for the whole walk, N members; since 2.8.0. */
-  zscan(key: Key, cursor: Value, options?: SscanOptions): Promise<[cursor: string, members: [S, number][]]>;
+  zscan(key: Key, cursor: Value, options?: SscanOptions): Give<K, [cursor: string, members: [S, number][]]>;
   /** ZSCORE: gives the score of a member, or null if the member or key is missing. O(1); since 1.2.0. */
-  zscore(key: Key, member: Value): Promise<number | null>;
+  zscore(key: Key, member: Value): Give<K, number | null>;
   /** ZUNION: gives the members that any of the sorted sets has, combining their scores. O(N+M*log M), N members of all sets, M in the result; since 6.2.0. */
-  zunion(key: readonly Key[], options: ZinterOptions & { withscores: true }): Promise<[S, number][]>;
-  zunion(...key: Several<Key>): Promise<S[]>;
-  zunion(key: readonly Key[], options?: ZinterOptions): Promise<S[]>;
+  zunion(key: readonly Key[], options: ZinterOptions & { withscores: true }): Give<K, [S, number][]>;
+  zunion(...key: Several<Key>): Give<K, S[]>;
+  zunion(key: readonly Key[], options?: ZinterOptions): Give<K, S[]>;
   /** ZUNIONSTORE: stores the members that any of the sorted sets has and gives how many. O(N+M*log M), N members of all sets, M in the result; since 2.0.0. */
-  zunionstore(destination: Key, ...key: Several<Key>): Promise<N>;
-  zunionstore(destination: Key, key: readonly Key[], options?: ZinterstoreOptions): Promise<N>;
-  readonly bf: BfCommands<S, N, F>;
-  readonly cf: CfCommands<S, N, F>;
-  readonly cms: CmsCommands<S, N, F>;
-  readonly ft: FtCommands<S, N, F>;
-  readonly json: JsonCommands<S, N, F>;
-  readonly tdigest: TdigestCommands<S, N, F>;
-  readonly topk: TopkCommands<S, N, F>;
-  readonly ts: TsCommands<S, N, F>;
+  zunionstore(destination: Key, ...key: Several<Key>): Give<K, N>;
+  zunionstore(destination: Key, key: readonly Key[], options?: ZinterstoreOptions): Give<K, N>;
+  readonly bf: BfCommands<S, N, F, K>;
+  readonly cf: CfCommands<S, N, F, K>;
+  readonly cms: CmsCommands<S, N, F, K>;
+  readonly ft: FtCommands<S, N, F, K>;
+  readonly json: JsonCommands<S, N, F, K>;
+  readonly tdigest: TdigestCommands<S, N, F, K>;
+  readonly topk: TopkCommands<S, N, F, K>;
+  readonly ts: TsCommands<S, N, F, K>;
 }
 /** The commands of `redis.bf`. */
-export interface BfCommands<S extends Str = string, N = number, F extends Forms = Plain> {
+export interface BfCommands<S extends Str = string, N = number, F extends Forms = Plain, K extends Kind = Promised> {
   /** BF.ADD: adds an item to a Bloom filter, creating it if needed; false if probably present. O(K), K hash functions; since bloom 1.0.0. */
-  add(key: Key, item: Value): Promise<boolean>;
+  add(key: Key, item: Value): Give<K, boolean>;
   /** BF.CARD: estimates how many distinct items a Bloom filter holds, 0 if the key is missing. O(1); since bloom 2.4.4. */
-  card(key: Key): Promise<N>;
+  card(key: Key): Give<K, N>;
   /** BF.EXISTS: tells whether a Bloom filter probably holds an item; a false answer is certain. O(K), K hash functions; since bloom 1.0.0. */
-  exists(key: Key, item: Value): Promise<boolean>;
+  exists(key: Key, item: Value): Give<K, boolean>;
   /** BF.INFO: describes a Bloom filter: capacity, size, layers, items and growth rate. O(1); since bloom 1.0.0. */
-  info(key: Key, options: BfInfoOptions & ({ capacity: true } | { size: true } | { filters: true } | { items: true } | { expansion: true })): Promise<N | null>;
-  info(key: Key, options?: BfInfoOptions): Promise<BfInfoReply<N>>;
+  info(key: Key, options: BfInfoOptions & ({ capacity: true } | { size: true } | { filters: true } | { items: true } | { expansion: true })): Give<K, N | null>;
+  info(key: Key, options?: BfInfoOptions): Give<K, BfInfoReply<N>>;
   /** BF.INSERT: adds items to a Bloom filter, which is created with the given settings if missing. O(K*N), K hash functions, N items; since bloom 1.0.0. */
-  insert(key: Key, ...item: Several<Value>): Promise<(boolean | ResponseError | string)[]>;
-  insert(key: Key, item: readonly Value[], options?: BfInsertOptions): Promise<(boolean | ResponseError | string)[]>;
+  insert(key: Key, ...item: Several<Value>): Give<K, (boolean | ResponseError | string)[]>;
+  insert(key: Key, item: readonly Value[], options?: BfInsertOptions): Give<K, (boolean | ResponseError | string)[]>;
   /** BF.LOADCHUNK: restores one saved piece of a Bloom filter; start from an empty key. O(N), N capacity; since bloom 1.0.0. */
-  loadchunk(key: Key, iterator: Int, data: Value): Promise<boolean>;
+  loadchunk(key: Key, iterator: Int, data: Value): Give<K, boolean>;
   /** BF.MADD: adds several items to a Bloom filter and tells for each whether it was new. O(K*N), K hash functions, N items; since bloom 1.0.0. */
-  madd(key: Key, ...item: Several<Value>): Promise<(boolean | ResponseError | string)[]>;
+  madd(key: Key, ...item: Several<Value>): Give<K, (boolean | ResponseError | string)[]>;
   /** BF.MEXISTS: tells for several items whether a Bloom filter probably holds each. O(K*N), K hash functions, N items; since bloom 1.0.0. */
-  mexists(key: Key, ...item: Several<Value>): Promise<boolean[]>;
+  mexists(key: Key, ...item: Several<Value>): Give<K, boolean[]>;
   /** BF.RESERVE: creates an empty Bloom filter with an error rate and capacity; fails if it exists. O(1); since bloom 1.0.0. */
-  reserve(key: Key, errorRate: number, capacity: Int, options?: BfReserveOptions): Promise<boolean>;
+  reserve(key: Key, errorRate: number, capacity: Int, options?: BfReserveOptions): Give<K, boolean>;
   /** BF.SCANDUMP: saves a Bloom filter piece by piece, giving data and the next position. O(N), N capacity; since bloom 1.0.0. */
-  scandump(key: Key, iterator: Int): Promise<[iterator: N, data: Uint8Array | null]>;
+  scandump(key: Key, iterator: Int): Give<K, [iterator: N, data: Uint8Array | null]>;
 }
 /** The commands of `redis.cf`. */
-export interface CfCommands<S extends Str = string, N = number, F extends Forms = Plain> {
+export interface CfCommands<S extends Str = string, N = number, F extends Forms = Plain, K extends Kind = Promised> {
   /** CF.ADD: adds an item to a cuckoo filter, even if it is there already. O(K+I), K sub-filters, I maximal iterations; since bloom 1.0.0. */
-  add(key: Key, item: Value): Promise<boolean>;
+  add(key: Key, item: Value): Give<K, boolean>;
   /** CF.ADDNX: adds an item to a cuckoo filter unless it is probably there already. O(K+I), K sub-filters, I maximal iterations; since bloom 1.0.0. */
-  addnx(key: Key, item: Value): Promise<boolean>;
+  addnx(key: Key, item: Value): Give<K, boolean>;
   /** CF.COUNT: estimates how often an item was added to a cuckoo filter, never too low. O(K), K sub-filters; since bloom 1.0.0. */
-  count(key: Key, item: Value): Promise<N>;
+  count(key: Key, item: Value): Give<K, N>;
   /** CF.DEL: removes one occurrence of an item from a cuckoo filter; false if it was not found. O(K), K sub-filters; since bloom 1.0.0. */
-  del(key: Key, item: Value): Promise<boolean>;
+  del(key: Key, item: Value): Give<K, boolean>;
   /** CF.EXISTS: tells whether a cuckoo filter probably holds an item; a false answer is certain. O(K), K sub-filters; since bloom 1.0.0. */
-  exists(key: Key, item: Value): Promise<boolean>;
+  exists(key: Key, item: Value): Give<K, boolean>;
   /** CF.INFO: describes a cuckoo filter: size, buckets, items added and deleted, settings. O(1); since bloom 1.0.0. */
-  info(key: Key): Promise<CfInfoReply<N>>;
+  info(key: Key): Give<K, CfInfoReply<N>>;
   /** CF.INSERT: adds several items to a cuckoo filter, creating it unless told otherwise. O(N*(K+I)), N items, K sub-filters, I iterations; since bloom 1.0.0. */
-  insert(key: Key, ...item: Several<Value>): Promise<(boolean | N | ResponseError)[]>;
-  insert(key: Key, item: readonly Value[], options?: CfInsertOptions): Promise<(boolean | N | ResponseError)[]>;
+  insert(key: Key, ...item: Several<Value>): Give<K, (boolean | N | ResponseError)[]>;
+  insert(key: Key, item: readonly Value[], options?: CfInsertOptions): Give<K, (boolean | N | ResponseError)[]>;
   /** CF.INSERTNX: adds those items that a cuckoo filter does not seem to hold yet, creating it if needed. O(N*(K+I)), N items, K sub-filters, I iterations; since bloom 1.0.0. */
-  insertnx(key: Key, ...item: Several<Value>): Promise<(N | boolean | ResponseError)[]>;
-  insertnx(key: Key, item: readonly Value[], options?: CfInsertOptions): Promise<(N | boolean | ResponseError)[]>;
+  insertnx(key: Key, ...item: Several<Value>): Give<K, (N | boolean | ResponseError)[]>;
+  insertnx(key: Key, item: readonly Value[], options?: CfInsertOptions): Give<K, (N | boolean | ResponseError)[]>;
   /** CF.LOADCHUNK: restores one saved piece of a cuckoo filter; start from an empty key. O(N), N capacity; since bloom 1.0.0. */
-  loadchunk(key: Key, iterator: Int, data: Value): Promise<boolean>;
+  loadchunk(key: Key, iterator: Int, data: Value): Give<K, boolean>;
   /** CF.MEXISTS: tells for several items whether a cuckoo filter probably holds each. O(K*N), K sub-filters, N items; since bloom 1.0.0. */
-  mexists(key: Key, ...item: Several<Value>): Promise<boolean[]>;
+  mexists(key: Key, ...item: Several<Value>): Give<K, boolean[]>;
   /** CF.RESERVE: creates an empty cuckoo filter of a given capacity; fails if the key exists. O(1); since bloom 1.0.0. */
-  reserve(key: Key, capacity: Int, options?: CfReserveOptions): Promise<boolean>;
+  reserve(key: Key, capacity: Int, options?: CfReserveOptions): Give<K, boolean>;
   /** CF.SCANDUMP: saves a cuckoo filter piece by piece, giving data and the next position. O(N), N capacity; since bloom 1.0.0. */
-  scandump(key: Key, iterator: Int): Promise<[iterator: N, data: Uint8Array | null]>;
+  scandump(key: Key, iterator: Int): Give<K, [iterator: N, data: Uint8Array | null]>;
 }
 /** The commands of `redis.cms`. */
-export interface CmsCommands<S extends Str = string, N = number, F extends Forms = Plain> {
+export interface CmsCommands<S extends Str = string, N = number, F extends Forms = Plain, K extends Kind = Promised> {
   /** CMS.INCRBY: raises the counts of items in a count-min sketch and gives the new estimates. O(N), N items; since bloom 2.0.0. */
-  incrby(key: Key, items: Fields<Int>): Promise<N[]>;
+  incrby(key: Key, items: Fields<Int>): Give<K, N[]>;
   /** CMS.INFO: gives width, depth and total count of a count-min sketch. O(1); since bloom 2.0.0. */
-  info(key: Key): Promise<CmsInfoReply<N>>;
+  info(key: Key): Give<K, CmsInfoReply<N>>;
   /** CMS.INITBYDIM: creates a count-min sketch of a given width and depth; fails if the key exists. O(1); since bloom 2.0.0. */
-  initbydim(key: Key, width: Int, depth: Int): Promise<boolean>;
+  initbydim(key: Key, width: Int, depth: Int): Give<K, boolean>;
   /** CMS.INITBYPROB: creates a count-min sketch from error rate and probability; fails if the key exists. O(1); since bloom 2.0.0. */
-  initbyprob(key: Key, error: number, probability: number): Promise<boolean>;
+  initbyprob(key: Key, error: number, probability: number): Give<K, boolean>;
   /** CMS.MERGE: adds up count-min sketches, optionally weighted, into an existing one of equal size. O(N), N sketches; since bloom 2.0.0. */
-  merge(destination: Key, ...source: Several<Key>): Promise<boolean>;
-  merge(destination: Key, source: readonly Key[], options?: CmsMergeOptions): Promise<boolean>;
+  merge(destination: Key, ...source: Several<Key>): Give<K, boolean>;
+  merge(destination: Key, source: readonly Key[], options?: CmsMergeOptions): Give<K, boolean>;
   /** CMS.QUERY: estimates the counts of items in a count-min sketch, never too low. O(N), N items; since bloom 2.0.0. */
-  query(key: Key, ...item: Several<Value>): Promise<N[]>;
+  query(key: Key, ...item: Several<Value>): Give<K, N[]>;
 }
 /** The commands of `redis.ft`. */
-export interface FtCommands<S extends Str = string, N = number, F extends Forms = Plain> {
+export interface FtCommands<S extends Str = string, N = number, F extends Forms = Plain, K extends Kind = Promised> {
   /** FT.AGGREGATE: searches an index and groups, computes and sorts the results in a pipeline. O(1), growing with the matches and the steps; since search 1.1.0. */
-  aggregate(index: Value, query: Value, options: FtAggregateOptions & { withcursor: { count?: Int; maxidle?: Int } | true }): Promise<[page: AggregateResult<S, N, F>, cursor: N]>;
-  aggregate(index: Value, query: Value, step: readonly ({ groupby: { property?: readonly Value[]; reduce?: readonly (Value | { function: Value; arg?: readonly Value[]; as?: Value })[] } | true; sortby?: undefined; apply?: undefined; limit?: undefined; filter?: undefined } | { groupby?: undefined; sortby: readonly (Value | { property: Value } & ({ asc?: true; desc?: undefined } | { asc?: undefined; desc?: true }))[] | ({ key: readonly (Value | { property: Value } & ({ asc?: true; desc?: undefined } | { asc?: undefined; desc?: true }))[]; max?: Int }) & ({ withcount?: true; withoutcount?: undefined } | { withcount?: undefined; withoutcount?: true }); apply?: undefined; limit?: undefined; filter?: undefined } | { groupby?: undefined; sortby?: undefined; apply: readonly [expression: Value, name: Value]; limit?: undefined; filter?: undefined } | { groupby?: undefined; sortby?: undefined; apply?: undefined; limit: readonly [offset: Int, num: Int]; filter?: undefined } | { groupby?: undefined; sortby?: undefined; apply?: undefined; limit?: undefined; filter: Value })[], options: FtAggregateOptions & { withcursor: { count?: Int; maxidle?: Int } | true }): Promise<[page: AggregateResult<S, N, F>, cursor: N]>;
-  aggregate(index: Value, query: Value, ...step: Several<{ groupby: { property?: readonly Value[]; reduce?: readonly (Value | { function: Value; arg?: readonly Value[]; as?: Value })[] } | true; sortby?: undefined; apply?: undefined; limit?: undefined; filter?: undefined } | { groupby?: undefined; sortby: readonly (Value | { property: Value } & ({ asc?: true; desc?: undefined } | { asc?: undefined; desc?: true }))[] | ({ key: readonly (Value | { property: Value } & ({ asc?: true; desc?: undefined } | { asc?: undefined; desc?: true }))[]; max?: Int }) & ({ withcount?: true; withoutcount?: undefined } | { withcount?: undefined; withoutcount?: true }); apply?: undefined; limit?: undefined; filter?: undefined } | { groupby?: undefined; sortby?: undefined; apply: readonly [expression: Value, name: Value]; limit?: undefined; filter?: undefined } | { groupby?: undefined; sortby?: undefined; apply?: undefined; limit: readonly [offset: Int, num: Int]; filter?: undefined } | { groupby?: undefined; sortby?: undefined; apply?: undefined; limit?: undefined; filter: Value }>): Promise<AggregateResult<S, N, F>>;
-  aggregate(index: Value, query: Value, options?: FtAggregateOptions): Promise<AggregateResult<S, N, F>>;
-  aggregate(index: Value, query: Value, step: readonly ({ groupby: { property?: readonly Value[]; reduce?: readonly (Value | { function: Value; arg?: readonly Value[]; as?: Value })[] } | true; sortby?: undefined; apply?: undefined; limit?: undefined; filter?: undefined } | { groupby?: undefined; sortby: readonly (Value | { property: Value } & ({ asc?: true; desc?: undefined } | { asc?: undefined; desc?: true }))[] | ({ key: readonly (Value | { property: Value } & ({ asc?: true; desc?: undefined } | { asc?: undefined; desc?: true }))[]; max?: Int }) & ({ withcount?: true; withoutcount?: undefined } | { withcount?: undefined; withoutcount?: true }); apply?: undefined; limit?: undefined; filter?: undefined } | { groupby?: undefined; sortby?: undefined; apply: readonly [expression: Value, name: Value]; limit?: undefined; filter?: undefined } | { groupby?: undefined; sortby?: undefined; apply?: undefined; limit: readonly [offset: Int, num: Int]; filter?: undefined } | { groupby?: undefined; sortby?: undefined; apply?: undefined; limit?: undefined; filter: Value })[], options?: FtAggregateOptions): Promise<AggregateResult<S, N, F>>;
+  aggregate(index: Value, query: Value, options: FtAggregateOptions & { withcursor: { count?: Int; maxidle?: Int } | true }): Give<K, [page: AggregateResult<S, N, F>, cursor: N]>;
+  aggregate(index: Value, query: Value, step: readonly ({ groupby: { property?: readonly Value[]; reduce?: readonly (Value | { function: Value; arg?: readonly Value[]; as?: Value })[] } | true; sortby?: undefined; apply?: undefined; limit?: undefined; filter?: undefined } | { groupby?: undefined; sortby: readonly (Value | { property: Value } & ({ asc?: true; desc?: undefined } | { asc?: undefined; desc?: true }))[] | ({ key: readonly (Value | { property: Value } & ({ asc?: true; desc?: undefined } | { asc?: undefined; desc?: true }))[]; max?: Int }) & ({ withcount?: true; withoutcount?: undefined } | { withcount?: undefined; withoutcount?: true }); apply?: undefined; limit?: undefined; filter?: undefined } | { groupby?: undefined; sortby?: undefined; apply: readonly [expression: Value, name: Value]; limit?: undefined; filter?: undefined } | { groupby?: undefined; sortby?: undefined; apply?: undefined; limit: readonly [offset: Int, num: Int]; filter?: undefined } | { groupby?: undefined; sortby?: undefined; apply?: undefined; limit?: undefined; filter: Value })[], options: FtAggregateOptions & { withcursor: { count?: Int; maxidle?: Int } | true }): Give<K, [page: AggregateResult<S, N, F>, cursor: N]>;
+  aggregate(index: Value, query: Value, ...step: Several<{ groupby: { property?: readonly Value[]; reduce?: readonly (Value | { function: Value; arg?: readonly Value[]; as?: Value })[] } | true; sortby?: undefined; apply?: undefined; limit?: undefined; filter?: undefined } | { groupby?: undefined; sortby: readonly (Value | { property: Value } & ({ asc?: true; desc?: undefined } | { asc?: undefined; desc?: true }))[] | ({ key: readonly (Value | { property: Value } & ({ asc?: true; desc?: undefined } | { asc?: undefined; desc?: true }))[]; max?: Int }) & ({ withcount?: true; withoutcount?: undefined } | { withcount?: undefined; withoutcount?: true }); apply?: undefined; limit?: undefined; filter?: undefined } | { groupby?: undefined; sortby?: undefined; apply: readonly [expression: Value, name: Value]; limit?: undefined; filter?: undefined } | { groupby?: undefined; sortby?: undefined; apply?: undefined; limit: readonly [offset: Int, num: Int]; filter?: undefined } | { groupby?: undefined; sortby?: undefined; apply?: undefined; limit?: undefined; filter: Value }>): Give<K, AggregateResult<S, N, F>>;
+  aggregate(index: Value, query: Value, options?: FtAggregateOptions): Give<K, AggregateResult<S, N, F>>;
+  aggregate(index: Value, query: Value, step: readonly ({ groupby: { property?: readonly Value[]; reduce?: readonly (Value | { function: Value; arg?: readonly Value[]; as?: Value })[] } | true; sortby?: undefined; apply?: undefined; limit?: undefined; filter?: undefined } | { groupby?: undefined; sortby: readonly (Value | { property: Value } & ({ asc?: true; desc?: undefined } | { asc?: undefined; desc?: true }))[] | ({ key: readonly (Value | { property: Value } & ({ asc?: true; desc?: undefined } | { asc?: undefined; desc?: true }))[]; max?: Int }) & ({ withcount?: true; withoutcount?: undefined } | { withcount?: undefined; withoutcount?: true }); apply?: undefined; limit?: undefined; filter?: undefined } | { groupby?: undefined; sortby?: undefined; apply: readonly [expression: Value, name: Value]; limit?: undefined; filter?: undefined } | { groupby?: undefined; sortby?: undefined; apply?: undefined; limit: readonly [offset: Int, num: Int]; filter?: undefined } | { groupby?: undefined; sortby?: undefined; apply?: undefined; limit?: undefined; filter: Value })[], options?: FtAggregateOptions): Give<K, AggregateResult<S, N, F>>;
   /** FT.ALIASADD: gives an index another name; fails if that is taken. O(1); since search 1.0.0. */
-  aliasadd(alias: Value, index: Value): Promise<boolean>;
+  aliasadd(alias: Value, index: Value): Give<K, boolean>;
   /** FT.ALIASDEL: removes another name from an index. O(1); since search 1.0.0. */
-  aliasdel(alias: Value): Promise<boolean>;
+  aliasdel(alias: Value): Give<K, boolean>;
   /** FT.ALIASLIST: lists the other names of an index. O(N), N names; since search 8.10.0. */
-  aliaslist(index: Value): Promise<SetOf<S, F, string>>;
+  aliaslist(index: Value): Give<K, SetOf<S, F, string>>;
   /** FT.ALIASUPDATE: points another name at an index, taking it from a previous one. O(1); since search 1.0.0. */
-  aliasupdate(alias: Value, index: Value): Promise<boolean>;
+  aliasupdate(alias: Value, index: Value): Give<K, boolean>;
   /** FT.ALTER: extends the schema of an index; documents are indexed again in the background. O(N), N keys of the database; since search 1.0.0. */
-  alter(index: Value, ...field: Several<{ fieldName: Value; as?: Value; withsuffixtrie?: true; indexempty?: true; indexmissing?: true; sortable?: { unf?: true } | true; noindex?: true } & ({ text: { nostem?: true; weight?: number; phonetic?: Value } | true; tag?: undefined; numeric?: undefined; geo?: undefined; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag: { separator?: Value; casesensitive?: true } | true; numeric?: undefined; geo?: undefined; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag?: undefined; numeric: true; geo?: undefined; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag?: undefined; numeric?: undefined; geo: true; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag?: undefined; numeric?: undefined; geo?: undefined; geoshape: { spherical?: true; flat?: undefined } | { spherical?: undefined; flat?: true } | true; vector?: undefined } | { text?: undefined; tag?: undefined; numeric?: undefined; geo?: undefined; geoshape?: undefined; vector: readonly [algorithm: Value, attribute: Fields<Value>] })>): Promise<boolean>;
-  alter(index: Value, field: readonly ({ fieldName: Value; as?: Value; withsuffixtrie?: true; indexempty?: true; indexmissing?: true; sortable?: { unf?: true } | true; noindex?: true } & ({ text: { nostem?: true; weight?: number; phonetic?: Value } | true; tag?: undefined; numeric?: undefined; geo?: undefined; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag: { separator?: Value; casesensitive?: true } | true; numeric?: undefined; geo?: undefined; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag?: undefined; numeric: true; geo?: undefined; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag?: undefined; numeric?: undefined; geo: true; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag?: undefined; numeric?: undefined; geo?: undefined; geoshape: { spherical?: true; flat?: undefined } | { spherical?: undefined; flat?: true } | true; vector?: undefined } | { text?: undefined; tag?: undefined; numeric?: undefined; geo?: undefined; geoshape?: undefined; vector: readonly [algorithm: Value, attribute: Fields<Value>] }))[], options?: FtAlterOptions): Promise<boolean>;
+  alter(index: Value, ...field: Several<{ fieldName: Value; as?: Value; withsuffixtrie?: true; indexempty?: true; indexmissing?: true; sortable?: { unf?: true } | true; noindex?: true } & ({ text: { nostem?: true; weight?: number; phonetic?: Value } | true; tag?: undefined; numeric?: undefined; geo?: undefined; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag: { separator?: Value; casesensitive?: true } | true; numeric?: undefined; geo?: undefined; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag?: undefined; numeric: true; geo?: undefined; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag?: undefined; numeric?: undefined; geo: true; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag?: undefined; numeric?: undefined; geo?: undefined; geoshape: { spherical?: true; flat?: undefined } | { spherical?: undefined; flat?: true } | true; vector?: undefined } | { text?: undefined; tag?: undefined; numeric?: undefined; geo?: undefined; geoshape?: undefined; vector: readonly [algorithm: Value, attribute: Fields<Value>] })>): Give<K, boolean>;
+  alter(index: Value, field: readonly ({ fieldName: Value; as?: Value; withsuffixtrie?: true; indexempty?: true; indexmissing?: true; sortable?: { unf?: true } | true; noindex?: true } & ({ text: { nostem?: true; weight?: number; phonetic?: Value } | true; tag?: undefined; numeric?: undefined; geo?: undefined; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag: { separator?: Value; casesensitive?: true } | true; numeric?: undefined; geo?: undefined; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag?: undefined; numeric: true; geo?: undefined; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag?: undefined; numeric?: undefined; geo: true; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag?: undefined; numeric?: undefined; geo?: undefined; geoshape: { spherical?: true; flat?: undefined } | { spherical?: undefined; flat?: true } | true; vector?: undefined } | { text?: undefined; tag?: undefined; numeric?: undefined; geo?: undefined; geoshape?: undefined; vector: readonly [algorithm: Value, attribute: Fields<Value>] }))[], options?: FtAlterOptions): Give<K, boolean>;
   /** FT.CONFIG GET: gives settings of the search engine by name; * stands for all; outdated. O(1); since search 1.0.0; deprecated since 8.0.0. */
-  configGet(option: Value): Promise<MapOf<F, string, string | null>>;
+  configGet(option: Value): Give<K, MapOf<F, string, string | null>>;
   /** FT.CONFIG HELP: explains settings of the search engine; outdated. O(1); since search 1.0.0; deprecated since 8.0.0. */
-  configHelp(option: Value): Promise<unknown>;
+  configHelp(option: Value): Give<K, unknown>;
   /** FT.CONFIG SET: changes a setting of the search engine while it runs; outdated. O(1); since search 1.0.0; deprecated since 8.0.0. */
-  configSet(option: Value, value: Value): Promise<boolean>;
+  configSet(option: Value, value: Value): Give<K, boolean>;
   /** FT.CREATE: creates a search index over hashes or JSON documents by key prefix and schema. O(K), O(N) for the scan; K fields, N keys; since search 1.0.0. */
-  create(index: Value, ...schema: Several<{ fieldName: Value; as?: Value; withsuffixtrie?: true; indexempty?: true; indexmissing?: true; sortable?: { unf?: true } | true; noindex?: true } & ({ text: { nostem?: true; weight?: number; phonetic?: Value } | true; tag?: undefined; numeric?: undefined; geo?: undefined; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag: { separator?: Value; casesensitive?: true } | true; numeric?: undefined; geo?: undefined; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag?: undefined; numeric: true; geo?: undefined; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag?: undefined; numeric?: undefined; geo: true; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag?: undefined; numeric?: undefined; geo?: undefined; geoshape: { spherical?: true; flat?: undefined } | { spherical?: undefined; flat?: true } | true; vector?: undefined } | { text?: undefined; tag?: undefined; numeric?: undefined; geo?: undefined; geoshape?: undefined; vector: readonly [algorithm: Value, attribute: Fields<Value>] })>): Promise<boolean>;
-  create(index: Value, schema: readonly ({ fieldName: Value; as?: Value; withsuffixtrie?: true; indexempty?: true; indexmissing?: true; sortable?: { unf?: true } | true; noindex?: true } & ({ text: { nostem?: true; weight?: number; phonetic?: Value } | true; tag?: undefined; numeric?: undefined; geo?: undefined; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag: { separator?: Value; casesensitive?: true } | true; numeric?: undefined; geo?: undefined; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag?: undefined; numeric: true; geo?: undefined; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag?: undefined; numeric?: undefined; geo: true; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag?: undefined; numeric?: undefined; geo?: undefined; geoshape: { spherical?: true; flat?: undefined } | { spherical?: undefined; flat?: true } | true; vector?: undefined } | { text?: undefined; tag?: undefined; numeric?: undefined; geo?: undefined; geoshape?: undefined; vector: readonly [algorithm: Value, attribute: Fields<Value>] }))[], options?: FtCreateOptions): Promise<boolean>;
+  create(index: Value, ...schema: Several<{ fieldName: Value; as?: Value; withsuffixtrie?: true; indexempty?: true; indexmissing?: true; sortable?: { unf?: true } | true; noindex?: true } & ({ text: { nostem?: true; weight?: number; phonetic?: Value } | true; tag?: undefined; numeric?: undefined; geo?: undefined; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag: { separator?: Value; casesensitive?: true } | true; numeric?: undefined; geo?: undefined; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag?: undefined; numeric: true; geo?: undefined; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag?: undefined; numeric?: undefined; geo: true; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag?: undefined; numeric?: undefined; geo?: undefined; geoshape: { spherical?: true; flat?: undefined } | { spherical?: undefined; flat?: true } | true; vector?: undefined } | { text?: undefined; tag?: undefined; numeric?: undefined; geo?: undefined; geoshape?: undefined; vector: readonly [algorithm: Value, attribute: Fields<Value>] })>): Give<K, boolean>;
+  create(index: Value, schema: readonly ({ fieldName: Value; as?: Value; withsuffixtrie?: true; indexempty?: true; indexmissing?: true; sortable?: { unf?: true } | true; noindex?: true } & ({ text: { nostem?: true; weight?: number; phonetic?: Value } | true; tag?: undefined; numeric?: undefined; geo?: undefined; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag: { separator?: Value; casesensitive?: true } | true; numeric?: undefined; geo?: undefined; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag?: undefined; numeric: true; geo?: undefined; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag?: undefined; numeric?: undefined; geo: true; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag?: undefined; numeric?: undefined; geo?: undefined; geoshape: { spherical?: true; flat?: undefined } | { spherical?: undefined; flat?: true } | true; vector?: undefined } | { text?: undefined; tag?: undefined; numeric?: undefined; geo?: undefined; geoshape?: undefined; vector: readonly [algorithm: Value, attribute: Fields<Value>] }))[], options?: FtCreateOptions): Give<K, boolean>;
   /** FT.CURSOR DEL: closes the cursor of an aggregation before its end. O(1); since search 1.1.0. */
-  cursorDel(index: Value, cursorId: Value): Promise<boolean>;
+  cursorDel(index: Value, cursorId: Value): Give<K, boolean>;
   /** FT.CURSOR READ: reads the next page of an aggregation by its cursor; the cursor 0 is the end. O(1); since search 1.1.0. */
-  cursorRead(index: Value, cursorId: Value, options?: BlmpopOptions): Promise<[page: AggregateResult<S, N, F>, cursor: N]>;
+  cursorRead(index: Value, cursorId: Value, options?: BlmpopOptions): Give<K, [page: AggregateResult<S, N, F>, cursor: N]>;
   /** FT.DICTADD: adds terms to a dictionary and gives how many were new. O(1), for each term; since search 1.4.0. */
-  dictadd(dict: Value, ...term: Several<Value>): Promise<N>;
+  dictadd(dict: Value, ...term: Several<Value>): Give<K, N>;
   /** FT.DICTDEL: removes terms from a dictionary and gives how many were there. O(1), for each term; since search 1.4.0. */
-  dictdel(dict: Value, ...term: Several<Value>): Promise<N>;
+  dictdel(dict: Value, ...term: Several<Value>): Give<K, N>;
   /** FT.DICTDUMP: lists all terms of a dictionary. O(N), N terms in the dictionary; since search 1.4.0. */
-  dictdump(dict: Value): Promise<SetOf<S, F>>;
+  dictdump(dict: Value): Give<K, SetOf<S, F>>;
   /** FT.DROPINDEX: removes a search index, and with DD also the documents in it. O(1), O(N) with documents; N keys of the database; since search 2.0.0. */
-  dropindex(index: Value, options?: FtDropindexOptions): Promise<boolean>;
+  dropindex(index: Value, options?: FtDropindexOptions): Give<K, boolean>;
   /** FT.EXPLAIN: shows as text how a search query would be executed. O(1); since search 1.0.0. */
-  explain(index: Value, query: Value, options?: FtExplainOptions): Promise<string>;
+  explain(index: Value, query: Value, options?: FtExplainOptions): Give<K, string>;
   /** FT.EXPLAINCLI: shows as lines of text how a search query would be executed. O(1); since search 1.0.0. */
-  explaincli(index: Value, query: Value, options?: FtExplainOptions): Promise<string[]>;
+  explaincli(index: Value, query: Value, options?: FtExplainOptions): Give<K, string[]>;
   /** FT.HYBRID: combines a text search with a vector search into one ranked result. O(N+M), N cost of the text, M of the vector search; since search 8.4.4. */
-  hybrid(index: Value, search: Value | { query: Value; scorer?: Value; yieldScoreAs?: Value }, vsim: { field: Value; vector: Value; filter?: Value | { expression: Value; policy?: "adhoc" | "batches"; batchSize?: Int }; yieldScoreAs?: Value } & ({ knn?: { k: Int; efRuntime?: Int; shardKRatio?: number }; range?: undefined } | { knn?: undefined; range?: { radius: number; epsilon?: number } }), ...step: Several<{ groupby: { property?: readonly Value[]; reduce?: readonly (Value | { function: Value; arg?: readonly Value[]; as?: Value })[] } | true; apply?: undefined; filter?: undefined } | { groupby?: undefined; apply: readonly [expression: Value, name: Value]; filter?: undefined } | { groupby?: undefined; apply?: undefined; filter: Value }>): Promise<FtHybridReply<S, N, F>>;
-  hybrid(index: Value, search: Value | { query: Value; scorer?: Value; yieldScoreAs?: Value }, vsim: { field: Value; vector: Value; filter?: Value | { expression: Value; policy?: "adhoc" | "batches"; batchSize?: Int }; yieldScoreAs?: Value } & ({ knn?: { k: Int; efRuntime?: Int; shardKRatio?: number }; range?: undefined } | { knn?: undefined; range?: { radius: number; epsilon?: number } }), options?: FtHybridOptions): Promise<FtHybridReply<S, N, F>>;
-  hybrid(index: Value, search: Value | { query: Value; scorer?: Value; yieldScoreAs?: Value }, vsim: { field: Value; vector: Value; filter?: Value | { expression: Value; policy?: "adhoc" | "batches"; batchSize?: Int }; yieldScoreAs?: Value } & ({ knn?: { k: Int; efRuntime?: Int; shardKRatio?: number }; range?: undefined } | { knn?: undefined; range?: { radius: number; epsilon?: number } }), step: readonly ({ groupby: { property?: readonly Value[]; reduce?: readonly (Value | { function: Value; arg?: readonly Value[]; as?: Value })[] } | true; apply?: undefined; filter?: undefined } | { groupby?: undefined; apply: readonly [expression: Value, name: Value]; filter?: undefined } | { groupby?: undefined; apply?: undefined; filter: Value })[], options?: FtHybridOptions): Promise<FtHybridReply<S, N, F>>;
+  hybrid(index: Value, search: Value | { query: Value; scorer?: Value; yieldScoreAs?: Value }, vsim: { field: Value; vector: Value; filter?: Value | { expression: Value; policy?: "adhoc" | "batches"; batchSize?: Int }; yieldScoreAs?: Value } & ({ knn?: { k: Int; efRuntime?: Int; shardKRatio?: number }; range?: undefined } | { knn?: undefined; range?: { radius: number; epsilon?: number } }), ...step: Several<{ groupby: { property?: readonly Value[]; reduce?: readonly (Value | { function: Value; arg?: readonly Value[]; as?: Value })[] } | true; apply?: undefined; filter?: undefined } | { groupby?: undefined; apply: readonly [expression: Value, name: Value]; filter?: undefined } | { groupby?: undefined; apply?: undefined; filter: Value }>): Give<K, FtHybridReply<S, N, F>>;
+  hybrid(index: Value, search: Value | { query: Value; scorer?: Value; yieldScoreAs?: Value }, vsim: { field: Value; vector: Value; filter?: Value | { expression: Value; policy?: "adhoc" | "batches"; batchSize?: Int }; yieldScoreAs?: Value } & ({ knn?: { k: Int; efRuntime?: Int; shardKRatio?: number }; range?: undefined } | { knn?: undefined; range?: { radius: number; epsilon?: number } }), options?: FtHybridOptions): Give<K, FtHybridReply<S, N, F>>;
+  hybrid(index: Value, search: Value | { query: Value; scorer?: Value; yieldScoreAs?: Value }, vsim: { field: Value; vector: Value; filter?: Value | { expression: Value; policy?: "adhoc" | "batches"; batchSize?: Int }; yieldScoreAs?: Value } & ({ knn?: { k: Int; efRuntime?: Int; shardKRatio?: number }; range?: undefined } | { knn?: undefined; range?: { radius: number; epsilon?: number } }), step: readonly ({ groupby: { property?: readonly Value[]; reduce?: readonly (Value | { function: Value; arg?: readonly Value[]; as?: Value })[] } | true; apply?: undefined; filter?: undefined } | { groupby?: undefined; apply: readonly [expression: Value, name: Value]; filter?: undefined } | { groupby?: undefined; apply?: undefined; filter: Value })[], options?: FtHybridOptions): Give<K, FtHybridReply<S, N, F>>;
   /** FT.INFO: describes a search index: schema, documents, sizes and progress of indexing. O(1); since search 1.0.0. */
-  info(index: Value): Promise<FtInfoReply<N, F>>;
+  info(index: Value): Give<K, FtInfoReply<N, F>>;
   /** FT.PROFILE: runs a search or aggregation and reports where its time went. O(N), N results of the query; since search 2.2.0. */
-  profile(index: Value, querytype: "search" | "aggregate" | "hybrid", query: Value, ...option: Several<Value>): Promise<unknown>;
-  profile(index: Value, querytype: "search" | "aggregate" | "hybrid", query: Value, options?: FtProfileOptions): Promise<unknown>;
-  profile(index: Value, querytype: "search" | "aggregate" | "hybrid", query: Value, option: readonly Value[], options?: FtProfileOptions): Promise<unknown>;
+  profile(index: Value, querytype: "search" | "aggregate" | "hybrid", query: Value, ...option: Several<Value>): Give<K, unknown>;
+  profile(index: Value, querytype: "search" | "aggregate" | "hybrid", query: Value, options?: FtProfileOptions): Give<K, unknown>;
+  profile(index: Value, querytype: "search" | "aggregate" | "hybrid", query: Value, option: readonly Value[], options?: FtProfileOptions): Give<K, unknown>;
   /** FT.SEARCH: finds the documents of an index that match a query. O(N), N results of the query; since search 1.0.0. */
-  search(index: Value, query: Value, options?: FtSearchOptions): Promise<SearchResult<S, N, F>>;
+  search(index: Value, query: Value, options?: FtSearchOptions): Give<K, SearchResult<S, N, F>>;
   /** FT.SPELLCHECK: suggests corrections for the misspelled terms of a query. O(1); since search 1.4.0. */
-  spellcheck(index: Value, query: Value, options?: FtSpellcheckOptions): Promise<unknown>;
+  spellcheck(index: Value, query: Value, options?: FtSpellcheckOptions): Give<K, unknown>;
   /** FT.SUGADD: adds a text with a score to an autocomplete dictionary and gives its size. O(1); since search 1.0.0. */
-  sugadd(key: Key, string: Value, score: number, options?: FtSugaddOptions): Promise<N>;
+  sugadd(key: Key, string: Value, score: number, options?: FtSugaddOptions): Give<K, N>;
   /** FT.SUGDEL: removes a text from an autocomplete dictionary; false if it was not there. O(1); since search 1.0.0. */
-  sugdel(key: Key, string: Value): Promise<boolean>;
+  sugdel(key: Key, string: Value): Give<K, boolean>;
   /** FT.SUGGET: completes a prefix from an autocomplete dictionary, best suggestions first. O(1); since search 1.0.0. */
-  sugget(key: Key, prefix: Value, options: FtSuggetOptions & ({ withscores: true } | { withpayloads: true })): Promise<[suggestion: S, ...rest: (number | S | null)[]][]>;
-  sugget(key: Key, prefix: Value, options?: FtSuggetOptions): Promise<S[]>;
+  sugget(key: Key, prefix: Value, options: FtSuggetOptions & ({ withscores: true } | { withpayloads: true })): Give<K, [suggestion: S, ...rest: (number | S | null)[]][]>;
+  sugget(key: Key, prefix: Value, options?: FtSuggetOptions): Give<K, S[]>;
   /** FT.SUGLEN: counts the texts in an autocomplete dictionary, 0 if the key is missing. O(1); since search 1.0.0. */
-  suglen(key: Key): Promise<N>;
+  suglen(key: Key): Give<K, N>;
   /** FT.SYNDUMP: lists the synonym terms of an index, each with the ids of its groups. O(1); since search 1.2.0. */
-  syndump(index: Value): Promise<MapOf<F, S, S[]>>;
+  syndump(index: Value): Give<K, MapOf<F, S, S[]>>;
   /** FT.SYNUPDATE: adds terms to a synonym group of an index, creating the group if needed. O(1); since search 1.2.0. */
-  synupdate(index: Value, synonymGroupId: Value, ...term: Several<Value>): Promise<boolean>;
-  synupdate(index: Value, synonymGroupId: Value, term: readonly Value[], options?: FtAlterOptions): Promise<boolean>;
+  synupdate(index: Value, synonymGroupId: Value, ...term: Several<Value>): Give<K, boolean>;
+  synupdate(index: Value, synonymGroupId: Value, term: readonly Value[], options?: FtAlterOptions): Give<K, boolean>;
   /** FT.TAGVALS: gives every different value that documents have in a tag field. O(N), N distinct values; since search 1.0.0. */
-  tagvals(index: Value, fieldName: Value): Promise<SetOf<S, F>>;
+  tagvals(index: Value, fieldName: Value): Give<K, SetOf<S, F>>;
   /** FT._LIST: lists the names of all search indexes. O(1); since search 2.0.0. */
-  list(): Promise<SetOf<S, F, string>>;
+  list(): Give<K, SetOf<S, F, string>>;
 }
 /** The commands of `redis.json`. */
-export interface JsonCommands<S extends Str = string, N = number, F extends Forms = Plain> {
+export interface JsonCommands<S extends Str = string, N = number, F extends Forms = Plain, K extends Kind = Promised> {
   /** JSON.ARRAPPEND: appends JSON values to the arrays at a path and gives their new lengths. O(1), O(N) for many matches, N size of the document; since json 1.0.0. */
-  arrappend(key: Key, path: Value, ...json: Several<Value>): Promise<(N | null)[] | N | null>;
+  arrappend(key: Key, path: Value, ...json: Several<Value>): Give<K, (N | null)[] | N | null>;
   /** JSON.ARRINDEX: finds the first position of a JSON value in the arrays at a path, -1 if absent. O(N), N size of the array or document; since json 1.0.0. */
-  arrindex(key: Key, path: Value, jsonValue: Value): Promise<(N | null)[] | N | null>;
-  arrindex(key: Key, path: Value, jsonValue: Value, start: Int, stop?: Int): Promise<(N | null)[] | N | null>;
+  arrindex(key: Key, path: Value, jsonValue: Value): Give<K, (N | null)[] | N | null>;
+  arrindex(key: Key, path: Value, jsonValue: Value, start: Int, stop?: Int): Give<K, (N | null)[] | N | null>;
   /** JSON.ARRINSERT: puts JSON values before an index into the arrays at a path; gives the new lengths. O(N), N size of the array or document; since json 1.0.0. */
-  arrinsert(key: Key, path: Value, index: Int, ...json: Several<Value>): Promise<(N | null)[] | N | null>;
+  arrinsert(key: Key, path: Value, index: Int, ...json: Several<Value>): Give<K, (N | null)[] | N | null>;
   /** JSON.ARRLEN: gives the lengths of the arrays at a path, null where it is no array. O(1), O(N) for many matches, N size of the document; since json 1.0.0. */
-  arrlen(key: Key, path: Value): Promise<(N | null)[] | null | N | null>;
-  arrlen(key: Key): Promise<N | null>;
+  arrlen(key: Key, path: Value): Give<K, (N | null)[] | null | N | null>;
+  arrlen(key: Key): Give<K, N | null>;
   /** JSON.ARRPOP: removes and gives an element, by default the last, of the arrays at a path. O(N), O(1) for the last element; N size of the array; since json 1.0.0. */
-  arrpop(key: Key, options?: JsonArrpopOptions): Promise<S | null>;
-  arrpop(key: Key, path: Value, options?: JsonArrpopOptions): Promise<(S | null)[] | S | null>;
-  arrpop(key: Key, path: Value, index: Int, options?: JsonArrpopOptions): Promise<(S | null)[] | S | null>;
+  arrpop(key: Key, options?: JsonArrpopOptions): Give<K, S | null>;
+  arrpop(key: Key, path: Value, options?: JsonArrpopOptions): Give<K, (S | null)[] | S | null>;
+  arrpop(key: Key, path: Value, index: Int, options?: JsonArrpopOptions): Give<K, (S | null)[] | S | null>;
   /** JSON.ARRTRIM: cuts the arrays at a path down to an inclusive index range; gives the new lengths. O(N), N size of the array or document; since json 1.0.0. */
-  arrtrim(key: Key, path: Value, start: Int, stop: Int): Promise<(N | null)[] | N | null>;
+  arrtrim(key: Key, path: Value, start: Int, stop: Int): Give<K, (N | null)[] | N | null>;
   /** JSON.CLEAR: empties arrays and objects and zeroes numbers at a path; gives how many changed. O(N), N size of the values; since json 2.0.0. */
-  clear(key: Key, path?: Value): Promise<N>;
+  clear(key: Key, path?: Value): Give<K, N>;
   /** JSON.DEBUG HELP: lists the JSON debugging subcommands with a line about each. O(1); since json 1.0.0. */
-  debugHelp(): Promise<string[]>;
+  debugHelp(): Give<K, string[]>;
   /** JSON.DEBUG MEMORY: gives the memory in bytes that the JSON values at a path take. O(N), N size of the values; since json 1.0.0. */
-  debugMemory(key: Key, path: Value): Promise<N[] | N | null>;
-  debugMemory(key: Key): Promise<N | null>;
+  debugMemory(key: Key, path: Value): Give<K, N[] | N | null>;
+  debugMemory(key: Key): Give<K, N | null>;
   /** JSON.DEL: removes the JSON values at a path, or the whole document; gives how many. O(N), N size of the removed values; since json 1.0.0. */
-  del(key: Key, path?: Value): Promise<N>;
+  del(key: Key, path?: Value): Give<K, N>;
   /** JSON.FORGET: removes the JSON values at a path, under another name for deletion. O(N), N size of the removed values; since json 1.0.0. */
-  forget(key: Key, path?: Value): Promise<N>;
+  forget(key: Key, path?: Value): Give<K, N>;
   /** JSON.GET: gives JSON text found at one or more paths, null if the key is missing. O(N), N size of the values; since json 1.0.0. */
-  get(key: Key, options: JsonGetOptions & { format: "string" | "expand1" | "expand" }): Promise<unknown>;
-  get(key: Key, path: readonly Value[], options: JsonGetOptions & { format: "string" | "expand1" | "expand" }): Promise<unknown>;
-  get(key: Key, ...path: Several<Value>): Promise<S | null>;
-  get(key: Key, options?: JsonGetOptions): Promise<S | null>;
-  get(key: Key, path: readonly Value[], options?: JsonGetOptions): Promise<S | null>;
+  get(key: Key, options: JsonGetOptions & { format: "string" | "expand1" | "expand" }): Give<K, unknown>;
+  get(key: Key, path: readonly Value[], options: JsonGetOptions & { format: "string" | "expand1" | "expand" }): Give<K, unknown>;
+  get(key: Key, ...path: Several<Value>): Give<K, S | null>;
+  get(key: Key, options?: JsonGetOptions): Give<K, S | null>;
+  get(key: Key, path: readonly Value[], options?: JsonGetOptions): Give<K, S | null>;
   /** JSON.MERGE: merges a JSON value into the values at a path; null in it removes members. O(M+N), M size of the old values, N of the new one; since json 2.6.0. */
-  merge(key: Key, path: Value, json: Value, options?: JsonMergeOptions): Promise<boolean>;
+  merge(key: Key, path: Value, json: Value, options?: JsonMergeOptions): Give<K, boolean>;
   /** JSON.MGET: gives the JSON text at one path in several documents, null for missing ones. O(M*N), M keys, N size of each value; since json 1.0.0. */
-  mget(key: readonly Key[], path: Value): Promise<(S | null)[]>;
+  mget(key: readonly Key[], path: Value): Give<K, (S | null)[]>;
   /** JSON.MSET: writes JSON values into several documents at once, all or none. O(K*(M+N)), K keys, M old size, N new size; since json 2.6.0. */
-  mset(...triplet: Several<readonly [key: Key, path: Value, json: Value]>): Promise<boolean>;
+  mset(...triplet: Several<readonly [key: Key, path: Value, json: Value]>): Give<K, boolean>;
   /** JSON.NUMINCRBY: adds a number to the numbers at a path and gives the results. O(1), O(N) for many matches, N size of the document; since json 1.0.0. */
-  numincrby(key: Key, path: Value, number: number): Promise<(N | number | null)[] | N | number | null>;
+  numincrby(key: Key, path: Value, number: number): Give<K, (N | number | null)[] | N | number | null>;
   /** JSON.NUMMULTBY: multiplies the numbers at a path and gives the results; outdated. O(1), O(N) for many matches, N size of the document; since json 1.0.0; deprecated since 2.0.0. */
-  nummultby(key: Key, path: Value, number: number): Promise<(N | number | null)[] | N | number | null>;
+  nummultby(key: Key, path: Value, number: number): Give<K, (N | number | null)[] | N | number | null>;
   /** JSON.NUMPOWBY: raises the numbers at a path to a power and gives the results. O(1), O(N) for many matches, N size of the document; since json 1.0.0. */
-  numpowby(key: Key, path: Value, number: number): Promise<(N | number | null)[] | N | number | null>;
+  numpowby(key: Key, path: Value, number: number): Give<K, (N | number | null)[] | N | number | null>;
   /** JSON.OBJKEYS: lists the member names of the JSON objects at a path. O(N), N members or size of the document; since json 1.0.0. */
-  objkeys(key: Key, path: Value): Promise<(S[] | null)[] | null | S[] | null>;
-  objkeys(key: Key): Promise<S[] | null>;
+  objkeys(key: Key, path: Value): Give<K, (S[] | null)[] | null | S[] | null>;
+  objkeys(key: Key): Give<K, S[] | null>;
   /** JSON.OBJLEN: counts the members of the JSON objects at a path, null where it is no object. O(1), O(N) for many matches, N size of the document; since json 1.0.0. */
-  objlen(key: Key, path: Value): Promise<(N | null)[] | null | N | null>;
-  objlen(key: Key): Promise<N | null>;
+  objlen(key: Key, path: Value): Give<K, (N | null)[] | null | N | null>;
+  objlen(key: Key): Give<K, N | null>;
   /** JSON.RESP: gives the JSON value at a path as nested protocol replies, not text; outdated. O(N), N size of the value; since json 1.0.0; deprecated since 2.6.0. */
-  resp(key: Key, path?: Value): Promise<unknown>;
+  resp(key: Key, path?: Value): Give<K, unknown>;
   /** JSON.SET: writes a JSON value at a path; null if a condition or a missing parent prevents it. O(M+N), M size of the old value, N of the new one; since json 1.0.0. */
-  set(key: Key, path: Value, value: Value, options?: JsonSetOptions): Promise<boolean>;
+  set(key: Key, path: Value, value: Value, options?: JsonSetOptions): Give<K, boolean>;
   /** JSON.STRAPPEND: appends to the JSON strings at a path and gives their new lengths. O(1), O(N) for many matches, N size of the document; since json 1.0.0. */
-  strappend(key: Key, jsonString: Value, path: Value): Promise<(N | null)[] | N | null>;
-  strappend(key: Key, jsonString: Value): Promise<N | null>;
+  strappend(key: Key, jsonString: Value, path: Value): Give<K, (N | null)[] | N | null>;
+  strappend(key: Key, jsonString: Value): Give<K, N | null>;
   /** JSON.STRLEN: gives the lengths of the JSON strings at a path, null where it is no string. O(1), O(N) for many matches, N size of the document; since json 1.0.0. */
-  strlen(key: Key, path: Value): Promise<(N | null)[] | null | N | null>;
-  strlen(key: Key): Promise<N | null>;
+  strlen(key: Key, path: Value): Give<K, (N | null)[] | null | N | null>;
+  strlen(key: Key): Give<K, N | null>;
   /** JSON.TOGGLE: flips the JSON booleans at a path and gives the new values. O(1), O(N) for many matches, N size of the document; since json 2.0.0. */
-  toggle(key: Key, path: Value): Promise<(boolean | null)[] | boolean | null>;
+  toggle(key: Key, path: Value): Give<K, (boolean | null)[] | boolean | null>;
   /** JSON.TYPE: names what is found at a path: object, array, string, integer, number, boolean or null. O(1), O(N) for many matches, N size of the document; since json 1.0.0. */
-  type(key: Key, path: Value): Promise<string[] | null | string | null>;
-  type(key: Key): Promise<string | null>;
+  type(key: Key, path: Value): Give<K, string[] | null | string | null>;
+  type(key: Key): Give<K, string | null>;
 }
 /** The commands of `redis.tdigest`. */
-export interface TdigestCommands<S extends Str = string, N = number, F extends Forms = Plain> {
+export interface TdigestCommands<S extends Str = string, N = number, F extends Forms = Plain, K extends Kind = Promised> {
   /** TDIGEST.ADD: adds numbers to a t-digest; fails if the key is missing. O(N), N numbers; since bloom 2.4.0. */
-  add(key: Key, ...value: Several<number>): Promise<boolean>;
+  add(key: Key, ...value: Several<number>): Give<K, boolean>;
   /** TDIGEST.BYRANK: estimates the values at ranks counted from the smallest, infinity past the end. O(N), N ranks; since bloom 2.4.0. */
-  byrank(key: Key, ...rank: Several<number>): Promise<number[]>;
+  byrank(key: Key, ...rank: Several<number>): Give<K, number[]>;
   /** TDIGEST.BYREVRANK: estimates the values at ranks counted from the largest, -infinity past the end. O(N), N ranks; since bloom 2.4.0. */
-  byrevrank(key: Key, ...reverseRank: Several<number>): Promise<number[]>;
+  byrevrank(key: Key, ...reverseRank: Several<number>): Give<K, number[]>;
   /** TDIGEST.CDF: estimates which fraction of the numbers is at or below each value. O(1); since bloom 2.4.0. */
-  cdf(key: Key, ...value: Several<number>): Promise<number[]>;
+  cdf(key: Key, ...value: Several<number>): Give<K, number[]>;
   /** TDIGEST.CREATE: creates an empty t-digest with a compression setting; fails if the key exists. O(1); since bloom 2.4.0. */
-  create(key: Key, options?: TdigestCreateOptions): Promise<boolean>;
+  create(key: Key, options?: TdigestCreateOptions): Give<K, boolean>;
   /** TDIGEST.INFO: describes a t-digest: compression, nodes, weights and memory. O(1); since bloom 2.4.0. */
-  info(key: Key): Promise<TdigestInfoReply<N>>;
+  info(key: Key): Give<K, TdigestInfoReply<N>>;
   /** TDIGEST.MAX: gives the largest number added to a t-digest, NaN if it is empty. O(1); since bloom 2.4.0. */
-  max(key: Key): Promise<number>;
+  max(key: Key): Give<K, number>;
   /** TDIGEST.MERGE: combines t-digests into one, which is created if needed or may be replaced. O(N*K), N centroids, K sources; since bloom 2.4.0. */
-  merge(destinationKey: Key, ...sourceKey: Several<Key>): Promise<boolean>;
-  merge(destinationKey: Key, sourceKey: readonly Key[], options?: TdigestMergeOptions): Promise<boolean>;
+  merge(destinationKey: Key, ...sourceKey: Several<Key>): Give<K, boolean>;
+  merge(destinationKey: Key, sourceKey: readonly Key[], options?: TdigestMergeOptions): Give<K, boolean>;
   /** TDIGEST.MIN: gives the smallest number added to a t-digest, NaN if it is empty. O(1); since bloom 2.4.0. */
-  min(key: Key): Promise<number>;
+  min(key: Key): Give<K, number>;
   /** TDIGEST.QUANTILE: estimates the values below which given fractions of the numbers lie. O(N), N fractions; since bloom 2.4.0. */
-  quantile(key: Key, ...quantile: Several<number>): Promise<number[]>;
+  quantile(key: Key, ...quantile: Several<number>): Give<K, number[]>;
   /** TDIGEST.RANK: estimates how many numbers lie below each value: -1 below all, -2 if empty. O(N), N values; since bloom 2.4.0. */
-  rank(key: Key, ...value: Several<number>): Promise<N[]>;
+  rank(key: Key, ...value: Several<number>): Give<K, N[]>;
   /** TDIGEST.RESET: empties a t-digest and keeps its settings. O(1); since bloom 2.4.0. */
-  reset(key: Key): Promise<boolean>;
+  reset(key: Key): Give<K, boolean>;
   /** TDIGEST.REVRANK: estimates how many numbers lie above each value: -1 above all, -2 if empty. O(N), N values; since bloom 2.4.0. */
-  revrank(key: Key, ...value: Several<number>): Promise<N[]>;
+  revrank(key: Key, ...value: Several<number>): Give<K, N[]>;
   /** TDIGEST.TRIMMED_MEAN: estimates the average of the numbers between two quantiles. O(N), N centroids; since bloom 2.4.0. */
-  trimmedMean(key: Key, lowCutQuantile: number, highCutQuantile: number): Promise<number>;
+  trimmedMean(key: Key, lowCutQuantile: number, highCutQuantile: number): Give<K, number>;
 }
 /** The commands of `redis.topk`. */
-export interface TopkCommands<S extends Str = string, N = number, F extends Forms = Plain> {
+export interface TopkCommands<S extends Str = string, N = number, F extends Forms = Plain, K extends Kind = Promised> {
   /** TOPK.ADD: counts items in a top-k sketch and gives those that dropped out of the top. O(N*K), N items, K depth; since bloom 2.0.0. */
-  add(key: Key, ...item: Several<Value>): Promise<(S | null)[]>;
+  add(key: Key, ...item: Several<Value>): Give<K, (S | null)[]>;
   /** TOPK.COUNT: estimates how often items were added to a top-k sketch; outdated. O(N), N items; since bloom 2.0.0; deprecated since 2.4.0. */
-  count(key: Key, ...item: Several<Value>): Promise<N[]>;
+  count(key: Key, ...item: Several<Value>): Give<K, N[]>;
   /** TOPK.INCRBY: raises the counts of items in a top-k sketch; gives those that dropped out. O(N*K*I), N items, K depth, I increment; since bloom 2.0.0. */
-  incrby(key: Key, itemIncrement: Fields<Int>): Promise<(S | null)[]>;
+  incrby(key: Key, itemIncrement: Fields<Int>): Give<K, (S | null)[]>;
   /** TOPK.INFO: gives size, width, depth and decay of a top-k sketch. O(1); since bloom 2.0.0. */
-  info(key: Key): Promise<TopkInfoReply<N>>;
+  info(key: Key): Give<K, TopkInfoReply<N>>;
   /** TOPK.LIST: lists the most frequent items of a top-k sketch, with counts on request. O(K*log K), K items kept; since bloom 2.0.0. */
-  list(key: Key, options: TopkListOptions & { withcount: true }): Promise<[S, N][]>;
-  list(key: Key, options?: TopkListOptions): Promise<(S | null)[]>;
+  list(key: Key, options: TopkListOptions & { withcount: true }): Give<K, [S, N][]>;
+  list(key: Key, options?: TopkListOptions): Give<K, (S | null)[]>;
   /** TOPK.QUERY: tells for items whether each is among the most frequent ones. O(N), N items; since bloom 2.0.0. */
-  query(key: Key, ...item: Several<Value>): Promise<boolean[]>;
+  query(key: Key, ...item: Several<Value>): Give<K, boolean[]>;
   /** TOPK.RESERVE: creates an empty top-k sketch for the given number of items. O(1); since bloom 2.0.0. */
-  reserve(key: Key, topk: Int): Promise<boolean>;
-  reserve(key: Key, topk: Int, width: Int, depth: Int, decay: number): Promise<boolean>;
+  reserve(key: Key, topk: Int): Give<K, boolean>;
+  reserve(key: Key, topk: Int, width: Int, depth: Int, decay: number): Give<K, boolean>;
 }
 /** The commands of `redis.ts`. */
-export interface TsCommands<S extends Str = string, N = number, F extends Forms = Plain> {
+export interface TsCommands<S extends Str = string, N = number, F extends Forms = Plain, K extends Kind = Promised> {
   /** TS.ADD: adds a sample to a time series, creating it if needed; gives its timestamp. O(M), M compaction rules; O(1) without; since timeseries 1.0.0. */
-  add(key: Key, timestamp: Value, value: Value, options?: TsAddOptions): Promise<N>;
+  add(key: Key, timestamp: Value, value: Value, options?: TsAddOptions): Give<K, N>;
   /** TS.ALTER: changes settings of a time series; labels given replace all old ones. O(N), N labels given; since timeseries 1.0.0. */
-  alter(key: Key, options?: TsAlterOptions): Promise<boolean>;
+  alter(key: Key, options?: TsAlterOptions): Give<K, boolean>;
   /** TS.CREATE: creates an empty time series with settings and labels; fails if the key exists. O(1); since timeseries 1.0.0. */
-  create(key: Key, options?: TsCreateOptions): Promise<boolean>;
+  create(key: Key, options?: TsCreateOptions): Give<K, boolean>;
   /** TS.CREATERULE: begins to aggregate new samples of a time series into another one. O(1); since timeseries 1.0.0. */
-  createrule(sourceKey: Key, destKey: Key, aggregator: "avg" | "sum" | "min" | "max" | "range" | "count" | "first" | "last" | "std.p" | "std.s" | "var.p" | "var.s" | "twa" | "countnan" | "countall", bucketDuration: Int, alignTimestamp?: Int): Promise<boolean>;
+  createrule(sourceKey: Key, destKey: Key, aggregator: "avg" | "sum" | "min" | "max" | "range" | "count" | "first" | "last" | "std.p" | "std.s" | "var.p" | "var.s" | "twa" | "countnan" | "countall", bucketDuration: Int, alignTimestamp?: Int): Give<K, boolean>;
   /** TS.DECRBY: adds a sample that is lower than the latest by a number; gives its timestamp. O(M), M compaction rules; O(1) without; since timeseries 1.0.0. */
-  decrby(key: Key, subtrahend: number, options?: TsDecrbyOptions): Promise<N>;
+  decrby(key: Key, subtrahend: number, options?: TsDecrbyOptions): Give<K, N>;
   /** TS.DEL: removes the samples between two timestamps and gives how many. O(N), N samples removed; since timeseries 1.6.0. */
-  del(key: Key, fromTimestamp: Value, toTimestamp: Value): Promise<N>;
+  del(key: Key, fromTimestamp: Value, toTimestamp: Value): Give<K, N>;
   /** TS.DELETERULE: stops aggregating one time series into another. O(1); since timeseries 1.0.0. */
-  deleterule(sourceKey: Key, destKey: Key): Promise<boolean>;
+  deleterule(sourceKey: Key, destKey: Key): Give<K, boolean>;
   /** TS.GET: gives the latest sample of a time series, nothing if it has none. O(1); since timeseries 1.0.0. */
-  get(key: Key, options?: TsGetOptions): Promise<null | Sample<N>>;
+  get(key: Key, options?: TsGetOptions): Give<K, null | Sample<N>>;
   /** TS.INCRBY: adds a sample that is higher than the latest by a number; gives its timestamp. O(M), M compaction rules; O(1) without; since timeseries 1.0.0. */
-  incrby(key: Key, addend: number, options?: TsDecrbyOptions): Promise<N>;
+  incrby(key: Key, addend: number, options?: TsDecrbyOptions): Give<K, N>;
   /** TS.INFO: describes a time series: samples, memory, settings, labels and rules. O(1); since timeseries 1.0.0. */
-  info(key: Key, options?: TsInfoOptions): Promise<TsInfoReply<S, N, F>>;
+  info(key: Key, options?: TsInfoOptions): Give<K, TsInfoReply<S, N, F>>;
   /** TS.MADD: adds samples to several existing time series; gives a timestamp or error for each. O(N*M), N series, M compaction rules; since timeseries 1.0.0. */
-  madd(...ktv: Several<readonly [key: Key, timestamp: Value, value: Value]>): Promise<(N | ResponseError)[]>;
+  madd(...ktv: Several<readonly [key: Key, timestamp: Value, value: Value]>): Give<K, (N | ResponseError)[]>;
   /** TS.MGET: gives the latest sample of every time series whose labels match filters. O(N), N series matched; since timeseries 1.0.0. */
-  mget(...filterExpr: Several<Value>): Promise<MapOf<F, S, [labels: MapOf<F, S, S | null>, sample: null | Sample<N>]>>;
-  mget(filterExpr: readonly Value[], options?: TsMgetOptions): Promise<MapOf<F, S, [labels: MapOf<F, S, S | null>, sample: null | Sample<N>]>>;
+  mget(...filterExpr: Several<Value>): Give<K, MapOf<F, S, [labels: MapOf<F, S, S | null>, sample: null | Sample<N>]>>;
+  mget(filterExpr: readonly Value[], options?: TsMgetOptions): Give<K, MapOf<F, S, [labels: MapOf<F, S, S | null>, sample: null | Sample<N>]>>;
   /** TS.MRANGE: gives the samples in a time range of all series whose labels match filters. O(N/M+K), N samples, M a chunk, K in the range; since timeseries 1.0.0. */
-  mrange(fromTimestamp: Value, toTimestamp: Value, filterExpr: readonly Value[], options: TsMrangeOptions & { groupby: readonly [label: Value, reducer: "avg" | "sum" | "min" | "max" | "range" | "count" | "first" | "last" | "std.p" | "std.s" | "var.p" | "var.s" | "twa" | "countnan" | "countall"] }): Promise<MapOf<F, S, [labels: MapOf<F, S, S | null>, samples: Sample<N>[]]>>;
-  mrange(fromTimestamp: Value, toTimestamp: Value, ...filterExpr: Several<Value>): Promise<MapOf<F, S, [labels: MapOf<F, S, S | null>, samples: Sample<N>[]]>>;
-  mrange(fromTimestamp: Value, toTimestamp: Value, filterExpr: readonly Value[], options?: TsMrangeOptions): Promise<MapOf<F, S, [labels: MapOf<F, S, S | null>, samples: Sample<N>[]]>>;
+  mrange(fromTimestamp: Value, toTimestamp: Value, filterExpr: readonly Value[], options: TsMrangeOptions & { groupby: readonly [label: Value, reducer: "avg" | "sum" | "min" | "max" | "range" | "count" | "first" | "last" | "std.p" | "std.s" | "var.p" | "var.s" | "twa" | "countnan" | "countall"] }): Give<K, MapOf<F, S, [labels: MapOf<F, S, S | null>, samples: Sample<N>[]]>>;
+  mrange(fromTimestamp: Value, toTimestamp: Value, ...filterExpr: Several<Value>): Give<K, MapOf<F, S, [labels: MapOf<F, S, S | null>, samples: Sample<N>[]]>>;
+  mrange(fromTimestamp: Value, toTimestamp: Value, filterExpr: readonly Value[], options?: TsMrangeOptions): Give<K, MapOf<F, S, [labels: MapOf<F, S, S | null>, samples: Sample<N>[]]>>;
   /** TS.MREVRANGE: gives the samples in a time range of all matching series, newest first. O(N/M+K), N samples, M a chunk, K in the range; since timeseries 1.4.0. */
-  mrevrange(fromTimestamp: Value, toTimestamp: Value, filterExpr: readonly Value[], options: TsMrangeOptions & { groupby: readonly [label: Value, reducer: "avg" | "sum" | "min" | "max" | "range" | "count" | "first" | "last" | "std.p" | "std.s" | "var.p" | "var.s" | "twa" | "countnan" | "countall"] }): Promise<MapOf<F, S, [labels: MapOf<F, S, S | null>, samples: Sample<N>[]]>>;
-  mrevrange(fromTimestamp: Value, toTimestamp: Value, ...filterExpr: Several<Value>): Promise<MapOf<F, S, [labels: MapOf<F, S, S | null>, samples: Sample<N>[]]>>;
-  mrevrange(fromTimestamp: Value, toTimestamp: Value, filterExpr: readonly Value[], options?: TsMrangeOptions): Promise<MapOf<F, S, [labels: MapOf<F, S, S | null>, samples: Sample<N>[]]>>;
+  mrevrange(fromTimestamp: Value, toTimestamp: Value, filterExpr: readonly Value[], options: TsMrangeOptions & { groupby: readonly [label: Value, reducer: "avg" | "sum" | "min" | "max" | "range" | "count" | "first" | "last" | "std.p" | "std.s" | "var.p" | "var.s" | "twa" | "countnan" | "countall"] }): Give<K, MapOf<F, S, [labels: MapOf<F, S, S | null>, samples: Sample<N>[]]>>;
+  mrevrange(fromTimestamp: Value, toTimestamp: Value, ...filterExpr: Several<Value>): Give<K, MapOf<F, S, [labels: MapOf<F, S, S | null>, samples: Sample<N>[]]>>;
+  mrevrange(fromTimestamp: Value, toTimestamp: Value, filterExpr: readonly Value[], options?: TsMrangeOptions): Give<K, MapOf<F, S, [labels: MapOf<F, S, S | null>, samples: Sample<N>[]]>>;
   /** TS.NRANGE: gives the samples in a time range of named series, joined by timestamp. O(S*(N/M+K)), S series, N samples, M a chunk, K in range; since timeseries 8.10.0. */
-  nrange(key: readonly Key[], fromTimestamp: Value, toTimestamp: Value, options?: TsNrangeOptions): Promise<[ts: N, values: number[]][]>;
+  nrange(key: readonly Key[], fromTimestamp: Value, toTimestamp: Value, options?: TsNrangeOptions): Give<K, [ts: N, values: number[]][]>;
   /** TS.NREVRANGE: gives the samples in a time range of named series joined by timestamp, newest first. O(S*(N/M+K)), S series, N samples, M a chunk, K in range; since timeseries 8.10.0. */
-  nrevrange(key: readonly Key[], fromTimestamp: Value, toTimestamp: Value, options?: TsNrangeOptions): Promise<[ts: N, values: number[]][]>;
+  nrevrange(key: readonly Key[], fromTimestamp: Value, toTimestamp: Value, options?: TsNrangeOptions): Give<K, [ts: N, values: number[]][]>;
   /** TS.QUERYINDEX: lists the keys of the time series whose labels match filters. O(N), N series matched; since timeseries 1.0.0. */
-  queryindex(...filterExpr: Several<Value>): Promise<SetOf<S, F>>;
+  queryindex(...filterExpr: Several<Value>): Give<K, SetOf<S, F>>;
   /** TS.QUERYLABELS: lists label names, or the values of one label, of matching time series. O(N), N series matched; since timeseries 8.10.0. */
-  querylabels(subtype: { values: Value } | "labels", options?: TsQuerylabelsOptions): Promise<SetOf<S, F>>;
+  querylabels(subtype: { values: Value } | "labels", options?: TsQuerylabelsOptions): Give<K, SetOf<S, F>>;
   /** TS.RANGE: gives the samples of a series in a time range, aggregated on request. O(N/M+K), N samples, M a chunk, K in the range; since timeseries 1.0.0. */
-  range(key: Key, fromTimestamp: Value, toTimestamp: Value, options?: TsRangeOptions): Promise<Sample<N>[]>;
+  range(key: Key, fromTimestamp: Value, toTimestamp: Value, options?: TsRangeOptions): Give<K, Sample<N>[]>;
   /** TS.READ: gives the samples of a series from a timestamp on, waiting for enough on request. O(log N+K), N samples, K returned; since timeseries 8.10.0. Waits at most `block` milliseconds, 0: for ever. */
-  read(key: Key, timestamp: Value, options?: TsReadOptions): Promise<Sample<N>[]>;
+  read(key: Key, timestamp: Value, options?: TsReadOptions): Give<K, Sample<N>[]>;
   /** TS.REVRANGE: gives the samples of a series in a time range, newest first. O(N/M+K), N samples, M a chunk, K in the range; since timeseries 1.4.0. */
-  revrange(key: Key, fromTimestamp: Value, toTimestamp: Value, options?: TsRangeOptions): Promise<Sample<N>[]>;
+  revrange(key: Key, fromTimestamp: Value, toTimestamp: Value, options?: TsRangeOptions): Give<K, Sample<N>[]>;
 }

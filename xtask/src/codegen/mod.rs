@@ -2,6 +2,7 @@
 
 mod argument_types;
 mod arguments;
+mod docs;
 mod facts;
 mod reply_types;
 mod rust_arguments;
@@ -14,6 +15,7 @@ mod shape;
 mod typescript;
 mod typescript_inert;
 mod typescript_table;
+mod vectors;
 
 use std::fs;
 use std::path::Path;
@@ -29,15 +31,16 @@ type Output = (&'static str, String);
 pub(crate) fn codegen(check: bool) -> Result {
     let facts = Facts::read(&tree::commands())?;
     let types = typescript::types(&facts)?;
-    let outputs: [Output; 8] = [
+    let outputs: [Output; 9] = [
         ("core/src/table/rows.rs", rust_rows::rows(&facts)?),
         ("wasm/js/generated/table.ts", typescript_table::table(&facts)?),
         ("wasm/js/generated/inert.ts", typescript_inert::inert(&facts)),
+        ("tests/vectors/arguments.json", vectors::vectors(&facts)?),
         ("wasm/js/generated/options.ts", types.options),
         ("wasm/js/generated/replies.ts", types.replies),
         ("wasm/js/generated/commands.ts", types.commands),
-        ("wasm/js/generated/queue.ts", types.queue),
         ("core/src/shape/programs.rs", rust_shapes::programs(&facts)?),
+        ("docs/commands.md", docs::page(&facts)),
     ];
     for (path, text) in outputs {
         let path = tree::root().join(path);
