@@ -84,13 +84,14 @@ const play = async (redis, port, { command, setup = [], beside = [], args, call,
 
 /** Runs one scenario where it belongs. */
 const stage = async (server, protocol, scenario) => {
-  if (scenario.needs === undefined) {
+  const { needs, client } = scenario;
+  if (needs === undefined && client === undefined) {
     const redis = server.clients.get(protocol);
     await empty(redis, scenario);
     return play(redis, server.port, scenario);
   }
-  const { port } = await server.topologies.node(scenario);
-  const redis = new Redis({ port, protocol });
+  const { port } = needs === undefined ? server : await server.topologies.node(scenario);
+  const redis = new Redis({ port, protocol, ...client });
   try {
     await empty(redis, scenario);
     return await play(redis, port, scenario);
