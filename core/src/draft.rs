@@ -2,7 +2,7 @@
 
 use crate::argument::{Arguments, ToArg};
 use crate::command::Call;
-use crate::table::{ROWS, RowId};
+use crate::table::{self, Row, RowId};
 
 /// The state of a choice that nothing was chosen from, or of a group of options that was not begun.
 #[derive(Clone, Copy, Debug)]
@@ -115,11 +115,11 @@ pub(crate) fn counted(out: &mut Arguments, words: usize, write: impl FnOnce(&mut
 
 /// Finds a row while compiling; a name that the table does not have does not compile.
 pub(crate) const fn id(name: &str) -> RowId {
-    let mut row = ROWS.len();
+    let mut row = table::COUNT;
     loop {
         // runs below zero, and so fails to compile, when there is no such row
         row -= 1;
-        if ROWS[row].name().is(name) {
+        if Row::at(RowId(row as u16)).name().is(name) {
             return RowId(row as u16);
         }
     }

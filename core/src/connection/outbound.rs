@@ -67,7 +67,7 @@ impl Outbound {
         &mut self,
         at: usize,
         request: &Request<'_>,
-        row: &Row,
+        row: Row,
         continued: bool,
         batch: &mut Batch<'_>,
     ) -> Result<usize, Malformed> {

@@ -4,32 +4,40 @@ mod keys;
 #[rustfmt::skip]
 mod rows;
 
+use core::cmp::Ordering;
 use core::fmt;
 
 #[cfg(feature = "alloc")]
 use crate::shape::Shape;
 pub use keys::{Begin, Find, KeySpec};
-use rows::{FACTS, HEADS, KEYS, LIMITS};
+use rows::{ENTRIES, HEADS, KEYS, LIMITS, PROFILES, VERSIONS};
 
 /// One command.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Row {
     id: u16,
-    start: u16,
-    facts: Facts,
 }
 
-/// What the generated table says about a command.
-#[derive(Clone, Copy, Debug)]
-struct Facts {
+/// What the generated table says about a command. The columns are kept apart: so they take the least room in a module.
+#[derive(Clone, Copy)]
+struct Entry {
     /// The length of its name as it is sent.
     length: u8,
+    /// The place of the rest in [`PROFILES`].
+    profile: u8,
+    /// The place of the version that brought it in [`VERSIONS`].
+    since: u8,
+}
+
+/// What several commands have in common.
+#[derive(Clone, Copy, Debug)]
+struct Profile {
+    /// The number of words of the name.
     words: u8,
-    since: Version,
     access: Access,
-    /// The place of its specs in [`KEYS`].
+    /// The place of the specs in [`KEYS`].
     keys: u8,
-    /// The place of its limit in [`LIMITS`].
+    /// The place of the limit in [`LIMITS`].
     limit: u8,
     effect: Effect,
     internal: bool,
@@ -71,7 +79,7 @@ pub enum LimitPlace {
 
 pub use rows::Effect;
 
-/// The position of a [`Row`] in [`ROWS`].
+/// The position of a [`Row`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RowId(pub u16);
 
@@ -80,19 +88,52 @@ impl RowId {
     pub const UNKNOWN: Self = Self(0);
 }
 
-/// Every row, the unknown one first, the others sorted by name; a row's position is its [`RowId`].
-pub static ROWS: [Row; FACTS.len()] = rows();
+/// How many rows there are: the unknown one first, the others sorted by name.
+pub const COUNT: usize = ENTRIES.len();
 
-const fn rows() -> [Row; FACTS.len()] {
-    let mut rows = [Row { id: 0, start: 0, facts: FACTS[0] }; FACTS.len()];
-    let (mut id, mut start) = (0, 0);
-    while id < rows.len() {
-        rows[id] = Row { id: id as u16, start, facts: FACTS[id] };
-        start += FACTS[id].length as u16;
+/// So many rows from one place noted in [`STARTS`] to the next.
+const STRIDE: usize = 8;
+
+static LENGTHS: [u8; COUNT] = {
+    let (mut column, mut id) = ([0; COUNT], 0);
+    while id < COUNT {
+        column[id] = ENTRIES[id].length;
         id += 1;
     }
-    rows
-}
+    column
+};
+
+static PROFILE_OF: [u8; COUNT] = {
+    let (mut column, mut id) = ([0; COUNT], 0);
+    while id < COUNT {
+        column[id] = ENTRIES[id].profile;
+        id += 1;
+    }
+    column
+};
+
+static VERSION_OF: [u8; COUNT] = {
+    let (mut column, mut id) = ([0; COUNT], 0);
+    while id < COUNT {
+        column[id] = ENTRIES[id].since;
+        id += 1;
+    }
+    column
+};
+
+/// Where the names of some rows start.
+static STARTS: [u16; COUNT / STRIDE + 1] = {
+    let mut starts = [0; COUNT / STRIDE + 1];
+    let (mut id, mut start) = (0, 0);
+    while id < COUNT {
+        if id % STRIDE == 0 {
+            starts[id / STRIDE] = start;
+        }
+        start += ENTRIES[id].length as u16;
+        id += 1;
+    }
+    starts
+};
 
 /// Gives the row of `name`, its words separated by single spaces, in any case.
 pub fn find(name: &[u8]) -> RowId {
@@ -116,76 +157,102 @@ pub fn find_words(first: &[u8], second: Option<&[u8]>) -> RowId {
 
 fn search(name: impl Iterator<Item = u8> + Clone) -> RowId {
     let name = name.map(|byte| byte.to_ascii_uppercase());
-    let found = ROWS.binary_search_by(|row| row.name().bytes().cmp(name.clone()));
-    RowId(found.unwrap_or(0) as u16)
+    let (mut low, mut high) = (0, COUNT);
+    while low < high {
+        let middle = low.midpoint(high);
+        let id = RowId(middle as u16);
+        match Row::at(id).name().bytes().cmp(name.clone()) {
+            Ordering::Less => low = middle + 1,
+            Ordering::Greater => high = middle,
+            Ordering::Equal => return id,
+        }
+    }
+    RowId::UNKNOWN
 }
 
 impl Row {
     /// Gives the row at `id`, the unknown one when there is none.
-    pub fn at(id: RowId) -> &'static Self {
-        ROWS.get(usize::from(id.0)).unwrap_or(&ROWS[0])
+    pub const fn at(id: RowId) -> Self {
+        Self { id: if (id.0 as usize) < COUNT { id.0 } else { 0 } }
+    }
+
+    const fn start(self) -> usize {
+        let id = self.id as usize;
+        let mut at = id - id % STRIDE;
+        let mut start = STARTS[id / STRIDE] as usize;
+        while at < id {
+            start += LENGTHS[at] as usize;
+            at += 1;
+        }
+        start
+    }
+
+    fn profile(self) -> &'static Profile {
+        &PROFILES[usize::from(PROFILE_OF[usize::from(self.id)])]
     }
 
     /// Gives the name as Redis spells it; empty for the unknown row.
-    pub const fn name(&self) -> Name {
-        Name { start: self.start as usize, end: self.start as usize + self.facts.length as usize }
+    pub const fn name(self) -> Name {
+        let start = self.start();
+        Name { start, end: start + LENGTHS[self.id as usize] as usize }
     }
 
     /// Gives the name as it is sent, with bytes behind its end; its length; and the number of its words.
-    pub(crate) fn head(&self) -> (&'static [u8], usize, usize) {
-        let head = HEADS.get(usize::from(self.start)..).unwrap_or_default();
-        (head, self.facts.length.into(), self.facts.words.into())
+    #[inline]
+    pub(crate) fn head(self) -> (&'static [u8], usize, usize) {
+        let head = HEADS.get(self.start()..).unwrap_or_default();
+        (head, LENGTHS[usize::from(self.id)].into(), self.words())
     }
 
     /// Gives the number of words of the name.
-    pub fn words(&self) -> usize {
-        self.facts.words.into()
+    pub fn words(self) -> usize {
+        self.profile().words.into()
     }
 
     /// Gives the version that brought the command.
-    pub fn since(&self) -> Version {
-        self.facts.since
+    pub fn since(self) -> Version {
+        VERSIONS[usize::from(VERSION_OF[usize::from(self.id)])]
     }
 
     /// Gives what the command does to data.
-    pub fn access(&self) -> Access {
-        self.facts.access
+    pub fn access(self) -> Access {
+        self.profile().access
     }
 
     /// Gives what the command does to its connection.
-    pub fn effect(&self) -> Effect {
-        self.facts.effect
+    pub fn effect(self) -> Effect {
+        self.profile().effect
     }
 
     /// Tells whether the command is none of a client's business.
-    pub fn is_internal(&self) -> bool {
-        self.facts.internal
+    pub fn is_internal(self) -> bool {
+        self.profile().internal
     }
 
     /// Gives where a blocking command says how long it blocks.
-    pub fn limit(&self) -> Option<Limit> {
-        LIMITS.get(usize::from(self.facts.limit)).copied().flatten()
+    pub fn limit(self) -> Option<Limit> {
+        LIMITS.get(usize::from(self.profile().limit)).copied().flatten()
     }
 
     /// Gives where its keys are.
-    pub fn key_specs(&self) -> &'static [KeySpec] {
-        KEYS.get(usize::from(self.facts.keys)).copied().unwrap_or_default()
+    pub fn key_specs(self) -> &'static [KeySpec] {
+        KEYS.get(usize::from(self.profile().keys)).copied().unwrap_or_default()
     }
 
     /// Gives the positions of the keys among `words`, those of the name included; each once, in order of the specs.
-    pub fn keys<'a, W: AsRef<[u8]>>(&self, words: &'a [W]) -> impl Iterator<Item = usize> + use<'a, W> {
+    pub fn keys<'a, W: AsRef<[u8]>>(self, words: &'a [W]) -> impl Iterator<Item = usize> + use<'a, W> {
         self.key_specs().iter().flat_map(move |spec| spec.keys(words))
     }
 
     #[cfg(feature = "alloc")]
     /// Gives the shape of the reply to this command with `args` (without the name).
-    pub fn shape_with<'a>(&self, args: impl Iterator<Item = &'a [u8]> + Clone) -> Shape {
+    pub fn shape_with<'a>(self, args: impl Iterator<Item = &'a [u8]> + Clone) -> Shape {
         Shape::of(self.id.into(), args)
     }
 
     /// Tells whether the name begins with `word` and goes on.
-    fn continues(&self, word: &[u8]) -> bool {
-        self.facts.words > 1
+    fn continues(self, word: &[u8]) -> bool {
+        self.profile().words > 1
             && self
                 .name()
                 .bytes()
@@ -272,8 +339,9 @@ mod tests {
 
     #[test]
     fn names_are_found_in_any_case_and_once() {
-        assert!(ROWS.len() > 500);
-        for (position, row) in ROWS.iter().enumerate() {
+        assert!(COUNT > 500);
+        for position in 0..COUNT {
+            let row = Row::at(RowId(position as u16));
             let name = row.name().to_string();
             assert_eq!(find(name.to_ascii_lowercase().as_bytes()), RowId(position as u16), "{name}");
             assert!(row.name().is(&name), "{name}");
@@ -284,7 +352,7 @@ mod tests {
         assert_eq!(find(b"NOSUCH"), RowId::UNKNOWN);
         assert_eq!(find_words(b"CLIENT", Some(b"NOSUCH")), RowId::UNKNOWN);
         assert_eq!(find_words(b"command", Some(b"x")), find(b"COMMAND"));
-        assert!(!ROWS[1].name().is("ACL"));
+        assert!(!Row::at(RowId(1)).name().is("ACL"));
     }
 
     #[test]
