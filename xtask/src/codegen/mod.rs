@@ -10,6 +10,7 @@ mod rust_builders;
 mod rust_replies;
 mod rust_rows;
 mod rust_shapes;
+mod rust_vectors;
 mod rust_words;
 mod shape;
 mod typescript;
@@ -31,11 +32,12 @@ type Output = (&'static str, String);
 pub(crate) fn codegen(check: bool) -> Result {
     let facts = Facts::read(&tree::commands())?;
     let types = typescript::types(&facts)?;
+    let vectors = vectors::vectors(&facts)?;
     let outputs: [Output; 9] = [
         ("core/src/table/rows.rs", rust_rows::rows(&facts)?),
         ("wasm/js/generated/table.ts", typescript_table::table(&facts)?),
         ("wasm/js/generated/inert.ts", typescript_inert::inert(&facts)),
-        ("tests/vectors/arguments.json", vectors::vectors(&facts)?),
+        ("tests/vectors/arguments.json", vectors.clone()),
         ("wasm/js/generated/options.ts", types.options),
         ("wasm/js/generated/replies.ts", types.replies),
         ("wasm/js/generated/commands.ts", types.commands),
@@ -46,7 +48,7 @@ pub(crate) fn codegen(check: bool) -> Result {
         let path = tree::root().join(path);
         if check { compare(&path, &text)? } else { write(&path, &text)? }
     }
-    for (path, text) in rust_builders::builders(&facts)? {
+    for (path, text) in rust_builders::builders(&facts, &vectors)? {
         let path = tree::root().join(path);
         if check { compare(&path, &text)? } else { write(&path, &text)? }
     }

@@ -189,9 +189,9 @@ impl Layout {
 
     /// Adds the methods of what may be left out.
     fn option(&mut self, part: &Part, slot: usize, needs: &[usize], scope: &Scope<'_>) -> Result {
-        if let Form::List { element, count: None, .. } = &part.form
+        if let Form::List { element, .. } = &part.form
             && let Form::Object { pieces, .. } = &**element
-            && part.positional
+            && is_steps(part)
         {
             return self.steps(pieces, slot, scope);
         }
@@ -200,11 +200,7 @@ impl Layout {
         {
             self.fixed.entry(slot).or_default().push("0u8.write_to(out);".to_string());
         }
-        let mut method = self.method(part, slot, scope)?;
-        // a list without a token is named by what is in it
-        if part.positional && matches!(part.form, Form::List { .. }) && !method.name.ends_with('s') {
-            method.name.push('s');
-        }
+        let method = Method { name: plural(part), ..self.method(part, slot, scope)? };
         self.methods.push(Method { needs: needs.to_vec(), ..method });
         Ok(())
     }
@@ -308,10 +304,7 @@ impl Layout {
             match form {
                 Form::Literal(literals) => {
                     for literal in literals {
-                        let name = match snake(&literal.token.to_ascii_lowercase()) {
-                            word if word.starts_with(|first: char| first.is_ascii_alphabetic()) => word,
-                            _ => format!("{}_all", snake(&part.name)),
-                        };
+                        let name = word_method(part, literal);
                         let tokens: Vec<_> = part.tokens.iter().chain([&literal.token]).cloned().collect();
                         let given = sent(&tokens);
                         let (writes, since) = (vec![(slot, given.statements)], literal.since);
@@ -320,11 +313,10 @@ impl Layout {
                             writes,
                             sends: given.sends,
                             since,
-                            takes,
+                            takes: takes.clone(),
                             needs: needs.to_vec(),
                             ..Method::default()
                         });
-                        break;
                     }
                 }
                 Form::Object { pieces, .. } => self.sequence(pieces, needs, scope)?,
@@ -526,15 +518,7 @@ impl Layout {
 
 /// Gives the one value that is required, if it can stand for the whole.
 pub(crate) fn bare_value(pieces: &[Piece]) -> Option<&Part> {
-    let mut parts = pieces.iter().filter(|piece| !is_optional(piece));
-    match (parts.next(), parts.next()) {
-        (Some(Piece::Part(part)), None)
-            if part.tokens.is_empty() && matches!(part.form, Form::Scalar(Scalar::Key | Scalar::Value)) =>
-        {
-            Some(part)
-        }
-        _ => None,
-    }
+    first_values(pieces).filter(|part| matches!(part.form, Form::Scalar(Scalar::Key | Scalar::Value)))
 }
 
 /// Gives bare words as the words of a literal.
@@ -548,8 +532,38 @@ pub(crate) fn flags(pieces: &[Piece]) -> Option<Vec<Literal>> {
     pieces.iter().map(word).collect()
 }
 
+/// Gives the one value that is required, whatever it is.
+pub(crate) fn first_values(pieces: &[Piece]) -> Option<&Part> {
+    let mut parts = pieces.iter().filter(|piece| !is_optional(piece));
+    match (parts.next(), parts.next()) {
+        (Some(Piece::Part(part)), None) if part.tokens.is_empty() => Some(part),
+        _ => None,
+    }
+}
+
+/// Names the method of an option; a list without a token is named by what is in it.
+pub(crate) fn plural(part: &Part) -> String {
+    let name = snake(&part.name);
+    let list = part.positional && matches!(part.form, Form::List { .. });
+    if list && !name.ends_with('s') { format!("{name}s") } else { name }
+}
+
+/// Names the method that sends a word in the place of a value.
+pub(crate) fn word_method(part: &Part, literal: &Literal) -> String {
+    match snake(&literal.token.to_ascii_lowercase()) {
+        word if word.starts_with(|first: char| first.is_ascii_alphabetic()) => word,
+        _ => format!("{}_all", snake(&part.name)),
+    }
+}
+
+/// Tells whether a part is a list of things to be done, each with a method.
+pub(crate) fn is_steps(part: &Part) -> bool {
+    let Form::List { element, count: None, .. } = &part.form else { return false };
+    part.positional && part.optional && matches!(**element, Form::Object { .. })
+}
+
 /// Tells whether a part is called by one of several methods.
-fn is_choice(part: &Part) -> bool {
+pub(crate) fn is_choice(part: &Part) -> bool {
     let Form::Either(forms) = &part.form else { return false };
     part.optional || forms.iter().any(|form| matches!(form, Form::Object { .. }))
 }
@@ -632,7 +646,7 @@ fn camel(name: &str) -> String {
 }
 
 /// Gives the name of the innermost block that may be left out and has all `labels`.
-fn block_name(nodes: &[Node], labels: &[&str]) -> Option<String> {
+pub(crate) fn block_name(nodes: &[Node], labels: &[&str]) -> Option<String> {
     for node in nodes {
         if let Some(found) = block_name(&node.arguments, labels) {
             return Some(found);
@@ -650,7 +664,7 @@ fn has(nodes: &[Node], label: &str) -> bool {
 }
 
 /// Gives the names of the values among the alternatives of the choice `label`.
-fn values_of(nodes: &[Node], label: &str) -> Vec<String> {
+pub(crate) fn values_of(nodes: &[Node], label: &str) -> Vec<String> {
     let named = |node: &Node| node.kind == Kind::Oneof && camel(&node.name) == label;
     for node in nodes {
         if named(node) {

@@ -12,13 +12,14 @@ use super::reply_types::Aliases;
 use super::rust_arguments::{Layout, Method, Parameter, Scope, bare_value, layout};
 use super::rust_replies::{Replies, replies};
 use super::rust_shapes;
+use super::rust_vectors;
 use super::rust_words::{Words, pascal, snake, type_name};
 use super::shape::parse;
 use crate::run::{Context, Failure, Result};
 use crate::tree;
 
 /// Gives the files with their paths in the repository.
-pub(crate) fn builders(facts: &Facts) -> Result<Vec<(String, String)>> {
+pub(crate) fn builders(facts: &Facts, vectors: &str) -> Result<Vec<(String, String)>> {
     let aliases = rust_shapes::aliases(facts)?;
     let mut words = Words::default();
     let mut groups: BTreeMap<String, Vec<(&Command, Vec<Piece>)>> = BTreeMap::new();
@@ -31,6 +32,10 @@ pub(crate) fn builders(facts: &Facts) -> Result<Vec<(String, String)>> {
         ("core/src/commands/mod.rs".to_string(), index(groups.keys())),
         ("core/src/commands/words.rs".to_string(), formatted(&words.declarations())?),
     ];
+    files.push((
+        "tests/tests/commands.rs".to_string(),
+        formatted(&rust_vectors::tests(facts, &words, vectors)?)?,
+    ));
     for (group, commands) in &groups {
         let text = File { words: &words, aliases: &aliases, text: String::new() }.text(commands)?;
         files.push((format!("core/src/commands/{group}.rs"), formatted(&text)?));
@@ -39,7 +44,7 @@ pub(crate) fn builders(facts: &Facts) -> Result<Vec<(String, String)>> {
 }
 
 /// What the names of some types begin with: module and name, separated by a slash.
-fn owner(command: &Command) -> String {
+pub(crate) fn owner(command: &Command) -> String {
     let name = command.name.to_ascii_lowercase();
     match name.split_once('.') {
         Some((module, name)) => format!("{}/{}", pascal(module), pascal(name.trim_start_matches('_'))),
@@ -48,7 +53,7 @@ fn owner(command: &Command) -> String {
 }
 
 /// Commands of modules have modules of their own.
-fn file_of(command: &Command) -> String {
+pub(crate) fn file_of(command: &Command) -> String {
     match command.name.split_once('.') {
         Some((module, _)) => module.to_ascii_lowercase(),
         None => command.group.clone(),
@@ -59,7 +64,7 @@ fn index<'a>(groups: impl Iterator<Item = &'a String>) -> String {
     let mut modules = BTreeSet::from(["mod words;".to_string()]);
     let mut uses = BTreeSet::from(["pub use words::*;".to_string()]);
     for group in groups {
-        if MODULES.contains(&group.as_str()) {
+        if is_module(group) {
             modules.insert(format!("pub mod {group};"));
         } else {
             modules.insert(format!("mod {group};"));
@@ -77,6 +82,11 @@ fn index<'a>(groups: impl Iterator<Item = &'a String>) -> String {
         lines(modules),
         lines(uses)
     )
+}
+
+/// Tells whether the commands of a file stand apart.
+pub(crate) fn is_module(file: &str) -> bool {
+    MODULES.contains(&file)
 }
 
 /// The modules whose commands stand apart.
@@ -334,7 +344,7 @@ fn filled(method: &Method) -> String {
 }
 
 /// Names the function of a command; modules have modules of their own.
-fn function_name(name: &str) -> String {
+pub(crate) fn function_name(name: &str) -> String {
     let own = name.split_once('.').map_or(name, |(_, own)| own.trim_start_matches('_'));
     match snake(&own.to_ascii_lowercase()) {
         // `command` makes any command
