@@ -51,16 +51,16 @@ const empty = async (redis, { needs, node }) => {
 };
 
 /** Runs one scenario; gives what it gave, or fails. */
-const play = async (redis, port, { command, setup = [], beside = [], args, call, expect, then = [] }) => {
+const play = async (redis, ports, { command, setup = [], beside = [], args, call, expect, then = [] }) => {
   const send = args === undefined && call !== undefined ? (...rest) => redis.call(...rest) : method(redis, command);
   assert.ok(send !== undefined, "there is no such method");
   const others = [];
-  const world = { replies: [], beside: others };
+  const world = { replies: [], beside: others, port: ports.plain };
   const given = (value) => revive(resolve(value, world));
   try {
     for (const words of setup) world.replies.push(await redis.call(...given(words)));
     for (const words of beside) {
-      const other = await Raw.open(port);
+      const other = await Raw.open(ports.here);
       others.push(other);
       other.send(words);
     }
@@ -88,13 +88,13 @@ const stage = async (server, protocol, scenario) => {
   if (needs === undefined && client === undefined) {
     const redis = server.clients.get(protocol);
     await empty(redis, scenario);
-    return play(redis, server.port, scenario);
+    return play(redis, { here: server.port, plain: server.port }, scenario);
   }
   const { port } = needs === undefined ? server : await server.topologies.node(scenario);
   const redis = new Redis({ port, protocol, ...client });
   try {
     await empty(redis, scenario);
-    return await play(redis, port, scenario);
+    return await play(redis, { here: port, plain: server.port }, scenario);
   } finally {
     redis.destroy();
     await server.topologies.leave(scenario);
