@@ -337,7 +337,9 @@ fn bitmap() {
     );
     sends(commands::bitpos("key-1", 11).as_ref(), "BITPOS key-1 11");
     sends(commands::bitpos("key-1", 11).start(11).as_ref(), "BITPOS key-1 11 11");
+    sends(commands::bitpos("key-1", 11).start(11).end(11).as_ref(), "BITPOS key-1 11 11 11");
     sends(commands::bitpos("key-1", 11).start(11).end(11).byte().as_ref(), "BITPOS key-1 11 11 11 BYTE");
+    sends(commands::bitpos("key-1", 11).start(11).end(11).bit().as_ref(), "BITPOS key-1 11 11 11 BIT");
     sends(commands::getbit("key-1", 11).as_ref(), "GETBIT key-1 11");
     sends(commands::setbit("key-1", 11, 11).as_ref(), "SETBIT key-1 11 11");
 }
@@ -6775,10 +6777,28 @@ fn ts() {
         commands::ts::mrange("fromTimestamp-1", "toTimestamp-1", ["filterExpr-1", "filterExpr2-1"])
             .aggregation(
                 commands::ts::MrangeAggregation::new("aggregators-1", 11)
+                    .buckettimestamp(commands::StartEndMid::Minus),
+            )
+            .as_ref(),
+        "TS.MRANGE fromTimestamp-1 toTimestamp-1 AGGREGATION aggregators-1 11 BUCKETTIMESTAMP - FILTER filterExpr-1 filterExpr2-1",
+    );
+    sends(
+        commands::ts::mrange("fromTimestamp-1", "toTimestamp-1", ["filterExpr-1", "filterExpr2-1"])
+            .aggregation(
+                commands::ts::MrangeAggregation::new("aggregators-1", 11)
                     .buckettimestamp(commands::StartEndMid::End),
             )
             .as_ref(),
         "TS.MRANGE fromTimestamp-1 toTimestamp-1 AGGREGATION aggregators-1 11 BUCKETTIMESTAMP end FILTER filterExpr-1 filterExpr2-1",
+    );
+    sends(
+        commands::ts::mrange("fromTimestamp-1", "toTimestamp-1", ["filterExpr-1", "filterExpr2-1"])
+            .aggregation(
+                commands::ts::MrangeAggregation::new("aggregators-1", 11)
+                    .buckettimestamp(commands::StartEndMid::Plus),
+            )
+            .as_ref(),
+        "TS.MRANGE fromTimestamp-1 toTimestamp-1 AGGREGATION aggregators-1 11 BUCKETTIMESTAMP + FILTER filterExpr-1 filterExpr2-1",
     );
     sends(
         commands::ts::mrange("fromTimestamp-1", "toTimestamp-1", ["filterExpr-1", "filterExpr2-1"])
@@ -6791,9 +6811,39 @@ fn ts() {
     );
     sends(
         commands::ts::mrange("fromTimestamp-1", "toTimestamp-1", ["filterExpr-1", "filterExpr2-1"])
+            .aggregation(
+                commands::ts::MrangeAggregation::new("aggregators-1", 11)
+                    .buckettimestamp(commands::StartEndMid::Tilde),
+            )
+            .as_ref(),
+        "TS.MRANGE fromTimestamp-1 toTimestamp-1 AGGREGATION aggregators-1 11 BUCKETTIMESTAMP ~ FILTER filterExpr-1 filterExpr2-1",
+    );
+    sends(
+        commands::ts::mrange("fromTimestamp-1", "toTimestamp-1", ["filterExpr-1", "filterExpr2-1"])
             .aggregation(commands::ts::MrangeAggregation::new("aggregators-1", 11).empty())
             .as_ref(),
         "TS.MRANGE fromTimestamp-1 toTimestamp-1 AGGREGATION aggregators-1 11 EMPTY FILTER filterExpr-1 filterExpr2-1",
+    );
+    sends(
+        commands::ts::mrange("fromTimestamp-1", "toTimestamp-1", ["filterExpr-1", "filterExpr2-1"])
+            .aggregation(
+                commands::ts::MrangeAggregation::new("aggregators-1", 11)
+                    .buckettimestamp(commands::StartEndMid::Tilde)
+                    .empty(),
+            )
+            .as_ref(),
+        "TS.MRANGE fromTimestamp-1 toTimestamp-1 AGGREGATION aggregators-1 11 BUCKETTIMESTAMP ~ EMPTY FILTER filterExpr-1 filterExpr2-1",
+    );
+    sends(
+        commands::ts::mrange("fromTimestamp-1", "toTimestamp-1", ["filterExpr-1", "filterExpr2-1"])
+            .aggregation(
+                commands::ts::MrangeAggregation::new("aggregators-1", 11)
+                    .buckettimestamp(commands::StartEndMid::Tilde)
+                    .empty(),
+            )
+            .align("align-1")
+            .as_ref(),
+        "TS.MRANGE fromTimestamp-1 toTimestamp-1 ALIGN align-1 AGGREGATION aggregators-1 11 BUCKETTIMESTAMP ~ EMPTY FILTER filterExpr-1 filterExpr2-1",
     );
     sends(
         commands::ts::mrange("fromTimestamp-1", "toTimestamp-1", ["filterExpr-1"]).as_ref(),
@@ -6810,6 +6860,24 @@ fn ts() {
             .excludeempty()
             .as_ref(),
         "TS.MRANGE fromTimestamp-1 toTimestamp-1 FILTER filterExpr-1 filterExpr2-1 EXCLUDEEMPTY",
+    );
+    sends(
+        commands::ts::mrange("fromTimestamp-1", "toTimestamp-1", ["filterExpr-1"])
+            .excludeempty()
+            .groupby("label-1", commands::Aggregator::Avg)
+            .aggregation(
+                commands::ts::MrangeAggregation::new("aggregators-1", 11)
+                    .buckettimestamp(commands::StartEndMid::Tilde)
+                    .empty(),
+            )
+            .align("align-1")
+            .count(11)
+            .selected_labels(["label-1"])
+            .filter_by_value(2.5, 2.5)
+            .filter_by_ts(["filterByTs-1"])
+            .latest()
+            .as_ref(),
+        "TS.MRANGE fromTimestamp-1 toTimestamp-1 LATEST FILTER_BY_TS filterByTs-1 FILTER_BY_VALUE 2.5 2.5 SELECTED_LABELS label-1 COUNT 11 ALIGN align-1 AGGREGATION aggregators-1 11 BUCKETTIMESTAMP ~ EMPTY FILTER filterExpr-1 GROUPBY label-1 REDUCE avg EXCLUDEEMPTY",
     );
     sends(
         commands::ts::mrevrange("fromTimestamp-1", "toTimestamp-1", ["filterExpr-1", "filterExpr2-1"])
@@ -6890,10 +6958,28 @@ fn ts() {
         commands::ts::mrevrange("fromTimestamp-1", "toTimestamp-1", ["filterExpr-1", "filterExpr2-1"])
             .aggregation(
                 commands::ts::MrangeAggregation::new("aggregators-1", 11)
+                    .buckettimestamp(commands::StartEndMid::Minus),
+            )
+            .as_ref(),
+        "TS.MREVRANGE fromTimestamp-1 toTimestamp-1 AGGREGATION aggregators-1 11 BUCKETTIMESTAMP - FILTER filterExpr-1 filterExpr2-1",
+    );
+    sends(
+        commands::ts::mrevrange("fromTimestamp-1", "toTimestamp-1", ["filterExpr-1", "filterExpr2-1"])
+            .aggregation(
+                commands::ts::MrangeAggregation::new("aggregators-1", 11)
                     .buckettimestamp(commands::StartEndMid::End),
             )
             .as_ref(),
         "TS.MREVRANGE fromTimestamp-1 toTimestamp-1 AGGREGATION aggregators-1 11 BUCKETTIMESTAMP end FILTER filterExpr-1 filterExpr2-1",
+    );
+    sends(
+        commands::ts::mrevrange("fromTimestamp-1", "toTimestamp-1", ["filterExpr-1", "filterExpr2-1"])
+            .aggregation(
+                commands::ts::MrangeAggregation::new("aggregators-1", 11)
+                    .buckettimestamp(commands::StartEndMid::Plus),
+            )
+            .as_ref(),
+        "TS.MREVRANGE fromTimestamp-1 toTimestamp-1 AGGREGATION aggregators-1 11 BUCKETTIMESTAMP + FILTER filterExpr-1 filterExpr2-1",
     );
     sends(
         commands::ts::mrevrange("fromTimestamp-1", "toTimestamp-1", ["filterExpr-1", "filterExpr2-1"])
@@ -6906,9 +6992,39 @@ fn ts() {
     );
     sends(
         commands::ts::mrevrange("fromTimestamp-1", "toTimestamp-1", ["filterExpr-1", "filterExpr2-1"])
+            .aggregation(
+                commands::ts::MrangeAggregation::new("aggregators-1", 11)
+                    .buckettimestamp(commands::StartEndMid::Tilde),
+            )
+            .as_ref(),
+        "TS.MREVRANGE fromTimestamp-1 toTimestamp-1 AGGREGATION aggregators-1 11 BUCKETTIMESTAMP ~ FILTER filterExpr-1 filterExpr2-1",
+    );
+    sends(
+        commands::ts::mrevrange("fromTimestamp-1", "toTimestamp-1", ["filterExpr-1", "filterExpr2-1"])
             .aggregation(commands::ts::MrangeAggregation::new("aggregators-1", 11).empty())
             .as_ref(),
         "TS.MREVRANGE fromTimestamp-1 toTimestamp-1 AGGREGATION aggregators-1 11 EMPTY FILTER filterExpr-1 filterExpr2-1",
+    );
+    sends(
+        commands::ts::mrevrange("fromTimestamp-1", "toTimestamp-1", ["filterExpr-1", "filterExpr2-1"])
+            .aggregation(
+                commands::ts::MrangeAggregation::new("aggregators-1", 11)
+                    .buckettimestamp(commands::StartEndMid::Tilde)
+                    .empty(),
+            )
+            .as_ref(),
+        "TS.MREVRANGE fromTimestamp-1 toTimestamp-1 AGGREGATION aggregators-1 11 BUCKETTIMESTAMP ~ EMPTY FILTER filterExpr-1 filterExpr2-1",
+    );
+    sends(
+        commands::ts::mrevrange("fromTimestamp-1", "toTimestamp-1", ["filterExpr-1", "filterExpr2-1"])
+            .aggregation(
+                commands::ts::MrangeAggregation::new("aggregators-1", 11)
+                    .buckettimestamp(commands::StartEndMid::Tilde)
+                    .empty(),
+            )
+            .align("align-1")
+            .as_ref(),
+        "TS.MREVRANGE fromTimestamp-1 toTimestamp-1 ALIGN align-1 AGGREGATION aggregators-1 11 BUCKETTIMESTAMP ~ EMPTY FILTER filterExpr-1 filterExpr2-1",
     );
     sends(
         commands::ts::mrevrange("fromTimestamp-1", "toTimestamp-1", ["filterExpr-1"]).as_ref(),
@@ -6925,6 +7041,24 @@ fn ts() {
             .excludeempty()
             .as_ref(),
         "TS.MREVRANGE fromTimestamp-1 toTimestamp-1 FILTER filterExpr-1 filterExpr2-1 EXCLUDEEMPTY",
+    );
+    sends(
+        commands::ts::mrevrange("fromTimestamp-1", "toTimestamp-1", ["filterExpr-1"])
+            .excludeempty()
+            .groupby("label-1", commands::Aggregator::Avg)
+            .aggregation(
+                commands::ts::MrangeAggregation::new("aggregators-1", 11)
+                    .buckettimestamp(commands::StartEndMid::Tilde)
+                    .empty(),
+            )
+            .align("align-1")
+            .count(11)
+            .selected_labels(["label-1"])
+            .filter_by_value(2.5, 2.5)
+            .filter_by_ts(["filterByTs-1"])
+            .latest()
+            .as_ref(),
+        "TS.MREVRANGE fromTimestamp-1 toTimestamp-1 LATEST FILTER_BY_TS filterByTs-1 FILTER_BY_VALUE 2.5 2.5 SELECTED_LABELS label-1 COUNT 11 ALIGN align-1 AGGREGATION aggregators-1 11 BUCKETTIMESTAMP ~ EMPTY FILTER filterExpr-1 GROUPBY label-1 REDUCE avg EXCLUDEEMPTY",
     );
     sends(
         commands::ts::nrange(["key-1", "key2-1"], "fromTimestamp-1", "toTimestamp-1").as_ref(),
@@ -6992,10 +7126,28 @@ fn ts() {
         commands::ts::nrange(["key-1", "key2-1"], "fromTimestamp-1", "toTimestamp-1")
             .aggregation(
                 commands::ts::NrangeAggregation::new(["aggregators-1", "aggregators2-1"], 11)
+                    .buckettimestamp(commands::StartEndMid::Minus),
+            )
+            .as_ref(),
+        "TS.NRANGE 2 key-1 key2-1 fromTimestamp-1 toTimestamp-1 AGGREGATION aggregators-1 aggregators2-1 11 BUCKETTIMESTAMP -",
+    );
+    sends(
+        commands::ts::nrange(["key-1", "key2-1"], "fromTimestamp-1", "toTimestamp-1")
+            .aggregation(
+                commands::ts::NrangeAggregation::new(["aggregators-1", "aggregators2-1"], 11)
                     .buckettimestamp(commands::StartEndMid::End),
             )
             .as_ref(),
         "TS.NRANGE 2 key-1 key2-1 fromTimestamp-1 toTimestamp-1 AGGREGATION aggregators-1 aggregators2-1 11 BUCKETTIMESTAMP end",
+    );
+    sends(
+        commands::ts::nrange(["key-1", "key2-1"], "fromTimestamp-1", "toTimestamp-1")
+            .aggregation(
+                commands::ts::NrangeAggregation::new(["aggregators-1", "aggregators2-1"], 11)
+                    .buckettimestamp(commands::StartEndMid::Plus),
+            )
+            .as_ref(),
+        "TS.NRANGE 2 key-1 key2-1 fromTimestamp-1 toTimestamp-1 AGGREGATION aggregators-1 aggregators2-1 11 BUCKETTIMESTAMP +",
     );
     sends(
         commands::ts::nrange(["key-1", "key2-1"], "fromTimestamp-1", "toTimestamp-1")
@@ -7009,10 +7161,55 @@ fn ts() {
     sends(
         commands::ts::nrange(["key-1", "key2-1"], "fromTimestamp-1", "toTimestamp-1")
             .aggregation(
+                commands::ts::NrangeAggregation::new(["aggregators-1", "aggregators2-1"], 11)
+                    .buckettimestamp(commands::StartEndMid::Tilde),
+            )
+            .as_ref(),
+        "TS.NRANGE 2 key-1 key2-1 fromTimestamp-1 toTimestamp-1 AGGREGATION aggregators-1 aggregators2-1 11 BUCKETTIMESTAMP ~",
+    );
+    sends(
+        commands::ts::nrange(["key-1", "key2-1"], "fromTimestamp-1", "toTimestamp-1")
+            .aggregation(
                 commands::ts::NrangeAggregation::new(["aggregators-1", "aggregators2-1"], 11).empty(),
             )
             .as_ref(),
         "TS.NRANGE 2 key-1 key2-1 fromTimestamp-1 toTimestamp-1 AGGREGATION aggregators-1 aggregators2-1 11 EMPTY",
+    );
+    sends(
+        commands::ts::nrange(["key-1", "key2-1"], "fromTimestamp-1", "toTimestamp-1")
+            .aggregation(
+                commands::ts::NrangeAggregation::new(["aggregators-1"], 11)
+                    .buckettimestamp(commands::StartEndMid::Tilde)
+                    .empty(),
+            )
+            .as_ref(),
+        "TS.NRANGE 2 key-1 key2-1 fromTimestamp-1 toTimestamp-1 AGGREGATION aggregators-1 11 BUCKETTIMESTAMP ~ EMPTY",
+    );
+    sends(
+        commands::ts::nrange(["key-1", "key2-1"], "fromTimestamp-1", "toTimestamp-1")
+            .aggregation(
+                commands::ts::NrangeAggregation::new(["aggregators-1"], 11)
+                    .buckettimestamp(commands::StartEndMid::Tilde)
+                    .empty(),
+            )
+            .align("align-1")
+            .as_ref(),
+        "TS.NRANGE 2 key-1 key2-1 fromTimestamp-1 toTimestamp-1 ALIGN align-1 AGGREGATION aggregators-1 11 BUCKETTIMESTAMP ~ EMPTY",
+    );
+    sends(
+        commands::ts::nrange(["key-1"], "fromTimestamp-1", "toTimestamp-1")
+            .aggregation(
+                commands::ts::NrangeAggregation::new(["aggregators-1"], 11)
+                    .buckettimestamp(commands::StartEndMid::Tilde)
+                    .empty(),
+            )
+            .align("align-1")
+            .count(11)
+            .filter_by_value(2.5, 2.5)
+            .filter_by_ts(["filterByTs-1"])
+            .latest()
+            .as_ref(),
+        "TS.NRANGE 1 key-1 fromTimestamp-1 toTimestamp-1 LATEST FILTER_BY_TS filterByTs-1 FILTER_BY_VALUE 2.5 2.5 COUNT 11 ALIGN align-1 AGGREGATION aggregators-1 11 BUCKETTIMESTAMP ~ EMPTY",
     );
     sends(
         commands::ts::nrevrange(["key-1", "key2-1"], "fromTimestamp-1", "toTimestamp-1").as_ref(),
@@ -7080,10 +7277,28 @@ fn ts() {
         commands::ts::nrevrange(["key-1", "key2-1"], "fromTimestamp-1", "toTimestamp-1")
             .aggregation(
                 commands::ts::NrangeAggregation::new(["aggregators-1", "aggregators2-1"], 11)
+                    .buckettimestamp(commands::StartEndMid::Minus),
+            )
+            .as_ref(),
+        "TS.NREVRANGE 2 key-1 key2-1 fromTimestamp-1 toTimestamp-1 AGGREGATION aggregators-1 aggregators2-1 11 BUCKETTIMESTAMP -",
+    );
+    sends(
+        commands::ts::nrevrange(["key-1", "key2-1"], "fromTimestamp-1", "toTimestamp-1")
+            .aggregation(
+                commands::ts::NrangeAggregation::new(["aggregators-1", "aggregators2-1"], 11)
                     .buckettimestamp(commands::StartEndMid::End),
             )
             .as_ref(),
         "TS.NREVRANGE 2 key-1 key2-1 fromTimestamp-1 toTimestamp-1 AGGREGATION aggregators-1 aggregators2-1 11 BUCKETTIMESTAMP end",
+    );
+    sends(
+        commands::ts::nrevrange(["key-1", "key2-1"], "fromTimestamp-1", "toTimestamp-1")
+            .aggregation(
+                commands::ts::NrangeAggregation::new(["aggregators-1", "aggregators2-1"], 11)
+                    .buckettimestamp(commands::StartEndMid::Plus),
+            )
+            .as_ref(),
+        "TS.NREVRANGE 2 key-1 key2-1 fromTimestamp-1 toTimestamp-1 AGGREGATION aggregators-1 aggregators2-1 11 BUCKETTIMESTAMP +",
     );
     sends(
         commands::ts::nrevrange(["key-1", "key2-1"], "fromTimestamp-1", "toTimestamp-1")
@@ -7097,10 +7312,55 @@ fn ts() {
     sends(
         commands::ts::nrevrange(["key-1", "key2-1"], "fromTimestamp-1", "toTimestamp-1")
             .aggregation(
+                commands::ts::NrangeAggregation::new(["aggregators-1", "aggregators2-1"], 11)
+                    .buckettimestamp(commands::StartEndMid::Tilde),
+            )
+            .as_ref(),
+        "TS.NREVRANGE 2 key-1 key2-1 fromTimestamp-1 toTimestamp-1 AGGREGATION aggregators-1 aggregators2-1 11 BUCKETTIMESTAMP ~",
+    );
+    sends(
+        commands::ts::nrevrange(["key-1", "key2-1"], "fromTimestamp-1", "toTimestamp-1")
+            .aggregation(
                 commands::ts::NrangeAggregation::new(["aggregators-1", "aggregators2-1"], 11).empty(),
             )
             .as_ref(),
         "TS.NREVRANGE 2 key-1 key2-1 fromTimestamp-1 toTimestamp-1 AGGREGATION aggregators-1 aggregators2-1 11 EMPTY",
+    );
+    sends(
+        commands::ts::nrevrange(["key-1", "key2-1"], "fromTimestamp-1", "toTimestamp-1")
+            .aggregation(
+                commands::ts::NrangeAggregation::new(["aggregators-1"], 11)
+                    .buckettimestamp(commands::StartEndMid::Tilde)
+                    .empty(),
+            )
+            .as_ref(),
+        "TS.NREVRANGE 2 key-1 key2-1 fromTimestamp-1 toTimestamp-1 AGGREGATION aggregators-1 11 BUCKETTIMESTAMP ~ EMPTY",
+    );
+    sends(
+        commands::ts::nrevrange(["key-1", "key2-1"], "fromTimestamp-1", "toTimestamp-1")
+            .aggregation(
+                commands::ts::NrangeAggregation::new(["aggregators-1"], 11)
+                    .buckettimestamp(commands::StartEndMid::Tilde)
+                    .empty(),
+            )
+            .align("align-1")
+            .as_ref(),
+        "TS.NREVRANGE 2 key-1 key2-1 fromTimestamp-1 toTimestamp-1 ALIGN align-1 AGGREGATION aggregators-1 11 BUCKETTIMESTAMP ~ EMPTY",
+    );
+    sends(
+        commands::ts::nrevrange(["key-1"], "fromTimestamp-1", "toTimestamp-1")
+            .aggregation(
+                commands::ts::NrangeAggregation::new(["aggregators-1"], 11)
+                    .buckettimestamp(commands::StartEndMid::Tilde)
+                    .empty(),
+            )
+            .align("align-1")
+            .count(11)
+            .filter_by_value(2.5, 2.5)
+            .filter_by_ts(["filterByTs-1"])
+            .latest()
+            .as_ref(),
+        "TS.NREVRANGE 1 key-1 fromTimestamp-1 toTimestamp-1 LATEST FILTER_BY_TS filterByTs-1 FILTER_BY_VALUE 2.5 2.5 COUNT 11 ALIGN align-1 AGGREGATION aggregators-1 11 BUCKETTIMESTAMP ~ EMPTY",
     );
     sends(
         commands::ts::queryindex(["filterExpr-1", "filterExpr2-1"]).as_ref(),
@@ -7191,10 +7451,28 @@ fn ts() {
         commands::ts::range("key-1", "fromTimestamp-1", "toTimestamp-1")
             .aggregation(
                 commands::ts::MrangeAggregation::new("aggregators-1", 11)
+                    .buckettimestamp(commands::StartEndMid::Minus),
+            )
+            .as_ref(),
+        "TS.RANGE key-1 fromTimestamp-1 toTimestamp-1 AGGREGATION aggregators-1 11 BUCKETTIMESTAMP -",
+    );
+    sends(
+        commands::ts::range("key-1", "fromTimestamp-1", "toTimestamp-1")
+            .aggregation(
+                commands::ts::MrangeAggregation::new("aggregators-1", 11)
                     .buckettimestamp(commands::StartEndMid::End),
             )
             .as_ref(),
         "TS.RANGE key-1 fromTimestamp-1 toTimestamp-1 AGGREGATION aggregators-1 11 BUCKETTIMESTAMP end",
+    );
+    sends(
+        commands::ts::range("key-1", "fromTimestamp-1", "toTimestamp-1")
+            .aggregation(
+                commands::ts::MrangeAggregation::new("aggregators-1", 11)
+                    .buckettimestamp(commands::StartEndMid::Plus),
+            )
+            .as_ref(),
+        "TS.RANGE key-1 fromTimestamp-1 toTimestamp-1 AGGREGATION aggregators-1 11 BUCKETTIMESTAMP +",
     );
     sends(
         commands::ts::range("key-1", "fromTimestamp-1", "toTimestamp-1")
@@ -7207,9 +7485,54 @@ fn ts() {
     );
     sends(
         commands::ts::range("key-1", "fromTimestamp-1", "toTimestamp-1")
+            .aggregation(
+                commands::ts::MrangeAggregation::new("aggregators-1", 11)
+                    .buckettimestamp(commands::StartEndMid::Tilde),
+            )
+            .as_ref(),
+        "TS.RANGE key-1 fromTimestamp-1 toTimestamp-1 AGGREGATION aggregators-1 11 BUCKETTIMESTAMP ~",
+    );
+    sends(
+        commands::ts::range("key-1", "fromTimestamp-1", "toTimestamp-1")
             .aggregation(commands::ts::MrangeAggregation::new("aggregators-1", 11).empty())
             .as_ref(),
         "TS.RANGE key-1 fromTimestamp-1 toTimestamp-1 AGGREGATION aggregators-1 11 EMPTY",
+    );
+    sends(
+        commands::ts::range("key-1", "fromTimestamp-1", "toTimestamp-1")
+            .aggregation(
+                commands::ts::MrangeAggregation::new("aggregators-1", 11)
+                    .buckettimestamp(commands::StartEndMid::Tilde)
+                    .empty(),
+            )
+            .as_ref(),
+        "TS.RANGE key-1 fromTimestamp-1 toTimestamp-1 AGGREGATION aggregators-1 11 BUCKETTIMESTAMP ~ EMPTY",
+    );
+    sends(
+        commands::ts::range("key-1", "fromTimestamp-1", "toTimestamp-1")
+            .aggregation(
+                commands::ts::MrangeAggregation::new("aggregators-1", 11)
+                    .buckettimestamp(commands::StartEndMid::Tilde)
+                    .empty(),
+            )
+            .align("align-1")
+            .as_ref(),
+        "TS.RANGE key-1 fromTimestamp-1 toTimestamp-1 ALIGN align-1 AGGREGATION aggregators-1 11 BUCKETTIMESTAMP ~ EMPTY",
+    );
+    sends(
+        commands::ts::range("key-1", "fromTimestamp-1", "toTimestamp-1")
+            .aggregation(
+                commands::ts::MrangeAggregation::new("aggregators-1", 11)
+                    .buckettimestamp(commands::StartEndMid::Tilde)
+                    .empty(),
+            )
+            .align("align-1")
+            .count(11)
+            .filter_by_value(2.5, 2.5)
+            .filter_by_ts(["filterByTs-1"])
+            .latest()
+            .as_ref(),
+        "TS.RANGE key-1 fromTimestamp-1 toTimestamp-1 LATEST FILTER_BY_TS filterByTs-1 FILTER_BY_VALUE 2.5 2.5 COUNT 11 ALIGN align-1 AGGREGATION aggregators-1 11 BUCKETTIMESTAMP ~ EMPTY",
     );
     sends(commands::ts::read("key-1", "timestamp-1").as_ref(), "TS.READ key-1 timestamp-1");
     sends(
@@ -7280,10 +7603,28 @@ fn ts() {
         commands::ts::revrange("key-1", "fromTimestamp-1", "toTimestamp-1")
             .aggregation(
                 commands::ts::MrangeAggregation::new("aggregators-1", 11)
+                    .buckettimestamp(commands::StartEndMid::Minus),
+            )
+            .as_ref(),
+        "TS.REVRANGE key-1 fromTimestamp-1 toTimestamp-1 AGGREGATION aggregators-1 11 BUCKETTIMESTAMP -",
+    );
+    sends(
+        commands::ts::revrange("key-1", "fromTimestamp-1", "toTimestamp-1")
+            .aggregation(
+                commands::ts::MrangeAggregation::new("aggregators-1", 11)
                     .buckettimestamp(commands::StartEndMid::End),
             )
             .as_ref(),
         "TS.REVRANGE key-1 fromTimestamp-1 toTimestamp-1 AGGREGATION aggregators-1 11 BUCKETTIMESTAMP end",
+    );
+    sends(
+        commands::ts::revrange("key-1", "fromTimestamp-1", "toTimestamp-1")
+            .aggregation(
+                commands::ts::MrangeAggregation::new("aggregators-1", 11)
+                    .buckettimestamp(commands::StartEndMid::Plus),
+            )
+            .as_ref(),
+        "TS.REVRANGE key-1 fromTimestamp-1 toTimestamp-1 AGGREGATION aggregators-1 11 BUCKETTIMESTAMP +",
     );
     sends(
         commands::ts::revrange("key-1", "fromTimestamp-1", "toTimestamp-1")
@@ -7296,9 +7637,54 @@ fn ts() {
     );
     sends(
         commands::ts::revrange("key-1", "fromTimestamp-1", "toTimestamp-1")
+            .aggregation(
+                commands::ts::MrangeAggregation::new("aggregators-1", 11)
+                    .buckettimestamp(commands::StartEndMid::Tilde),
+            )
+            .as_ref(),
+        "TS.REVRANGE key-1 fromTimestamp-1 toTimestamp-1 AGGREGATION aggregators-1 11 BUCKETTIMESTAMP ~",
+    );
+    sends(
+        commands::ts::revrange("key-1", "fromTimestamp-1", "toTimestamp-1")
             .aggregation(commands::ts::MrangeAggregation::new("aggregators-1", 11).empty())
             .as_ref(),
         "TS.REVRANGE key-1 fromTimestamp-1 toTimestamp-1 AGGREGATION aggregators-1 11 EMPTY",
+    );
+    sends(
+        commands::ts::revrange("key-1", "fromTimestamp-1", "toTimestamp-1")
+            .aggregation(
+                commands::ts::MrangeAggregation::new("aggregators-1", 11)
+                    .buckettimestamp(commands::StartEndMid::Tilde)
+                    .empty(),
+            )
+            .as_ref(),
+        "TS.REVRANGE key-1 fromTimestamp-1 toTimestamp-1 AGGREGATION aggregators-1 11 BUCKETTIMESTAMP ~ EMPTY",
+    );
+    sends(
+        commands::ts::revrange("key-1", "fromTimestamp-1", "toTimestamp-1")
+            .aggregation(
+                commands::ts::MrangeAggregation::new("aggregators-1", 11)
+                    .buckettimestamp(commands::StartEndMid::Tilde)
+                    .empty(),
+            )
+            .align("align-1")
+            .as_ref(),
+        "TS.REVRANGE key-1 fromTimestamp-1 toTimestamp-1 ALIGN align-1 AGGREGATION aggregators-1 11 BUCKETTIMESTAMP ~ EMPTY",
+    );
+    sends(
+        commands::ts::revrange("key-1", "fromTimestamp-1", "toTimestamp-1")
+            .aggregation(
+                commands::ts::MrangeAggregation::new("aggregators-1", 11)
+                    .buckettimestamp(commands::StartEndMid::Tilde)
+                    .empty(),
+            )
+            .align("align-1")
+            .count(11)
+            .filter_by_value(2.5, 2.5)
+            .filter_by_ts(["filterByTs-1"])
+            .latest()
+            .as_ref(),
+        "TS.REVRANGE key-1 fromTimestamp-1 toTimestamp-1 LATEST FILTER_BY_TS filterByTs-1 FILTER_BY_VALUE 2.5 2.5 COUNT 11 ALIGN align-1 AGGREGATION aggregators-1 11 BUCKETTIMESTAMP ~ EMPTY",
     );
 }
 

@@ -17,20 +17,20 @@ pub fn arcount(key: impl ToArg) -> Command<i64> {
 /// Empties the slots at the given indexes and gives how many held a value.
 ///
 /// `ARDEL`, since 8.8.0; O(N), N indexes.
-pub fn ardel(key: impl ToArg, index: impl IntoIterator<Item = i64>) -> Command<i64> {
+pub fn ardel(key: impl ToArg, indexs: impl IntoIterator<Item = i64>) -> Command<i64> {
     Command::of(const { draft::id("ARDEL") }).with(|out| {
         key.write_to(out);
-        draft::list(out, index);
+        draft::list(out, indexs);
     })
 }
 
 /// Empties every slot in the given index ranges and gives how many held a value.
 ///
 /// `ARDELRANGE`, since 8.8.0; O(N), N elements in the ranges.
-pub fn ardelrange(key: impl ToArg, range: impl IntoIterator<Item = (i64, i64)>) -> Command<i64> {
+pub fn ardelrange(key: impl ToArg, ranges: impl IntoIterator<Item = (i64, i64)>) -> Command<i64> {
     Command::of(const { draft::id("ARDELRANGE") }).with(|out| {
         key.write_to(out);
-        draft::list(out, range);
+        draft::list(out, ranges);
     })
 }
 
@@ -62,14 +62,14 @@ pub fn argrep(
     key: impl ToArg,
     start: impl ToArg,
     end: impl ToArg,
-    predicate: impl IntoIterator<Item = ArgrepPredicate>,
+    predicates: impl IntoIterator<Item = ArgrepPredicate>,
 ) -> Argrep<Vec<i64>> {
     Argrep(
         Draft::new(const { draft::id("ARGREP") }).with(0, |out| {
             key.write_to(out);
             start.write_to(out);
             end.write_to(out);
-            draft::list(out, predicate);
+            draft::list(out, predicates);
         }),
         PhantomData,
     )
@@ -178,10 +178,10 @@ impl<R> Arinfo<R> {
 /// Writes values at the insert cursor and gives the last index written.
 ///
 /// `ARINSERT`, since 8.8.0; O(N), N values.
-pub fn arinsert(key: impl ToArg, value: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
+pub fn arinsert(key: impl ToArg, values: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
     Command::of(const { draft::id("ARINSERT") }).with(|out| {
         key.write_to(out);
-        draft::list(out, value);
+        draft::list(out, values);
     })
 }
 
@@ -220,10 +220,10 @@ pub fn arlen(key: impl ToArg) -> Command<i64> {
 /// Gives the values at several indexes, with null for each empty slot.
 ///
 /// `ARMGET`, since 8.8.0; O(N), N indexes.
-pub fn armget(key: impl ToArg, index: impl IntoIterator<Item = i64>) -> Command<Vec<Option<Bytes>>> {
+pub fn armget(key: impl ToArg, indexs: impl IntoIterator<Item = i64>) -> Command<Vec<Option<Bytes>>> {
     Command::of(const { draft::id("ARMGET") }).with(|out| {
         key.write_to(out);
-        draft::list(out, index);
+        draft::list(out, indexs);
     })
 }
 
@@ -309,11 +309,11 @@ impl AropOperation {
 /// Appends values to a ring of fixed size, overwriting the oldest; gives the last index.
 ///
 /// `ARRING`, since 8.8.0; O(M), O(N+M) on resize; N ring size, M values.
-pub fn arring(key: impl ToArg, size: i64, value: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
+pub fn arring(key: impl ToArg, size: i64, values: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
     Command::of(const { draft::id("ARRING") }).with(|out| {
         key.write_to(out);
         size.write_to(out);
-        draft::list(out, value);
+        draft::list(out, values);
     })
 }
 
@@ -362,10 +362,10 @@ pub fn arseek(key: impl ToArg, index: i64) -> Command<bool> {
 /// Writes values at consecutive indexes and gives how many slots were empty before.
 ///
 /// `ARSET`, since 8.8.0; O(N), N values.
-pub fn arset(key: impl ToArg, index: i64, value: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
+pub fn arset(key: impl ToArg, index: i64, values: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
     Command::of(const { draft::id("ARSET") }).with(|out| {
         key.write_to(out);
         index.write_to(out);
-        draft::list(out, value);
+        draft::list(out, values);
     })
 }

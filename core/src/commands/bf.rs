@@ -75,11 +75,11 @@ impl Info<Record, Open> {
 /// Adds items to a Bloom filter, which is created with the given settings if missing.
 ///
 /// `BF.INSERT`, since 1.0.0 of its module; O(K\*N), K hash functions, N items.
-pub fn insert(key: impl ToArg, item: impl IntoIterator<Item = impl ToArg>) -> Insert<Vec<Frame>> {
+pub fn insert(key: impl ToArg, items: impl IntoIterator<Item = impl ToArg>) -> Insert<Vec<Frame>> {
     Insert(
         Draft::new(const { draft::id("BF.INSERT") }).with(0, |out| key.write_to(out)).with(6, |out| {
             "ITEMS".write_to(out);
-            draft::list(out, item);
+            draft::list(out, items);
         }),
         PhantomData,
     )
@@ -149,20 +149,20 @@ pub fn loadchunk(key: impl ToArg, iterator: i64, data: impl ToArg) -> Command<bo
 /// Adds several items to a Bloom filter and tells for each whether it was new.
 ///
 /// `BF.MADD`, since 1.0.0 of its module; O(K\*N), K hash functions, N items.
-pub fn madd(key: impl ToArg, item: impl IntoIterator<Item = impl ToArg>) -> Command<Vec<Frame>> {
+pub fn madd(key: impl ToArg, items: impl IntoIterator<Item = impl ToArg>) -> Command<Vec<Frame>> {
     Command::of(const { draft::id("BF.MADD") }).with(|out| {
         key.write_to(out);
-        draft::list(out, item);
+        draft::list(out, items);
     })
 }
 
 /// Tells for several items whether a Bloom filter probably holds each.
 ///
 /// `BF.MEXISTS`, since 1.0.0 of its module; O(K\*N), K hash functions, N items.
-pub fn mexists(key: impl ToArg, item: impl IntoIterator<Item = impl ToArg>) -> Command<Vec<bool>> {
+pub fn mexists(key: impl ToArg, items: impl IntoIterator<Item = impl ToArg>) -> Command<Vec<bool>> {
     Command::of(const { draft::id("BF.MEXISTS") }).with(|out| {
         key.write_to(out);
-        draft::list(out, item);
+        draft::list(out, items);
     })
 }
 

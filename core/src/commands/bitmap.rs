@@ -125,12 +125,12 @@ impl<R> BitfieldRo<R> {
 pub fn bitop(
     operation: super::BitopOperation,
     destkey: impl ToArg,
-    key: impl IntoIterator<Item = impl ToArg>,
+    keys: impl IntoIterator<Item = impl ToArg>,
 ) -> Command<i64> {
     Command::of(const { draft::id("BITOP") }).with(|out| {
         operation.write_to(out);
         destkey.write_to(out);
-        draft::list(out, key);
+        draft::list(out, keys);
     })
 }
 

@@ -66,11 +66,11 @@ pub fn info(key: impl ToArg) -> Command<Record> {
 /// Adds several items to a cuckoo filter, creating it unless told otherwise.
 ///
 /// `CF.INSERT`, since 1.0.0 of its module; O(N\*(K+I)), N items, K sub-filters, I iterations.
-pub fn insert(key: impl ToArg, item: impl IntoIterator<Item = impl ToArg>) -> Insert<Vec<Frame>> {
+pub fn insert(key: impl ToArg, items: impl IntoIterator<Item = impl ToArg>) -> Insert<Vec<Frame>> {
     Insert(
         Draft::new(const { draft::id("CF.INSERT") }).with(0, |out| key.write_to(out)).with(3, |out| {
             "ITEMS".write_to(out);
-            draft::list(out, item);
+            draft::list(out, items);
         }),
         PhantomData,
     )
@@ -102,11 +102,11 @@ impl<R> Insert<R> {
 /// Adds those items that a cuckoo filter does not seem to hold yet, creating it if needed.
 ///
 /// `CF.INSERTNX`, since 1.0.0 of its module; O(N\*(K+I)), N items, K sub-filters, I iterations.
-pub fn insertnx(key: impl ToArg, item: impl IntoIterator<Item = impl ToArg>) -> Insertnx<Vec<Frame>> {
+pub fn insertnx(key: impl ToArg, items: impl IntoIterator<Item = impl ToArg>) -> Insertnx<Vec<Frame>> {
     Insertnx(
         Draft::new(const { draft::id("CF.INSERTNX") }).with(0, |out| key.write_to(out)).with(3, |out| {
             "ITEMS".write_to(out);
-            draft::list(out, item);
+            draft::list(out, items);
         }),
         PhantomData,
     )
@@ -149,10 +149,10 @@ pub fn loadchunk(key: impl ToArg, iterator: i64, data: impl ToArg) -> Command<bo
 /// Tells for several items whether a cuckoo filter probably holds each.
 ///
 /// `CF.MEXISTS`, since 1.0.0 of its module; O(K\*N), K sub-filters, N items.
-pub fn mexists(key: impl ToArg, item: impl IntoIterator<Item = impl ToArg>) -> Command<Vec<bool>> {
+pub fn mexists(key: impl ToArg, items: impl IntoIterator<Item = impl ToArg>) -> Command<Vec<bool>> {
     Command::of(const { draft::id("CF.MEXISTS") }).with(|out| {
         key.write_to(out);
-        draft::list(out, item);
+        draft::list(out, items);
     })
 }
 

@@ -17,15 +17,15 @@ pub fn asking() -> Command<bool> {
 /// Makes this node the owner of the listed hash slots, which must be unassigned.
 ///
 /// `CLUSTER ADDSLOTS`, since 3.0.0; O(N), N slots.
-pub fn cluster_addslots(slot: impl IntoIterator<Item = i64>) -> Command<bool> {
-    Command::of(const { draft::id("CLUSTER ADDSLOTS") }).with(|out| draft::list(out, slot))
+pub fn cluster_addslots(slots: impl IntoIterator<Item = i64>) -> Command<bool> {
+    Command::of(const { draft::id("CLUSTER ADDSLOTS") }).with(|out| draft::list(out, slots))
 }
 
 /// Makes this node the owner of ranges of unassigned hash slots.
 ///
 /// `CLUSTER ADDSLOTSRANGE`, since 7.0.0; O(N), N slots in the ranges.
-pub fn cluster_addslotsrange(range: impl IntoIterator<Item = (i64, i64)>) -> Command<bool> {
-    Command::of(const { draft::id("CLUSTER ADDSLOTSRANGE") }).with(|out| draft::list(out, range))
+pub fn cluster_addslotsrange(ranges: impl IntoIterator<Item = (i64, i64)>) -> Command<bool> {
+    Command::of(const { draft::id("CLUSTER ADDSLOTSRANGE") }).with(|out| draft::list(out, ranges))
 }
 
 /// Raises this node's configuration epoch if it is not the greatest already.
@@ -52,15 +52,15 @@ pub fn cluster_countkeysinslot(slot: i64) -> Command<i64> {
 /// Makes this node forget who owns the listed hash slots.
 ///
 /// `CLUSTER DELSLOTS`, since 3.0.0; O(N), N slots.
-pub fn cluster_delslots(slot: impl IntoIterator<Item = i64>) -> Command<bool> {
-    Command::of(const { draft::id("CLUSTER DELSLOTS") }).with(|out| draft::list(out, slot))
+pub fn cluster_delslots(slots: impl IntoIterator<Item = i64>) -> Command<bool> {
+    Command::of(const { draft::id("CLUSTER DELSLOTS") }).with(|out| draft::list(out, slots))
 }
 
 /// Makes this node forget who owns ranges of hash slots.
 ///
 /// `CLUSTER DELSLOTSRANGE`, since 7.0.0; O(N), N slots in the ranges.
-pub fn cluster_delslotsrange(range: impl IntoIterator<Item = (i64, i64)>) -> Command<bool> {
-    Command::of(const { draft::id("CLUSTER DELSLOTSRANGE") }).with(|out| draft::list(out, range))
+pub fn cluster_delslotsrange(ranges: impl IntoIterator<Item = (i64, i64)>) -> Command<bool> {
+    Command::of(const { draft::id("CLUSTER DELSLOTSRANGE") }).with(|out| draft::list(out, ranges))
 }
 
 /// Makes this replica take over from its primary.

@@ -48,11 +48,11 @@ pub fn initbyprob(key: impl ToArg, error: f64, probability: f64) -> Command<bool
 /// Adds up count-min sketches, optionally weighted, into an existing one of equal size.
 ///
 /// `CMS.MERGE`, since 2.0.0 of its module; O(N), N sketches.
-pub fn merge(destination: impl ToArg, source: impl IntoIterator<Item = impl ToArg>) -> Merge<bool> {
+pub fn merge(destination: impl ToArg, sources: impl IntoIterator<Item = impl ToArg>) -> Merge<bool> {
     Merge(
         Draft::new(const { draft::id("CMS.MERGE") }).with(0, |out| {
             destination.write_to(out);
-            draft::counted(out, 1, |out| draft::list(out, source));
+            draft::counted(out, 1, |out| draft::list(out, sources));
         }),
         PhantomData,
     )
@@ -79,9 +79,9 @@ impl<R> Merge<R> {
 /// Estimates the counts of items in a count-min sketch, never too low.
 ///
 /// `CMS.QUERY`, since 2.0.0 of its module; O(N), N items.
-pub fn query(key: impl ToArg, item: impl IntoIterator<Item = impl ToArg>) -> Command<Vec<i64>> {
+pub fn query(key: impl ToArg, items: impl IntoIterator<Item = impl ToArg>) -> Command<Vec<i64>> {
     Command::of(const { draft::id("CMS.QUERY") }).with(|out| {
         key.write_to(out);
-        draft::list(out, item);
+        draft::list(out, items);
     })
 }

@@ -382,12 +382,12 @@ pub fn aliasupdate(alias: impl ToArg, index: impl ToArg) -> Command<bool> {
 /// Extends the schema of an index; documents are indexed again in the background.
 ///
 /// `FT.ALTER`, since 1.0.0 of its module; O(N), N keys of the database.
-pub fn alter(index: impl ToArg, field: impl IntoIterator<Item = Field>) -> Alter<bool> {
+pub fn alter(index: impl ToArg, fields: impl IntoIterator<Item = Field>) -> Alter<bool> {
     Alter(
         Draft::new(const { draft::id("FT.ALTER") }).with(0, |out| index.write_to(out)).with(2, |out| {
             "SCHEMA".write_to(out);
             "ADD".write_to(out);
-            draft::list(out, field);
+            draft::list(out, fields);
         }),
         PhantomData,
     )
@@ -630,11 +630,11 @@ pub fn config_set(option: impl ToArg, value: impl ToArg) -> Command<bool> {
 /// Creates a search index over hashes or JSON documents by key prefix and schema.
 ///
 /// `FT.CREATE`, since 1.0.0 of its module; O(K), O(N) for the scan; K fields, N keys.
-pub fn create(index: impl ToArg, schema: impl IntoIterator<Item = Field>) -> Create<bool> {
+pub fn create(index: impl ToArg, schemas: impl IntoIterator<Item = Field>) -> Create<bool> {
     Create(
         Draft::new(const { draft::id("FT.CREATE") }).with(0, |out| index.write_to(out)).with(18, |out| {
             "SCHEMA".write_to(out);
-            draft::list(out, schema);
+            draft::list(out, schemas);
         }),
         PhantomData,
     )
@@ -842,20 +842,20 @@ impl<R> CursorRead<R> {
 /// Adds terms to a dictionary and gives how many were new.
 ///
 /// `FT.DICTADD`, since 1.4.0 of its module; O(1), for each term.
-pub fn dictadd(dict: impl ToArg, term: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
+pub fn dictadd(dict: impl ToArg, terms: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
     Command::of(const { draft::id("FT.DICTADD") }).with(|out| {
         dict.write_to(out);
-        draft::list(out, term);
+        draft::list(out, terms);
     })
 }
 
 /// Removes terms from a dictionary and gives how many were there.
 ///
 /// `FT.DICTDEL`, since 1.4.0 of its module; O(1), for each term.
-pub fn dictdel(dict: impl ToArg, term: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
+pub fn dictdel(dict: impl ToArg, terms: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
     Command::of(const { draft::id("FT.DICTDEL") }).with(|out| {
         dict.write_to(out);
-        draft::list(out, term);
+        draft::list(out, terms);
     })
 }
 
@@ -1467,9 +1467,9 @@ impl<R> Profile<R> {
         Self(self.0.with(1, |out| "LIMITED".write_to(out)), PhantomData)
     }
 
-    /// Gives `option`.
-    pub fn options(self, option: impl IntoIterator<Item = impl ToArg>) -> Self {
-        Self(self.0.with(3, |out| draft::list(out, option)), PhantomData)
+    /// Gives `options`.
+    pub fn options(self, options: impl IntoIterator<Item = impl ToArg>) -> Self {
+        Self(self.0.with(3, |out| draft::list(out, options)), PhantomData)
     }
 }
 
@@ -1981,7 +1981,7 @@ pub fn syndump(index: impl ToArg) -> Command<Vec<(Bytes, Vec<Bytes>)>> {
 pub fn synupdate(
     index: impl ToArg,
     synonym_group_id: impl ToArg,
-    term: impl IntoIterator<Item = impl ToArg>,
+    terms: impl IntoIterator<Item = impl ToArg>,
 ) -> Synupdate<bool> {
     Synupdate(
         Draft::new(const { draft::id("FT.SYNUPDATE") })
@@ -1989,7 +1989,7 @@ pub fn synupdate(
                 index.write_to(out);
                 synonym_group_id.write_to(out);
             })
-            .with(2, |out| draft::list(out, term)),
+            .with(2, |out| draft::list(out, terms)),
         PhantomData,
     )
 }

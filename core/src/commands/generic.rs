@@ -45,8 +45,8 @@ impl<R> CopyCommand<R> {
 /// Removes keys and gives how many existed.
 ///
 /// `DEL`, since 1.0.0; O(N), N keys or elements of a collection.
-pub fn del(key: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
-    Command::of(const { draft::id("DEL") }).with(|out| draft::list(out, key))
+pub fn del(keys: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
+    Command::of(const { draft::id("DEL") }).with(|out| draft::list(out, keys))
 }
 
 /// Gives a value in the server's binary form for restoring, or null if missing.
@@ -59,8 +59,8 @@ pub fn dump(key: impl ToArg) -> Command<Option<Bytes>> {
 /// Counts how many of the keys exist, a repeated key each time.
 ///
 /// `EXISTS`, since 1.0.0; O(N), N keys.
-pub fn exists(key: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
-    Command::of(const { draft::id("EXISTS") }).with(|out| draft::list(out, key))
+pub fn exists(keys: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
+    Command::of(const { draft::id("EXISTS") }).with(|out| draft::list(out, keys))
 }
 
 /// Sets a time to live in seconds; false if the key is missing or a condition fails.
@@ -639,8 +639,8 @@ impl<R> SortRo<R, Open> {
 /// Marks keys as just used and gives how many exist.
 ///
 /// `TOUCH`, since 3.2.1; O(N), N keys.
-pub fn touch(key: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
-    Command::of(const { draft::id("TOUCH") }).with(|out| draft::list(out, key))
+pub fn touch(keys: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
+    Command::of(const { draft::id("TOUCH") }).with(|out| draft::list(out, keys))
 }
 
 /// Gives the seconds a key has left, -1 if unlimited, -2 if it is missing.
@@ -660,8 +660,8 @@ pub fn r#type(key: impl ToArg) -> Command<String> {
 /// Removes keys, freeing their memory in the background; gives how many existed.
 ///
 /// `UNLINK`, since 4.0.0; O(N), N keys; memory is freed by another thread.
-pub fn unlink(key: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
-    Command::of(const { draft::id("UNLINK") }).with(|out| draft::list(out, key))
+pub fn unlink(keys: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
+    Command::of(const { draft::id("UNLINK") }).with(|out| draft::list(out, keys))
 }
 
 /// Waits until enough replicas have this connection's writes; gives how many do.

@@ -9,11 +9,11 @@ use core::marker::PhantomData;
 /// Adds or moves members at longitude and latitude; gives how many were new.
 ///
 /// `GEOADD`, since 3.2.0; O(M\*log N), M members given, N in the key.
-pub fn geoadd(key: impl ToArg, data: impl IntoIterator<Item = (f64, f64, impl ToArg)>) -> Geoadd<i64> {
+pub fn geoadd(key: impl ToArg, datas: impl IntoIterator<Item = (f64, f64, impl ToArg)>) -> Geoadd<i64> {
     Geoadd(
         Draft::new(const { draft::id("GEOADD") })
             .with(0, |out| key.write_to(out))
-            .with(3, |out| draft::list(out, data)),
+            .with(3, |out| draft::list(out, datas)),
         PhantomData,
     )
 }
@@ -96,9 +96,9 @@ builder! {
 }
 
 impl<R> Geohash<R> {
-    /// Gives `member`.
-    pub fn members(self, member: impl IntoIterator<Item = impl ToArg>) -> Self {
-        Self(self.0.with(1, |out| draft::list(out, member)), PhantomData)
+    /// Gives `members`.
+    pub fn members(self, members: impl IntoIterator<Item = impl ToArg>) -> Self {
+        Self(self.0.with(1, |out| draft::list(out, members)), PhantomData)
     }
 }
 
@@ -115,9 +115,9 @@ builder! {
 }
 
 impl<R> Geopos<R> {
-    /// Gives `member`.
-    pub fn members(self, member: impl IntoIterator<Item = impl ToArg>) -> Self {
-        Self(self.0.with(1, |out| draft::list(out, member)), PhantomData)
+    /// Gives `members`.
+    pub fn members(self, members: impl IntoIterator<Item = impl ToArg>) -> Self {
+        Self(self.0.with(1, |out| draft::list(out, members)), PhantomData)
     }
 }
 

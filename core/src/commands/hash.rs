@@ -9,10 +9,10 @@ use core::marker::PhantomData;
 /// Removes fields from a hash and gives how many were there.
 ///
 /// `HDEL`, since 2.0.0; O(N), N fields.
-pub fn hdel(key: impl ToArg, field: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
+pub fn hdel(key: impl ToArg, fields: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
     Command::of(const { draft::id("HDEL") }).with(|out| {
         key.write_to(out);
-        draft::list(out, field);
+        draft::list(out, fields);
     })
 }
 
@@ -251,11 +251,11 @@ pub fn himport_discardall() -> Command<i64> {
 /// `HIMPORT PREPARE`, since 8.10.0; O(N), N fields.
 pub fn himport_prepare(
     fieldset_name: impl ToArg,
-    field: impl IntoIterator<Item = impl ToArg>,
+    fields: impl IntoIterator<Item = impl ToArg>,
 ) -> Command<bool> {
     Command::of(const { draft::id("HIMPORT PREPARE") }).with(|out| {
         fieldset_name.write_to(out);
-        draft::list(out, field);
+        draft::list(out, fields);
     })
 }
 
@@ -265,12 +265,12 @@ pub fn himport_prepare(
 pub fn himport_set(
     key: impl ToArg,
     fieldset_name: impl ToArg,
-    value: impl IntoIterator<Item = impl ToArg>,
+    values: impl IntoIterator<Item = impl ToArg>,
 ) -> Command<bool> {
     Command::of(const { draft::id("HIMPORT SET") }).with(|out| {
         key.write_to(out);
         fieldset_name.write_to(out);
-        draft::list(out, value);
+        draft::list(out, values);
     })
 }
 
@@ -313,10 +313,10 @@ pub fn hlen(key: impl ToArg) -> Command<i64> {
 /// Gives the values of several hash fields, null for those missing.
 ///
 /// `HMGET`, since 2.0.0; O(N), N fields.
-pub fn hmget(key: impl ToArg, field: impl IntoIterator<Item = impl ToArg>) -> Command<Vec<Option<Bytes>>> {
+pub fn hmget(key: impl ToArg, fields: impl IntoIterator<Item = impl ToArg>) -> Command<Vec<Option<Bytes>>> {
     Command::of(const { draft::id("HMGET") }).with(|out| {
         key.write_to(out);
-        draft::list(out, field);
+        draft::list(out, fields);
     })
 }
 

@@ -18,17 +18,17 @@ builder! {
 }
 
 impl<R> Pfadd<R> {
-    /// Gives `element`.
-    pub fn elements(self, element: impl IntoIterator<Item = impl ToArg>) -> Self {
-        Self(self.0.with(1, |out| draft::list(out, element)), PhantomData)
+    /// Gives `elements`.
+    pub fn elements(self, elements: impl IntoIterator<Item = impl ToArg>) -> Self {
+        Self(self.0.with(1, |out| draft::list(out, elements)), PhantomData)
     }
 }
 
 /// Estimates how many distinct elements one HyperLogLog or a union of them has seen.
 ///
 /// `PFCOUNT`, since 2.8.9; O(1), O(N) with N keys.
-pub fn pfcount(key: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
-    Command::of(const { draft::id("PFCOUNT") }).with(|out| draft::list(out, key))
+pub fn pfcount(keys: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
+    Command::of(const { draft::id("PFCOUNT") }).with(|out| draft::list(out, keys))
 }
 
 /// Merges HyperLogLogs into one, stored in the destination along with its own content.
@@ -44,8 +44,8 @@ builder! {
 }
 
 impl<R> Pfmerge<R> {
-    /// Gives `sourcekey`.
-    pub fn sourcekeys(self, sourcekey: impl IntoIterator<Item = impl ToArg>) -> Self {
-        Self(self.0.with(1, |out| draft::list(out, sourcekey)), PhantomData)
+    /// Gives `sourcekeys`.
+    pub fn sourcekeys(self, sourcekeys: impl IntoIterator<Item = impl ToArg>) -> Self {
+        Self(self.0.with(1, |out| draft::list(out, sourcekeys)), PhantomData)
     }
 }

@@ -12,12 +12,12 @@ use core::marker::PhantomData;
 pub fn arrappend(
     key: impl ToArg,
     path: impl ToArg,
-    json: impl IntoIterator<Item = impl ToArg>,
+    jsons: impl IntoIterator<Item = impl ToArg>,
 ) -> Command<Frame> {
     Command::of(const { draft::id("JSON.ARRAPPEND") }).with(|out| {
         key.write_to(out);
         path.write_to(out);
-        draft::list(out, json);
+        draft::list(out, jsons);
     })
 }
 
@@ -61,13 +61,13 @@ pub fn arrinsert(
     key: impl ToArg,
     path: impl ToArg,
     index: i64,
-    json: impl IntoIterator<Item = impl ToArg>,
+    jsons: impl IntoIterator<Item = impl ToArg>,
 ) -> Command<Frame> {
     Command::of(const { draft::id("JSON.ARRINSERT") }).with(|out| {
         key.write_to(out);
         path.write_to(out);
         index.write_to(out);
-        draft::list(out, json);
+        draft::list(out, jsons);
     })
 }
 
@@ -273,9 +273,9 @@ impl<R> Get<R> {
         )
     }
 
-    /// Gives `path`.
-    pub fn paths(self, path: impl IntoIterator<Item = impl ToArg>) -> Self {
-        Self(self.0.with(5, |out| draft::list(out, path)), PhantomData)
+    /// Gives `paths`.
+    pub fn paths(self, paths: impl IntoIterator<Item = impl ToArg>) -> Self {
+        Self(self.0.with(5, |out| draft::list(out, paths)), PhantomData)
     }
 }
 
@@ -327,9 +327,9 @@ impl<R> Merge<R> {
 /// Gives the JSON text at one path in several documents, null for missing ones.
 ///
 /// `JSON.MGET`, since 1.0.0 of its module; O(M\*N), M keys, N size of each value.
-pub fn mget(key: impl IntoIterator<Item = impl ToArg>, path: impl ToArg) -> Command<Vec<Option<Bytes>>> {
+pub fn mget(keys: impl IntoIterator<Item = impl ToArg>, path: impl ToArg) -> Command<Vec<Option<Bytes>>> {
     Command::of(const { draft::id("JSON.MGET") }).with(|out| {
-        draft::list(out, key);
+        draft::list(out, keys);
         path.write_to(out);
     })
 }
@@ -337,8 +337,8 @@ pub fn mget(key: impl IntoIterator<Item = impl ToArg>, path: impl ToArg) -> Comm
 /// Writes JSON values into several documents at once, all or none.
 ///
 /// `JSON.MSET`, since 2.6.0 of its module; O(K\*(M+N)), K keys, M old size, N new size.
-pub fn mset(triplet: impl IntoIterator<Item = (impl ToArg, impl ToArg, impl ToArg)>) -> Command<bool> {
-    Command::of(const { draft::id("JSON.MSET") }).with(|out| draft::list(out, triplet))
+pub fn mset(triplets: impl IntoIterator<Item = (impl ToArg, impl ToArg, impl ToArg)>) -> Command<bool> {
+    Command::of(const { draft::id("JSON.MSET") }).with(|out| draft::list(out, triplets))
 }
 
 /// Adds a number to the numbers at a path and gives the results.

@@ -85,13 +85,13 @@ impl<R> Blmovem<R> {
 /// `BLMPOP`, since 7.0.0; O(N+M), N keys, M elements taken.
 pub fn blmpop(
     timeout: f64,
-    key: impl IntoIterator<Item = impl ToArg>,
+    keys: impl IntoIterator<Item = impl ToArg>,
     r#where: super::LeftRight,
 ) -> Blmpop<Option<(Bytes, Vec<Bytes>)>> {
     Blmpop(
         Draft::new(const { draft::id("BLMPOP") }).with(0, |out| {
             timeout.write_to(out);
-            draft::counted(out, 1, |out| draft::list(out, key));
+            draft::counted(out, 1, |out| draft::list(out, keys));
             r#where.write_to(out);
         }),
         PhantomData,
@@ -119,9 +119,9 @@ impl<R> Blmpop<R> {
 /// Takes the first element of the first non-empty list, waiting if all are empty.
 ///
 /// `BLPOP`, since 2.0.0; O(N), N keys.
-pub fn blpop(key: impl IntoIterator<Item = impl ToArg>, timeout: f64) -> Command<Option<(Bytes, Bytes)>> {
+pub fn blpop(keys: impl IntoIterator<Item = impl ToArg>, timeout: f64) -> Command<Option<(Bytes, Bytes)>> {
     Command::of(const { draft::id("BLPOP") }).with(|out| {
-        draft::list(out, key);
+        draft::list(out, keys);
         timeout.write_to(out);
     })
 }
@@ -129,9 +129,9 @@ pub fn blpop(key: impl IntoIterator<Item = impl ToArg>, timeout: f64) -> Command
 /// Takes the last element of the first non-empty list, waiting if all are empty.
 ///
 /// `BRPOP`, since 2.0.0; O(N), N keys.
-pub fn brpop(key: impl IntoIterator<Item = impl ToArg>, timeout: f64) -> Command<Option<(Bytes, Bytes)>> {
+pub fn brpop(keys: impl IntoIterator<Item = impl ToArg>, timeout: f64) -> Command<Option<(Bytes, Bytes)>> {
     Command::of(const { draft::id("BRPOP") }).with(|out| {
-        draft::list(out, key);
+        draft::list(out, keys);
         timeout.write_to(out);
     })
 }
@@ -256,12 +256,12 @@ impl<R> Lmovem<R> {
 ///
 /// `LMPOP`, since 7.0.0; O(N+M), N keys, M elements taken.
 pub fn lmpop(
-    key: impl IntoIterator<Item = impl ToArg>,
+    keys: impl IntoIterator<Item = impl ToArg>,
     r#where: super::LeftRight,
 ) -> Lmpop<Option<(Bytes, Vec<Bytes>)>> {
     Lmpop(
         Draft::new(const { draft::id("LMPOP") }).with(0, |out| {
-            draft::counted(out, 1, |out| draft::list(out, key));
+            draft::counted(out, 1, |out| draft::list(out, keys));
             r#where.write_to(out);
         }),
         PhantomData,
@@ -363,20 +363,20 @@ impl Lpos<Option<i64>> {
 /// Puts elements at the front of a list, creating it if needed; gives its length.
 ///
 /// `LPUSH`, since 1.0.0; O(N), N elements given.
-pub fn lpush(key: impl ToArg, element: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
+pub fn lpush(key: impl ToArg, elements: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
     Command::of(const { draft::id("LPUSH") }).with(|out| {
         key.write_to(out);
-        draft::list(out, element);
+        draft::list(out, elements);
     })
 }
 
 /// Puts elements at the front of a list only if it exists; gives its length or 0.
 ///
 /// `LPUSHX`, since 2.2.0; O(N), N elements given.
-pub fn lpushx(key: impl ToArg, element: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
+pub fn lpushx(key: impl ToArg, elements: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
     Command::of(const { draft::id("LPUSHX") }).with(|out| {
         key.write_to(out);
-        draft::list(out, element);
+        draft::list(out, elements);
     })
 }
 
@@ -457,19 +457,19 @@ pub fn rpoplpush(source: impl ToArg, destination: impl ToArg) -> Command<Option<
 /// Puts elements at the end of a list, creating it if needed; gives its length.
 ///
 /// `RPUSH`, since 1.0.0; O(N), N elements given.
-pub fn rpush(key: impl ToArg, element: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
+pub fn rpush(key: impl ToArg, elements: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
     Command::of(const { draft::id("RPUSH") }).with(|out| {
         key.write_to(out);
-        draft::list(out, element);
+        draft::list(out, elements);
     })
 }
 
 /// Puts elements at the end of a list only if it exists; gives its length or 0.
 ///
 /// `RPUSHX`, since 2.2.0; O(N), N elements given.
-pub fn rpushx(key: impl ToArg, element: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
+pub fn rpushx(key: impl ToArg, elements: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
     Command::of(const { draft::id("RPUSHX") }).with(|out| {
         key.write_to(out);
-        draft::list(out, element);
+        draft::list(out, elements);
     })
 }

@@ -9,8 +9,8 @@ use core::marker::PhantomData;
 /// Subscribes this connection to all channels matching glob patterns.
 ///
 /// `PSUBSCRIBE`, since 2.0.0; O(N), N patterns.
-pub fn psubscribe(pattern: impl IntoIterator<Item = impl ToArg>) -> Command<(String, Bytes, i64)> {
-    Command::of(const { draft::id("PSUBSCRIBE") }).with(|out| draft::list(out, pattern))
+pub fn psubscribe(patterns: impl IntoIterator<Item = impl ToArg>) -> Command<(String, Bytes, i64)> {
+    Command::of(const { draft::id("PSUBSCRIBE") }).with(|out| draft::list(out, patterns))
 }
 
 /// Sends a message to a channel and gives how many clients received it.
@@ -69,9 +69,9 @@ builder! {
 }
 
 impl<R> PubsubNumsub<R> {
-    /// Gives `channel`.
-    pub fn channels(self, channel: impl IntoIterator<Item = impl ToArg>) -> Self {
-        Self(self.0.with(0, |out| draft::list(out, channel)), PhantomData)
+    /// Gives `channels`.
+    pub fn channels(self, channels: impl IntoIterator<Item = impl ToArg>) -> Self {
+        Self(self.0.with(0, |out| draft::list(out, channels)), PhantomData)
     }
 }
 
@@ -107,9 +107,9 @@ builder! {
 }
 
 impl<R> PubsubShardnumsub<R> {
-    /// Gives `shardchannel`.
-    pub fn shardchannels(self, shardchannel: impl IntoIterator<Item = impl ToArg>) -> Self {
-        Self(self.0.with(0, |out| draft::list(out, shardchannel)), PhantomData)
+    /// Gives `shardchannels`.
+    pub fn shardchannels(self, shardchannels: impl IntoIterator<Item = impl ToArg>) -> Self {
+        Self(self.0.with(0, |out| draft::list(out, shardchannels)), PhantomData)
     }
 }
 
@@ -126,9 +126,9 @@ builder! {
 }
 
 impl<R> Punsubscribe<R> {
-    /// Gives `pattern`.
-    pub fn patterns(self, pattern: impl IntoIterator<Item = impl ToArg>) -> Self {
-        Self(self.0.with(0, |out| draft::list(out, pattern)), PhantomData)
+    /// Gives `patterns`.
+    pub fn patterns(self, patterns: impl IntoIterator<Item = impl ToArg>) -> Self {
+        Self(self.0.with(0, |out| draft::list(out, patterns)), PhantomData)
     }
 }
 
@@ -145,15 +145,15 @@ pub fn spublish(shardchannel: impl ToArg, message: impl ToArg) -> Command<i64> {
 /// Subscribes this connection to shard channels, which live in one cluster slot.
 ///
 /// `SSUBSCRIBE`, since 7.0.0; O(N), N shard channels.
-pub fn ssubscribe(shardchannel: impl IntoIterator<Item = impl ToArg>) -> Command<(String, Bytes, i64)> {
-    Command::of(const { draft::id("SSUBSCRIBE") }).with(|out| draft::list(out, shardchannel))
+pub fn ssubscribe(shardchannels: impl IntoIterator<Item = impl ToArg>) -> Command<(String, Bytes, i64)> {
+    Command::of(const { draft::id("SSUBSCRIBE") }).with(|out| draft::list(out, shardchannels))
 }
 
 /// Begins listening to channels on this connection.
 ///
 /// `SUBSCRIBE`, since 2.0.0; O(N), N channels.
-pub fn subscribe(channel: impl IntoIterator<Item = impl ToArg>) -> Command<(String, Bytes, i64)> {
-    Command::of(const { draft::id("SUBSCRIBE") }).with(|out| draft::list(out, channel))
+pub fn subscribe(channels: impl IntoIterator<Item = impl ToArg>) -> Command<(String, Bytes, i64)> {
+    Command::of(const { draft::id("SUBSCRIBE") }).with(|out| draft::list(out, channels))
 }
 
 /// Ends shard channel subscriptions of this connection, all if none is named.
@@ -169,9 +169,9 @@ builder! {
 }
 
 impl<R> Sunsubscribe<R> {
-    /// Gives `shardchannel`.
-    pub fn shardchannels(self, shardchannel: impl IntoIterator<Item = impl ToArg>) -> Self {
-        Self(self.0.with(0, |out| draft::list(out, shardchannel)), PhantomData)
+    /// Gives `shardchannels`.
+    pub fn shardchannels(self, shardchannels: impl IntoIterator<Item = impl ToArg>) -> Self {
+        Self(self.0.with(0, |out| draft::list(out, shardchannels)), PhantomData)
     }
 }
 
@@ -188,8 +188,8 @@ builder! {
 }
 
 impl<R> Unsubscribe<R> {
-    /// Gives `channel`.
-    pub fn channels(self, channel: impl IntoIterator<Item = impl ToArg>) -> Self {
-        Self(self.0.with(0, |out| draft::list(out, channel)), PhantomData)
+    /// Gives `channels`.
+    pub fn channels(self, channels: impl IntoIterator<Item = impl ToArg>) -> Self {
+        Self(self.0.with(0, |out| draft::list(out, channels)), PhantomData)
     }
 }

@@ -24,14 +24,14 @@ builder! {
 }
 
 impl<R> Eval<R> {
-    /// Gives `key`.
-    pub fn keys(self, key: impl IntoIterator<Item = impl ToArg>) -> Self {
-        Self(self.0.with(1, |out| draft::counted(out, 1, |out| draft::list(out, key))), PhantomData)
+    /// Gives `keys`.
+    pub fn keys(self, keys: impl IntoIterator<Item = impl ToArg>) -> Self {
+        Self(self.0.with(1, |out| draft::counted(out, 1, |out| draft::list(out, keys))), PhantomData)
     }
 
-    /// Gives `arg`.
-    pub fn args(self, arg: impl IntoIterator<Item = impl ToArg>) -> Self {
-        Self(self.0.with(2, |out| draft::list(out, arg)), PhantomData)
+    /// Gives `args`.
+    pub fn args(self, args: impl IntoIterator<Item = impl ToArg>) -> Self {
+        Self(self.0.with(2, |out| draft::list(out, args)), PhantomData)
     }
 }
 
@@ -53,14 +53,14 @@ builder! {
 }
 
 impl<R> Evalsha<R> {
-    /// Gives `key`.
-    pub fn keys(self, key: impl IntoIterator<Item = impl ToArg>) -> Self {
-        Self(self.0.with(1, |out| draft::counted(out, 1, |out| draft::list(out, key))), PhantomData)
+    /// Gives `keys`.
+    pub fn keys(self, keys: impl IntoIterator<Item = impl ToArg>) -> Self {
+        Self(self.0.with(1, |out| draft::counted(out, 1, |out| draft::list(out, keys))), PhantomData)
     }
 
-    /// Gives `arg`.
-    pub fn args(self, arg: impl IntoIterator<Item = impl ToArg>) -> Self {
-        Self(self.0.with(2, |out| draft::list(out, arg)), PhantomData)
+    /// Gives `args`.
+    pub fn args(self, args: impl IntoIterator<Item = impl ToArg>) -> Self {
+        Self(self.0.with(2, |out| draft::list(out, args)), PhantomData)
     }
 }
 
@@ -82,14 +82,14 @@ builder! {
 }
 
 impl<R> EvalshaRo<R> {
-    /// Gives `key`.
-    pub fn keys(self, key: impl IntoIterator<Item = impl ToArg>) -> Self {
-        Self(self.0.with(1, |out| draft::counted(out, 1, |out| draft::list(out, key))), PhantomData)
+    /// Gives `keys`.
+    pub fn keys(self, keys: impl IntoIterator<Item = impl ToArg>) -> Self {
+        Self(self.0.with(1, |out| draft::counted(out, 1, |out| draft::list(out, keys))), PhantomData)
     }
 
-    /// Gives `arg`.
-    pub fn args(self, arg: impl IntoIterator<Item = impl ToArg>) -> Self {
-        Self(self.0.with(2, |out| draft::list(out, arg)), PhantomData)
+    /// Gives `args`.
+    pub fn args(self, args: impl IntoIterator<Item = impl ToArg>) -> Self {
+        Self(self.0.with(2, |out| draft::list(out, args)), PhantomData)
     }
 }
 
@@ -111,14 +111,14 @@ builder! {
 }
 
 impl<R> EvalRo<R> {
-    /// Gives `key`.
-    pub fn keys(self, key: impl IntoIterator<Item = impl ToArg>) -> Self {
-        Self(self.0.with(1, |out| draft::counted(out, 1, |out| draft::list(out, key))), PhantomData)
+    /// Gives `keys`.
+    pub fn keys(self, keys: impl IntoIterator<Item = impl ToArg>) -> Self {
+        Self(self.0.with(1, |out| draft::counted(out, 1, |out| draft::list(out, keys))), PhantomData)
     }
 
-    /// Gives `arg`.
-    pub fn args(self, arg: impl IntoIterator<Item = impl ToArg>) -> Self {
-        Self(self.0.with(2, |out| draft::list(out, arg)), PhantomData)
+    /// Gives `args`.
+    pub fn args(self, args: impl IntoIterator<Item = impl ToArg>) -> Self {
+        Self(self.0.with(2, |out| draft::list(out, args)), PhantomData)
     }
 }
 
@@ -140,14 +140,14 @@ builder! {
 }
 
 impl<R> Fcall<R> {
-    /// Gives `key`.
-    pub fn keys(self, key: impl IntoIterator<Item = impl ToArg>) -> Self {
-        Self(self.0.with(1, |out| draft::counted(out, 1, |out| draft::list(out, key))), PhantomData)
+    /// Gives `keys`.
+    pub fn keys(self, keys: impl IntoIterator<Item = impl ToArg>) -> Self {
+        Self(self.0.with(1, |out| draft::counted(out, 1, |out| draft::list(out, keys))), PhantomData)
     }
 
-    /// Gives `arg`.
-    pub fn args(self, arg: impl IntoIterator<Item = impl ToArg>) -> Self {
-        Self(self.0.with(2, |out| draft::list(out, arg)), PhantomData)
+    /// Gives `args`.
+    pub fn args(self, args: impl IntoIterator<Item = impl ToArg>) -> Self {
+        Self(self.0.with(2, |out| draft::list(out, args)), PhantomData)
     }
 }
 
@@ -169,14 +169,14 @@ builder! {
 }
 
 impl<R> FcallRo<R> {
-    /// Gives `key`.
-    pub fn keys(self, key: impl IntoIterator<Item = impl ToArg>) -> Self {
-        Self(self.0.with(1, |out| draft::counted(out, 1, |out| draft::list(out, key))), PhantomData)
+    /// Gives `keys`.
+    pub fn keys(self, keys: impl IntoIterator<Item = impl ToArg>) -> Self {
+        Self(self.0.with(1, |out| draft::counted(out, 1, |out| draft::list(out, keys))), PhantomData)
     }
 
-    /// Gives `arg`.
-    pub fn args(self, arg: impl IntoIterator<Item = impl ToArg>) -> Self {
-        Self(self.0.with(2, |out| draft::list(out, arg)), PhantomData)
+    /// Gives `args`.
+    pub fn args(self, args: impl IntoIterator<Item = impl ToArg>) -> Self {
+        Self(self.0.with(2, |out| draft::list(out, args)), PhantomData)
     }
 }
 
@@ -333,8 +333,8 @@ pub fn script_debug(mode: super::YesSyncNo) -> Command<bool> {
 /// Tells for each SHA1 digest whether its script is in the cache.
 ///
 /// `SCRIPT EXISTS`, since 2.6.0; O(N), N digests.
-pub fn script_exists(sha1: impl IntoIterator<Item = impl ToArg>) -> Command<Vec<bool>> {
-    Command::of(const { draft::id("SCRIPT EXISTS") }).with(|out| draft::list(out, sha1))
+pub fn script_exists(sha1s: impl IntoIterator<Item = impl ToArg>) -> Command<Vec<bool>> {
+    Command::of(const { draft::id("SCRIPT EXISTS") }).with(|out| draft::list(out, sha1s))
 }
 
 /// Empties the cache of Lua scripts.

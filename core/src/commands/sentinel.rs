@@ -95,9 +95,9 @@ pub fn sentinel_help() -> Command<Vec<String>> {
 ///
 /// `SENTINEL INFO-CACHE`, since 3.2.0; O(N), N instances.
 pub fn sentinel_info_cache(
-    nodename: impl IntoIterator<Item = impl ToArg>,
+    nodenames: impl IntoIterator<Item = impl ToArg>,
 ) -> Command<Vec<(String, Vec<(i64, Option<Record>)>)>> {
-    Command::of(const { draft::id("SENTINEL INFO-CACHE") }).with(|out| draft::list(out, nodename))
+    Command::of(const { draft::id("SENTINEL INFO-CACHE") }).with(|out| draft::list(out, nodenames))
 }
 
 /// Describes the state of one watched primary.
@@ -185,9 +185,9 @@ pub fn sentinel_set(
 ///
 /// `SENTINEL SIMULATE-FAILURE`, since 3.2.0; O(1).
 pub fn sentinel_simulate_failure(
-    mode: impl IntoIterator<Item = super::SentinelSimulateFailureMode>,
+    modes: impl IntoIterator<Item = super::SentinelSimulateFailureMode>,
 ) -> Command<Frame> {
-    Command::of(const { draft::id("SENTINEL SIMULATE-FAILURE") }).with(|out| draft::list(out, mode))
+    Command::of(const { draft::id("SENTINEL SIMULATE-FAILURE") }).with(|out| draft::list(out, modes))
 }
 
 /// Describes the replicas of a watched primary under an outdated name.

@@ -29,8 +29,8 @@ impl<R> AclCat<R> {
 /// Removes users and closes their connections; gives how many existed.
 ///
 /// `ACL DELUSER`, since 6.0.0; O(1), for a typical user.
-pub fn acl_deluser(username: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
-    Command::of(const { draft::id("ACL DELUSER") }).with(|out| draft::list(out, username))
+pub fn acl_deluser(usernames: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
+    Command::of(const { draft::id("ACL DELUSER") }).with(|out| draft::list(out, usernames))
 }
 
 /// Tells whether a user may run a command, without running it.
@@ -52,9 +52,9 @@ builder! {
 }
 
 impl<R> AclDryrun<R> {
-    /// Gives `arg`.
-    pub fn args(self, arg: impl IntoIterator<Item = impl ToArg>) -> Self {
-        Self(self.0.with(1, |out| draft::list(out, arg)), PhantomData)
+    /// Gives `args`.
+    pub fn args(self, args: impl IntoIterator<Item = impl ToArg>) -> Self {
+        Self(self.0.with(1, |out| draft::list(out, args)), PhantomData)
     }
 }
 
@@ -154,9 +154,9 @@ builder! {
 }
 
 impl<R> AclSetuser<R> {
-    /// Gives `rule`.
-    pub fn rules(self, rule: impl IntoIterator<Item = impl ToArg>) -> Self {
-        Self(self.0.with(1, |out| draft::list(out, rule)), PhantomData)
+    /// Gives `rules`.
+    pub fn rules(self, rules: impl IntoIterator<Item = impl ToArg>) -> Self {
+        Self(self.0.with(1, |out| draft::list(out, rules)), PhantomData)
     }
 }
 
@@ -276,9 +276,9 @@ builder! {
 }
 
 impl<R> CommandDocs<R> {
-    /// Gives `command_name`.
-    pub fn command_names(self, command_name: impl IntoIterator<Item = impl ToArg>) -> Self {
-        Self(self.0.with(0, |out| draft::list(out, command_name)), PhantomData)
+    /// Gives `command_names`.
+    pub fn command_names(self, command_names: impl IntoIterator<Item = impl ToArg>) -> Self {
+        Self(self.0.with(0, |out| draft::list(out, command_names)), PhantomData)
     }
 }
 
@@ -298,9 +298,9 @@ builder! {
 }
 
 impl<R> CommandGetkeys<R> {
-    /// Gives `arg`.
-    pub fn args(self, arg: impl IntoIterator<Item = impl ToArg>) -> Self {
-        Self(self.0.with(1, |out| draft::list(out, arg)), PhantomData)
+    /// Gives `args`.
+    pub fn args(self, args: impl IntoIterator<Item = impl ToArg>) -> Self {
+        Self(self.0.with(1, |out| draft::list(out, args)), PhantomData)
     }
 }
 
@@ -320,9 +320,9 @@ builder! {
 }
 
 impl<R> CommandGetkeysandflags<R> {
-    /// Gives `arg`.
-    pub fn args(self, arg: impl IntoIterator<Item = impl ToArg>) -> Self {
-        Self(self.0.with(1, |out| draft::list(out, arg)), PhantomData)
+    /// Gives `args`.
+    pub fn args(self, args: impl IntoIterator<Item = impl ToArg>) -> Self {
+        Self(self.0.with(1, |out| draft::list(out, args)), PhantomData)
     }
 }
 
@@ -346,9 +346,9 @@ builder! {
 }
 
 impl<R> CommandInfo<R> {
-    /// Gives `command_name`.
-    pub fn command_names(self, command_name: impl IntoIterator<Item = impl ToArg>) -> Self {
-        Self(self.0.with(0, |out| draft::list(out, command_name)), PhantomData)
+    /// Gives `command_names`.
+    pub fn command_names(self, command_names: impl IntoIterator<Item = impl ToArg>) -> Self {
+        Self(self.0.with(0, |out| draft::list(out, command_names)), PhantomData)
     }
 }
 
@@ -411,8 +411,8 @@ impl CommandListFilterby {
 /// Gives server settings by name or glob pattern.
 ///
 /// `CONFIG GET`, since 2.0.0; O(N), N settings asked for.
-pub fn config_get(parameter: impl IntoIterator<Item = impl ToArg>) -> Command<Vec<(String, String)>> {
-    Command::of(const { draft::id("CONFIG GET") }).with(|out| draft::list(out, parameter))
+pub fn config_get(parameters: impl IntoIterator<Item = impl ToArg>) -> Command<Vec<(String, String)>> {
+    Command::of(const { draft::id("CONFIG GET") }).with(|out| draft::list(out, parameters))
 }
 
 /// Lists the configuration subcommands with a line about each.
@@ -664,9 +664,9 @@ builder! {
 }
 
 impl<R> Info<R> {
-    /// Gives `section`.
-    pub fn sections(self, section: impl IntoIterator<Item = impl ToArg>) -> Self {
-        Self(self.0.with(0, |out| draft::list(out, section)), PhantomData)
+    /// Gives `sections`.
+    pub fn sections(self, sections: impl IntoIterator<Item = impl ToArg>) -> Self {
+        Self(self.0.with(0, |out| draft::list(out, sections)), PhantomData)
     }
 }
 
@@ -711,9 +711,9 @@ builder! {
 }
 
 impl<R> LatencyHistogram<R> {
-    /// Gives `command`.
-    pub fn commands(self, command: impl IntoIterator<Item = impl ToArg>) -> Self {
-        Self(self.0.with(0, |out| draft::list(out, command)), PhantomData)
+    /// Gives `commands`.
+    pub fn commands(self, commands: impl IntoIterator<Item = impl ToArg>) -> Self {
+        Self(self.0.with(0, |out| draft::list(out, commands)), PhantomData)
     }
 }
 
@@ -744,9 +744,9 @@ builder! {
 }
 
 impl<R> LatencyReset<R> {
-    /// Gives `event`.
-    pub fn events(self, event: impl IntoIterator<Item = impl ToArg>) -> Self {
-        Self(self.0.with(0, |out| draft::list(out, event)), PhantomData)
+    /// Gives `events`.
+    pub fn events(self, events: impl IntoIterator<Item = impl ToArg>) -> Self {
+        Self(self.0.with(0, |out| draft::list(out, events)), PhantomData)
     }
 }
 
@@ -879,9 +879,9 @@ builder! {
 }
 
 impl<R> ModuleLoad<R> {
-    /// Gives `arg`.
-    pub fn args(self, arg: impl IntoIterator<Item = impl ToArg>) -> Self {
-        Self(self.0.with(1, |out| draft::list(out, arg)), PhantomData)
+    /// Gives `args`.
+    pub fn args(self, args: impl IntoIterator<Item = impl ToArg>) -> Self {
+        Self(self.0.with(1, |out| draft::list(out, args)), PhantomData)
     }
 }
 

@@ -9,10 +9,10 @@ use core::marker::PhantomData;
 /// Adds members to a set, creating it if needed, and gives how many were new.
 ///
 /// `SADD`, since 1.0.0; O(N), N members given.
-pub fn sadd(key: impl ToArg, member: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
+pub fn sadd(key: impl ToArg, members: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
     Command::of(const { draft::id("SADD") }).with(|out| {
         key.write_to(out);
-        draft::list(out, member);
+        draft::list(out, members);
     })
 }
 
@@ -26,17 +26,17 @@ pub fn scard(key: impl ToArg) -> Command<i64> {
 /// Gives the members of the first set that are in none of the others.
 ///
 /// `SDIFF`, since 1.0.0; O(N), N members of all sets.
-pub fn sdiff(key: impl IntoIterator<Item = impl ToArg>) -> Command<Vec<Bytes>> {
-    Command::of(const { draft::id("SDIFF") }).with(|out| draft::list(out, key))
+pub fn sdiff(keys: impl IntoIterator<Item = impl ToArg>) -> Command<Vec<Bytes>> {
+    Command::of(const { draft::id("SDIFF") }).with(|out| draft::list(out, keys))
 }
 
 /// Counts the members of the first set that are in none of the others, up to a limit.
 ///
 /// `SDIFFCARD`, since 8.10.0; O(N), N members of all sets.
-pub fn sdiffcard(key: impl IntoIterator<Item = impl ToArg>) -> Sdiffcard<i64> {
+pub fn sdiffcard(keys: impl IntoIterator<Item = impl ToArg>) -> Sdiffcard<i64> {
     Sdiffcard(
         Draft::new(const { draft::id("SDIFFCARD") })
-            .with(0, |out| draft::counted(out, 1, |out| draft::list(out, key))),
+            .with(0, |out| draft::counted(out, 1, |out| draft::list(out, keys))),
         PhantomData,
     )
 }
@@ -62,27 +62,27 @@ impl<R> Sdiffcard<R> {
 /// Stores the members of the first set that no other has; gives how many.
 ///
 /// `SDIFFSTORE`, since 1.0.0; O(N), N members of all sets.
-pub fn sdiffstore(destination: impl ToArg, key: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
+pub fn sdiffstore(destination: impl ToArg, keys: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
     Command::of(const { draft::id("SDIFFSTORE") }).with(|out| {
         destination.write_to(out);
-        draft::list(out, key);
+        draft::list(out, keys);
     })
 }
 
 /// Gives the members that all sets have in common.
 ///
 /// `SINTER`, since 1.0.0; O(N\*M), N members of the smallest set, M sets.
-pub fn sinter(key: impl IntoIterator<Item = impl ToArg>) -> Command<Vec<Bytes>> {
-    Command::of(const { draft::id("SINTER") }).with(|out| draft::list(out, key))
+pub fn sinter(keys: impl IntoIterator<Item = impl ToArg>) -> Command<Vec<Bytes>> {
+    Command::of(const { draft::id("SINTER") }).with(|out| draft::list(out, keys))
 }
 
 /// Counts the members that all sets have in common, up to a limit.
 ///
 /// `SINTERCARD`, since 7.0.0; O(N\*M), N members of the smallest set, M sets.
-pub fn sintercard(key: impl IntoIterator<Item = impl ToArg>) -> Sintercard<i64> {
+pub fn sintercard(keys: impl IntoIterator<Item = impl ToArg>) -> Sintercard<i64> {
     Sintercard(
         Draft::new(const { draft::id("SINTERCARD") })
-            .with(0, |out| draft::counted(out, 1, |out| draft::list(out, key))),
+            .with(0, |out| draft::counted(out, 1, |out| draft::list(out, keys))),
         PhantomData,
     )
 }
@@ -108,10 +108,10 @@ impl<R> Sintercard<R> {
 /// Stores the members that all sets have in common and gives how many.
 ///
 /// `SINTERSTORE`, since 1.0.0; O(N\*M), N members of the smallest set, M sets.
-pub fn sinterstore(destination: impl ToArg, key: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
+pub fn sinterstore(destination: impl ToArg, keys: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
     Command::of(const { draft::id("SINTERSTORE") }).with(|out| {
         destination.write_to(out);
-        draft::list(out, key);
+        draft::list(out, keys);
     })
 }
 
@@ -135,10 +135,10 @@ pub fn smembers(key: impl ToArg) -> Command<Vec<Bytes>> {
 /// Tells for each of several values whether it is in a set.
 ///
 /// `SMISMEMBER`, since 6.2.0; O(N), N values.
-pub fn smismember(key: impl ToArg, member: impl IntoIterator<Item = impl ToArg>) -> Command<Vec<bool>> {
+pub fn smismember(key: impl ToArg, members: impl IntoIterator<Item = impl ToArg>) -> Command<Vec<bool>> {
     Command::of(const { draft::id("SMISMEMBER") }).with(|out| {
         key.write_to(out);
-        draft::list(out, member);
+        draft::list(out, members);
     })
 }
 
@@ -194,10 +194,10 @@ impl Srandmember<Option<Bytes>> {
 /// Removes members from a set and gives how many were there.
 ///
 /// `SREM`, since 1.0.0; O(N), N members given.
-pub fn srem(key: impl ToArg, member: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
+pub fn srem(key: impl ToArg, members: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
     Command::of(const { draft::id("SREM") }).with(|out| {
         key.write_to(out);
-        draft::list(out, member);
+        draft::list(out, members);
     })
 }
 
@@ -246,17 +246,17 @@ impl<R> Sscan<R> {
 /// Gives the members that at least one of the sets has.
 ///
 /// `SUNION`, since 1.0.0; O(N), N members of all sets.
-pub fn sunion(key: impl IntoIterator<Item = impl ToArg>) -> Command<Vec<Bytes>> {
-    Command::of(const { draft::id("SUNION") }).with(|out| draft::list(out, key))
+pub fn sunion(keys: impl IntoIterator<Item = impl ToArg>) -> Command<Vec<Bytes>> {
+    Command::of(const { draft::id("SUNION") }).with(|out| draft::list(out, keys))
 }
 
 /// Counts the members that at least one of the sets has, exactly or roughly.
 ///
 /// `SUNIONCARD`, since 8.10.0; O(N), N members of all sets.
-pub fn sunioncard(key: impl IntoIterator<Item = impl ToArg>) -> Sunioncard<i64> {
+pub fn sunioncard(keys: impl IntoIterator<Item = impl ToArg>) -> Sunioncard<i64> {
     Sunioncard(
         Draft::new(const { draft::id("SUNIONCARD") })
-            .with(0, |out| draft::counted(out, 1, |out| draft::list(out, key))),
+            .with(0, |out| draft::counted(out, 1, |out| draft::list(out, keys))),
         PhantomData,
     )
 }
@@ -287,9 +287,9 @@ impl<R> Sunioncard<R> {
 /// Stores the members that at least one of the sets has and gives how many.
 ///
 /// `SUNIONSTORE`, since 1.0.0; O(N), N members of all sets.
-pub fn sunionstore(destination: impl ToArg, key: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
+pub fn sunionstore(destination: impl ToArg, keys: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
     Command::of(const { draft::id("SUNIONSTORE") }).with(|out| {
         destination.write_to(out);
-        draft::list(out, key);
+        draft::list(out, keys);
     })
 }

@@ -11,13 +11,13 @@ use core::marker::PhantomData;
 /// `BZMPOP`, since 7.0.0; O(K+M\*log N), K keys, M taken, N in the set.
 pub fn bzmpop(
     timeout: f64,
-    key: impl IntoIterator<Item = impl ToArg>,
+    keys: impl IntoIterator<Item = impl ToArg>,
     r#where: super::MinMax,
 ) -> Bzmpop<Option<(Bytes, Vec<(Bytes, f64)>)>> {
     Bzmpop(
         Draft::new(const { draft::id("BZMPOP") }).with(0, |out| {
             timeout.write_to(out);
-            draft::counted(out, 1, |out| draft::list(out, key));
+            draft::counted(out, 1, |out| draft::list(out, keys));
             r#where.write_to(out);
         }),
         PhantomData,
@@ -46,11 +46,11 @@ impl<R> Bzmpop<R> {
 ///
 /// `BZPOPMAX`, since 5.0.0; O(log N), N members in the sorted set.
 pub fn bzpopmax(
-    key: impl IntoIterator<Item = impl ToArg>,
+    keys: impl IntoIterator<Item = impl ToArg>,
     timeout: f64,
 ) -> Command<Option<(Bytes, Bytes, f64)>> {
     Command::of(const { draft::id("BZPOPMAX") }).with(|out| {
-        draft::list(out, key);
+        draft::list(out, keys);
         timeout.write_to(out);
     })
 }
@@ -59,11 +59,11 @@ pub fn bzpopmax(
 ///
 /// `BZPOPMIN`, since 5.0.0; O(log N), N members in the sorted set.
 pub fn bzpopmin(
-    key: impl IntoIterator<Item = impl ToArg>,
+    keys: impl IntoIterator<Item = impl ToArg>,
     timeout: f64,
 ) -> Command<Option<(Bytes, Bytes, f64)>> {
     Command::of(const { draft::id("BZPOPMIN") }).with(|out| {
-        draft::list(out, key);
+        draft::list(out, keys);
         timeout.write_to(out);
     })
 }
@@ -144,10 +144,10 @@ pub fn zcount(key: impl ToArg, min: impl ToArg, max: impl ToArg) -> Command<i64>
 /// Gives the members of the first sorted set that are in none of the others.
 ///
 /// `ZDIFF`, since 6.2.0; O(L+(N-K)\*log N), L all members, N first set, K result.
-pub fn zdiff(key: impl IntoIterator<Item = impl ToArg>) -> Zdiff<Vec<Bytes>> {
+pub fn zdiff(keys: impl IntoIterator<Item = impl ToArg>) -> Zdiff<Vec<Bytes>> {
     Zdiff(
         Draft::new(const { draft::id("ZDIFF") })
-            .with(0, |out| draft::counted(out, 1, |out| draft::list(out, key))),
+            .with(0, |out| draft::counted(out, 1, |out| draft::list(out, keys))),
         PhantomData,
     )
 }
@@ -167,10 +167,10 @@ impl Zdiff<Vec<Bytes>> {
 /// Stores the members of the first sorted set that no other has; gives how many.
 ///
 /// `ZDIFFSTORE`, since 6.2.0; O(L+(N-K)\*log N), L all members, N first set, K result.
-pub fn zdiffstore(destination: impl ToArg, key: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
+pub fn zdiffstore(destination: impl ToArg, keys: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
     Command::of(const { draft::id("ZDIFFSTORE") }).with(|out| {
         destination.write_to(out);
-        draft::counted(out, 1, |out| draft::list(out, key));
+        draft::counted(out, 1, |out| draft::list(out, keys));
     })
 }
 
@@ -188,10 +188,10 @@ pub fn zincrby(key: impl ToArg, increment: f64, member: impl ToArg) -> Command<f
 /// Gives the members all sorted sets have in common, combining their scores.
 ///
 /// `ZINTER`, since 6.2.0; O(N\*K+M\*log M), N smallest set, K sets, M result.
-pub fn zinter(key: impl IntoIterator<Item = impl ToArg>) -> Zinter<Vec<Bytes>> {
+pub fn zinter(keys: impl IntoIterator<Item = impl ToArg>) -> Zinter<Vec<Bytes>> {
     Zinter(
         Draft::new(const { draft::id("ZINTER") })
-            .with(0, |out| draft::counted(out, 1, |out| draft::list(out, key))),
+            .with(0, |out| draft::counted(out, 1, |out| draft::list(out, keys))),
         PhantomData,
     )
 }
@@ -235,10 +235,10 @@ impl Zinter<Vec<Bytes>> {
 /// Counts the members all sorted sets have in common, up to a limit.
 ///
 /// `ZINTERCARD`, since 7.0.0; O(N\*K), N members of the smallest set, K sets.
-pub fn zintercard(key: impl IntoIterator<Item = impl ToArg>) -> Zintercard<i64> {
+pub fn zintercard(keys: impl IntoIterator<Item = impl ToArg>) -> Zintercard<i64> {
     Zintercard(
         Draft::new(const { draft::id("ZINTERCARD") })
-            .with(0, |out| draft::counted(out, 1, |out| draft::list(out, key))),
+            .with(0, |out| draft::counted(out, 1, |out| draft::list(out, keys))),
         PhantomData,
     )
 }
@@ -264,11 +264,11 @@ impl<R> Zintercard<R> {
 /// Stores the members all sorted sets have in common and gives how many.
 ///
 /// `ZINTERSTORE`, since 2.0.0; O(N\*K+M\*log M), N smallest set, K sets, M result.
-pub fn zinterstore(destination: impl ToArg, key: impl IntoIterator<Item = impl ToArg>) -> Zinterstore<i64> {
+pub fn zinterstore(destination: impl ToArg, keys: impl IntoIterator<Item = impl ToArg>) -> Zinterstore<i64> {
     Zinterstore(
         Draft::new(const { draft::id("ZINTERSTORE") }).with(0, |out| {
             destination.write_to(out);
-            draft::counted(out, 1, |out| draft::list(out, key));
+            draft::counted(out, 1, |out| draft::list(out, keys));
         }),
         PhantomData,
     )
@@ -318,12 +318,12 @@ pub fn zlexcount(key: impl ToArg, min: impl ToArg, max: impl ToArg) -> Command<i
 ///
 /// `ZMPOP`, since 7.0.0; O(K+M\*log N), K keys, M taken, N in the set.
 pub fn zmpop(
-    key: impl IntoIterator<Item = impl ToArg>,
+    keys: impl IntoIterator<Item = impl ToArg>,
     r#where: super::MinMax,
 ) -> Zmpop<Option<(Bytes, Vec<(Bytes, f64)>)>> {
     Zmpop(
         Draft::new(const { draft::id("ZMPOP") }).with(0, |out| {
-            draft::counted(out, 1, |out| draft::list(out, key));
+            draft::counted(out, 1, |out| draft::list(out, keys));
             r#where.write_to(out);
         }),
         PhantomData,
@@ -351,10 +351,10 @@ impl<R> Zmpop<R> {
 /// Gives the scores of several members, null for those missing.
 ///
 /// `ZMSCORE`, since 6.2.0; O(N), N members asked for.
-pub fn zmscore(key: impl ToArg, member: impl IntoIterator<Item = impl ToArg>) -> Command<Vec<Option<f64>>> {
+pub fn zmscore(key: impl ToArg, members: impl IntoIterator<Item = impl ToArg>) -> Command<Vec<Option<f64>>> {
     Command::of(const { draft::id("ZMSCORE") }).with(|out| {
         key.write_to(out);
-        draft::list(out, member);
+        draft::list(out, members);
     })
 }
 
@@ -633,10 +633,10 @@ impl Zrank<Option<i64>> {
 /// Removes members from a sorted set and gives how many were there.
 ///
 /// `ZREM`, since 1.2.0; O(M\*log N), M members given, N in the sorted set.
-pub fn zrem(key: impl ToArg, member: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
+pub fn zrem(key: impl ToArg, members: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
     Command::of(const { draft::id("ZREM") }).with(|out| {
         key.write_to(out);
-        draft::list(out, member);
+        draft::list(out, members);
     })
 }
 
@@ -855,10 +855,10 @@ pub fn zscore(key: impl ToArg, member: impl ToArg) -> Command<Option<f64>> {
 /// Gives the members that any of the sorted sets has, combining their scores.
 ///
 /// `ZUNION`, since 6.2.0; O(N+M\*log M), N members of all sets, M in the result.
-pub fn zunion(key: impl IntoIterator<Item = impl ToArg>) -> Zunion<Vec<Bytes>> {
+pub fn zunion(keys: impl IntoIterator<Item = impl ToArg>) -> Zunion<Vec<Bytes>> {
     Zunion(
         Draft::new(const { draft::id("ZUNION") })
-            .with(0, |out| draft::counted(out, 1, |out| draft::list(out, key))),
+            .with(0, |out| draft::counted(out, 1, |out| draft::list(out, keys))),
         PhantomData,
     )
 }
@@ -902,11 +902,11 @@ impl Zunion<Vec<Bytes>> {
 /// Stores the members that any of the sorted sets has and gives how many.
 ///
 /// `ZUNIONSTORE`, since 2.0.0; O(N+M\*log M), N members of all sets, M in the result.
-pub fn zunionstore(destination: impl ToArg, key: impl IntoIterator<Item = impl ToArg>) -> Zunionstore<i64> {
+pub fn zunionstore(destination: impl ToArg, keys: impl IntoIterator<Item = impl ToArg>) -> Zunionstore<i64> {
     Zunionstore(
         Draft::new(const { draft::id("ZUNIONSTORE") }).with(0, |out| {
             destination.write_to(out);
-            draft::counted(out, 1, |out| draft::list(out, key));
+            draft::counted(out, 1, |out| draft::list(out, keys));
         }),
         PhantomData,
     )

@@ -9,11 +9,11 @@ use core::marker::PhantomData;
 /// Marks entries as done for a consumer group and gives how many were pending.
 ///
 /// `XACK`, since 5.0.0; O(N), N ids.
-pub fn xack(key: impl ToArg, group: impl ToArg, id: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
+pub fn xack(key: impl ToArg, group: impl ToArg, ids: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
     Command::of(const { draft::id("XACK") }).with(|out| {
         key.write_to(out);
         group.write_to(out);
-        draft::list(out, id);
+        draft::list(out, ids);
     })
 }
 
@@ -260,7 +260,7 @@ pub fn xclaim(
     group: impl ToArg,
     consumer: impl ToArg,
     min_idle_time: i64,
-    id: impl IntoIterator<Item = impl ToArg>,
+    ids: impl IntoIterator<Item = impl ToArg>,
 ) -> Xclaim<Vec<Option<(String, Option<Vec<(Bytes, Bytes)>>)>>> {
     Xclaim(
         Draft::new(const { draft::id("XCLAIM") }).with(0, |out| {
@@ -268,7 +268,7 @@ pub fn xclaim(
             group.write_to(out);
             consumer.write_to(out);
             min_idle_time.write_to(out);
-            draft::list(out, id);
+            draft::list(out, ids);
         }),
         PhantomData,
     )
@@ -340,10 +340,10 @@ impl Xclaim<Vec<Option<(String, Option<Vec<(Bytes, Bytes)>>)>>> {
 /// Deletes entries of a stream by id and gives how many were there.
 ///
 /// `XDEL`, since 5.0.0; O(N), N ids.
-pub fn xdel(key: impl ToArg, id: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
+pub fn xdel(key: impl ToArg, ids: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
     Command::of(const { draft::id("XDEL") }).with(|out| {
         key.write_to(out);
-        draft::list(out, id);
+        draft::list(out, ids);
     })
 }
 

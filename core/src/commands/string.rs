@@ -412,8 +412,8 @@ impl<R> Lcs<R> {
 /// Gives the strings of several keys, null for each that is missing or no string.
 ///
 /// `MGET`, since 1.0.0; O(N), N keys.
-pub fn mget(key: impl IntoIterator<Item = impl ToArg>) -> Command<Vec<Option<Bytes>>> {
-    Command::of(const { draft::id("MGET") }).with(|out| draft::list(out, key))
+pub fn mget(keys: impl IntoIterator<Item = impl ToArg>) -> Command<Vec<Option<Bytes>>> {
+    Command::of(const { draft::id("MGET") }).with(|out| draft::list(out, keys))
 }
 
 /// Writes several strings at once.

@@ -9,40 +9,40 @@ use core::marker::PhantomData;
 /// Adds numbers to a t-digest; fails if the key is missing.
 ///
 /// `TDIGEST.ADD`, since 2.4.0 of its module; O(N), N numbers.
-pub fn add(key: impl ToArg, value: impl IntoIterator<Item = f64>) -> Command<bool> {
+pub fn add(key: impl ToArg, values: impl IntoIterator<Item = f64>) -> Command<bool> {
     Command::of(const { draft::id("TDIGEST.ADD") }).with(|out| {
         key.write_to(out);
-        draft::list(out, value);
+        draft::list(out, values);
     })
 }
 
 /// Estimates the values at ranks counted from the smallest, infinity past the end.
 ///
 /// `TDIGEST.BYRANK`, since 2.4.0 of its module; O(N), N ranks.
-pub fn byrank(key: impl ToArg, rank: impl IntoIterator<Item = f64>) -> Command<Vec<f64>> {
+pub fn byrank(key: impl ToArg, ranks: impl IntoIterator<Item = f64>) -> Command<Vec<f64>> {
     Command::of(const { draft::id("TDIGEST.BYRANK") }).with(|out| {
         key.write_to(out);
-        draft::list(out, rank);
+        draft::list(out, ranks);
     })
 }
 
 /// Estimates the values at ranks counted from the largest, -infinity past the end.
 ///
 /// `TDIGEST.BYREVRANK`, since 2.4.0 of its module; O(N), N ranks.
-pub fn byrevrank(key: impl ToArg, reverse_rank: impl IntoIterator<Item = f64>) -> Command<Vec<f64>> {
+pub fn byrevrank(key: impl ToArg, reverse_ranks: impl IntoIterator<Item = f64>) -> Command<Vec<f64>> {
     Command::of(const { draft::id("TDIGEST.BYREVRANK") }).with(|out| {
         key.write_to(out);
-        draft::list(out, reverse_rank);
+        draft::list(out, reverse_ranks);
     })
 }
 
 /// Estimates which fraction of the numbers is at or below each value.
 ///
 /// `TDIGEST.CDF`, since 2.4.0 of its module; O(1).
-pub fn cdf(key: impl ToArg, value: impl IntoIterator<Item = f64>) -> Command<Vec<f64>> {
+pub fn cdf(key: impl ToArg, values: impl IntoIterator<Item = f64>) -> Command<Vec<f64>> {
     Command::of(const { draft::id("TDIGEST.CDF") }).with(|out| {
         key.write_to(out);
-        draft::list(out, value);
+        draft::list(out, values);
     })
 }
 
@@ -88,11 +88,11 @@ pub fn max(key: impl ToArg) -> Command<f64> {
 /// Combines t-digests into one, which is created if needed or may be replaced.
 ///
 /// `TDIGEST.MERGE`, since 2.4.0 of its module; O(N\*K), N centroids, K sources.
-pub fn merge(destination_key: impl ToArg, source_key: impl IntoIterator<Item = impl ToArg>) -> Merge<bool> {
+pub fn merge(destination_key: impl ToArg, source_keys: impl IntoIterator<Item = impl ToArg>) -> Merge<bool> {
     Merge(
         Draft::new(const { draft::id("TDIGEST.MERGE") }).with(0, |out| {
             destination_key.write_to(out);
-            draft::counted(out, 1, |out| draft::list(out, source_key));
+            draft::counted(out, 1, |out| draft::list(out, source_keys));
         }),
         PhantomData,
     )
@@ -131,20 +131,20 @@ pub fn min(key: impl ToArg) -> Command<f64> {
 /// Estimates the values below which given fractions of the numbers lie.
 ///
 /// `TDIGEST.QUANTILE`, since 2.4.0 of its module; O(N), N fractions.
-pub fn quantile(key: impl ToArg, quantile: impl IntoIterator<Item = f64>) -> Command<Vec<f64>> {
+pub fn quantile(key: impl ToArg, quantiles: impl IntoIterator<Item = f64>) -> Command<Vec<f64>> {
     Command::of(const { draft::id("TDIGEST.QUANTILE") }).with(|out| {
         key.write_to(out);
-        draft::list(out, quantile);
+        draft::list(out, quantiles);
     })
 }
 
 /// Estimates how many numbers lie below each value: -1 below all, -2 if empty.
 ///
 /// `TDIGEST.RANK`, since 2.4.0 of its module; O(N), N values.
-pub fn rank(key: impl ToArg, value: impl IntoIterator<Item = f64>) -> Command<Vec<i64>> {
+pub fn rank(key: impl ToArg, values: impl IntoIterator<Item = f64>) -> Command<Vec<i64>> {
     Command::of(const { draft::id("TDIGEST.RANK") }).with(|out| {
         key.write_to(out);
-        draft::list(out, value);
+        draft::list(out, values);
     })
 }
 
@@ -158,10 +158,10 @@ pub fn reset(key: impl ToArg) -> Command<bool> {
 /// Estimates how many numbers lie above each value: -1 above all, -2 if empty.
 ///
 /// `TDIGEST.REVRANK`, since 2.4.0 of its module; O(N), N values.
-pub fn revrank(key: impl ToArg, value: impl IntoIterator<Item = f64>) -> Command<Vec<i64>> {
+pub fn revrank(key: impl ToArg, values: impl IntoIterator<Item = f64>) -> Command<Vec<i64>> {
     Command::of(const { draft::id("TDIGEST.REVRANK") }).with(|out| {
         key.write_to(out);
-        draft::list(out, value);
+        draft::list(out, values);
     })
 }
 

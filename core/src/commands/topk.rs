@@ -9,10 +9,10 @@ use core::marker::PhantomData;
 /// Counts items in a top-k sketch and gives those that dropped out of the top.
 ///
 /// `TOPK.ADD`, since 2.0.0 of its module; O(N\*K), N items, K depth.
-pub fn add(key: impl ToArg, item: impl IntoIterator<Item = impl ToArg>) -> Command<Vec<Option<Bytes>>> {
+pub fn add(key: impl ToArg, items: impl IntoIterator<Item = impl ToArg>) -> Command<Vec<Option<Bytes>>> {
     Command::of(const { draft::id("TOPK.ADD") }).with(|out| {
         key.write_to(out);
-        draft::list(out, item);
+        draft::list(out, items);
     })
 }
 
@@ -20,10 +20,10 @@ pub fn add(key: impl ToArg, item: impl IntoIterator<Item = impl ToArg>) -> Comma
 ///
 /// `TOPK.COUNT`, since 2.0.0 of its module; O(N), N items.
 /// Outdated since 2.4.0.
-pub fn count(key: impl ToArg, item: impl IntoIterator<Item = impl ToArg>) -> Command<Vec<i64>> {
+pub fn count(key: impl ToArg, items: impl IntoIterator<Item = impl ToArg>) -> Command<Vec<i64>> {
     Command::of(const { draft::id("TOPK.COUNT") }).with(|out| {
         key.write_to(out);
-        draft::list(out, item);
+        draft::list(out, items);
     })
 }
 
@@ -69,10 +69,10 @@ impl List<Vec<Option<Bytes>>> {
 /// Tells for items whether each is among the most frequent ones.
 ///
 /// `TOPK.QUERY`, since 2.0.0 of its module; O(N), N items.
-pub fn query(key: impl ToArg, item: impl IntoIterator<Item = impl ToArg>) -> Command<Vec<bool>> {
+pub fn query(key: impl ToArg, items: impl IntoIterator<Item = impl ToArg>) -> Command<Vec<bool>> {
     Command::of(const { draft::id("TOPK.QUERY") }).with(|out| {
         key.write_to(out);
-        draft::list(out, item);
+        draft::list(out, items);
     })
 }
 

@@ -36,6 +36,6 @@ pub fn unwatch() -> Command<bool> {
 /// Watches keys: the next transaction is called off if one of them changes.
 ///
 /// `WATCH`, since 2.2.0; O(N), N keys.
-pub fn watch(key: impl IntoIterator<Item = impl ToArg>) -> Command<bool> {
-    Command::of(const { draft::id("WATCH") }).with(|out| draft::list(out, key))
+pub fn watch(keys: impl IntoIterator<Item = impl ToArg>) -> Command<bool> {
+    Command::of(const { draft::id("WATCH") }).with(|out| draft::list(out, keys))
 }

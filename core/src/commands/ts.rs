@@ -558,20 +558,20 @@ impl<R> Info<R> {
 /// Adds samples to several existing time series; gives a timestamp or error for each.
 ///
 /// `TS.MADD`, since 1.0.0 of its module; O(N\*M), N series, M compaction rules.
-pub fn madd(ktv: impl IntoIterator<Item = (impl ToArg, impl ToArg, impl ToArg)>) -> Command<Vec<Frame>> {
-    Command::of(const { draft::id("TS.MADD") }).with(|out| draft::list(out, ktv))
+pub fn madd(ktvs: impl IntoIterator<Item = (impl ToArg, impl ToArg, impl ToArg)>) -> Command<Vec<Frame>> {
+    Command::of(const { draft::id("TS.MADD") }).with(|out| draft::list(out, ktvs))
 }
 
 /// Gives the latest sample of every time series whose labels match filters.
 ///
 /// `TS.MGET`, since 1.0.0 of its module; O(N), N series matched.
 pub fn mget(
-    filter_expr: impl IntoIterator<Item = impl ToArg>,
+    filter_exprs: impl IntoIterator<Item = impl ToArg>,
 ) -> Mget<Vec<(Bytes, (Vec<(Bytes, Option<Bytes>)>, Option<Frame>))>> {
     Mget(
         Draft::new(const { draft::id("TS.MGET") }).with(2, |out| {
             "FILTER".write_to(out);
-            draft::list(out, filter_expr);
+            draft::list(out, filter_exprs);
         }),
         PhantomData,
     )
@@ -613,7 +613,7 @@ impl<R> Mget<R, Open> {
 pub fn mrange(
     from_timestamp: impl ToArg,
     to_timestamp: impl ToArg,
-    filter_expr: impl IntoIterator<Item = impl ToArg>,
+    filter_exprs: impl IntoIterator<Item = impl ToArg>,
 ) -> Mrange<Vec<(Bytes, (Vec<(Bytes, Option<Bytes>)>, Vec<Frame>))>> {
     Mrange(
         Draft::new(const { draft::id("TS.MRANGE") })
@@ -623,7 +623,7 @@ pub fn mrange(
             })
             .with(8, |out| {
                 "FILTER".write_to(out);
-                draft::list(out, filter_expr);
+                draft::list(out, filter_exprs);
             }),
         PhantomData,
     )
@@ -774,7 +774,7 @@ impl MrangeAggregation {
 pub fn mrevrange(
     from_timestamp: impl ToArg,
     to_timestamp: impl ToArg,
-    filter_expr: impl IntoIterator<Item = impl ToArg>,
+    filter_exprs: impl IntoIterator<Item = impl ToArg>,
 ) -> Mrevrange<Vec<(Bytes, (Vec<(Bytes, Option<Bytes>)>, Vec<Frame>))>> {
     Mrevrange(
         Draft::new(const { draft::id("TS.MREVRANGE") })
@@ -784,7 +784,7 @@ pub fn mrevrange(
             })
             .with(8, |out| {
                 "FILTER".write_to(out);
-                draft::list(out, filter_expr);
+                draft::list(out, filter_exprs);
             }),
         PhantomData,
     )
@@ -905,13 +905,13 @@ impl<R, Labels> Mrevrange<R, Labels, Open> {
 ///
 /// `TS.NRANGE`, since 8.10.0 of its module; O(S\*(N/M+K)), S series, N samples, M a chunk, K in range.
 pub fn nrange(
-    key: impl IntoIterator<Item = impl ToArg>,
+    keys: impl IntoIterator<Item = impl ToArg>,
     from_timestamp: impl ToArg,
     to_timestamp: impl ToArg,
 ) -> Nrange<Vec<(i64, Vec<f64>)>> {
     Nrange(
         Draft::new(const { draft::id("TS.NRANGE") }).with(0, |out| {
-            draft::counted(out, 1, |out| draft::list(out, key));
+            draft::counted(out, 1, |out| draft::list(out, keys));
             from_timestamp.write_to(out);
             to_timestamp.write_to(out);
         }),
@@ -1023,13 +1023,13 @@ impl NrangeAggregation {
 ///
 /// `TS.NREVRANGE`, since 8.10.0 of its module; O(S\*(N/M+K)), S series, N samples, M a chunk, K in range.
 pub fn nrevrange(
-    key: impl IntoIterator<Item = impl ToArg>,
+    keys: impl IntoIterator<Item = impl ToArg>,
     from_timestamp: impl ToArg,
     to_timestamp: impl ToArg,
 ) -> Nrevrange<Vec<(i64, Vec<f64>)>> {
     Nrevrange(
         Draft::new(const { draft::id("TS.NREVRANGE") }).with(0, |out| {
-            draft::counted(out, 1, |out| draft::list(out, key));
+            draft::counted(out, 1, |out| draft::list(out, keys));
             from_timestamp.write_to(out);
             to_timestamp.write_to(out);
         }),
@@ -1112,8 +1112,8 @@ impl<R> Nrevrange<R, Open> {
 /// Lists the keys of the time series whose labels match filters.
 ///
 /// `TS.QUERYINDEX`, since 1.0.0 of its module; O(N), N series matched.
-pub fn queryindex(filter_expr: impl IntoIterator<Item = impl ToArg>) -> Command<Vec<Bytes>> {
-    Command::of(const { draft::id("TS.QUERYINDEX") }).with(|out| draft::list(out, filter_expr))
+pub fn queryindex(filter_exprs: impl IntoIterator<Item = impl ToArg>) -> Command<Vec<Bytes>> {
+    Command::of(const { draft::id("TS.QUERYINDEX") }).with(|out| draft::list(out, filter_exprs))
 }
 
 /// Lists label names, or the values of one label, of matching time series.

@@ -241,10 +241,16 @@ crate::draft::words! {
     StartEndMid {
         /// `start`.
         Start = b"start",
+        /// `-`.
+        Minus = b"-",
         /// `end`.
         End = b"end",
+        /// `+`.
+        Plus = b"+",
         /// `mid`.
         Mid = b"mid",
+        /// `~`.
+        Tilde = b"~",
     }
     /// One of these words.
     StringJsonBson {

@@ -419,7 +419,7 @@ impl Layout {
     }
 
     fn part(&mut self, part: &Part, scope: &Scope<'_>) -> Result<Given> {
-        let name = if part.positional { &part.name } else { &part.label };
+        let name = if part.positional { &plural(part) } else { &part.label };
         let mut given = if part.each { Given::default() } else { sent(&part.tokens) };
         let mut value = self.value(&part.form, name, scope)?;
         if part.each {

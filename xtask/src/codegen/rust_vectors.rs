@@ -11,7 +11,7 @@ use super::rust_arguments::{
     Scope, bare_value, block_name, first_values, flags, is_choice, is_steps, plural, values_of, word_method,
 };
 use super::rust_builders::{file_of, function_name, is_module, owner};
-use super::rust_words::{Words, pascal, snake};
+use super::rust_words::{Words, pascal, snake, variant};
 use crate::run::{Context, Result};
 
 /// Gives the text of the file, unformatted.
@@ -74,12 +74,14 @@ fn given(pieces: &[Piece], args: &Json) -> Option<Given> {
         _ => Map::new(),
     };
     for (part, value) in parameters.iter().zip(args) {
-        if given.insert(part.name.clone(), value).is_some() {
-            // an option of the same name: not told apart here
-            return None;
-        }
+        given.insert(place(part), value);
     }
     Some(given)
+}
+
+/// A parameter may have an option's name.
+fn place(part: &Part) -> String {
+    if part.positional { format!("({})", part.name) } else { part.name.clone() }
 }
 
 fn required_count(pieces: &[Piece]) -> usize {
@@ -117,15 +119,15 @@ impl Writer<'_> {
     fn piece(&self, piece: &Piece, given: &Given, call: &mut Call) -> Option<()> {
         match piece {
             Piece::Part(part) if is_choice(part) => {
-                if let Some(value) = given.get(&part.name) {
+                if let Some(value) = given.get(&place(part)) {
                     self.either(part, value, call)?;
                 }
             }
             Piece::Part(part) if !part.optional => {
-                call.required.extend(self.values(&part.form, given.get(&part.name)?, &part.name, part)?);
+                call.required.extend(self.values(&part.form, given.get(&place(part))?, &part.name, part)?);
             }
             Piece::Part(part) => {
-                if let Some(value) = given.get(&part.name) {
+                if let Some(value) = given.get(&place(part)) {
                     call.methods.push(self.option(part, value)?);
                 }
             }
@@ -149,7 +151,7 @@ impl Writer<'_> {
                 let chosen: Vec<_> = pieces
                     .iter()
                     .filter_map(|piece| if let Piece::Part(part) = piece { Some(part) } else { None })
-                    .filter(|part| given.get(&part.name).is_some())
+                    .filter(|part| given.get(&place(part)).is_some())
                     .map(|part| format!("commands::{kind}::{}", pascal(&part.name)))
                     .collect();
                 call.required.push(format!("[{}]", chosen.join(", ")));
@@ -177,7 +179,7 @@ impl Writer<'_> {
         for piece in pieces {
             match piece {
                 Piece::Part(part) if !part.optional => {
-                    let Some(value) = given.get(&part.name) else { return Some(String::new()) };
+                    let Some(value) = given.get(&place(part)) else { return Some(String::new()) };
                     labels.push(part.label.as_str());
                     name.get_or_insert_with(|| snake(&part.name));
                     values.extend(self.values(&part.form, value, &part.label, part)?);
@@ -198,7 +200,7 @@ impl Writer<'_> {
                 Piece::Choice { required: true, pieces, .. } => {
                     let kind = self.scope.words.name(&flags(pieces)?);
                     let word = pieces.iter().find_map(|piece| match piece {
-                        Piece::Part(part) if given.get(&part.name).is_some() => Some(pascal(&part.name)),
+                        Piece::Part(part) if given.get(&place(part)).is_some() => Some(pascal(&part.name)),
                         _ => None,
                     })?;
                     extra.push(format!("commands::{kind}::{word}"));
@@ -221,7 +223,7 @@ impl Writer<'_> {
     fn alternative(&self, piece: &Piece, given: &Given) -> Option<Option<(String, Vec<String>, String)>> {
         match piece {
             Piece::Part(part) => {
-                let Some(value) = given.get(&part.name) else { return Some(None) };
+                let Some(value) = given.get(&place(part)) else { return Some(None) };
                 Some(Some((
                     snake(&part.name),
                     self.values(&part.form, value, &part.label, part)?,
@@ -234,7 +236,7 @@ impl Writer<'_> {
                 for piece in pieces {
                     match piece {
                         Piece::Part(part) if !part.optional => {
-                            let Some(value) = given.get(&part.name) else { return Some(None) };
+                            let Some(value) = given.get(&place(part)) else { return Some(None) };
                             found =
                                 Some((snake(&part.name), self.values(&part.form, value, &part.label, part)?));
                         }
@@ -304,10 +306,8 @@ impl Writer<'_> {
             Form::Literal(literals) => {
                 let text = value.as_str()?;
                 let literal = literals.iter().find(|one| one.token.eq_ignore_ascii_case(text))?;
-                // signs have no names
-                text.starts_with(|first: char| first.is_ascii_alphabetic()).then_some(())?;
                 let kind = self.scope.words.name(literals);
-                one(format!("commands::{kind}::{}", pascal(&literal.token.to_ascii_lowercase())))
+                one(format!("commands::{kind}::{}", variant(&literal.token)))
             }
             Form::List { element, .. } => {
                 let items = value.as_array().filter(|items| !items.is_empty())?;

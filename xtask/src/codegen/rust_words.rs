@@ -134,13 +134,13 @@ impl Words {
         }
         for (name, literals) in named {
             let _ = writeln!(text, "    /// One of these words.\n    {name} {{");
-            for literal in spelt(literals) {
+            for literal in literals {
                 let since = literal.since.map(|since| format!(", since {since}")).unwrap_or_default();
                 let _ = writeln!(
                     text,
                     "        /// `{0}`{since}.\n        {1} = b{0:?},",
                     literal.token,
-                    pascal(&literal.token.to_ascii_lowercase())
+                    variant(&literal.token)
                 );
             }
             text.push_str("    }\n");
@@ -150,7 +150,17 @@ impl Words {
     }
 }
 
-/// Signs that stand for one of the words are left out.
+/// Names a word.
+pub(crate) fn variant(token: &str) -> String {
+    match token {
+        "-" => "Minus".to_string(),
+        "+" => "Plus".to_string(),
+        "~" => "Tilde".to_string(),
+        word => pascal(&word.to_ascii_lowercase()),
+    }
+}
+
+/// Signs make no name.
 fn spelt(literals: &[Literal]) -> impl Iterator<Item = &Literal> {
     literals.iter().filter(|literal| literal.token.starts_with(|first: char| first.is_ascii_alphabetic()))
 }
