@@ -6,7 +6,7 @@
 //! prim  = word | "literal" | @alias | ( shape ) | constructor
 //! ```
 //!
-//! What each word and constructor accepts on the wire stands in `docs/architecture.md`.
+//! What each word and constructor means stands in `docs/shapes.md`.
 
 use std::fmt;
 
