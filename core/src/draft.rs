@@ -242,3 +242,22 @@ macro_rules! words {
 }
 
 pub(crate) use {builder, part, words};
+
+#[cfg(all(test, feature = "alloc"))]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+
+    #[test]
+    fn slots_are_sent_in_order_and_hold_what_was_said_last() {
+        let draft = Draft::<3>::new(RowId::UNKNOWN)
+            .with(2, |out| "last".write_to(out))
+            .with(0, |out| counted(out, 2, |out| columns(out, [("a", 1), ("b", 2)])))
+            .with(1, |out| list(out, ["first", "try"]))
+            .with(1, |out| each(out, "GET", ["second"]))
+            .more(1, |out| swapped(out, [("one", "other")]));
+        let words: Vec<&[u8]> = draft.call.args().iter().collect();
+        let expected = ["2", "a", "b", "1", "2", "GET", "second", "other", "one", "last"];
+        assert_eq!(words, expected.map(str::as_bytes));
+    }
+}

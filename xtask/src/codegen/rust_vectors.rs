@@ -7,10 +7,11 @@ use serde_json::{Map, Value as Json};
 
 use super::arguments::{self, Form, Part, Piece, Scalar};
 use super::facts::Facts;
-use super::rust_arguments::{
-    Scope, bare_value, block_name, first_values, flags, is_choice, is_steps, plural, values_of, word_method,
-};
+use super::rust_arguments::Scope;
 use super::rust_builders::{file_of, function_name, is_module, owner};
+use super::rust_pieces::{
+    bare_value, block_name, first_values, flags, is_choice, is_steps, plural, values_of, word_method,
+};
 use super::rust_words::{Words, pascal, snake, variant};
 use crate::run::{Context, Result};
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::arguments::{Form, Literal, Piece};
-use super::rust_arguments::flags;
+use super::rust_pieces::flags;
 
 /// Every choice of words and every part, with the commands that use it.
 #[derive(Default)]
