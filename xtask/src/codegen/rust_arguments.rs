@@ -77,6 +77,9 @@ impl Sends {
         self.labels.extend_from_slice(&other.labels);
     }
 }
+/// Methods of which one is to be called, and pieces that can follow with their slots.
+type Alternatives<'a> = (Vec<Method>, Vec<(&'a Piece, usize)>);
+
 /// Gives how a command is built.
 pub(crate) fn layout(pieces: &[Piece], scope: &Scope<'_>, nested: bool) -> Result<Layout> {
     let mut layout = Layout { nested, ..Layout::default() };
@@ -241,7 +244,7 @@ impl Layout {
         slot: usize,
         needs: &[usize],
         scope: &Scope<'_>,
-    ) -> Result<(Vec<Method>, Vec<(&'a Piece, usize)>)> {
+    ) -> Result<Alternatives<'a>> {
         let mut methods = Vec::new();
         let mut more: Vec<(&Piece, usize)> = Vec::new();
         for piece in pieces {

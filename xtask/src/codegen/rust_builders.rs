@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::path::PathBuf;
 use std::process::{Command as Process, Stdio};
 
 use super::arguments::{self, Form, Part, Piece};
@@ -108,7 +107,7 @@ fn formatted(text: &str) -> Result<String> {
     }
     let output = process.wait_with_output().context("run rustfmt")?;
     if !output.status.success() {
-        let broken = PathBuf::from(std::env::temp_dir()).join("codegen-broken.rs");
+        let broken = std::env::temp_dir().join("codegen-broken.rs");
         let _ = std::fs::write(&broken, text);
         return Err(Failure(format!("rustfmt does not understand {}", broken.display())));
     }

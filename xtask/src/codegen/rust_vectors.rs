@@ -101,6 +101,9 @@ struct Call {
     constructor: Option<String>,
 }
 
+/// The name of a method, its values, and the calls behind it.
+type Chosen = (String, Vec<String>, String);
+
 struct Writer<'a> {
     scope: &'a Scope<'a>,
     path: &'a str,
@@ -125,7 +128,7 @@ impl Writer<'_> {
                 }
             }
             Piece::Part(part) if !part.optional => {
-                call.required.extend(self.values(&part.form, given.get(&place(part))?, &part.name, part)?);
+                call.required.extend(self.values(&part.form, given.get(&place(part))?, &part.name)?);
             }
             Piece::Part(part) => {
                 if let Some(value) = given.get(&place(part)) {
@@ -183,7 +186,7 @@ impl Writer<'_> {
                     let Some(value) = given.get(&place(part)) else { return Some(String::new()) };
                     labels.push(part.label.as_str());
                     name.get_or_insert_with(|| snake(&part.name));
-                    values.extend(self.values(&part.form, value, &part.label, part)?);
+                    values.extend(self.values(&part.form, value, &part.label)?);
                 }
                 Piece::Choice { required: true, pieces, .. } if name.is_none() => {
                     for alternative in pieces {
@@ -220,16 +223,11 @@ impl Writer<'_> {
     }
 
     /// Gives name and values of an alternative if it was chosen, and what follows.
-    #[allow(clippy::type_complexity, reason = "nothing, or nothing chosen")]
-    fn alternative(&self, piece: &Piece, given: &Given) -> Option<Option<(String, Vec<String>, String)>> {
+    fn alternative(&self, piece: &Piece, given: &Given) -> Option<Option<Chosen>> {
         match piece {
             Piece::Part(part) => {
                 let Some(value) = given.get(&place(part)) else { return Some(None) };
-                Some(Some((
-                    snake(&part.name),
-                    self.values(&part.form, value, &part.label, part)?,
-                    String::new(),
-                )))
+                Some(Some((snake(&part.name), self.values(&part.form, value, &part.label)?, String::new())))
             }
             Piece::Group { pieces, .. } => {
                 let mut found = None;
@@ -238,8 +236,7 @@ impl Writer<'_> {
                     match piece {
                         Piece::Part(part) if !part.optional => {
                             let Some(value) = given.get(&place(part)) else { return Some(None) };
-                            found =
-                                Some((snake(&part.name), self.values(&part.form, value, &part.label, part)?));
+                            found = Some((snake(&part.name), self.values(&part.form, value, &part.label)?));
                         }
                         other => {
                             let mut inner = Call::default();
@@ -266,7 +263,7 @@ impl Writer<'_> {
             return Some(text);
         }
         let name = plural(part);
-        Some(format!(".{name}({})", self.values(&part.form, value, &part.label, part)?.join(", ")))
+        Some(format!(".{name}({})", self.values(&part.form, value, &part.label)?.join(", ")))
     }
 
     fn either(&self, part: &Part, value: &Json, call: &mut Call) -> Option<()> {
@@ -288,7 +285,7 @@ impl Writer<'_> {
                 (Form::Scalar(_), Json::String(_) | Json::Number(_))
                 | (Form::List { .. }, Json::Array(_)) => {
                     let name = if part.optional { part.name.clone() } else { labels.first()?.clone() };
-                    let values = self.values(form, value, &part.label, part)?;
+                    let values = self.values(form, value, &part.label)?;
                     call.methods.push(format!(".{}({})", snake(&name), values.join(", ")));
                     return Some(());
                 }
@@ -299,7 +296,7 @@ impl Writer<'_> {
     }
 
     /// Gives the values that one is given as.
-    fn values(&self, form: &Form, value: &Json, label: &str, part: &Part) -> Option<Vec<String>> {
+    fn values(&self, form: &Form, value: &Json, label: &str) -> Option<Vec<String>> {
         let one = |text: String| Some(vec![text]);
         match form {
             Form::Flag => (value == true).then(Vec::new),
@@ -315,7 +312,7 @@ impl Writer<'_> {
                 let items: Option<Vec<_>> = items
                     .iter()
                     .map(|item| {
-                        let values = self.values(element, item, label, part)?;
+                        let values = self.values(element, item, label)?;
                         Some(if values.len() == 1 {
                             values.concat()
                         } else {
@@ -329,7 +326,7 @@ impl Writer<'_> {
                 let values: Option<Vec<_>> = parts
                     .iter()
                     .zip(value.as_array()?)
-                    .map(|(part, value)| self.values(&part.form, value, &part.name, part))
+                    .map(|(part, value)| self.values(&part.form, value, &part.name))
                     .collect();
                 Some(values?.concat())
             }

@@ -6,13 +6,16 @@ use std::fmt::Write as _;
 use super::arguments::{Form, Literal, Piece};
 use super::rust_pieces::flags;
 
+/// Commands, and the argument of each.
+type Places = Vec<(String, String)>;
+
 /// Every choice of words and every part, with the commands that use it.
 #[derive(Default)]
 pub(crate) struct Words {
     /// Words without their versions, and where they are used: as which argument of which command.
-    choices: BTreeMap<Vec<String>, Vec<(String, String)>>,
+    choices: BTreeMap<Vec<String>, Places>,
     versions: BTreeMap<Vec<String>, Vec<Literal>>,
-    objects: Vec<(Vec<Piece>, Vec<(String, String)>)>,
+    objects: Vec<(Vec<Piece>, Places)>,
 }
 
 /// Names that everybody has in scope.
