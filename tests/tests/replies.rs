@@ -252,7 +252,7 @@ fn replies_are_read_as_values() {
     let scored: Vec<(Bytes, f64)> = read("ZRANGE", "z 0 -1 WITHSCORES", "*2\r\n$1\r\na\r\n$3\r\n1.5\r\n");
     assert_eq!(scored, [("a".into(), 1.5)]);
     assert!(!read::<bool>("SET", "k v NX", "$-1\r\n"));
-    assert_eq!(read::<Vec<Bytes>>("LPOP", "l 2", "*-1\r\n"), [Bytes::new(); 0]);
+    assert_eq!(read::<Vec<Bytes>>("LPOP", "l 2", "*-1\r\n"), Vec::<Bytes>::new());
     assert_eq!(read::<Record>("INFO", "", "$5\r\nn:5\r\n\r\n").get("n"), Ok(5));
 }
 
