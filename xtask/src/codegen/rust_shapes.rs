@@ -2,7 +2,7 @@
 
 use super::facts::{Command, Facts, Kind, Node};
 use super::reply_types::Aliases;
-use super::shape::{Condition, Content, Item, Shape, Test, Word, parse};
+use super::shape::{Condition, Content, Field, Item, Shape, Test, Word, parse};
 use crate::run::{Context, Failure, Result};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
@@ -189,13 +189,24 @@ impl<'a> Programs<'a> {
                 format!("Keyed({key}, {}, {range})", self.node(format!("Tuple({range})")))
             }
             Shape::Struct(fields, others) => {
+                let rest = others.as_deref();
+                // what nobody knows of is the server's own text, and so need not be known of
+                let text = Shape::Word(Word::Text);
+                let loose = rest.is_none_or(|shape| *shape == Shape::Word(Word::Any));
+                let known = |(place, field): &(usize, &Field)| {
+                    *place == 0 || !loose || field.names.len() > 1 || field.shape != text
+                };
+                let kept: Vec<_> = fields.iter().enumerate().filter(known).map(|(_, field)| field).collect();
                 let mut nodes = Vec::new();
-                for field in fields {
+                for field in &kept {
                     nodes.push(self.shape(&field.shape, bits)?.to_string());
                 }
-                let rest = others.as_deref();
-                let others = rest.map_or(Ok(0), |shape| self.shape(shape, bits))?;
-                let names: Vec<_> = fields.iter().map(|field| field.names.join("|")).collect();
+                let others = if loose {
+                    self.shape(&text, bits)?
+                } else {
+                    rest.map_or(Ok(0), |shape| self.shape(shape, bits))?
+                };
+                let names: Vec<_> = kept.iter().map(|field| field.names.join("|")).collect();
                 let (names, nodes) = (names.join("\\n"), nodes.join(", "));
                 let place = self.structs.one(format!("Fields {{ names: b\"{names}\", nodes: &[{nodes}] }}"));
                 let dropped = fields.iter().map(|field| &field.shape).chain(rest);
