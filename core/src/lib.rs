@@ -109,6 +109,8 @@ pub mod error;
 pub mod machine;
 pub mod owned;
 #[cfg(feature = "alloc")]
+pub mod paths;
+#[cfg(feature = "alloc")]
 pub mod record;
 #[cfg(feature = "alloc")]
 pub mod reply;

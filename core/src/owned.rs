@@ -3,6 +3,8 @@
 //! Without `alloc` nothing owns a reply ([`Session`](crate::session::Session) lends it): a command's reply type is then only a name.
 
 #[cfg(feature = "alloc")]
+pub use crate::paths::Paths;
+#[cfg(feature = "alloc")]
 pub use crate::record::Record;
 #[cfg(feature = "alloc")]
 pub use crate::resp::Frame;
@@ -29,13 +31,17 @@ mod names {
     #[derive(Clone, Copy, Debug)]
     pub enum Record {}
 
+    /// Names a reply to a JSON path.
+    #[derive(Clone, Copy, Debug)]
+    pub struct Paths<T>(core::marker::PhantomData<T>);
+
     /// Names a reply of many elements.
     #[derive(Clone, Copy, Debug)]
     pub struct Vec<T>(core::marker::PhantomData<T>);
 }
 
 #[cfg(not(feature = "alloc"))]
-pub use names::{Bytes, Frame, Record, String, Vec};
+pub use names::{Bytes, Frame, Paths, Record, String, Vec};
 
 /// A reply whose bytes can be read as text.
 pub trait ToText {
@@ -59,6 +65,10 @@ impl<T: ToText> ToText for Option<T> {
 
 impl<T: ToText> ToText for Vec<T> {
     type Text = Vec<T::Text>;
+}
+
+impl<T: ToText> ToText for Paths<T> {
+    type Text = Paths<T::Text>;
 }
 
 impl<A: ToText, B: ToText> ToText for (A, B) {

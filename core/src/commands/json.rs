@@ -3,7 +3,7 @@
 use crate::argument::ToArg;
 use crate::command::Command;
 use crate::draft::{self, Draft, Open, Taken, builder};
-use crate::owned::{Bytes, Frame, String, Vec};
+use crate::owned::{Bytes, Frame, Paths, String, Vec};
 use core::marker::PhantomData;
 
 /// Appends JSON values to the arrays at a path and gives their new lengths.
@@ -13,7 +13,7 @@ pub fn arrappend(
     key: impl ToArg,
     path: impl ToArg,
     jsons: impl IntoIterator<Item = impl ToArg>,
-) -> Command<Frame> {
+) -> Command<Paths<Option<i64>>> {
     Command::of(const { draft::id("JSON.ARRAPPEND") }).with(|out| {
         key.write_to(out);
         path.write_to(out);
@@ -24,7 +24,7 @@ pub fn arrappend(
 /// Finds the first position of a JSON value in the arrays at a path, -1 if absent.
 ///
 /// `JSON.ARRINDEX`, since 1.0.0 of its module; O(N), N size of the array or document.
-pub fn arrindex(key: impl ToArg, path: impl ToArg, json_value: impl ToArg) -> Arrindex<Frame> {
+pub fn arrindex(key: impl ToArg, path: impl ToArg, json_value: impl ToArg) -> Arrindex<Paths<Option<i64>>> {
     Arrindex(
         Draft::new(const { draft::id("JSON.ARRINDEX") }).with(0, |out| {
             key.write_to(out);
@@ -62,7 +62,7 @@ pub fn arrinsert(
     path: impl ToArg,
     index: i64,
     jsons: impl IntoIterator<Item = impl ToArg>,
-) -> Command<Frame> {
+) -> Command<Paths<Option<i64>>> {
     Command::of(const { draft::id("JSON.ARRINSERT") }).with(|out| {
         key.write_to(out);
         path.write_to(out);
@@ -85,7 +85,7 @@ builder! {
 
 impl Arrlen<Option<i64>> {
     /// Gives `path`.
-    pub fn path(self, path: impl ToArg) -> Arrlen<Frame> {
+    pub fn path(self, path: impl ToArg) -> Arrlen<Paths<Option<i64>>> {
         Arrlen(self.0.with(1, |out| path.write_to(out)), PhantomData)
     }
 }
@@ -124,7 +124,7 @@ impl<R> Arrpop<R, Taken> {
 
 impl Arrpop<Option<Bytes>, Open> {
     /// Gives `path`.
-    pub fn path(self, path: impl ToArg) -> Arrpop<Frame, Taken> {
+    pub fn path(self, path: impl ToArg) -> Arrpop<Paths<Option<Bytes>>, Taken> {
         Arrpop(self.0.with(2, |out| path.write_to(out)), PhantomData)
     }
 }
@@ -132,7 +132,7 @@ impl Arrpop<Option<Bytes>, Open> {
 /// Cuts the arrays at a path down to an inclusive index range; gives the new lengths.
 ///
 /// `JSON.ARRTRIM`, since 1.0.0 of its module; O(N), N size of the array or document.
-pub fn arrtrim(key: impl ToArg, path: impl ToArg, start: i64, stop: i64) -> Command<Frame> {
+pub fn arrtrim(key: impl ToArg, path: impl ToArg, start: i64, stop: i64) -> Command<Paths<Option<i64>>> {
     Command::of(const { draft::id("JSON.ARRTRIM") }).with(|out| {
         key.write_to(out);
         path.write_to(out);
@@ -184,7 +184,7 @@ builder! {
 
 impl DebugMemory<Option<i64>> {
     /// Gives `path`.
-    pub fn path(self, path: impl ToArg) -> DebugMemory<Frame> {
+    pub fn path(self, path: impl ToArg) -> DebugMemory<Paths<Option<i64>>> {
         DebugMemory(self.0.with(1, |out| path.write_to(out)), PhantomData)
     }
 }
@@ -344,7 +344,7 @@ pub fn mset(triplets: impl IntoIterator<Item = (impl ToArg, impl ToArg, impl ToA
 /// Adds a number to the numbers at a path and gives the results.
 ///
 /// `JSON.NUMINCRBY`, since 1.0.0 of its module; O(1), O(N) for many matches, N size of the document.
-pub fn numincrby(key: impl ToArg, path: impl ToArg, number: f64) -> Command<Frame> {
+pub fn numincrby(key: impl ToArg, path: impl ToArg, number: f64) -> Command<Paths<Option<f64>>> {
     Command::of(const { draft::id("JSON.NUMINCRBY") }).with(|out| {
         key.write_to(out);
         path.write_to(out);
@@ -356,7 +356,7 @@ pub fn numincrby(key: impl ToArg, path: impl ToArg, number: f64) -> Command<Fram
 ///
 /// `JSON.NUMMULTBY`, since 1.0.0 of its module; O(1), O(N) for many matches, N size of the document.
 /// Outdated since 2.0.0.
-pub fn nummultby(key: impl ToArg, path: impl ToArg, number: f64) -> Command<Frame> {
+pub fn nummultby(key: impl ToArg, path: impl ToArg, number: f64) -> Command<Paths<Option<f64>>> {
     Command::of(const { draft::id("JSON.NUMMULTBY") }).with(|out| {
         key.write_to(out);
         path.write_to(out);
@@ -367,7 +367,7 @@ pub fn nummultby(key: impl ToArg, path: impl ToArg, number: f64) -> Command<Fram
 /// Raises the numbers at a path to a power and gives the results.
 ///
 /// `JSON.NUMPOWBY`, since 1.0.0 of its module; O(1), O(N) for many matches, N size of the document.
-pub fn numpowby(key: impl ToArg, path: impl ToArg, number: f64) -> Command<Frame> {
+pub fn numpowby(key: impl ToArg, path: impl ToArg, number: f64) -> Command<Paths<Option<f64>>> {
     Command::of(const { draft::id("JSON.NUMPOWBY") }).with(|out| {
         key.write_to(out);
         path.write_to(out);
@@ -389,7 +389,7 @@ builder! {
 
 impl Objkeys<Option<Vec<Bytes>>> {
     /// Gives `path`.
-    pub fn path(self, path: impl ToArg) -> Objkeys<Frame> {
+    pub fn path(self, path: impl ToArg) -> Objkeys<Paths<Option<Vec<Bytes>>>> {
         Objkeys(self.0.with(1, |out| path.write_to(out)), PhantomData)
     }
 }
@@ -408,7 +408,7 @@ builder! {
 
 impl Objlen<Option<i64>> {
     /// Gives `path`.
-    pub fn path(self, path: impl ToArg) -> Objlen<Frame> {
+    pub fn path(self, path: impl ToArg) -> Objlen<Paths<Option<i64>>> {
         Objlen(self.0.with(1, |out| path.write_to(out)), PhantomData)
     }
 }
@@ -507,7 +507,7 @@ builder! {
 
 impl Strappend<Option<i64>> {
     /// Gives `path`.
-    pub fn path(self, path: impl ToArg) -> Strappend<Frame> {
+    pub fn path(self, path: impl ToArg) -> Strappend<Paths<Option<i64>>> {
         Strappend(self.0.with(1, |out| path.write_to(out)), PhantomData)
     }
 }
@@ -526,7 +526,7 @@ builder! {
 
 impl Strlen<Option<i64>> {
     /// Gives `path`.
-    pub fn path(self, path: impl ToArg) -> Strlen<Frame> {
+    pub fn path(self, path: impl ToArg) -> Strlen<Paths<Option<i64>>> {
         Strlen(self.0.with(1, |out| path.write_to(out)), PhantomData)
     }
 }
@@ -534,7 +534,7 @@ impl Strlen<Option<i64>> {
 /// Flips the JSON booleans at a path and gives the new values.
 ///
 /// `JSON.TOGGLE`, since 2.0.0 of its module; O(1), O(N) for many matches, N size of the document.
-pub fn toggle(key: impl ToArg, path: impl ToArg) -> Command<Frame> {
+pub fn toggle(key: impl ToArg, path: impl ToArg) -> Command<Paths<Option<bool>>> {
     Command::of(const { draft::id("JSON.TOGGLE") }).with(|out| {
         key.write_to(out);
         path.write_to(out);
@@ -555,7 +555,7 @@ builder! {
 
 impl Type<Option<String>> {
     /// Gives `path`.
-    pub fn path(self, path: impl ToArg) -> Type<Frame> {
+    pub fn path(self, path: impl ToArg) -> Type<Paths<Option<String>>> {
         Type(self.0.with(1, |out| path.write_to(out)), PhantomData)
     }
 }

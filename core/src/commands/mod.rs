@@ -25,8 +25,8 @@
 //! redwire_core::commands::xadd("key", "*", [("field", "value")]).limit(10);
 //! ```
 //!
-//! What a reply reads as follows from the options, as far as types can tell; where it depends on a value (a path into JSON, what a
-//! script returns) it is a [`Frame`](crate::owned::Frame) until [`typed`](crate::command::Command::typed) says more.
+//! What a reply reads as follows from the options, as far as types can tell; where it depends on a value (what a script returns)
+//! it is a [`Frame`](crate::owned::Frame) until [`typed`](crate::command::Command::typed) says more.
 //!
 //! Lists and maps are anything that iterates; counts are never asked for. Times are in the unit that Redis gives them. Commands
 //! of modules stand in modules, and commands that are not here are made with [`command`].

@@ -164,7 +164,7 @@ impl File<'_> {
         head += &used("argument", &["ToArg"]);
         head += &used("command", &["Command"]);
         head += &used("draft", &["self", "Draft", "Open", "Taken", "ToArgs", "builder", "part"]);
-        head += &used("owned", &["Bytes", "Frame", "Record", "String", "Vec"]);
+        head += &used("owned", &["Bytes", "Frame", "Paths", "Record", "String", "Vec"]);
         head += &used("table", &["RowId"]);
         if uses("PhantomData") {
             head += "use core::marker::PhantomData;\n";

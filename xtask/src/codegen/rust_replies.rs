@@ -34,7 +34,10 @@ pub(crate) fn replies(shape: &Shape, layout: &Layout, nodes: &[Node], aliases: &
         })
         .filter(|set: &Vec<usize>| reply.possible(set))
         .collect();
-    let kind = |set: &[usize]| rust(&reply.settled(&shape, set), aliases);
+    let kind = |set: &[usize]| {
+        let shape = reply.settled(&shape, set);
+        by_path(&shape, aliases).unwrap_or_else(|| rust(&shape, aliases))
+    };
     let mut changes = vec![None; layout.methods.len()];
     for &method in &deciding {
         let mut steps: Vec<(String, String)> = Vec::new();
@@ -56,6 +59,19 @@ pub(crate) fn replies(shape: &Shape, layout: &Layout, nodes: &[Node], aliases: &
         }
     }
     Replies { first: kind(&[]), changes }
+}
+
+/// Gives the type of a reply that is one value, or one for each place, by the form of a path.
+fn by_path(shape: &Shape, aliases: &Aliases) -> Option<String> {
+    let Shape::Case(branches) = shape else { return None };
+    let [(condition, each), (_, one)] = branches.as_slice() else { return None };
+    let path = condition.tests().all(|test| matches!(test, Test::Path(_)));
+    let (each, one) = (rust(each, aliases), rust(one, aliases));
+    let within = |text: &str, outer: &str| {
+        text.strip_prefix(outer)?.strip_prefix('<')?.strip_suffix('>').map(str::to_string)
+    };
+    let item = within(&within(&each, "Option").unwrap_or(each), "Vec")?;
+    (path && (item == one || format!("Option<{item}>") == one)).then(|| format!("Paths<{one}>"))
 }
 
 struct Reply<'a> {
