@@ -68,14 +68,15 @@ const play = async (redis, ports, { command, setup = [], beside = [], args, call
     if (others.length > 0) await new Promise((resolve) => setTimeout(resolve, 60));
 
     const { value, error } = await outcome((async () => send(...given(args ?? call ?? [])))(), 10_000);
+    const results = [];
+    // even after a failure: they tidy up
+    for (const [words] of then) results.push(await redis.call(...given(words)));
+
     if (expect?.$error === undefined && error !== undefined) throw error;
     if (expect?.$error !== undefined) assert.ok(error?.code === expect.$error, `expected an error ${expect.$error}, got ${short(error ?? value)}`);
     else assert.ok(matches(value, resolve(expect, world)), `expected ${JSON.stringify(expect)}, got ${short(value)}`);
-
-    for (const [words, wanted] of then) {
-      const value = await redis.call(...given(words));
-      assert.ok(matches(value, resolve(wanted, world)), `then ${short(words)}: expected ${JSON.stringify(wanted)}, got ${short(value)}`);
-    }
+    for (const [index, [words, wanted]] of then.entries())
+      assert.ok(matches(results[index], resolve(wanted, world)), `then ${short(words)}: expected ${JSON.stringify(wanted)}, got ${short(results[index])}`);
     return value;
   } finally {
     for (const other of others) other.close();
