@@ -2346,7 +2346,7 @@ fn ft() {
             commands::ft::HybridSearch::new("query-1"),
             commands::ft::HybridVsim::new("field-1", "vector-1"),
         )
-        .sortby([commands::ft::HybridSortby::new("by-1"), commands::ft::HybridSortby::new("by-1").desc()])
+        .sortby([commands::ft::Sortby::new("by-1"), commands::ft::Sortby::new("by-1").desc()])
         .as_ref(),
         "FT.HYBRID index-1 SEARCH query-1 VSIM field-1 vector-1 SORTBY 3 by-1 by-1 DESC",
     );
@@ -2356,7 +2356,7 @@ fn ft() {
             commands::ft::HybridSearch::new("query-1"),
             commands::ft::HybridVsim::new("field-1", "vector-1"),
         )
-        .sortby([commands::ft::HybridSortby::new("by-1")])
+        .sortby([commands::ft::Sortby::new("by-1")])
         .as_ref(),
         "FT.HYBRID index-1 SEARCH query-1 VSIM field-1 vector-1 SORTBY 1 by-1",
     );
@@ -2366,7 +2366,7 @@ fn ft() {
             commands::ft::HybridSearch::new("query-1"),
             commands::ft::HybridVsim::new("field-1", "vector-1"),
         )
-        .sortby([commands::ft::HybridSortby::new("by-1")])
+        .sortby([commands::ft::Sortby::new("by-1")])
         .as_ref(),
         "FT.HYBRID index-1 SEARCH query-1 VSIM field-1 vector-1 SORTBY 1 by-1",
     );
@@ -2376,7 +2376,7 @@ fn ft() {
             commands::ft::HybridSearch::new("query-1"),
             commands::ft::HybridVsim::new("field-1", "vector-1"),
         )
-        .sortby([commands::ft::HybridSortby::new("by-1").asc()])
+        .sortby([commands::ft::Sortby::new("by-1").asc()])
         .as_ref(),
         "FT.HYBRID index-1 SEARCH query-1 VSIM field-1 vector-1 SORTBY 2 by-1 ASC",
     );
@@ -2386,7 +2386,7 @@ fn ft() {
             commands::ft::HybridSearch::new("query-1"),
             commands::ft::HybridVsim::new("field-1", "vector-1"),
         )
-        .sortby([commands::ft::HybridSortby::new("by-1").desc()])
+        .sortby([commands::ft::Sortby::new("by-1").desc()])
         .as_ref(),
         "FT.HYBRID index-1 SEARCH query-1 VSIM field-1 vector-1 SORTBY 2 by-1 DESC",
     );
@@ -2902,23 +2902,19 @@ fn ft() {
         "FT.SEARCH index-1 query-1 PAYLOAD payload-1",
     );
     sends(
-        commands::ft::search("index-1", "query-1").sortby(commands::ft::HybridSortby::new("by-1")).as_ref(),
+        commands::ft::search("index-1", "query-1").sortby(commands::ft::Sortby::new("by-1")).as_ref(),
         "FT.SEARCH index-1 query-1 SORTBY by-1",
     );
     sends(
-        commands::ft::search("index-1", "query-1").sortby(commands::ft::HybridSortby::new("by-1")).as_ref(),
+        commands::ft::search("index-1", "query-1").sortby(commands::ft::Sortby::new("by-1")).as_ref(),
         "FT.SEARCH index-1 query-1 SORTBY by-1",
     );
     sends(
-        commands::ft::search("index-1", "query-1")
-            .sortby(commands::ft::HybridSortby::new("by-1").asc())
-            .as_ref(),
+        commands::ft::search("index-1", "query-1").sortby(commands::ft::Sortby::new("by-1").asc()).as_ref(),
         "FT.SEARCH index-1 query-1 SORTBY by-1 ASC",
     );
     sends(
-        commands::ft::search("index-1", "query-1")
-            .sortby(commands::ft::HybridSortby::new("by-1").desc())
-            .as_ref(),
+        commands::ft::search("index-1", "query-1").sortby(commands::ft::Sortby::new("by-1").desc()).as_ref(),
         "FT.SEARCH index-1 query-1 SORTBY by-1 DESC",
     );
     sends(
@@ -2946,7 +2942,7 @@ fn ft() {
             .dialect(11)
             .params([("params-key-1", "params-value-1"), ("params-key-2", "params-value-2")])
             .limit(11, 11)
-            .sortby(commands::ft::HybridSortby::new("by-1").desc())
+            .sortby(commands::ft::Sortby::new("by-1").desc())
             .payload("payload-1")
             .explainscore()
             .scorer("scorer-1")
@@ -6753,13 +6749,13 @@ fn ts() {
     );
     sends(
         commands::ts::mrange("fromTimestamp-1", "toTimestamp-1", ["filterExpr-1", "filterExpr2-1"])
-            .aggregation(commands::ts::MrangeAggregation::new("aggregators-1", 11))
+            .aggregation(commands::ts::Aggregation::new("aggregators-1", 11))
             .as_ref(),
         "TS.MRANGE fromTimestamp-1 toTimestamp-1 AGGREGATION aggregators-1 11 FILTER filterExpr-1 filterExpr2-1",
     );
     sends(
         commands::ts::mrange("fromTimestamp-1", "toTimestamp-1", ["filterExpr-1", "filterExpr2-1"])
-            .aggregation(commands::ts::MrangeAggregation::new("aggregators-1", 11))
+            .aggregation(commands::ts::Aggregation::new("aggregators-1", 11))
             .align("align-1")
             .as_ref(),
         "TS.MRANGE fromTimestamp-1 toTimestamp-1 ALIGN align-1 AGGREGATION aggregators-1 11 FILTER filterExpr-1 filterExpr2-1",
@@ -6767,7 +6763,7 @@ fn ts() {
     sends(
         commands::ts::mrange("fromTimestamp-1", "toTimestamp-1", ["filterExpr-1", "filterExpr2-1"])
             .aggregation(
-                commands::ts::MrangeAggregation::new("aggregators-1", 11)
+                commands::ts::Aggregation::new("aggregators-1", 11)
                     .buckettimestamp(commands::StartEndMid::Start),
             )
             .as_ref(),
@@ -6776,7 +6772,7 @@ fn ts() {
     sends(
         commands::ts::mrange("fromTimestamp-1", "toTimestamp-1", ["filterExpr-1", "filterExpr2-1"])
             .aggregation(
-                commands::ts::MrangeAggregation::new("aggregators-1", 11)
+                commands::ts::Aggregation::new("aggregators-1", 11)
                     .buckettimestamp(commands::StartEndMid::Minus),
             )
             .as_ref(),
@@ -6785,7 +6781,7 @@ fn ts() {
     sends(
         commands::ts::mrange("fromTimestamp-1", "toTimestamp-1", ["filterExpr-1", "filterExpr2-1"])
             .aggregation(
-                commands::ts::MrangeAggregation::new("aggregators-1", 11)
+                commands::ts::Aggregation::new("aggregators-1", 11)
                     .buckettimestamp(commands::StartEndMid::End),
             )
             .as_ref(),
@@ -6794,7 +6790,7 @@ fn ts() {
     sends(
         commands::ts::mrange("fromTimestamp-1", "toTimestamp-1", ["filterExpr-1", "filterExpr2-1"])
             .aggregation(
-                commands::ts::MrangeAggregation::new("aggregators-1", 11)
+                commands::ts::Aggregation::new("aggregators-1", 11)
                     .buckettimestamp(commands::StartEndMid::Plus),
             )
             .as_ref(),
@@ -6803,7 +6799,7 @@ fn ts() {
     sends(
         commands::ts::mrange("fromTimestamp-1", "toTimestamp-1", ["filterExpr-1", "filterExpr2-1"])
             .aggregation(
-                commands::ts::MrangeAggregation::new("aggregators-1", 11)
+                commands::ts::Aggregation::new("aggregators-1", 11)
                     .buckettimestamp(commands::StartEndMid::Mid),
             )
             .as_ref(),
@@ -6812,7 +6808,7 @@ fn ts() {
     sends(
         commands::ts::mrange("fromTimestamp-1", "toTimestamp-1", ["filterExpr-1", "filterExpr2-1"])
             .aggregation(
-                commands::ts::MrangeAggregation::new("aggregators-1", 11)
+                commands::ts::Aggregation::new("aggregators-1", 11)
                     .buckettimestamp(commands::StartEndMid::Tilde),
             )
             .as_ref(),
@@ -6820,14 +6816,14 @@ fn ts() {
     );
     sends(
         commands::ts::mrange("fromTimestamp-1", "toTimestamp-1", ["filterExpr-1", "filterExpr2-1"])
-            .aggregation(commands::ts::MrangeAggregation::new("aggregators-1", 11).empty())
+            .aggregation(commands::ts::Aggregation::new("aggregators-1", 11).empty())
             .as_ref(),
         "TS.MRANGE fromTimestamp-1 toTimestamp-1 AGGREGATION aggregators-1 11 EMPTY FILTER filterExpr-1 filterExpr2-1",
     );
     sends(
         commands::ts::mrange("fromTimestamp-1", "toTimestamp-1", ["filterExpr-1", "filterExpr2-1"])
             .aggregation(
-                commands::ts::MrangeAggregation::new("aggregators-1", 11)
+                commands::ts::Aggregation::new("aggregators-1", 11)
                     .buckettimestamp(commands::StartEndMid::Tilde)
                     .empty(),
             )
@@ -6837,7 +6833,7 @@ fn ts() {
     sends(
         commands::ts::mrange("fromTimestamp-1", "toTimestamp-1", ["filterExpr-1", "filterExpr2-1"])
             .aggregation(
-                commands::ts::MrangeAggregation::new("aggregators-1", 11)
+                commands::ts::Aggregation::new("aggregators-1", 11)
                     .buckettimestamp(commands::StartEndMid::Tilde)
                     .empty(),
             )
@@ -6866,7 +6862,7 @@ fn ts() {
             .excludeempty()
             .groupby("label-1", commands::Aggregator::Avg)
             .aggregation(
-                commands::ts::MrangeAggregation::new("aggregators-1", 11)
+                commands::ts::Aggregation::new("aggregators-1", 11)
                     .buckettimestamp(commands::StartEndMid::Tilde)
                     .empty(),
             )
@@ -6934,13 +6930,13 @@ fn ts() {
     );
     sends(
         commands::ts::mrevrange("fromTimestamp-1", "toTimestamp-1", ["filterExpr-1", "filterExpr2-1"])
-            .aggregation(commands::ts::MrangeAggregation::new("aggregators-1", 11))
+            .aggregation(commands::ts::Aggregation::new("aggregators-1", 11))
             .as_ref(),
         "TS.MREVRANGE fromTimestamp-1 toTimestamp-1 AGGREGATION aggregators-1 11 FILTER filterExpr-1 filterExpr2-1",
     );
     sends(
         commands::ts::mrevrange("fromTimestamp-1", "toTimestamp-1", ["filterExpr-1", "filterExpr2-1"])
-            .aggregation(commands::ts::MrangeAggregation::new("aggregators-1", 11))
+            .aggregation(commands::ts::Aggregation::new("aggregators-1", 11))
             .align("align-1")
             .as_ref(),
         "TS.MREVRANGE fromTimestamp-1 toTimestamp-1 ALIGN align-1 AGGREGATION aggregators-1 11 FILTER filterExpr-1 filterExpr2-1",
@@ -6948,7 +6944,7 @@ fn ts() {
     sends(
         commands::ts::mrevrange("fromTimestamp-1", "toTimestamp-1", ["filterExpr-1", "filterExpr2-1"])
             .aggregation(
-                commands::ts::MrangeAggregation::new("aggregators-1", 11)
+                commands::ts::Aggregation::new("aggregators-1", 11)
                     .buckettimestamp(commands::StartEndMid::Start),
             )
             .as_ref(),
@@ -6957,7 +6953,7 @@ fn ts() {
     sends(
         commands::ts::mrevrange("fromTimestamp-1", "toTimestamp-1", ["filterExpr-1", "filterExpr2-1"])
             .aggregation(
-                commands::ts::MrangeAggregation::new("aggregators-1", 11)
+                commands::ts::Aggregation::new("aggregators-1", 11)
                     .buckettimestamp(commands::StartEndMid::Minus),
             )
             .as_ref(),
@@ -6966,7 +6962,7 @@ fn ts() {
     sends(
         commands::ts::mrevrange("fromTimestamp-1", "toTimestamp-1", ["filterExpr-1", "filterExpr2-1"])
             .aggregation(
-                commands::ts::MrangeAggregation::new("aggregators-1", 11)
+                commands::ts::Aggregation::new("aggregators-1", 11)
                     .buckettimestamp(commands::StartEndMid::End),
             )
             .as_ref(),
@@ -6975,7 +6971,7 @@ fn ts() {
     sends(
         commands::ts::mrevrange("fromTimestamp-1", "toTimestamp-1", ["filterExpr-1", "filterExpr2-1"])
             .aggregation(
-                commands::ts::MrangeAggregation::new("aggregators-1", 11)
+                commands::ts::Aggregation::new("aggregators-1", 11)
                     .buckettimestamp(commands::StartEndMid::Plus),
             )
             .as_ref(),
@@ -6984,7 +6980,7 @@ fn ts() {
     sends(
         commands::ts::mrevrange("fromTimestamp-1", "toTimestamp-1", ["filterExpr-1", "filterExpr2-1"])
             .aggregation(
-                commands::ts::MrangeAggregation::new("aggregators-1", 11)
+                commands::ts::Aggregation::new("aggregators-1", 11)
                     .buckettimestamp(commands::StartEndMid::Mid),
             )
             .as_ref(),
@@ -6993,7 +6989,7 @@ fn ts() {
     sends(
         commands::ts::mrevrange("fromTimestamp-1", "toTimestamp-1", ["filterExpr-1", "filterExpr2-1"])
             .aggregation(
-                commands::ts::MrangeAggregation::new("aggregators-1", 11)
+                commands::ts::Aggregation::new("aggregators-1", 11)
                     .buckettimestamp(commands::StartEndMid::Tilde),
             )
             .as_ref(),
@@ -7001,14 +6997,14 @@ fn ts() {
     );
     sends(
         commands::ts::mrevrange("fromTimestamp-1", "toTimestamp-1", ["filterExpr-1", "filterExpr2-1"])
-            .aggregation(commands::ts::MrangeAggregation::new("aggregators-1", 11).empty())
+            .aggregation(commands::ts::Aggregation::new("aggregators-1", 11).empty())
             .as_ref(),
         "TS.MREVRANGE fromTimestamp-1 toTimestamp-1 AGGREGATION aggregators-1 11 EMPTY FILTER filterExpr-1 filterExpr2-1",
     );
     sends(
         commands::ts::mrevrange("fromTimestamp-1", "toTimestamp-1", ["filterExpr-1", "filterExpr2-1"])
             .aggregation(
-                commands::ts::MrangeAggregation::new("aggregators-1", 11)
+                commands::ts::Aggregation::new("aggregators-1", 11)
                     .buckettimestamp(commands::StartEndMid::Tilde)
                     .empty(),
             )
@@ -7018,7 +7014,7 @@ fn ts() {
     sends(
         commands::ts::mrevrange("fromTimestamp-1", "toTimestamp-1", ["filterExpr-1", "filterExpr2-1"])
             .aggregation(
-                commands::ts::MrangeAggregation::new("aggregators-1", 11)
+                commands::ts::Aggregation::new("aggregators-1", 11)
                     .buckettimestamp(commands::StartEndMid::Tilde)
                     .empty(),
             )
@@ -7047,7 +7043,7 @@ fn ts() {
             .excludeempty()
             .groupby("label-1", commands::Aggregator::Avg)
             .aggregation(
-                commands::ts::MrangeAggregation::new("aggregators-1", 11)
+                commands::ts::Aggregation::new("aggregators-1", 11)
                     .buckettimestamp(commands::StartEndMid::Tilde)
                     .empty(),
             )
@@ -7427,13 +7423,13 @@ fn ts() {
     );
     sends(
         commands::ts::range("key-1", "fromTimestamp-1", "toTimestamp-1")
-            .aggregation(commands::ts::MrangeAggregation::new("aggregators-1", 11))
+            .aggregation(commands::ts::Aggregation::new("aggregators-1", 11))
             .as_ref(),
         "TS.RANGE key-1 fromTimestamp-1 toTimestamp-1 AGGREGATION aggregators-1 11",
     );
     sends(
         commands::ts::range("key-1", "fromTimestamp-1", "toTimestamp-1")
-            .aggregation(commands::ts::MrangeAggregation::new("aggregators-1", 11))
+            .aggregation(commands::ts::Aggregation::new("aggregators-1", 11))
             .align("align-1")
             .as_ref(),
         "TS.RANGE key-1 fromTimestamp-1 toTimestamp-1 ALIGN align-1 AGGREGATION aggregators-1 11",
@@ -7441,7 +7437,7 @@ fn ts() {
     sends(
         commands::ts::range("key-1", "fromTimestamp-1", "toTimestamp-1")
             .aggregation(
-                commands::ts::MrangeAggregation::new("aggregators-1", 11)
+                commands::ts::Aggregation::new("aggregators-1", 11)
                     .buckettimestamp(commands::StartEndMid::Start),
             )
             .as_ref(),
@@ -7450,7 +7446,7 @@ fn ts() {
     sends(
         commands::ts::range("key-1", "fromTimestamp-1", "toTimestamp-1")
             .aggregation(
-                commands::ts::MrangeAggregation::new("aggregators-1", 11)
+                commands::ts::Aggregation::new("aggregators-1", 11)
                     .buckettimestamp(commands::StartEndMid::Minus),
             )
             .as_ref(),
@@ -7459,7 +7455,7 @@ fn ts() {
     sends(
         commands::ts::range("key-1", "fromTimestamp-1", "toTimestamp-1")
             .aggregation(
-                commands::ts::MrangeAggregation::new("aggregators-1", 11)
+                commands::ts::Aggregation::new("aggregators-1", 11)
                     .buckettimestamp(commands::StartEndMid::End),
             )
             .as_ref(),
@@ -7468,7 +7464,7 @@ fn ts() {
     sends(
         commands::ts::range("key-1", "fromTimestamp-1", "toTimestamp-1")
             .aggregation(
-                commands::ts::MrangeAggregation::new("aggregators-1", 11)
+                commands::ts::Aggregation::new("aggregators-1", 11)
                     .buckettimestamp(commands::StartEndMid::Plus),
             )
             .as_ref(),
@@ -7477,7 +7473,7 @@ fn ts() {
     sends(
         commands::ts::range("key-1", "fromTimestamp-1", "toTimestamp-1")
             .aggregation(
-                commands::ts::MrangeAggregation::new("aggregators-1", 11)
+                commands::ts::Aggregation::new("aggregators-1", 11)
                     .buckettimestamp(commands::StartEndMid::Mid),
             )
             .as_ref(),
@@ -7486,7 +7482,7 @@ fn ts() {
     sends(
         commands::ts::range("key-1", "fromTimestamp-1", "toTimestamp-1")
             .aggregation(
-                commands::ts::MrangeAggregation::new("aggregators-1", 11)
+                commands::ts::Aggregation::new("aggregators-1", 11)
                     .buckettimestamp(commands::StartEndMid::Tilde),
             )
             .as_ref(),
@@ -7494,14 +7490,14 @@ fn ts() {
     );
     sends(
         commands::ts::range("key-1", "fromTimestamp-1", "toTimestamp-1")
-            .aggregation(commands::ts::MrangeAggregation::new("aggregators-1", 11).empty())
+            .aggregation(commands::ts::Aggregation::new("aggregators-1", 11).empty())
             .as_ref(),
         "TS.RANGE key-1 fromTimestamp-1 toTimestamp-1 AGGREGATION aggregators-1 11 EMPTY",
     );
     sends(
         commands::ts::range("key-1", "fromTimestamp-1", "toTimestamp-1")
             .aggregation(
-                commands::ts::MrangeAggregation::new("aggregators-1", 11)
+                commands::ts::Aggregation::new("aggregators-1", 11)
                     .buckettimestamp(commands::StartEndMid::Tilde)
                     .empty(),
             )
@@ -7511,7 +7507,7 @@ fn ts() {
     sends(
         commands::ts::range("key-1", "fromTimestamp-1", "toTimestamp-1")
             .aggregation(
-                commands::ts::MrangeAggregation::new("aggregators-1", 11)
+                commands::ts::Aggregation::new("aggregators-1", 11)
                     .buckettimestamp(commands::StartEndMid::Tilde)
                     .empty(),
             )
@@ -7522,7 +7518,7 @@ fn ts() {
     sends(
         commands::ts::range("key-1", "fromTimestamp-1", "toTimestamp-1")
             .aggregation(
-                commands::ts::MrangeAggregation::new("aggregators-1", 11)
+                commands::ts::Aggregation::new("aggregators-1", 11)
                     .buckettimestamp(commands::StartEndMid::Tilde)
                     .empty(),
             )
@@ -7579,13 +7575,13 @@ fn ts() {
     );
     sends(
         commands::ts::revrange("key-1", "fromTimestamp-1", "toTimestamp-1")
-            .aggregation(commands::ts::MrangeAggregation::new("aggregators-1", 11))
+            .aggregation(commands::ts::Aggregation::new("aggregators-1", 11))
             .as_ref(),
         "TS.REVRANGE key-1 fromTimestamp-1 toTimestamp-1 AGGREGATION aggregators-1 11",
     );
     sends(
         commands::ts::revrange("key-1", "fromTimestamp-1", "toTimestamp-1")
-            .aggregation(commands::ts::MrangeAggregation::new("aggregators-1", 11))
+            .aggregation(commands::ts::Aggregation::new("aggregators-1", 11))
             .align("align-1")
             .as_ref(),
         "TS.REVRANGE key-1 fromTimestamp-1 toTimestamp-1 ALIGN align-1 AGGREGATION aggregators-1 11",
@@ -7593,7 +7589,7 @@ fn ts() {
     sends(
         commands::ts::revrange("key-1", "fromTimestamp-1", "toTimestamp-1")
             .aggregation(
-                commands::ts::MrangeAggregation::new("aggregators-1", 11)
+                commands::ts::Aggregation::new("aggregators-1", 11)
                     .buckettimestamp(commands::StartEndMid::Start),
             )
             .as_ref(),
@@ -7602,7 +7598,7 @@ fn ts() {
     sends(
         commands::ts::revrange("key-1", "fromTimestamp-1", "toTimestamp-1")
             .aggregation(
-                commands::ts::MrangeAggregation::new("aggregators-1", 11)
+                commands::ts::Aggregation::new("aggregators-1", 11)
                     .buckettimestamp(commands::StartEndMid::Minus),
             )
             .as_ref(),
@@ -7611,7 +7607,7 @@ fn ts() {
     sends(
         commands::ts::revrange("key-1", "fromTimestamp-1", "toTimestamp-1")
             .aggregation(
-                commands::ts::MrangeAggregation::new("aggregators-1", 11)
+                commands::ts::Aggregation::new("aggregators-1", 11)
                     .buckettimestamp(commands::StartEndMid::End),
             )
             .as_ref(),
@@ -7620,7 +7616,7 @@ fn ts() {
     sends(
         commands::ts::revrange("key-1", "fromTimestamp-1", "toTimestamp-1")
             .aggregation(
-                commands::ts::MrangeAggregation::new("aggregators-1", 11)
+                commands::ts::Aggregation::new("aggregators-1", 11)
                     .buckettimestamp(commands::StartEndMid::Plus),
             )
             .as_ref(),
@@ -7629,7 +7625,7 @@ fn ts() {
     sends(
         commands::ts::revrange("key-1", "fromTimestamp-1", "toTimestamp-1")
             .aggregation(
-                commands::ts::MrangeAggregation::new("aggregators-1", 11)
+                commands::ts::Aggregation::new("aggregators-1", 11)
                     .buckettimestamp(commands::StartEndMid::Mid),
             )
             .as_ref(),
@@ -7638,7 +7634,7 @@ fn ts() {
     sends(
         commands::ts::revrange("key-1", "fromTimestamp-1", "toTimestamp-1")
             .aggregation(
-                commands::ts::MrangeAggregation::new("aggregators-1", 11)
+                commands::ts::Aggregation::new("aggregators-1", 11)
                     .buckettimestamp(commands::StartEndMid::Tilde),
             )
             .as_ref(),
@@ -7646,14 +7642,14 @@ fn ts() {
     );
     sends(
         commands::ts::revrange("key-1", "fromTimestamp-1", "toTimestamp-1")
-            .aggregation(commands::ts::MrangeAggregation::new("aggregators-1", 11).empty())
+            .aggregation(commands::ts::Aggregation::new("aggregators-1", 11).empty())
             .as_ref(),
         "TS.REVRANGE key-1 fromTimestamp-1 toTimestamp-1 AGGREGATION aggregators-1 11 EMPTY",
     );
     sends(
         commands::ts::revrange("key-1", "fromTimestamp-1", "toTimestamp-1")
             .aggregation(
-                commands::ts::MrangeAggregation::new("aggregators-1", 11)
+                commands::ts::Aggregation::new("aggregators-1", 11)
                     .buckettimestamp(commands::StartEndMid::Tilde)
                     .empty(),
             )
@@ -7663,7 +7659,7 @@ fn ts() {
     sends(
         commands::ts::revrange("key-1", "fromTimestamp-1", "toTimestamp-1")
             .aggregation(
-                commands::ts::MrangeAggregation::new("aggregators-1", 11)
+                commands::ts::Aggregation::new("aggregators-1", 11)
                     .buckettimestamp(commands::StartEndMid::Tilde)
                     .empty(),
             )
@@ -7674,7 +7670,7 @@ fn ts() {
     sends(
         commands::ts::revrange("key-1", "fromTimestamp-1", "toTimestamp-1")
             .aggregation(
-                commands::ts::MrangeAggregation::new("aggregators-1", 11)
+                commands::ts::Aggregation::new("aggregators-1", 11)
                     .buckettimestamp(commands::StartEndMid::Tilde)
                     .empty(),
             )

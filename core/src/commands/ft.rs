@@ -1090,13 +1090,11 @@ impl<R, Sorting, Load> Hybrid<R, Sorting, Load> {
 
 impl<R, Load> Hybrid<R, Open, Load> {
     /// Adds `SORTBY` with `sortby`.
-    pub fn sortby(self, sortby: impl IntoIterator<Item = impl Into<HybridSortby>>) -> Hybrid<R, Taken, Load> {
+    pub fn sortby(self, sortby: impl IntoIterator<Item = impl Into<Sortby>>) -> Hybrid<R, Taken, Load> {
         Hybrid(
             self.0.with(3, |out| {
                 "SORTBY".write_to(out);
-                draft::counted(out, 1, |out| {
-                    draft::list(out, sortby.into_iter().map(Into::<HybridSortby>::into))
-                });
+                draft::counted(out, 1, |out| draft::list(out, sortby.into_iter().map(Into::<Sortby>::into)));
             }),
             PhantomData,
         )
@@ -1134,10 +1132,10 @@ impl<R, Sorting> Hybrid<R, Sorting, Open> {
 
 part! {
     /// A part of `FT.HYBRID`.
-    HybridSortby 2
+    Sortby 2
 }
 
-impl HybridSortby {
+impl Sortby {
     /// Makes it with what it needs.
     pub fn new(by: impl ToArg) -> Self {
         Self(Draft::new(RowId::UNKNOWN).with(0, |out| by.write_to(out)))
@@ -1154,7 +1152,7 @@ impl HybridSortby {
     }
 }
 
-impl<T: ToArg> From<T> for HybridSortby {
+impl<T: ToArg> From<T> for Sortby {
     fn from(value: T) -> Self {
         Self::new(value)
     }
@@ -1667,7 +1665,7 @@ impl<R> Search<R> {
     }
 
     /// Adds `SORTBY` with `sortby`.
-    pub fn sortby(self, sortby: impl Into<HybridSortby>) -> Self {
+    pub fn sortby(self, sortby: impl Into<Sortby>) -> Self {
         Self(
             self.0.with(22, |out| {
                 "SORTBY".write_to(out);

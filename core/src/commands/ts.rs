@@ -729,7 +729,7 @@ impl<R, Labels> Mrange<R, Labels, Taken> {
 
 impl<R, Labels> Mrange<R, Labels, Open> {
     /// Adds `AGGREGATION` with `aggregation`.
-    pub fn aggregation(self, aggregation: MrangeAggregation) -> Mrange<R, Labels, Taken> {
+    pub fn aggregation(self, aggregation: Aggregation) -> Mrange<R, Labels, Taken> {
         Mrange(
             self.0.with(7, |out| {
                 "AGGREGATION".write_to(out);
@@ -742,10 +742,10 @@ impl<R, Labels> Mrange<R, Labels, Open> {
 
 part! {
     /// A part of `TS.MRANGE`.
-    MrangeAggregation 3
+    Aggregation 3
 }
 
-impl MrangeAggregation {
+impl Aggregation {
     /// Makes it with what it needs.
     pub fn new(aggregators: impl ToArg, bucket_duration: i64) -> Self {
         Self(Draft::new(RowId::UNKNOWN).with(0, |out| {
@@ -890,7 +890,7 @@ impl<R, Labels> Mrevrange<R, Labels, Taken> {
 
 impl<R, Labels> Mrevrange<R, Labels, Open> {
     /// Adds `AGGREGATION` with `aggregation`.
-    pub fn aggregation(self, aggregation: MrangeAggregation) -> Mrevrange<R, Labels, Taken> {
+    pub fn aggregation(self, aggregation: Aggregation) -> Mrevrange<R, Labels, Taken> {
         Mrevrange(
             self.0.with(7, |out| {
                 "AGGREGATION".write_to(out);
@@ -1239,7 +1239,7 @@ impl<R> Range<R, Taken> {
 
 impl<R> Range<R, Open> {
     /// Adds `AGGREGATION` with `aggregation`.
-    pub fn aggregation(self, aggregation: MrangeAggregation) -> Range<R, Taken> {
+    pub fn aggregation(self, aggregation: Aggregation) -> Range<R, Taken> {
         Range(
             self.0.with(6, |out| {
                 "AGGREGATION".write_to(out);
@@ -1373,7 +1373,7 @@ impl<R> Revrange<R, Taken> {
 
 impl<R> Revrange<R, Open> {
     /// Adds `AGGREGATION` with `aggregation`.
-    pub fn aggregation(self, aggregation: MrangeAggregation) -> Revrange<R, Taken> {
+    pub fn aggregation(self, aggregation: Aggregation) -> Revrange<R, Taken> {
         Revrange(
             self.0.with(6, |out| {
                 "AGGREGATION".write_to(out);

@@ -113,13 +113,13 @@ impl Words {
             return format!("{}{}", owner.replace('/', ""), pascal(label));
         };
         let (first, label) = &places[0];
-        let owners: BTreeSet<&String> = places.iter().map(|(owner, _)| owner).collect();
-        let alone = self
-            .objects
-            .iter()
-            .all(|(other, places)| other == pieces || places.iter().all(|(_, other)| other != label));
+        let users = |places: &Places| places.iter().map(|(owner, _)| owner).collect::<BTreeSet<_>>().len();
+        let owners = users(places);
+        let alone = self.objects.iter().all(|(other, places)| {
+            other == pieces || places.iter().all(|(_, other)| other != label) || users(places) < owners
+        });
         let own = pascal(label);
-        if owners.len() > 1 && alone && !PRELUDE.contains(&own.as_str()) {
+        if owners > 1 && alone && !PRELUDE.contains(&own.as_str()) {
             own
         } else {
             format!("{}{own}", first.split('/').next_back().unwrap_or_default())
