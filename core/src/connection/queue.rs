@@ -84,10 +84,9 @@ impl Queue {
     ) -> Result<usize, Malformed> {
         let named = request.flags & flags::NAMED != 0;
         let known = Row::at(if named { named_row(request) } else { request.row });
+        let args = request.args().skip(if named { known.words() } else { 0 }).map(|arg| arg.bytes());
         let shape = match request.flags & flags::RAW {
-            0 => known.shape_with(
-                request.args().skip(if named { known.words() } else { 0 }).map(|arg| arg.bytes()),
-            ),
+            0 => known.shape_with(args.clone()),
             _ => Shape::RAW,
         };
         let role = match request.flags & (flags::MULTI | flags::MEMBER | flags::EXEC) {
@@ -102,7 +101,9 @@ impl Queue {
         let timeout = match role {
             // a transaction has the deadline of its EXEC
             Role::Multi | Role::Member => 0,
-            Role::Plain | Role::Exec => request.timeout.unwrap_or(default_timeout),
+            Role::Plain | Role::Exec => {
+                request.timeout.unwrap_or_else(|| patience(known.time_limit(args), default_timeout))
+            }
         };
         let deadline = now.limit(timeout);
         let start = self.outbound.offset(at);
@@ -255,6 +256,18 @@ impl Queue {
 
     fn is_written(&self, entry: &Entry) -> bool {
         self.outbound.is_sent(entry.start)
+    }
+}
+
+/// How long what the server does in between may take when it holds its reply back at will.
+const MARGIN: u32 = 1000;
+
+/// Gives how many milliseconds to wait for a reply that the server may hold back for `own`; 0 is for ever.
+fn patience(own: Option<u32>, default: u32) -> u32 {
+    match own {
+        Some(0) => 0,
+        Some(own) if default > 0 => own.saturating_add(MARGIN),
+        _ => default,
     }
 }
 

@@ -234,6 +234,22 @@ impl Row {
         LIMITS.get(usize::from(self.profile().limit)).copied().flatten()
     }
 
+    /// Gives how many milliseconds the server may hold back its reply to this command with `args` (without the name), 0 for ever;
+    /// `None` when it does not block.
+    pub fn time_limit<'a>(self, args: impl Iterator<Item = &'a [u8]>) -> Option<u32> {
+        let limit = self.limit()?;
+        let mut args = args;
+        let text = match limit.place {
+            LimitPlace::Word(place) => args.nth(usize::from(place).checked_sub(self.words())?),
+            LimitPlace::Last => args.last(),
+            LimitPlace::Token(token) => {
+                args.find(|arg| arg.eq_ignore_ascii_case(token.as_bytes()))?;
+                args.next()
+            }
+        };
+        milliseconds(text?, limit.seconds)
+    }
+
     /// Gives where its keys are.
     pub fn key_specs(self) -> &'static [KeySpec] {
         KEYS.get(usize::from(self.profile().keys)).copied().unwrap_or_default()
@@ -261,6 +277,24 @@ impl Row {
                 .count()
                 == word.len()
     }
+}
+
+/// Reads a number without an exponent, in seconds or milliseconds.
+fn milliseconds(text: &[u8], seconds: bool) -> Option<u32> {
+    let mut parts = text.splitn(2, |&byte| byte == b'.');
+    let digits = |part: &[u8]| core::str::from_utf8(part).ok()?.parse::<u32>().ok();
+    let whole = digits(parts.next()?)?;
+    if !seconds {
+        return Some(whole);
+    }
+    let mut thousandths = 0;
+    if let Some(fraction) = parts.next() {
+        for place in 0..3 {
+            let digit = fraction.get(place).map_or(0, |byte| byte.wrapping_sub(b'0'));
+            thousandths = thousandths * 10 + u32::from(digit.min(9));
+        }
+    }
+    Some(whole.saturating_mul(1000).saturating_add(thousandths))
 }
 
 /// A command's name. It is kept as it is sent: a bulk string per word.
@@ -353,6 +387,21 @@ mod tests {
         assert_eq!(find_words(b"CLIENT", Some(b"NOSUCH")), RowId::UNKNOWN);
         assert_eq!(find_words(b"command", Some(b"x")), find(b"COMMAND"));
         assert!(!Row::at(RowId(1)).name().is("ACL"));
+    }
+
+    #[test]
+    fn blocking_commands_say_how_long_they_block() {
+        let limit = |name: &str, args: &[&'static [u8]]| {
+            Row::at(find(name.as_bytes())).time_limit(args.iter().copied())
+        };
+        assert_eq!(limit("BLPOP", &[b"a", b"b", b"1.5"]), Some(1500));
+        assert_eq!(limit("BLMPOP", &[b"2", b"1", b"a", b"LEFT"]), Some(2000));
+        assert_eq!(limit("BLPOP", &[b"a", b"0"]), Some(0));
+        assert_eq!(limit("BLPOP", &[b"a", b"0.001"]), Some(1));
+        assert_eq!(limit("XREAD", &[b"COUNT", b"1", b"block", b"250", b"STREAMS", b"s", b"0"]), Some(250));
+        assert_eq!(limit("XREAD", &[b"STREAMS", b"s", b"0"]), None);
+        assert_eq!(limit("BLPOP", &[b"a", b"soon"]), None);
+        assert_eq!(limit("GET", &[b"a"]), None);
     }
 
     #[test]
