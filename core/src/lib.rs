@@ -99,6 +99,7 @@ pub mod command;
 pub mod commands;
 #[cfg(feature = "alloc")]
 pub mod connection;
+mod draft;
 #[cfg(feature = "alloc")]
 pub mod driver;
 #[cfg(feature = "embedded-io-async")]
@@ -107,6 +108,8 @@ pub mod embedded;
 pub mod error;
 pub mod machine;
 pub mod owned;
+#[cfg(feature = "alloc")]
+pub mod paths;
 #[cfg(feature = "alloc")]
 pub mod record;
 #[cfg(feature = "alloc")]

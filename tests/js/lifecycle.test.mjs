@@ -266,7 +266,7 @@ for (const server of programs) {
       const refused = await rejection(redis.ping());
       assert.ok(refused instanceof ConnectionError);
       assert.equal(refused.maybeExecuted, false);
-      const again = await startServer(server.program, [], own.port);
+      const again = await startServer(server.program, [], undefined, own.port);
       t.after(() => again.stop());
       assert.equal(await redis.ping(), "PONG");
     });

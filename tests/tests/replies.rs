@@ -252,6 +252,57 @@ fn replies_are_read_as_values() {
     let scored: Vec<(Bytes, f64)> = read("ZRANGE", "z 0 -1 WITHSCORES", "*2\r\n$1\r\na\r\n$3\r\n1.5\r\n");
     assert_eq!(scored, [("a".into(), 1.5)]);
     assert!(!read::<bool>("SET", "k v NX", "$-1\r\n"));
-    assert_eq!(read::<Vec<Bytes>>("LPOP", "l 2", "*-1\r\n"), [Bytes::new(); 0]);
+    assert_eq!(read::<Vec<Bytes>>("LPOP", "l 2", "*-1\r\n"), Vec::<Bytes>::new());
     assert_eq!(read::<Record>("INFO", "", "$5\r\nn:5\r\n\r\n").get("n"), Ok(5));
+}
+
+#[test]
+fn only_an_option_decides_a_shape() {
+    let flat = "*2\r\n$1\r\na\r\n$1\r\n1\r\n";
+    let (list, pairs) = (r#"[$"a" $"1"]"#, r#"[[$"a" ,1]]"#);
+    for (name, args, wire, expected) in [
+        ("SET", "GET get", "+OK\r\n", "t"),
+        ("SET", "k v EX GET", "+OK\r\n", "t"),
+        ("SET", "k v NX get", "$2\r\nOK\r\n", r#"$"OK""#),
+        ("ZUNION", "1 WITHSCORES", flat, list),
+        ("ZUNION", "2 WITHSCORES k withscores", flat, pairs),
+        ("ZUNION", "1 k WEIGHTS 2 AGGREGATE max WITHSCORES", flat, pairs),
+        ("HSCAN", "h 0 MATCH NOVALUES", "*2\r\n$1\r\n0\r\n*0\r\n", r#"[+"0" {}]"#),
+        ("HSCAN", "h 0 COUNT 1 NOVALUES", "*2\r\n$1\r\n0\r\n*0\r\n", r#"[+"0" []]"#),
+        ("SORT", "l BY STORE GET STORE", flat, list),
+        ("SORT", "l STORE d", ":2\r\n", ":2"),
+        ("XREADGROUP", "GROUP CLAIM CLAIM STREAMS CLAIM >", "*-1\r\n", "_"),
+        ("LPOP", "l", "$-1\r\n", "_"),
+        ("LPOP", "l 1", "$-1\r\n", "[]"),
+        ("CLIENT KILL", "1.2.3.4:5", "+OK\r\n", "t"),
+        ("CLIENT KILL", "ID 5", ":1\r\n", ":1"),
+        ("SRANDMEMBER", "s -1", flat, list),
+        ("SRANDMEMBER", "s 1", flat, r#"~[$"a" $"1"]"#),
+        ("JSON.ARRLEN", "k $.a", "*1\r\n:1\r\n", "[:1]"),
+        (
+            "FT.SEARCH",
+            "i q PARAMS 2 WITHSCORES x NOCONTENT",
+            "*2\r\n:1\r\n$1\r\nd\r\n",
+            r#"{+"total_results" :1 +"results" [{+"id" $"d"}]}"#,
+        ),
+    ] {
+        let got = written(&got(2, Limits::default(), name, args, [wire.as_bytes()]));
+        assert_eq!(got, expected, "{name} {args}");
+    }
+}
+
+#[test]
+fn search_results_are_the_same_over_both_protocols() {
+    let two = "*5\r\n:2\r\n$1\r\na\r\n*2\r\n$1\r\nt\r\n$1\r\nx\r\n$1\r\nb\r\n$-1\r\n";
+    let row = "%3\r\n$2\r\nid\r\n$1\r\na\r\n$16\r\nextra_attributes\r\n%1\r\n$1\r\nt\r\n$1\r\nx\r\n$6\r\nvalues\r\n*0\r\n";
+    let gone = "%3\r\n+id\r\n$1\r\nb\r\n+extra_attributes\r\n_\r\n+values\r\n*0\r\n";
+    let three = format!(
+        "%4\r\n+attributes\r\n*0\r\n+total_results\r\n:2\r\n+format\r\n+STRING\r\n+results\r\n*2\r\n{row}{gone}"
+    );
+    let results =
+        r#"+"results" [{+"id" $"a" +"extra_attributes" {$"t" $"x"}} {+"id" $"b" +"extra_attributes" _}]"#;
+    for (protocol, wire) in [(2, two), (3, &three)] {
+        let got = written(&got(protocol, Limits::default(), "FT.SEARCH", "i q", [wire.as_bytes()]));
+        assert_eq!(got, format!("{{+\"total_results\" :2 {results}}}"));
+    }
 }

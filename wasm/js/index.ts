@@ -1,4 +1,5 @@
 /** A Redis and Valkey client whose core is WebAssembly. @module */
+export type { Give, Kind, Promised, Queued, Raw } from "./commands/give.js";
 export type { InertCommand, ReplyOf } from "./commands/inert.js";
 export type { Fields, Int, Several, UnixTime } from "./commands/types.js";
 export type { Connector, Endpoint, Sink, Socket, StreamPair } from "./connector.js";
@@ -6,7 +7,6 @@ export type { Status } from "./engine.js";
 export * from "./errors.js";
 export type * from "./generated/commands.js";
 export type * from "./generated/options.js";
-export type * from "./generated/queue.js";
 export type * from "./generated/replies.js";
 export { keySlot } from "./key-slot.js";
 export type { Options } from "./options.js";

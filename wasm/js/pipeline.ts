@@ -1,10 +1,11 @@
+import type { Queued as Queueing } from "./commands/give.js";
 import { Methods } from "./commands/methods.js";
 import { rowOf } from "./commands/plan.js";
 import { rawCall } from "./commands/reserved.js";
 import { unsupported, type Needs } from "./commands/versions.js";
 import type { Engine } from "./engine.js";
 import { ConnectionError, ResponseError, WatchError, type RedisError } from "./errors.js";
-import type { Queue } from "./generated/queue.js";
+import type { Commands } from "./generated/commands.js";
 import { Flag, type Outbox, type Value } from "./outbox.js";
 import type { Forms, Plain, Str } from "./replies.js";
 import { ENCODED } from "./reader.js";
@@ -12,7 +13,7 @@ import type { Gatherer } from "./slots.js";
 import { encoded } from "./view.js";
 
 /** Commands that are sent together, as MULTI/EXEC unless `transaction` is false. It can be used again after each `execute`. */
-export interface Pipeline<S extends Str = string, T extends unknown[] = [], N = number, F extends Forms = Plain> extends Queue<S, T, N, F> {
+export interface Pipeline<S extends Str = string, T extends unknown[] = [], N = number, F extends Forms = Plain> extends Commands<S, N, F, Queueing<S, T, N, F>> {
   /** See {@link Redis.call}. */
   call(name: string, ...args: Value[]): Pipeline<S, [...T, unknown], N, F>;
   /**

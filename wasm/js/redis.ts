@@ -1,5 +1,6 @@
 import { Operations, type Bitfield, type BitfieldReader } from "./bitfield.js";
 import type { InertCommand, ReplyOf } from "./commands/inert.js";
+import type { Raw } from "./commands/give.js";
 import { Methods, take } from "./commands/methods.js";
 import { planOf, rowOf } from "./commands/plan.js";
 import { rawCall } from "./commands/reserved.js";
@@ -14,7 +15,7 @@ import { kindOf, Flag, type Key, type Value } from "./outbox.js";
 import { Queued, type Pipeline } from "./pipeline.js";
 import { ENCODED, Mode } from "./reader.js";
 import type { Forms, Plain, Str } from "./replies.js";
-import { decodes, encoded, withDecoding, type DecodingOptions } from "./view.js";
+import { decodes, encoded, withDecoding, type DataWith, type DecodingOptions, type FormsWith, type IntegersWith } from "./view.js";
 
 /** What a view changes. */
 export interface ViewOptions extends DecodingOptions {
@@ -51,9 +52,7 @@ export interface Redis<S extends Str = string, N = number, F extends Forms = Pla
   defineCommand<R = unknown>(definition: CommandDefinition<R>): (...args: Value[]) => Promise<R>;
   /** Gives a client that shares this one's connection and differs in `options`. */
   with(options: ViewOptions & { raw: true }): RawRedis;
-  with(options: ViewOptions & { decodeResponses: false }): Redis<Uint8Array, N, F>;
-  with(options: ViewOptions & { decodeResponses: true }): Redis<string, N, F>;
-  with(options: ViewOptions): Redis<S, N, F>;
+  with<const O extends ViewOptions>(options: O): Viewed<O, S, N, F>;
   /**
    * Sends commands made by the functions of `redwire/commands`, together and in order, and gives their results. The first error among
    * them is thrown, with its `position`, `command` and all `results`.
@@ -70,18 +69,18 @@ export interface Redis<S extends Str = string, N = number, F extends Forms = Pla
   [Symbol.asyncDispose](): Promise<void>;
 }
 
+/** What a client becomes with `O`. */
+export type Viewed<O extends DecodingOptions, S extends Str = string, N = number, F extends Forms = Plain> = Redis<DataWith<O, S>, IntegersWith<O, N>, FormsWith<O, F>>;
+
 /** A client whose replies keep the form that the server gave them: nobody can say what that is. */
 export interface RawRedis extends RawCommands, Omit<Redis, keyof Commands<string> | "with"> {
   /** See {@link Redis.with}. */
-  with(options: ViewOptions & { raw: false; decodeResponses: false }): Redis<Uint8Array>;
-  with(options: ViewOptions & { raw: false }): Redis;
+  with<const O extends ViewOptions & { raw: false }>(options: O): Viewed<O>;
   with(options: ViewOptions): RawRedis;
 }
 
 /** The commands of a {@link RawRedis}. */
-export type RawCommands = Untyped<Commands>;
-
-type Untyped<T> = { [K in keyof T]: T[K] extends (...args: infer A) => unknown ? (...args: A) => Promise<unknown> : Untyped<T[K]> };
+export type RawCommands = Commands<string, number, Plain, Raw>;
 
 interface View {
   mode: number;
@@ -270,10 +269,10 @@ class Client extends Methods {
 
 /** Makes clients; nothing is opened until the first use. */
 export const Redis = Client as unknown as {
-  new (url: string, options: Options & { decodeResponses: false }): Redis<Uint8Array>;
-  new (options: Options & { decodeResponses: false }): Redis<Uint8Array>;
+  new <const O extends Options>(url: string, options: O): Viewed<O>;
+  new <const O extends Options>(options: O): Viewed<O>;
   new <S extends Str = string>(url?: string | Options, options?: Options): Redis<S>;
   /** The same as `new Redis(url, options)`. */
-  fromUrl(url: string, options: Options & { decodeResponses: false }): Redis<Uint8Array>;
+  fromUrl<const O extends Options>(url: string, options: O): Viewed<O>;
   fromUrl<S extends Str = string>(url: string, options?: Options): Redis<S>;
 };

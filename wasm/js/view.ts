@@ -1,4 +1,5 @@
 import { Mode } from "./reader.js";
+import type { Forms, Str } from "./replies.js";
 
 /** What replies become. */
 export interface DecodingOptions {
@@ -16,6 +17,17 @@ export interface DecodingOptions {
   /** What sets become: a `Set` (default) or an `"array"`. Of bytes they are arrays always. */
   sets?: "set" | "array";
 }
+
+/** What user data is with `O`, where it was `S`. */
+export type DataWith<O, S extends Str> = O extends { decodeResponses: false } ? Uint8Array : O extends { decodeResponses: true } ? string : S;
+
+/** What integers are with `O`, where they were `N`. */
+export type IntegersWith<O, N> = O extends { integers: infer I } ? (I extends "bigint" ? bigint : I extends "exact" ? number | bigint : number) : N;
+
+/** The forms of sets and maps with `O`, where they were `F`. */
+export type FormsWith<O, F extends Forms> = O extends { sets: Forms["sets"] } | { maps: Forms["maps"] }
+  ? { sets: O extends { sets: infer A extends Forms["sets"] } ? A : F["sets"]; maps: O extends { maps: infer A extends Forms["maps"] } ? A : F["maps"] }
+  : F;
 
 /** The part of a mode that each option decides, and what each of its values makes of it. */
 const modes: Readonly<Record<keyof DecodingOptions, Readonly<Record<string, number>>>> = {

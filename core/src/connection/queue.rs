@@ -88,8 +88,9 @@ impl Queue {
     ) -> Result<usize, Malformed> {
         let named = request.flags & flags::NAMED != 0;
         let row = Row::at(if named { RowId::UNKNOWN } else { request.row });
+        let known = if named { named_row(request.args()) } else { row };
         let shape = match request.flags & flags::RAW {
-            0 if named => named_shape(request.args()),
+            0 if named => named_shape(known, request.args()),
             0 => row.shape_with(request.args()),
             _ => Shape::RAW,
         };
@@ -104,7 +105,15 @@ impl Queue {
         let timeout = match role {
             // a transaction has the deadline of its EXEC
             Role::Multi | Role::Member => 0,
-            Role::Plain | Role::Exec => request.timeout.unwrap_or(default_timeout),
+            Role::Plain | Role::Exec => match request.timeout {
+                Some(timeout) => timeout,
+                None if known.may_block() => {
+                    let names = if named { known.words() } else { 0 };
+                    let (count, Batch { words, text, side }) = (request.args().len(), request.args().rest());
+                    patience(known, names, count, words, text, side, default_timeout)
+                }
+                None => default_timeout,
+            },
         };
         let deadline = now.limit(timeout);
         let start = self.outbound.offset(at);
@@ -260,11 +269,29 @@ impl Queue {
     }
 }
 
+/// How long what the server does in between may take when it holds its reply back at will.
+const MARGIN: u32 = 1000;
+
+/// Gives how many milliseconds to wait for a reply that the server may hold back as the command's arguments, which are behind
+/// `names` words, say. See `Shape::of` for why they come in parts.
 #[inline(never)]
-fn named_shape(mut args: Arguments<'_>) -> Shape {
+fn patience(known: Row, names: usize, count: usize, words: &[u32], text: &[u8], side: &[u8], default: u32) -> u32 {
+    let args = Arguments::new(count, Batch { words, text, side }).skip(names).map(|arg| arg.bytes());
+    match known.time_limit(args) {
+        Some(0) => 0,
+        Some(own) if default > 0 => own.saturating_add(MARGIN),
+        _ => default,
+    }
+}
+
+#[inline(never)]
+fn named_row(args: Arguments<'_>) -> Row {
     let mut words = args.map(|word| word.bytes());
-    let first = words.next().unwrap_or_default();
-    let row = Row::at(table::find_words(first, words.next()));
-    args.by_ref().take(row.words()).for_each(drop);
-    row.shape_with(args)
+    Row::at(table::find_words(words.next().unwrap_or_default(), words.next()))
+}
+
+#[inline(never)]
+fn named_shape(known: Row, mut args: Arguments<'_>) -> Shape {
+    args.by_ref().take(known.words()).for_each(drop);
+    known.shape_with(args)
 }

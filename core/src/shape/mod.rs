@@ -1,8 +1,8 @@
 //! What replies look like to the caller, whatever the protocol.
 //!
-//! A reply's shape is a small program: a [`Node`] that says what a value is, made of other nodes. `programs.rs` holds those of all
+//! A reply's shape is a small program: a node that says what a value is, made of other nodes. `programs.rs` holds those of all
 //! commands, generated from `core/commands/`; a [`Shape`] is the place of one, with what is known of the command that it answers;
-//! the `Shaper` carries it out while a reply streams through it.
+//! the shaper carries it out while a reply streams through it. What shapes there are is told in `docs/shapes.md`.
 
 mod layout;
 mod number;

@@ -686,24 +686,24 @@ pub(super) static NODES: &[Node] = &[
     Node::Set(7),
     Node::Array(7),
     Node::Either(7, 9),
-    Node::Struct(3, 0, 0),
+    Node::Struct(1, 0, 7),
     Node::Array(11),
-    Node::Struct(6, 26, 0),
+    Node::Struct(5, 10, 7),
     Node::Double,
     Node::Parsed(Format::ClientInfo),
-    Node::Struct(10, 81, 0),
+    Node::Struct(6, 55, 7),
     Node::Array(16),
     Node::Case(1, 6, 17),
     Node::Array(3),
     Node::Pairs(4, 3),
     Node::Array(4),
     Node::Case(1, 20, 21),
-    Node::Struct(12, 202, 0),
+    Node::Struct(12, 141, 7),
     Node::Case(2, 14, 4),
     Node::Bool,
-    Node::Struct(4, 366, 0),
+    Node::Struct(3, 305, 7),
     Node::Only(4),
-    Node::Struct(5, 402, 0),
+    Node::Struct(5, 334, 7),
     Node::Case(3, 27, 28),
     Node::Array(25),
     Node::Blob,
@@ -714,15 +714,15 @@ pub(super) static NODES: &[Node] = &[
     Node::Pairs(3, 14),
     Node::Tuple(2, 6),
     Node::Tuple(3, 8),
-    Node::Struct(8, 479, 0),
+    Node::Struct(8, 411, 7),
     Node::Case(1, 6, 4),
     Node::Parsed(Format::ClientList),
     Node::Case(1, 6, 0),
-    Node::Struct(3, 619, 0),
+    Node::Struct(3, 551, 7),
     Node::Parsed(Format::Info),
-    Node::Struct(6, 646, 0),
+    Node::Struct(4, 578, 7),
     Node::Array(45),
-    Node::Struct(12, 725, 0),
+    Node::Struct(6, 643, 7),
     Node::Array(47),
     Node::Case(4, 4, 48),
     Node::Case(1, 7, 49),
@@ -730,76 +730,76 @@ pub(super) static NODES: &[Node] = &[
     Node::Parsed(Format::ClusterNode),
     Node::Array(52),
     Node::Pairs(4, 4),
-    Node::Struct(9, 840, 0),
+    Node::Struct(5, 707, 7),
     Node::Array(55),
-    Node::Struct(2, 918, 0),
+    Node::Struct(2, 757, 7),
     Node::Array(57),
-    Node::Struct(5, 932, 0),
+    Node::Struct(5, 771, 7),
     Node::Tuple(2, 11),
     Node::Array(60),
     Node::Map(7, 7),
     Node::Tuple(4, 13),
     Node::Tuple(3, 17),
     Node::Array(64),
-    Node::Struct(3, 1004, 0),
+    Node::Struct(3, 843, 7),
     Node::Tuple(10, 20),
     Node::Map(7, 0),
-    Node::Struct(2, 1025, 0),
-    Node::Struct(4, 1037, 0),
+    Node::Struct(2, 864, 7),
+    Node::Struct(4, 876, 7),
     Node::Array(70),
     Node::Array(67),
     Node::Tuple(10, 20),
-    Node::Struct(12, 1177, 0),
+    Node::Struct(6, 955, 7),
     Node::Tuple(2, 30),
     Node::Array(75),
-    Node::Struct(10, 1076, 0),
+    Node::Struct(4, 915, 7),
     Node::Array(77),
-    Node::Struct(10, 1076, 0),
+    Node::Struct(4, 915, 7),
     Node::Map(7, 74),
-    Node::Struct(12, 1177, 0),
+    Node::Struct(6, 955, 7),
     Node::Map(3, 8),
     Node::Array(0),
     Node::Optional(83),
     Node::Map(3, 0),
-    Node::Record(1, 32, 1309),
-    Node::Record(2, 33, 1327),
-    Node::Sparse(2, 1351, 1),
+    Node::Record(1, 32, 1022),
+    Node::Record(2, 33, 1040),
+    Node::Sparse(2, 1064, 1),
     Node::Array(88),
-    Node::Sparse(2, 1373, 1),
+    Node::Sparse(2, 1086, 1),
     Node::Case(5, 87, 90),
     Node::Tuple(2, 35),
     Node::Case(1, 92, 91),
     Node::Set(3),
     Node::Array(85),
-    Node::Struct(4, 1397, 0),
-    Node::Struct(3, 1447, 0),
+    Node::Struct(4, 1110, 7),
+    Node::Struct(2, 1160, 7),
     Node::Array(97),
     Node::Map(7, 14),
     Node::Map(7, 4),
-    Node::Struct(35, 1484, 0),
+    Node::Struct(35, 1186, 7),
     Node::Tuple(2, 37),
     Node::Either(14, 102),
     Node::Optional(85),
-    Node::Record(5, 39, 2099),
-    Node::Record(2, 44, 1327),
-    Node::Sparse(5, 2146, 1),
+    Node::Record(5, 39, 1801),
+    Node::Record(2, 44, 1040),
+    Node::Sparse(5, 1848, 1),
     Node::Array(107),
-    Node::Sparse(2, 2193, 1),
+    Node::Sparse(2, 1895, 1),
     Node::Case(5, 106, 109),
     Node::Tuple(3, 46),
     Node::Tuple(1, 49),
     Node::Case(8, 112, 19),
     Node::Map(3, 19),
-    Node::Struct(3, 2217, 0),
-    Node::Indexed(3, 2217, 0),
+    Node::Struct(3, 1919, 7),
+    Node::Indexed(3, 1919, 7),
     Node::By(116),
-    Node::Struct(4, 2243, 0),
-    Node::Indexed(4, 2243, 0),
+    Node::Struct(2, 1945, 7),
+    Node::Indexed(2, 1945, 7),
     Node::By(119),
-    Node::Struct(3, 2290, 0),
-    Node::Struct(2, 2318, 0),
+    Node::Struct(3, 1970, 7),
+    Node::Struct(2, 1998, 7),
     Node::Map(7, 122),
-    Node::Struct(2, 2352, 0),
+    Node::Struct(2, 2032, 7),
     Node::Tuple(2, 50),
     Node::Array(125),
     Node::Tuple(4, 52),
@@ -809,13 +809,13 @@ pub(super) static NODES: &[Node] = &[
     Node::Tuple(4, 56),
     Node::Array(131),
     Node::Case(2, 132, 19),
-    Node::Struct(4, 2377, 0),
+    Node::Struct(3, 2057, 7),
     Node::Array(134),
-    Node::Struct(7, 2400, 0),
+    Node::Struct(4, 2074, 7),
     Node::Map(3, 3),
     Node::Array(21),
     Node::Map(3, 4),
-    Node::Struct(16, 2449, 0),
+    Node::Struct(16, 2102, 7),
     Node::Array(140),
     Node::Optional(141),
     Node::Case(4, 19, 3),
@@ -843,18 +843,18 @@ pub(super) static NODES: &[Node] = &[
     Node::Wrapped(7),
     Node::Case(1, 164, 165),
     Node::Map(4, 4),
-    Node::Struct(2, 2856, 0),
+    Node::Struct(2, 2509, 7),
     Node::Map(7, 168),
     Node::Array(147),
     Node::Tuple(5, 64),
     Node::Array(171),
     Node::Tuple(3, 69),
     Node::Array(173),
-    Node::Struct(2, 2879, 0),
+    Node::Struct(2, 2532, 7),
     Node::Case(4, 175, 3),
     Node::Case(1, 4, 176),
-    Node::Struct(3, 2893, 0),
-    Node::Struct(32, 2979, 0),
+    Node::Struct(3, 2546, 7),
+    Node::Struct(32, 2632, 7),
     Node::Case(1, 3, 7),
     Node::Tuple(3, 72),
     Node::Tuple(2, 75),
@@ -873,9 +873,9 @@ pub(super) static NODES: &[Node] = &[
     Node::Map(7, 194),
     Node::Tuple(3, 94),
     Node::Parsed(Format::Flags),
-    Node::Struct(32, 3588, 7),
+    Node::Struct(32, 3241, 7),
     Node::Array(198),
-    Node::Struct(6, 4075, 0),
+    Node::Struct(5, 3728, 7),
     Node::Array(200),
     Node::Case(1, 9, 6),
     Node::Case(1, 3, 6),
@@ -888,8 +888,8 @@ pub(super) static NODES: &[Node] = &[
     Node::Case(1, 19, 209),
     Node::Tuple(2, 103),
     Node::Array(14),
-    Node::Struct(9, 4125, 0),
-    Node::Struct(4, 4258, 0),
+    Node::Struct(9, 3771, 7),
+    Node::Struct(4, 3904, 7),
     Node::Pairs(3, 4),
     Node::Case(1, 215, 19),
     Node::Tuple(2, 105),
@@ -897,9 +897,9 @@ pub(super) static NODES: &[Node] = &[
     Node::Optional(137),
     Node::Tuple(3, 107),
     Node::Keyed(3, 220),
-    Node::Struct(5, 4282, 0),
+    Node::Struct(5, 3928, 7),
     Node::Array(222),
-    Node::Struct(16, 4343, 0),
+    Node::Struct(15, 3989, 7),
     Node::Tuple(2, 110),
     Node::Keyed(3, 225),
     Node::Array(217),
@@ -913,7 +913,7 @@ pub(super) static NODES: &[Node] = &[
     Node::Tuple(4, 121),
     Node::Optional(212),
     Node::Case(1, 235, 236),
-    Node::Struct(9, 4551, 0),
+    Node::Struct(9, 4186, 7),
     Node::Map(3, 14),
     Node::Array(239),
     Node::Optional(240),
@@ -929,18 +929,18 @@ pub(super) static NODES: &[Node] = &[
     Node::Array(250),
     Node::Case(1, 9, 251),
     Node::Tuple(3, 129),
-    Node::Struct(4, 4669, 0),
+    Node::Struct(4, 4304, 7),
     Node::Array(254),
-    Node::Struct(6, 4700, 0),
+    Node::Struct(5, 4335, 7),
     Node::Array(256),
     Node::Tuple(4, 132),
     Node::Array(258),
-    Node::Struct(5, 4764, 0),
+    Node::Struct(5, 4380, 7),
     Node::Array(260),
-    Node::Struct(8, 4818, 0),
+    Node::Struct(7, 4434, 7),
     Node::Array(262),
-    Node::Struct(15, 4911, 0),
-    Node::Struct(16, 5138, 0),
+    Node::Struct(12, 4508, 7),
+    Node::Struct(13, 4669, 7),
     Node::Case(1, 264, 265),
     Node::Tuple(4, 136),
     Node::Case(1, 259, 267),
@@ -1172,57 +1172,57 @@ pub(super) static SCRIPTS: &[u8] = b"\
 
 /// Names of fields, each followed by its node.
 pub(super) static FIELDS: &[u8] = b"\
-commands\x00\x07keys\x00\x07channels\x00\x07\
-flags\x00\x08passwords\x00\tcommands\x00\x07keys\x00\nchannels\x00\nselectors\x00\x0c\
-count\x00\x04reason\x00\x07context\x00\x07object\x00\x07username\x00\x07age-seconds\x00\x0eclient-info\x00\x0fentry-id\x00\x04timestamp-created\x00\x04timestamp-last-updated\x00\x04\
+commands\x00\x07\
+flags\x00\x08passwords\x00\tkeys\x00\nchannels\x00\nselectors\x00\x0c\
+count\x00\x04age-seconds\x00\x0eclient-info\x00\x0fentry-id\x00\x04timestamp-created\x00\x04timestamp-last-updated\x00\x04\
 count\x00\x04len\x00\x04next-insert-index\x00\x04slices\x00\x04directory-size\x00\x04super-dir-entries\x00\x04slice-size\x00\x04dense-slices\x00\x04sparse-slices\x00\x04avg-dense-size\x00\x0eavg-dense-fill\x00\x0eavg-sparse-size\x00\x0e\
-state\x00\x07error\x00\x07start_time\x00\x04end_time\x00\x04\
+state\x00\x07start_time\x00\x04end_time\x00\x04\
 Capacity\x00\x04Size\x00\x04Number of filters\x00\x04Number of items inserted\x00\x04Expansion rate\x00\x04\
 Size\x00\x04Number of buckets\x00\x04Number of filters\x00\x04Number of items inserted\x00\x04Number of items deleted\x00\x04Bucket size\x00\x04Expansion rate\x00\x04Max iterations\x00\x04\
 flags\x00\x08redirect\x00\x04prefixes\x00\x13\
-direction\x00\x07node\x00\x07create-time\x00\x04events\x00\x07send-buffer-allocated\x00\x04send-buffer-used\x00\x04\
-id\x00\x07slots\x00\x07source\x00\x07dest\x00\x07operation\x00\x07state\x00\x07last_error\x00\x07retries\x00\x04create_time\x00\x04start_time\x00\x04end_time\x00\x04write_pause_ms\x00\x04\
-id\x00\x07port\x00\x04tls-port\x00\x04ip\x00\x07endpoint\x00\x07hostname\x00\x07role\x00\x07replication-offset\x00\x04health\x00\x07\
+direction\x00\x07create-time\x00\x04send-buffer-allocated\x00\x04send-buffer-used\x00\x04\
+id\x00\x07retries\x00\x04create_time\x00\x04start_time\x00\x04end_time\x00\x04write_pause_ms\x00\x04\
+id\x00\x07port\x00\x04tls-port\x00\x04endpoint\x00\x07replication-offset\x00\x04\
 slots\x006nodes\x008\
 key-count\x00\x04cpu-usec\x00\x04memory-bytes\x00\x04network-bytes-in\x00\x04network-bytes-out\x00\x04\
 width\x00\x04depth\x00\x04count\x00\x04\
 type\x00\x07spec\x00D\
 notes\x00\x07flags\x00\x08begin_search\x00Efind_keys\x00E\
-name\x00\x07type\x00\x07display_text\x00\x07key_spec_index\x00\x04token\x00\x07summary\x00\x07since\x00\x07deprecated_since\x00\x07flags\x00\x08arguments\x00N\
-summary\x00\x07since\x00\x07group\x00\x07complexity\x00\x07module\x00\x07doc_flags\x00\x08deprecated_since\x00\x07replaced_by\x00\x07history\x00Lreply_schema\x00\x00arguments\x00Nsubcommands\x00P\
+name\x00\x07key_spec_index\x00\x04flags\x00\x08arguments\x00N\
+summary\x00\x07doc_flags\x00\x08history\x00Lreply_schema\x00\x00arguments\x00Nsubcommands\x00P\
 extra_attributes\x00\x00\
 total_results\x00\x00results\x00\x00\
 id\x00\x01extra_attributes\x00U\
 total_results\x00\x04results\x00Y\
 total_results\x00\x04results\x00_warnings\x00\x13execution_time\x00\x0e\
-identifier\x00\x07attribute\x00\x07Index Errors\x00D\
+identifier\x00\x07Index Errors\x00D\
 index_name\x00\x07index_options\x00\tindex_definition\x00Dattributes\x00SIndex Errors\x00Dfield statistics\x00bnum_docs\x00\x04max_doc_id\x00\x04num_terms\x00\x04num_records\x00\x04inverted_sz_mb\x00\x0evector_index_sz_mb\x00\x0etotal_inverted_index_blocks\x00\x04offset_vectors_sz_mb\x00\x0edoc_table_size_mb\x00\x0esortable_values_size_mb\x00\x0ekey_table_size_mb\x00\x0etag_overhead_sz_mb\x00\x0etext_overhead_sz_mb\x00\x0etotal_index_memory_sz_mb\x00\x0egeoshapes_sz_mb\x00\x0erecords_per_doc_avg\x00\x0ebytes_per_record_avg\x00\x0eoffsets_per_term_avg\x00\x0eoffset_bits_per_record_avg\x00\x0ehash_indexing_failures\x00\x04total_indexing_time\x00\x0eindexing\x00\x04percent_indexed\x00\x0enumber_of_uses\x00\x04cleaning\x00\x04gc_stats\x00ccursor_stats\x00ddialect_stats\x00dstopwords_list\x00\t\
 id\x00\x00score\x00\x00payload\x00\x00sortkey\x00\x00extra_attributes\x00\x00\
 id\x00\x03score\x00gpayload\x00\x03sortkey\x00\x03extra_attributes\x00h\
 total_results\x00\x04results\x00l\
 name\x00\x07description\x00\x07flags\x00\x08\
-library_name\x00\x07engine\x00\x07functions\x00ulibrary_code\x00\x07\
+library_name\x00\x07functions\x00u\
 name\x00\x07command\x00\x13duration_ms\x00\x04\
 libraries_count\x00\x04functions_count\x00\x04\
 running_script\x00yengines\x00{\
-name\x00\x07ver\x00\x04path\x00\x07args\x00\t\
-server\x00\x07version\x00\x07proto\x00\x04id\x00\x04mode\x00\x07role\x00\x07modules\x00\x87\
+name\x00\x07ver\x00\x04args\x00\t\
+server\x00\x07proto\x00\x04id\x00\x04modules\x00\x87\
 tracking-active\x00\x04sample-ratio\x00\x04selected-slots\x00\x8asampled-commands-selected-slots-us\x00\x04all-commands-selected-slots-us\x00\x04all-commands-all-slots-us\x00\x04net-bytes-sampled-commands-selected-slots\x00\x04net-bytes-all-commands-selected-slots\x00\x04net-bytes-all-commands-all-slots\x00\x04collection-start-time-unix-ms\x00\x04collection-duration-ms\x00\x04total-cpu-time-sys-ms\x00\x04total-cpu-time-user-ms\x00\x04total-net-bytes\x00\x04by-cpu-time-us\x00\x8bby-net-bytes\x00\x8b\
 calls\x00\x04histogram_usec\x00\xa7\
 matches\x00\xaelen\x00\x04\
 overhead.hashtable.main\x00\x04overhead.hashtable.expires\x00\x04overhead.hashtable.slot-to-keys\x00\x04\
 peak.allocated\x00\x04total.allocated\x00\x04startup.allocated\x00\x04replication.backlog\x00\x04clients.slaves\x00\x04clients.normal\x00\x04cluster.links\x00\x04aof.buffer\x00\x04lua.caches\x00\x04functions.caches\x00\x04db.dict.rehashing.count\x00\x04db.*\x00\xb2overhead.db.hashtable.lut\x00\x04overhead.db.hashtable.rehashing\x00\x04overhead.total\x00\x04keys.count\x00\x04keys.bytes-per-key\x00\x04dataset.bytes\x00\x04dataset.percentage\x00\x0epeak.percentage\x00\x0eallocator.allocated\x00\x04allocator.active\x00\x04allocator.resident\x00\x04allocator.muzzy\x00\x04allocator-fragmentation.ratio\x00\x0eallocator-fragmentation.bytes\x00\x04allocator-rss.ratio\x00\x0eallocator-rss.bytes\x00\x04rss-overhead.ratio\x00\x0erss-overhead.bytes\x00\x04fragmentation\x00\x0efragmentation.bytes\x00\x04\
 name\x00\x07ip\x00\x07port\x00\x04runid\x00\x07flags\x00\xc5link-pending-commands\x00\x04link-refcount\x00\x04last-ping-sent\x00\x04last-ok-ping-reply\x00\x04last-ping-reply\x00\x04s-down-time\x00\x04o-down-time\x00\x04down-after-milliseconds\x00\x04info-refresh\x00\x04role-reported\x00\x07role-reported-time\x00\x04config-epoch\x00\x04num-slaves\x00\x04num-other-sentinels\x00\x04quorum\x00\x04failover-timeout\x00\x04parallel-syncs\x00\x04master-link-down-time\x00\x04master-link-status\x00\x07master-host\x00\x07master-port\x00\x04slave-priority\x00\x04slave-repl-offset\x00\x04replica-announced\x00\x04last-hello-message\x00\x04voted-leader\x00\x07voted-leader-epoch\x00\x04\
-argv\x00\tflags\x00\x07pid\x00\x04run-time\x00\x04run-delay\x00\x04retry-num\x00\x04\
+argv\x00\tpid\x00\x04run-time\x00\x04run-delay\x00\x04retry-num\x00\x04\
 Compression\x00\x04Capacity\x00\x04Merged nodes\x00\x04Unmerged nodes\x00\x04Merged weight\x00\x05Unmerged weight\x00\x05Observations\x00\x05Total compressions\x00\x04Memory usage\x00\x04\
 k\x00\x04width\x00\x04depth\x00\x04decay\x00\x0e\
 startTimestamp\x00\x04endTimestamp\x00\x04samples\x00\x04size\x00\x04bytesPerSample\x00\x0e\
-totalSamples\x00\x04memoryUsage\x00\x04firstTimestamp\x00\x04lastTimestamp\x00\x04retentionTime\x00\x04chunkCount\x00\x04chunkSize\x00\x04chunkType\x00\x07duplicatePolicy\x00\x07labels\x00\xdbsourceKey\x00\x03rules\x00\xddignoreMaxTimeDiff\x00\x04ignoreMaxValDiff\x00\x0ekeySelfName\x00\x03Chunks\x00\xdf\
+totalSamples\x00\x04memoryUsage\x00\x04firstTimestamp\x00\x04lastTimestamp\x00\x04retentionTime\x00\x04chunkCount\x00\x04chunkSize\x00\x04duplicatePolicy\x00\x07labels\x00\xdbsourceKey\x00\x03rules\x00\xddignoreMaxTimeDiff\x00\x04ignoreMaxValDiff\x00\x0ekeySelfName\x00\x03Chunks\x00\xdf\
 quant-type\x00\x07vector-dim\x00\x04size\x00\x04max-level\x00\x04vset-uid\x00\x04hnsw-max-node-uid\x00\x04hnsw-m\x00\x04projection-input-dim\x00\x04attributes-count\x00\x04\
 name\x00\x03pending\x00\x04idle\x00\x04inactive\x00\x04\
-name\x00\x03consumers\x00\x04pending\x00\x04last-delivered-id\x00\x07entries-read\x00\x04lag\x00\x04\
+name\x00\x03consumers\x00\x04pending\x00\x04entries-read\x00\x04lag\x00\x04\
 name\x00\x03seen-time\x00\x04active-time\x00\x04pel-count\x00\x04pel|pending\x00\xba\
-name\x00\x03last-delivered-id\x00\x07entries-read\x00\x04lag\x00\x04pel-count\x00\x04nacked-count\x00\x04pel|pending\x01\x03consumers\x01\x05\
-length\x00\x04radix-tree-keys\x00\x04radix-tree-nodes\x00\x04last-generated-id\x00\x07max-deleted-entry-id\x00\x07entries-added\x00\x04recorded-first-entry-id\x00\x07idmp-duration\x00\x04idmp-maxsize\x00\x04pids-tracked\x00\x04iids-tracked\x00\x04iids-added\x00\x04iids-duplicates\x00\x04entries\x00\xfbgroups\x01\x07\
-length\x00\x04radix-tree-keys\x00\x04radix-tree-nodes\x00\x04last-generated-id\x00\x07max-deleted-entry-id\x00\x07entries-added\x00\x04recorded-first-entry-id\x00\x07idmp-duration\x00\x04idmp-maxsize\x00\x04pids-tracked\x00\x04iids-tracked\x00\x04iids-added\x00\x04iids-duplicates\x00\x04groups\x00\x04first-entry\x00\xfalast-entry\x00\xfa\
+name\x00\x03entries-read\x00\x04lag\x00\x04pel-count\x00\x04nacked-count\x00\x04pel|pending\x01\x03consumers\x01\x05\
+length\x00\x04radix-tree-keys\x00\x04radix-tree-nodes\x00\x04entries-added\x00\x04idmp-duration\x00\x04idmp-maxsize\x00\x04pids-tracked\x00\x04iids-tracked\x00\x04iids-added\x00\x04iids-duplicates\x00\x04entries\x00\xfbgroups\x01\x07\
+length\x00\x04radix-tree-keys\x00\x04radix-tree-nodes\x00\x04entries-added\x00\x04idmp-duration\x00\x04idmp-maxsize\x00\x04pids-tracked\x00\x04iids-tracked\x00\x04iids-added\x00\x04iids-duplicates\x00\x04groups\x00\x04first-entry\x00\xfalast-entry\x00\xfa\
 ";

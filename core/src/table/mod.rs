@@ -12,23 +12,32 @@ use crate::batch::Arguments;
 #[cfg(feature = "alloc")]
 use crate::shape::Shape;
 pub use keys::{Begin, Find, KeySpec};
-use rows::{FACTS, HEADS, KEYS, LIMITS};
+use rows::{ENTRIES, HEADS, KEYS, LIMITS, PROFILES, VERSIONS};
 
 /// One command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Row(u16);
 
-/// What the generated table says about a command.
-#[derive(Clone, Copy, Debug)]
-struct Facts {
+/// What the generated table says about a command. The columns are kept apart: so they take the least room in a module.
+#[derive(Clone, Copy)]
+struct Entry {
     /// The length of its name as it is sent.
     length: u8,
+    /// The place of the rest in [`PROFILES`].
+    profile: u8,
+    /// The place of the version that brought it in [`VERSIONS`].
+    since: u8,
+}
+
+/// What several commands have in common.
+#[derive(Clone, Copy, Debug)]
+struct Profile {
+    /// The number of words of the name.
     words: u8,
-    since: Version,
     access: Access,
-    /// The place of its specs in [`KEYS`].
+    /// The place of the specs in [`KEYS`].
     keys: u8,
-    /// The place of its limit in [`LIMITS`].
+    /// The place of the limit in [`LIMITS`].
     limit: u8,
     effect: Effect,
     internal: bool,
@@ -70,7 +79,7 @@ pub enum LimitPlace {
 
 pub use rows::Effect;
 
-/// The number of a [`Row`].
+/// The position of a [`Row`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RowId(pub u16);
 
@@ -79,15 +88,15 @@ impl RowId {
     pub const UNKNOWN: Self = Self(0);
 }
 
-/// How many rows there are, the unknown one first, the others sorted by name.
-pub const ROWS: usize = FACTS.len();
+/// How many rows there are: the unknown one first, the others sorted by name.
+pub const COUNT: usize = ENTRIES.len();
 
 /// Where names begin in [`HEADS`], and behind the last the end: low bytes, high bytes. Apart they pack well in the module.
-static STARTS: [[u8; ROWS + 1]; 2] = {
-    let mut starts = [[0; ROWS + 1]; 2];
+static STARTS: [[u8; COUNT + 1]; 2] = {
+    let mut starts = [[0; COUNT + 1]; 2];
     let (mut id, mut start) = (0, 0);
-    while id < ROWS {
-        start += FACTS[id].length as usize;
+    while id < COUNT {
+        start += ENTRIES[id].length as usize;
         id += 1;
         starts[0][id] = start as u8;
         starts[1][id] = (start >> 8) as u8;
@@ -95,15 +104,22 @@ static STARTS: [[u8; ROWS + 1]; 2] = {
     starts
 };
 
-/// How many words names have.
-static WORDS: [u8; ROWS] = {
-    let mut words = [0; ROWS];
-    let mut id = 0;
-    while id < ROWS {
-        words[id] = FACTS[id].words;
+static PROFILE_OF: [u8; COUNT] = {
+    let (mut column, mut id) = ([0; COUNT], 0);
+    while id < COUNT {
+        column[id] = ENTRIES[id].profile;
         id += 1;
     }
-    words
+    column
+};
+
+static VERSION_OF: [u8; COUNT] = {
+    let (mut column, mut id) = ([0; COUNT], 0);
+    while id < COUNT {
+        column[id] = ENTRIES[id].since;
+        id += 1;
+    }
+    column
 };
 
 /// Gives the row of `name`, its words separated by single spaces, in any case.
@@ -131,7 +147,7 @@ pub fn find_words(first: &[u8], second: Option<&[u8]>) -> RowId {
 
 #[inline(never)]
 fn search(first: &[u8], second: &[u8]) -> RowId {
-    let (mut low, mut high) = (1, ROWS as u16);
+    let (mut low, mut high) = (1, COUNT as u16);
     while low < high {
         let middle = low.midpoint(high);
         let name = Row(middle).name().pair();
@@ -160,11 +176,11 @@ impl Row {
     /// Gives the row at `id`, the unknown one when there is none.
     #[inline]
     pub const fn at(id: RowId) -> Self {
-        if (id.0 as usize) < ROWS { Self(id.0) } else { Self(0) }
+        if (id.0 as usize) < COUNT { Self(id.0) } else { Self(0) }
     }
 
-    const fn facts(self) -> &'static Facts {
-        &FACTS[self.0 as usize]
+    fn profile(self) -> &'static Profile {
+        &PROFILES[usize::from(PROFILE_OF[usize::from(self.0)])]
     }
 
     /// Gives the name as Redis spells it; empty for the unknown row.
@@ -186,37 +202,59 @@ impl Row {
 
     /// Gives the number of words of the name.
     pub fn words(self) -> usize {
-        WORDS[usize::from(self.0)].into()
+        self.profile().words.into()
     }
 
     /// Gives the version that brought the command.
     pub fn since(self) -> Version {
-        self.facts().since
+        VERSIONS[usize::from(VERSION_OF[usize::from(self.0)])]
     }
 
     /// Gives what the command does to data.
     pub fn access(self) -> Access {
-        self.facts().access
+        self.profile().access
     }
 
     /// Gives what the command does to its connection.
     pub fn effect(self) -> Effect {
-        self.facts().effect
+        self.profile().effect
     }
 
     /// Tells whether the command is none of a client's business.
     pub fn is_internal(self) -> bool {
-        self.facts().internal
+        self.profile().internal
     }
 
     /// Gives where a blocking command says how long it blocks.
     pub fn limit(self) -> Option<Limit> {
-        LIMITS.get(usize::from(self.facts().limit)).copied().flatten()
+        LIMITS.get(usize::from(self.profile().limit)).copied().flatten()
+    }
+
+    /// Tells whether the server may hold back its reply to this command.
+    #[inline]
+    pub(crate) fn may_block(self) -> bool {
+        self.profile().limit != 0
+    }
+
+    /// Gives how many milliseconds the server may hold back its reply to this command with `args` (without the name), 0 for ever;
+    /// `None` when it does not block.
+    pub fn time_limit<'a>(self, args: impl Iterator<Item = &'a [u8]>) -> Option<u32> {
+        let limit = self.limit()?;
+        let mut args = args;
+        let text = match limit.place {
+            LimitPlace::Word(place) => args.nth(usize::from(place).checked_sub(self.words())?),
+            LimitPlace::Last => args.last(),
+            LimitPlace::Token(token) => {
+                args.find(|arg| arg.eq_ignore_ascii_case(token.as_bytes()))?;
+                args.next()
+            }
+        };
+        milliseconds(text?, limit.seconds)
     }
 
     /// Gives where its keys are.
     pub fn key_specs(self) -> &'static [KeySpec] {
-        KEYS.get(usize::from(self.facts().keys)).copied().unwrap_or_default()
+        KEYS.get(usize::from(self.profile().keys)).copied().unwrap_or_default()
     }
 
     /// Gives the positions of the keys among `words`, those of the name included; each once, in order of the specs.
@@ -235,6 +273,24 @@ impl Row {
     fn continues(self, word: &[u8]) -> bool {
         self.words() > 1 && compare(self.name().pair().0, word).is_eq()
     }
+}
+
+/// Reads a number without an exponent, in seconds or milliseconds.
+fn milliseconds(text: &[u8], seconds: bool) -> Option<u32> {
+    let mut parts = text.splitn(2, |&byte| byte == b'.');
+    let digits = |part: &[u8]| core::str::from_utf8(part).ok()?.parse::<u32>().ok();
+    let whole = digits(parts.next()?)?;
+    if !seconds {
+        return Some(whole);
+    }
+    let mut thousandths = 0;
+    if let Some(fraction) = parts.next() {
+        for place in 0..3 {
+            let digit = fraction.get(place).map_or(0, |byte| byte.wrapping_sub(b'0'));
+            thousandths = thousandths * 10 + u32::from(digit.min(9));
+        }
+    }
+    Some(whole.saturating_mul(1000).saturating_add(thousandths))
 }
 
 /// A command's name. It is kept as it is sent: a bulk string per word.
@@ -324,8 +380,8 @@ mod tests {
 
     #[test]
     fn names_are_found_in_any_case_and_once() {
-        const { assert!(ROWS > 500) };
-        for position in 0..ROWS {
+        assert!(COUNT > 500);
+        for position in 0..COUNT {
             let row = Row::at(RowId(position as u16));
             let name = row.name().to_string();
             assert_eq!(find(name.to_ascii_lowercase().as_bytes()), RowId(position as u16), "{name}");
@@ -338,6 +394,21 @@ mod tests {
         assert_eq!(find_words(b"CLIENT", Some(b"NOSUCH")), RowId::UNKNOWN);
         assert_eq!(find_words(b"command", Some(b"x")), find(b"COMMAND"));
         assert!(!Row::at(RowId(1)).name().is("ACL"));
+    }
+
+    #[test]
+    fn blocking_commands_say_how_long_they_block() {
+        let limit = |name: &str, args: &[&'static [u8]]| {
+            Row::at(find(name.as_bytes())).time_limit(args.iter().copied())
+        };
+        assert_eq!(limit("BLPOP", &[b"a", b"b", b"1.5"]), Some(1500));
+        assert_eq!(limit("BLMPOP", &[b"2", b"1", b"a", b"LEFT"]), Some(2000));
+        assert_eq!(limit("BLPOP", &[b"a", b"0"]), Some(0));
+        assert_eq!(limit("BLPOP", &[b"a", b"0.001"]), Some(1));
+        assert_eq!(limit("XREAD", &[b"COUNT", b"1", b"block", b"250", b"STREAMS", b"s", b"0"]), Some(250));
+        assert_eq!(limit("XREAD", &[b"STREAMS", b"s", b"0"]), None);
+        assert_eq!(limit("BLPOP", &[b"a", b"soon"]), None);
+        assert_eq!(limit("GET", &[b"a"]), None);
     }
 
     #[test]

@@ -53,6 +53,8 @@ const reach = (path, from) => [path].flat().reduce((value, step) => value[step],
 /** Puts in what the scenario refers to: replies to its setup, and connections beside the client's. */
 export const resolve = (value, world) => {
   switch (special(value)) {
+    case "$port":
+      return world.port;
     case "$reply":
       return reach(value.$reply, world.replies);
     case "$beside":

@@ -30,6 +30,17 @@ export const replies = async (): Promise<void> => {
   pipe.then(() => {});
 };
 
+export const forms = async (): Promise<void> => {
+  const [exact, big, plain] = [await text.with({ integers: "exact" }).incr("n"), await text.with({ integers: "bigint" }).strlen("k"), await text.with({ integers: "bigint" }).with({ integers: "number" }).incr("n")];
+  same<[typeof exact, typeof big, typeof plain], [number | bigint, bigint, number]>(true);
+  const [map, entries, members] = [await text.with({ maps: "map" }).hgetall("h"), await bytes.with({ maps: "entries" }).hgetall("h"), await text.with({ sets: "array" }).smembers("s")];
+  same<[typeof map, typeof entries, typeof members], [Map<string, string>, [key: Uint8Array, value: Uint8Array][], string[]]>(true);
+  const both = await new Redis("redis://h", { maps: "map", decodeResponses: false }).with({ timeout: 5 }).hgetall("h");
+  same<typeof both, Map<Uint8Array, Uint8Array>>(true);
+  const again = text.with({ raw: true }).with({ raw: false });
+  same<typeof again, Redis<string>>(true);
+};
+
 export const mistakes = async (): Promise<void> => {
   // @ts-expect-error a key is text or bytes
   await text.set(1, 1);

@@ -1,5 +1,5 @@
 import { kindOf } from "../outbox.js";
-import { countOf, isRequired, planOf, type Form, type Part, type Piece, type Plan, type Scalar } from "./plan.js";
+import { planOf, type Form, type Part, type Piece, type Plan, type Scalar } from "./plan.js";
 import { isOlder, type Needs } from "./versions.js";
 
 /** A member of an object that was given, by name. */
@@ -11,6 +11,8 @@ interface Given {
   members: Members | undefined;
   /** How many of the members were taken. */
   taken: number;
+  /** What the only member is called when it was given in place of the object. */
+  alias: string | undefined;
 }
 
 /** What each kind of value is made of, for messages. */
@@ -29,8 +31,8 @@ export const encode = (plan: Plan, args: readonly unknown[], checks: boolean, ne
 /** Gives the error for an argument that is none, in a call that was sent as it is. */
 export const illegal = (row: number, index: number, value: unknown): TypeError => {
   const { method, parameters } = planOf(row);
-  const { name, form } = parameters[index]!;
-  return new TypeError(`${method}: ${describe(name, expected(form))}, got ${kindOf(value)}`);
+  const { name, form } = parameters[Math.min(index, parameters.length - 1)]!;
+  return new TypeError(`${method}: ${describe(name, expected(form.kind === "list" ? form.element : form))}, got ${kindOf(value)}`);
 };
 
 const describe = (name: string, expectation: string): string => `parameter '${name}' expected ${expectation}`;
@@ -79,7 +81,7 @@ class Encoder {
 
   encode(args: readonly unknown[]): unknown[] {
     const given = this.#bind(args);
-    for (const piece of this.#plan.pieces) this.#piece(piece, given);
+    this.#pieces(this.#plan.pieces, given);
     this.#rest(this.#plan.pieces, given, "option");
     return this.#words;
   }
@@ -91,19 +93,18 @@ class Encoder {
     while (count > required && args[count - 1] === undefined) count--;
     let members: Members | undefined;
     if (hasOptions && count > required && isPlainObject(args[count - 1])) members = args[--count] as Members;
-    const values = args.slice(0, count);
+    const values = count === args.length ? (args as unknown[]) : args.slice(0, count);
     const last = parameters.length - 1;
     if (rest && count > last && !(count === last + 1 && (Array.isArray(args[last]) || args[last] === undefined))) {
       if (hasOptions && Array.isArray(args[last]) && !isListOfLists(parameters[last]!.form)) this.#fail("options", "an object", args[count - 1]);
-      values.length = last;
-      values.push(args.slice(last, count));
+      return { parameters: [...args.slice(0, last), args.slice(last, count)], members, taken: 0, alias: undefined };
     }
     if (values.length > parameters.length) {
       const extra = args[parameters.length];
       if (hasOptions) this.#fail("options", "an object", extra);
       throw new TypeError(`${this.#plan.method}: expected at most ${parameters.length} argument${parameters.length === 1 ? "" : "s"}, got ${count}`);
     }
-    return { parameters: values, members, taken: 0 };
+    return { parameters: values, members, taken: 0, alias: undefined };
   }
 
   #fail(name: string, expectation: string, value: unknown): never {
@@ -122,9 +123,9 @@ class Encoder {
   #isThere(piece: Piece, given: Given): boolean {
     if (piece.type === "part") return this.#value(piece, given) !== undefined;
     if (piece.type === "fixed") return false;
-    if (piece.type === "choice") return piece.pieces.some((one) => this.#isThere(one, given));
-    const needed = piece.pieces.filter(isRequired);
-    return (needed.length > 0 ? needed : piece.pieces).some((one) => this.#isThere(one, given));
+    const all = piece.type === "choice" ? piece.pieces : piece.needed;
+    for (let at = 0; at < all.length; at++) if (this.#isThere(all[at]!, given)) return true;
+    return false;
   }
 
   #piece(piece: Piece, given: Given): void {
@@ -135,26 +136,28 @@ class Encoder {
         this.#words.push(...piece.tokens);
         return;
       case "choice": {
-        const chosen = piece.pieces.find((one) => this.#isThere(one, given));
-        if (chosen !== undefined) this.#piece(chosen, given);
-        else if (piece.required) throw new TypeError(`${this.#plan.method}: expected one of ${names(piece.pieces).map((name) => `'${name}'`).join(", ")}, got none`);
+        const all = piece.pieces;
+        for (let at = 0; at < all.length; at++) if (this.#isThere(all[at]!, given)) return this.#piece(all[at]!, given);
+        if (piece.required) throw new TypeError(`${this.#plan.method}: expected one of ${names(piece.pieces).map((name) => `'${name}'`).join(", ")}, got none`);
         return;
       }
       case "group":
         if (piece.optional && !this.#isThere(piece, given)) return;
         this.#need(piece.since, piece.tokens[0] ?? "");
         this.#words.push(...piece.tokens);
-        this.#counted(piece.counted, () => {
-          for (const one of piece.pieces) this.#piece(one, given);
-        });
+        this.#counted(piece.counted, piece.pieces, given);
     }
   }
 
-  /** Sends the number of the words that `send` sends before them, if asked to. */
-  #counted(counted: boolean, send: () => void): void {
+  #pieces(pieces: readonly Piece[], given: Given): void {
+    for (let at = 0; at < pieces.length; at++) this.#piece(pieces[at]!, given);
+  }
+
+  /** Sends `pieces`, behind the number of their words if they are counted. */
+  #counted(counted: boolean, pieces: readonly Piece[], given: Given): void {
     const at = this.#words.length;
     if (counted) this.#words.push(0);
-    send();
+    this.#pieces(pieces, given);
     if (counted) this.#words[at] = this.#words.length - at - 1;
   }
 
@@ -169,16 +172,19 @@ class Encoder {
   #part(part: Part, given: Given): void {
     const value = this.#value(part, given);
     const { form } = part;
+    const name = given.alias ?? part.name;
     if (value === undefined) {
-      if (!part.optional) this.#fail(part.name, expected(form), value);
-      if (countOf(form) !== "" && part.tokens.length === 0) this.#words.push(0);
+      if (!part.optional) this.#fail(name, expected(form), value);
+      if (part.numbered) this.#words.push(0);
       return;
     }
     if (part.index < 0) given.taken++;
     this.#need(part.since, part.name);
     if (part.each) return this.#each(part, value);
-    this.#words.push(...part.tokens);
-    this.#form(form, value, part.name);
+    const { tokens } = part;
+    for (let at = 0; at < tokens.length; at++) this.#words.push(tokens[at]);
+    if (form.kind === "scalar") this.#scalar(form.scalar, value, name);
+    else this.#form(form, value, name);
   }
 
   /** Sends the tokens before each element. */
@@ -214,10 +220,16 @@ class Encoder {
       }
       case "list": {
         const list = this.#list(form, value, name);
-        if (form.count === "#") this.#words.push(list.length);
-        this.#counted(form.count === "%", () => {
-          for (let at = 0; at < list.length; at++) this.#form(form.element, list[at], name);
-        });
+        const { element, count } = form;
+        if (count === "#") this.#words.push(list.length);
+        const start = this.#words.length;
+        if (count === "%") this.#words.push(0);
+        for (let at = 0; at < list.length; at++) {
+          const one = list[at];
+          if (element.kind === "scalar") this.#scalar(element.scalar, one, name);
+          else this.#form(element, one, name);
+        }
+        if (count === "%") this.#words[start] = this.#words.length - start - 1;
         return;
       }
       case "map":
@@ -239,11 +251,15 @@ class Encoder {
   }
 
   #scalar(scalar: Scalar, value: unknown, name: string): void {
+    if (typeof value === "string" && !this.#checks) {
+      this.#words.push(value);
+      return;
+    }
     const isTime = scalar === "s" || scalar === "m";
     let fits: boolean;
     switch (typeof value) {
       case "string":
-        fits = !this.#checks || scalar === "k" || scalar === "v";
+        fits = scalar === "k" || scalar === "v";
         break;
       case "number":
         fits = !Number.isNaN(value) && (!this.#checks || (scalar !== "k" && (scalar === "v" || scalar === "d" || Number.isInteger(value))));
@@ -294,21 +310,23 @@ class Encoder {
   #object(form: Form & { kind: "object" }, value: unknown, name: string): void {
     const { pieces, sole, counted } = form;
     let members: Members;
+    const alias = isPlainObject(value) ? undefined : name;
     if (isPlainObject(value)) members = value;
     else if (sole === true && value === true) members = {};
     else if (typeof sole === "object" && value !== undefined) members = { [sole.name]: value };
     else if (typeof value === "string" && isBare(pieces, value)) members = { [value]: true };
     else this.#fail(name, expected(form), value);
-    const given: Given = { parameters: [], members, taken: 0 };
-    this.#counted(counted, () => {
-      for (const piece of pieces) this.#piece(piece, given);
-    });
+    const given: Given = { parameters: [], members, taken: 0, alias };
+    this.#counted(counted, pieces, given);
     this.#rest(pieces, given, `member of '${name}'`);
   }
 
   /** Refuses members that nothing was sent for. */
   #rest(pieces: readonly Piece[], { members, taken }: Given, what: string): void {
     if (members === undefined) return;
+    let left = -taken;
+    for (const name of Object.keys(members)) if (members[name] !== undefined) left++;
+    if (left === 0) return;
     const all = Object.entries(members).filter(([, value]) => value !== undefined);
     const known = names(pieces);
     const unknown = all.find(([name]) => !known.includes(name));

@@ -1,13 +1,14 @@
 import type { Commands } from "../generated/commands.js";
-import type { Forms, Plain, Str } from "../replies.js";
+import type { Forms, MapOf, Plain, SetOf, Str } from "../replies.js";
+import type { Kind } from "./give.js";
 
 /** A command that is not sent yet: `redis.execute` sends it. */
-export interface InertCommand<Name = unknown, Room = unknown, Overload = unknown> {
+export interface InertCommand<R = unknown> {
   /** As Redis spells it. */
   readonly command: string;
   readonly args: readonly unknown[];
-  /** For types only: the method that it stands for. */
-  readonly method?: readonly [name: Name, room: Room, overload: Overload];
+  /** For types only: what it gives, whatever client executes it. */
+  readonly reply?: R;
 }
 
 /** Makes the function that makes inert commands called `command`. */
@@ -15,32 +16,29 @@ export const of =
   (command: string): any =>
   (...args: unknown[]): InertCommand => ({ command, args });
 
-type Call<A extends unknown[], R> = (...args: A) => Promise<R>;
+declare const data: unique symbol;
+declare const integer: unique symbol;
+/** User data and integers of a client that nobody knows yet. */
+type Data = string & { readonly [data]: true };
+type Integer = number & { readonly [integer]: true };
 
-/** The ways to call a method, the first first. */
-// prettier-ignore
-type Overloads<M> =
-  M extends { (...args: infer A): Promise<infer P>; (...args: infer B): Promise<infer Q>; (...args: infer C): Promise<infer R>; (...args: infer D): Promise<infer S>; (...args: infer E): Promise<infer T> }
-    ? [Call<A, P>, Call<B, Q>, Call<C, R>, Call<D, S>, Call<E, T>] :
-  M extends { (...args: infer A): Promise<infer P>; (...args: infer B): Promise<infer Q>; (...args: infer C): Promise<infer R>; (...args: infer D): Promise<infer S> }
-    ? [Call<A, P>, Call<B, Q>, Call<C, R>, Call<D, S>] :
-  M extends { (...args: infer A): Promise<infer P>; (...args: infer B): Promise<infer Q>; (...args: infer C): Promise<infer R> }
-    ? [Call<A, P>, Call<B, Q>, Call<C, R>] :
-  M extends { (...args: infer A): Promise<infer P>; (...args: infer B): Promise<infer Q> }
-    ? [Call<A, P>, Call<B, Q>] :
-  M extends (...args: infer A) => Promise<infer P> ? [Call<A, P>] : never;
+interface Inertly extends Kind {
+  readonly result: InertCommand<this["reply"]>;
+}
 
-type Method<Name, Room, S extends Str = string, N = number, F extends Forms = Plain> = Name extends keyof (Room extends keyof Commands ? Commands<S, N, F>[Room] : Commands<S, N, F>)
-  ? (Room extends keyof Commands ? Commands<S, N, F>[Room] : Commands<S, N, F>)[Name]
-  : never;
-
-type Intersection<U> = (U extends unknown ? (one: U) => void : never) extends (all: infer I) => void ? I : never;
-
-/** The function that makes an inert command of what the method of the same name takes. */
-export type Inert<Name, Room = ""> = Intersection<
-  { [I in keyof Overloads<Method<Name, Room>>]: Overloads<Method<Name, Room>>[I] extends Call<infer A, unknown> ? (...args: A) => InertCommand<Name, Room, I> : never }[number]
->;
+/** The functions that make inert commands: each takes what the method of the same name takes. */
+export interface Inert extends Commands<Data, Integer, Plain, Inertly> {}
 
 /** What a client gives for an inert command. */
-export type ReplyOf<C, S extends Str, N, F extends Forms> =
-  C extends InertCommand<infer Name, infer Room, infer I> ? (I extends keyof Overloads<Method<Name, Room, S, N, F>> ? (Overloads<Method<Name, Room, S, N, F>>[I] extends Call<any, infer R> ? R : unknown) : unknown) : never;
+export type ReplyOf<C, S extends Str, N, F extends Forms> = C extends InertCommand<infer R> ? Filled<R, S, N, F> : never;
+
+/** Puts what a client makes of user data, integers, sets and maps into a reply's type. */
+// prettier-ignore
+type Filled<R, S extends Str, N, F extends Forms> =
+  unknown extends R ? unknown :
+  R extends Data ? S :
+  R extends Integer ? N :
+  R extends string | number | bigint | boolean | null | undefined | Uint8Array | Error ? R :
+  R extends Set<infer T> ? SetOf<S, F, Filled<T, S, N, F>> :
+  string extends keyof R ? MapOf<F, string, Filled<R[keyof R], S, N, F>> :
+  { [K in keyof R]: Filled<R[K], S, N, F> };

@@ -21,6 +21,15 @@ export abstract class Methods {
 const make = (target: Methods, row: number, plan: Plan, args: unknown[]): unknown => {
   const { checks } = target;
   if (plan.direct && !checks && plan.since === undefined && args.length === plan.required) return target.run(row, plan.name, args);
+  if (plan.spread && !checks && plan.since === undefined && args.length >= plan.required) {
+    const last = args[args.length - 1];
+    if (!Array.isArray(last)) return target.run(row, plan.name, args);
+    if (args.length === plan.required && last.length > 0) {
+      args.pop();
+      for (let at = 0; at < last.length; at++) args.push(last[at]);
+      return target.run(row, plan.name, args);
+    }
+  }
   let words: unknown[];
   const needs: Needs = { since: plan.since, option: "" };
   try {
@@ -46,27 +55,28 @@ class Namespace {
   constructor(readonly target: Methods) {}
 }
 
-const define = (prototype: object, name: string, value: unknown): void => {
-  Object.defineProperty(prototype, name, { value, writable: true, configurable: true });
-};
+/** Methods by their names. Gathered in an object of their own: adding them to a class one by one takes a hundred times as long. */
+type Gathered = Record<string, unknown>;
 
-const namespaces = new Map<string, { prototype: object }>();
+/** The classes' methods; those of namespaces by their names. */
+const gathered: Gathered = Object.create(null);
+const namespaces = new Map<string, Gathered>();
 
-/** Gives the class of a module's commands, which a getter of {@link Methods} makes. */
-const namespace = (name: string): { prototype: object } => {
-  const known = namespaces.get(name);
-  if (known !== undefined) return known;
+/** Gives the methods of a namespace, which a getter of {@link Methods} makes. */
+const namespace = (name: string): Gathered => {
+  let methods = namespaces.get(name);
+  if (methods !== undefined) return methods;
+  namespaces.set(name, (methods = Object.create(null) as Gathered));
   const made = class extends Namespace {};
-  namespaces.set(name, made);
-  Object.defineProperty(Methods.prototype, name, {
+  Object.setPrototypeOf(made.prototype, methods);
+  Object.defineProperty(gathered, name, {
     get(this: Methods) {
-      const commands = new made(this);
-      define(this, name, commands);
-      return commands;
+      const value = new made(this);
+      Object.defineProperty(this, name, { value });
+      return value;
     },
-    configurable: true,
   });
-  return made;
+  return methods;
 };
 
 for (let row = 1; row < lines.length; row++) {
@@ -79,16 +89,18 @@ for (let row = 1; row < lines.length; row++) {
   const [module, method] = methodOf(name);
   let plan: Plan | undefined;
   if (effect !== undefined) {
-    define(Methods.prototype, method, function (this: Methods) {
+    gathered[method] = function (this: Methods) {
       return this.fail(refusalOf(method, name, effect));
-    });
+    };
   } else if (module === undefined) {
-    define(Methods.prototype, method, function (this: Methods, ...args: unknown[]) {
+    gathered[method] = function (this: Methods, ...args: unknown[]) {
       return make(this, row, (plan ??= planOf(row)), args);
-    });
+    };
   } else {
-    define(namespace(module).prototype, method, function (this: Namespace, ...args: unknown[]) {
+    namespace(module)[method] = function (this: Namespace, ...args: unknown[]) {
       return make(this.target, row, (plan ??= planOf(row)), args);
-    });
+    };
   }
 }
+for (const methods of [gathered, ...namespaces.values()]) Object.setPrototypeOf(methods, Object.prototype);
+Object.setPrototypeOf(Methods.prototype, gathered);

@@ -34,6 +34,8 @@ export interface Part {
   each: boolean;
   form: Form;
   optional: boolean;
+  /** Whether its number is sent even where it is left out. */
+  numbered: boolean;
   since: string | undefined;
 }
 
@@ -42,7 +44,7 @@ export type Piece =
   | Part
   | { type: "fixed"; tokens: readonly string[] }
   | { type: "choice"; required: boolean; pieces: readonly Piece[] }
-  | { type: "group"; tokens: readonly string[]; counted: boolean; optional: boolean; since: string | undefined; pieces: readonly Piece[] };
+  | { type: "group"; tokens: readonly string[]; counted: boolean; optional: boolean; since: string | undefined; pieces: readonly Piece[]; /** Those of which any brings it about. */ needed: readonly Piece[] };
 
 /** How a command is called and sent. */
 export interface Plan {
@@ -61,6 +63,8 @@ export interface Plan {
   rest: boolean;
   /** Whether a call with just the required arguments can be sent as it is. */
   direct: boolean;
+  /** Whether all there is are plain arguments and, last, a plain list. */
+  spread: boolean;
 }
 
 /** The rows; the first is the unknown command's. */
@@ -113,9 +117,11 @@ class Parser {
     const needed = parameters.filter((part) => !part.optional && !optional.has(part));
     parameters.sort((one, other) => Number(!needed.includes(one)) - Number(!needed.includes(other)));
     parameters.forEach((part, index) => (part.index = index));
+    const last = parameters.at(-1);
     return {
       name,
       since,
+      spread: pieces.every((piece) => piece.type === "part" && !piece.optional && (piece === last ? isPlainList(piece) : piece.index >= 0 && isPlain(piece))),
       method: methodOf(name).filter(Boolean).join("."),
       pieces,
       parameters,
@@ -123,7 +129,7 @@ class Parser {
       hasOptions: pieces.some(isOption),
       rest: parameters.at(-1)?.form.kind === "list",
       direct: pieces.every((piece) =>
-        piece.type === "part" ? (piece.optional ? countOf(piece.form) === "" : piece.index >= 0 && isPlain(piece)) : piece.type !== "fixed" && !isRequired(piece),
+        piece.type === "part" ? (piece.optional ? !piece.numbered : piece.index >= 0 && isPlain(piece)) : piece.type !== "fixed" && !isRequired(piece),
       ),
     };
   }
@@ -174,7 +180,8 @@ class Parser {
       const counted = this.#take("%");
       const pieces = this.#pieces(top);
       this.#at++;
-      return { type: "group", tokens, counted, pieces, optional: this.#take("?"), since: this.#since() };
+      const required = pieces.filter(isRequired);
+      return { type: "group", tokens, counted, pieces, needed: required.length > 0 ? required : pieces, optional: this.#take("?"), since: this.#since() };
     }
     const tokens = this.#tokens();
     if (tokens !== undefined && " )".includes(this.#text[this.#at] ?? " ")) return { type: "fixed", tokens };
@@ -183,13 +190,15 @@ class Parser {
     const form: Form = flag ? { kind: "flag" } : this.#form();
     const name = this.#match(/\w+/y);
     const each = this.#take("*");
+    const words = tokens ?? (option ? [tokenOf(name)] : []);
     const part: Part = {
       type: "part",
       name,
       index: option ? -1 : 0,
-      tokens: tokens ?? (option ? [tokenOf(name)] : []),
+      tokens: words,
       each,
       form,
+      numbered: words.length === 0 && countOf(form) !== "",
       optional: this.#take("?"),
       since: this.#since(),
     };
@@ -270,5 +279,8 @@ export const isRequired = (piece: Piece): boolean =>
 /** Tells whether a parameter is one word that is sent as it is given. */
 const isPlain = ({ tokens, form }: Part): boolean => tokens.length === 0 && form.kind === "scalar" && form.scalar !== "s" && form.scalar !== "m";
 
+const isPlainList = ({ tokens, form }: Part): boolean =>
+  tokens.length === 0 && form.kind === "list" && form.count === "" && !form.empty && form.element.kind === "scalar" && !"sm".includes(form.element.scalar);
+
 /** Gives how the values of `form` are counted. */
-export const countOf = (form: Form): Count => (form.kind === "list" || form.kind === "map" ? form.count : "");
+const countOf = (form: Form): Count => (form.kind === "list" || form.kind === "map" ? form.count : "");

@@ -372,7 +372,7 @@ fn form_of(node: &Node, count: Option<Counted>) -> Result<(Vec<String>, Form)> {
             let parts: Vec<&Node> = uncounted(&node.arguments).collect();
             if let [only] = parts.as_slice()
                 && !all_counted(&node.arguments)
-                && !(only.optional && !only.multiple)
+                && (!only.optional || only.multiple)
             {
                 let (inner, form) = form_of(only, count_of(&node.arguments, only))?;
                 tokens.extend(inner);
@@ -480,7 +480,7 @@ fn choice(node: &Node) -> Result<Form> {
     }
     let text = matches!(forms.as_slice(), [Form::Scalar(Scalar::Key | Scalar::Value)]);
     let signs = bare.iter().all(|node| !node.token.as_deref().is_some_and(is_word));
-    if !bare.is_empty() && !(text && signs) {
+    if !(bare.is_empty() || text && signs) {
         forms.insert(0, literals());
     }
     Ok(if forms.len() == 1 { forms.remove(0) } else { Form::Either(forms) })

@@ -2,14 +2,23 @@
 
 mod argument_types;
 mod arguments;
+mod docs;
 mod facts;
 mod reply_types;
+mod rust_arguments;
+mod rust_builders;
+mod rust_pieces;
+mod rust_replies;
 mod rust_rows;
 mod rust_shapes;
+mod rust_values;
+mod rust_vectors;
+mod rust_words;
 mod shape;
 mod typescript;
 mod typescript_inert;
 mod typescript_table;
+mod vectors;
 
 use std::fs;
 use std::path::Path;
@@ -25,17 +34,23 @@ type Output = (&'static str, String);
 pub(crate) fn codegen(check: bool) -> Result {
     let facts = Facts::read(&tree::commands())?;
     let types = typescript::types(&facts)?;
-    let outputs: [Output; 8] = [
+    let vectors = vectors::vectors(&facts)?;
+    let outputs: [Output; 9] = [
         ("core/src/table/rows.rs", rust_rows::rows(&facts)?),
         ("wasm/js/generated/table.ts", typescript_table::table(&facts)?),
         ("wasm/js/generated/inert.ts", typescript_inert::inert(&facts)),
+        ("tests/vectors/arguments.json", vectors.clone()),
         ("wasm/js/generated/options.ts", types.options),
         ("wasm/js/generated/replies.ts", types.replies),
         ("wasm/js/generated/commands.ts", types.commands),
-        ("wasm/js/generated/queue.ts", types.queue),
         ("core/src/shape/programs.rs", rust_shapes::programs(&facts)?),
+        ("docs/commands.md", docs::page(&facts)),
     ];
     for (path, text) in outputs {
+        let path = tree::root().join(path);
+        if check { compare(&path, &text)? } else { write(&path, &text)? }
+    }
+    for (path, text) in rust_builders::builders(&facts, &vectors)? {
         let path = tree::root().join(path);
         if check { compare(&path, &text)? } else { write(&path, &text)? }
     }

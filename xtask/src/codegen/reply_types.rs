@@ -143,7 +143,8 @@ fn reach(name: &str, aliases: &Aliases, seen: &mut Vec<String>, text: &mut Strin
     let shown = shown.to_string();
     let mut words = shown.split_inclusive(|char: char| "<>(){},;|?:".contains(char)).peekable();
     while let Some(word) = words.next() {
-        if !word.ends_with(':') && !(word.ends_with('?') && words.peek() == Some(&":")) {
+        let names = word.ends_with(':') || word.ends_with('?') && words.peek() == Some(&":");
+        if !names {
             text.push_str(word);
         }
     }

@@ -2,7 +2,7 @@
 
 use super::facts::{Command, Facts, Kind, Node};
 use super::reply_types::Aliases;
-use super::shape::{Condition, Content, Item, Shape, Test, Word, parse};
+use super::shape::{Condition, Content, Field, Item, Shape, Test, Word, parse};
 use crate::run::{Context, Failure, Result};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
@@ -239,12 +239,22 @@ impl<'a> Programs<'a> {
                 format!("Keyed({key}, {})", self.node(tuple))
             }
             Shape::Struct(fields, others) => {
+                let rest = others.as_deref();
+                // what nobody knows of is the server's own text, and so need not be known of
+                let text = Shape::Word(Word::Text);
+                let loose = rest.is_none_or(|shape| *shape == Shape::Word(Word::Any));
+                let known = |(place, field): &(usize, &Field)| {
+                    *place == 0 || !loose || field.names.len() > 1 || field.shape != text
+                };
                 let mut all = Vec::new();
-                for field in fields {
+                for (_, field) in fields.iter().enumerate().filter(known) {
                     all.push((field.names.join("|"), self.shape(&field.shape, bits)?));
                 }
-                let rest = others.as_deref();
-                let others = rest.map_or(Ok(0), |shape| self.shape(shape, bits))?;
+                let others = if loose {
+                    self.shape(&text, bits)?
+                } else {
+                    rest.map_or(Ok(0), |shape| self.shape(shape, bits))?
+                };
                 let dropped = fields.iter().map(|field| &field.shape).chain(rest);
                 let sparse = dropped.into_iter().any(|shape| *shape == Shape::Word(Word::Skip));
                 let kind = if sparse { "Sparse" } else { "Struct" };

@@ -6,7 +6,7 @@
 //! prim  = word | "literal" | @alias | ( shape ) | constructor
 //! ```
 //!
-//! What each word and constructor accepts on the wire stands in `docs/architecture.md`.
+//! What each word and constructor means stands in `docs/shapes.md`.
 
 use std::fmt;
 
@@ -165,9 +165,12 @@ impl Condition {
     }
 }
 
+/// Replaces a choice among branches, or leaves it.
+type Choose<'a> = dyn FnMut(&[(Condition, Shape)]) -> Option<Shape> + 'a;
+
 impl Shape {
     /// Gives a copy in which `choose` replaces each choice among branches that it wants to.
-    pub(crate) fn with_cases(&self, choose: &mut dyn FnMut(&[(Condition, Self)]) -> Option<Self>) -> Self {
+    pub(crate) fn with_cases(&self, choose: &mut Choose<'_>) -> Self {
         let mut boxed = |shape: &Self| Box::new(shape.with_cases(choose));
         match self {
             Self::Word(_) | Self::Literal(_) | Self::Alias(_) | Self::Json(None) => self.clone(),
@@ -199,10 +202,7 @@ impl Shape {
     }
 }
 
-fn items_with_cases(
-    items: &[Item],
-    choose: &mut dyn FnMut(&[(Condition, Shape)]) -> Option<Shape>,
-) -> Vec<Item> {
+fn items_with_cases(items: &[Item], choose: &mut Choose<'_>) -> Vec<Item> {
     let item = |item: &Item| Item {
         content: match &item.content {
             Content::One(shape) => Content::One(shape.with_cases(choose)),

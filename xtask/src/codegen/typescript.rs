@@ -18,7 +18,6 @@ pub(crate) struct Texts {
     pub(crate) options: String,
     pub(crate) replies: String,
     pub(crate) commands: String,
-    pub(crate) queue: String,
 }
 
 /// A method: its name, its ways to be called, and what is to be read above it.
@@ -32,22 +31,25 @@ struct Method {
 pub(crate) fn types(facts: &Facts) -> Result<Texts> {
     let aliases = rust_shapes::aliases(facts)?;
     let mut options = Options::default();
+    let mut structures = Structures::default();
     let mut rooms: BTreeMap<String, Vec<Method>> = BTreeMap::new();
     for command in
         facts.commands.iter().filter(|command| command.internal.is_none() && command.conn.is_none())
     {
         let (room, name) = method_name(&command.name);
-        let overloads = overloads(command, &aliases, &mut options)
+        let mut overloads = overloads(command, &aliases, &mut options)
             .map_err(|Failure(what)| Failure(format!("{}: {what}", command.name)))?;
+        for (_, reply) in &mut overloads {
+            *reply = structures.name(command, std::mem::take(reply));
+        }
         rooms.entry(room).or_default().push(Method { name, overloads, doc: doc(command) });
     }
     let used = |text: &str, names: &[&str]| -> String {
         let found: Vec<&str> = names.iter().copied().filter(|name| contains_word(text, name)).collect();
         found.join(", ")
     };
-    let replies = reply_types::typescript_aliases(&aliases);
-    let commands = interfaces(&rooms, false);
-    let queue = interfaces(&rooms, true);
+    let replies = reply_types::typescript_aliases(&aliases) + &structures.text;
+    let commands = interfaces(&rooms);
     let arguments = ["Fields", "Int", "Key", "Several", "UnixTime", "Value"];
     let shapes = ["ClientInfo", "ClusterNode", "Forms", "Info", "MapOf", "Plain", "SetOf", "Str"];
     let named: Vec<String> = replies
@@ -63,7 +65,7 @@ pub(crate) fn types(facts: &Facts) -> Result<Texts> {
             (used(text, &named), "./replies.js"),
             (used(text, &shapes), "../replies.js"),
             (used(text, &["ResponseError"]), "../errors.js"),
-            (used(text, &["Pipeline"]), "../pipeline.js"),
+            (used(text, &["Give", "Kind", "Promised"]), "../commands/give.js"),
         ];
         let mut header = MARK.to_string();
         for (names, from) in lines.iter().filter(|(names, _)| !names.is_empty()) {
@@ -77,7 +79,6 @@ pub(crate) fn types(facts: &Facts) -> Result<Texts> {
     Ok(Texts {
         replies: format!("{}{replies}", shapes_of(&replies)),
         commands: format!("{}{commands}", header(&commands)),
-        queue: format!("{}{queue}", header(&queue)),
         options: format!(
             "{MARK}import type {{ {} }} from \"../commands/types.js\";\n\n{}",
             used(&options.text, &arguments),
@@ -108,40 +109,31 @@ fn pascal(name: &str) -> String {
     first.to_ascii_uppercase() + rest
 }
 
-/// Writes the interfaces of all namespaces: promises, or pipelines one longer.
-fn interfaces(rooms: &BTreeMap<String, Vec<Method>>, queued: bool) -> String {
+/// Writes the interfaces of all namespaces.
+fn interfaces(rooms: &BTreeMap<String, Vec<Method>>) -> String {
     let mut text = String::new();
-    let (kind, parameters, arguments) = if queued {
-        ("Queue", "S extends Str, T extends unknown[], N = number, F extends Forms = Plain", "S, T, N, F")
-    } else {
-        ("Commands", "S extends Str = string, N = number, F extends Forms = Plain", "S, N, F")
-    };
     for (room, methods) in rooms {
-        let is_main = room.is_empty();
-        let prefix = if is_main { String::new() } else { pascal(room) };
-        let what = match (is_main, queued) {
-            (true, false) => "The commands of a client; each rejects with a {@link ResponseError} when the server refuses it, and with a `TypeError`,\n * with nothing sent, when its arguments cannot be those of the command.".to_string(),
-            (true, true) => "What the commands of a pipeline give, in its type: one longer per command.".to_string(),
-            (false, false) => format!("The commands of `redis.{room}`."),
-            (false, true) => format!("The commands of a pipeline's `{room}`."),
+        let prefix = if room.is_empty() { String::new() } else { pascal(room) };
+        let what = if room.is_empty() {
+            "The commands of a client; each rejects with a {@link ResponseError} when the server refuses it, and with a `TypeError`,\n * \
+             with nothing sent, when its arguments cannot be those of the command. `K` is what they give: promises, or pipelines."
+                .to_string()
+        } else {
+            format!("The commands of `redis.{room}`.")
         };
-        let _ = writeln!(text, "/** {what} */\nexport interface {prefix}{kind}<{parameters}> {{");
+        let _ = writeln!(
+            text,
+            "/** {what} */\nexport interface {prefix}Commands<S extends Str = string, N = number, F extends Forms = Plain, K extends Kind = Promised> {{"
+        );
         for Method { name, overloads, doc } in methods {
-            if !queued {
-                let _ = writeln!(text, "  /** {doc} */");
-            }
+            let _ = writeln!(text, "  /** {doc} */");
             for (parameters, reply) in overloads {
-                let reply = if queued {
-                    format!("Pipeline<S, [...T, {reply}], N, F>")
-                } else {
-                    format!("Promise<{reply}>")
-                };
-                let _ = writeln!(text, "  {name}({parameters}): {reply};");
+                let _ = writeln!(text, "  {name}({parameters}): Give<K, {reply}>;");
             }
         }
-        if is_main {
+        if room.is_empty() {
             for room in rooms.keys().filter(|room| !room.is_empty()) {
-                let _ = writeln!(text, "  readonly {room}: {}{kind}<{arguments}>;", pascal(room));
+                let _ = writeln!(text, "  readonly {room}: {}Commands<S, N, F, K>;", pascal(room));
             }
         }
         text.push_str("}\n");
@@ -209,6 +201,49 @@ impl Options {
         self.names.push(name.clone());
         self.known.insert(text, name.clone());
         name
+    }
+}
+
+/// Types of replies with fields, each text once: clients and pipelines both have them.
+#[derive(Default)]
+struct Structures {
+    text: String,
+    known: BTreeMap<String, String>,
+}
+
+impl Structures {
+    /// Gives a name for the type `text` of a reply to `command`; the text itself where there is nothing to name.
+    fn name(&mut self, command: &Command, text: String) -> String {
+        if !text.contains('{') {
+            return text;
+        }
+        if let Some(known) = self.known.get(&text) {
+            return known.clone();
+        }
+        let generics = [("S", "S extends Str"), ("N", "N"), ("F", "F extends Forms")];
+        let used: Vec<_> = generics.into_iter().filter(|(name, _)| contains_word(&text, name)).collect();
+        let list = |of: fn(&(&'static str, &'static str)) -> &'static str| match used.as_slice() {
+            [] => String::new(),
+            used => format!("<{}>", used.iter().map(of).collect::<Vec<_>>().join(", ")),
+        };
+        let (room, method) = method_name(&command.name);
+        let room = if room.is_empty() { room } else { pascal(&room) };
+        let others = self
+            .known
+            .values()
+            .filter(|name| name.starts_with(&format!("{room}{}Reply", pascal(&method))))
+            .count();
+        let number = if others == 0 { String::new() } else { (others + 1).to_string() };
+        let name = format!("{room}{}Reply{number}", pascal(&method));
+        let _ = writeln!(
+            self.text,
+            "/** A reply to {}. */\nexport type {name}{} = {text};",
+            command.name,
+            list(|generic| generic.1)
+        );
+        let named = name + &list(|generic| generic.0);
+        self.known.insert(text, named.clone());
+        named
     }
 }
 

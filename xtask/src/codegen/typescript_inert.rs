@@ -22,12 +22,12 @@ pub(crate) fn inert(facts: &Facts) -> String {
             format!("{room}{}{}", method[..1].to_ascii_uppercase(), &method[1..])
         };
         let kind =
-            if room.is_empty() { format!("\"{method}\"") } else { format!("\"{method}\", \"{room}\"") };
+            if room.is_empty() { format!("[\"{method}\"]") } else { format!("[\"{room}\"][\"{method}\"]") };
         let declared = if TAKEN.contains(&name.as_str()) { format!("{name}_") } else { name.clone() };
         let export = if declared == name { "export " } else { "" };
         let _ = writeln!(
             text,
-            "{export}const {declared}: Inert<{kind}> = /* @__PURE__ */ of(\"{}\");",
+            "{export}const {declared}: Inert{kind} = /* @__PURE__ */ of(\"{}\");",
             command.name
         );
         if declared != name {
