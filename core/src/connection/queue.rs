@@ -275,7 +275,15 @@ const MARGIN: u32 = 1000;
 /// Gives how many milliseconds to wait for a reply that the server may hold back as the command's arguments, which are behind
 /// `names` words, say. See `Shape::of` for why they come in parts.
 #[inline(never)]
-fn patience(known: Row, names: usize, count: usize, words: &[u32], text: &[u8], side: &[u8], default: u32) -> u32 {
+fn patience(
+    known: Row,
+    names: usize,
+    count: usize,
+    words: &[u32],
+    text: &[u8],
+    side: &[u8],
+    default: u32,
+) -> u32 {
     let args = Arguments::new(count, Batch { words, text, side }).skip(names).map(|arg| arg.bytes());
     match known.time_limit(args) {
         Some(0) => 0,

@@ -695,7 +695,9 @@ impl Shaper {
         };
         let shaped = match (node(id), event, text) {
             (Node::Skip, ..) => return,
-            (Node::Any | Node::Text, Event::Integer(value), _) if value.unsigned_abs() > SAFE => Event::Exact(value),
+            (Node::Any | Node::Text, Event::Integer(value), _) if value.unsigned_abs() > SAFE => {
+                Event::Exact(value)
+            }
             (Node::Bulk, _, Some(text)) => Event::Text(Text::Bulk, text),
             (Node::Blob, _, Some(text)) => Event::Text(Text::Blob, text),
             (Node::Status, _, Some(b"OK")) => Event::Boolean(true),
