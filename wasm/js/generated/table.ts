@@ -175,7 +175,7 @@ FCALL@7:vfunction [k]#0key? [v]0arg?
 FCALL_RO@7:vfunction [k]#0key? [v]0arg?
 FLUSHALL:<+async|+sync@6.2>?
 FLUSHDB:<+async|+sync@6.2>?
-FT.AGGREGATE:vindex vquery +verbatim? +addscores? .e(=*=[o(''.videntifier .vas?)]%)load? .itimeout? [o(<.o(''.[v]%0property? .[o(''.vfunction ''.[v]%0arg? .vas?)]0reduce*?)groupby|.o(''.[o(''.vproperty <+asc|+desc>?)]%key .imax? <+withcount|+withoutcount>?)sortby|.t(vexpression 'AS'vname)apply|.t(ioffset inum)limit|.vfilter>)]0step? .o(.icount? .imaxidle?)withcursor? .vscorer?@8.2 .{vv}%params? .idialect?
+FT.AGGREGATE:vindex vquery +verbatim? +addscores? .e(=*=[o(''.videntifier .vas?)]%)load? .itimeout? [o(<.o(''.[v]%0property? .[o(''.vfunction ''.[v]%0arg? .vas?)]0reduce*?)groupby|.o(''.[o(''.vproperty <+asc|+desc>?)]%key .imax? <+withcount|+withoutcount>?)sortby|.t(vexpression 'AS'vname)apply|.t(ioffset inum)limit|.vfilter>)]0step? .o(.icount? .imaxidle?)withcursor? .vscorer? .{vv}%params? .idialect?
 FT.ALIASADD:valias vindex
 FT.ALIASDEL:valias
 FT.ALIASLIST:vindex
@@ -184,7 +184,7 @@ FT.ALTER:vindex +skipinitialscan? ('SCHEMA''ADD' [o(''.vfieldName .vas? <.o(+nos
 FT.CONFIG GET:voption
 FT.CONFIG HELP:voption
 FT.CONFIG SET:voption vvalue
-FT.CREATE:vindex .=HASH,JSON=on? .=ENABLE,DISABLE=indexall?@8 .[v]#prefix? .vfilter? .vlanguage? .vlanguageField? .dscore? .vscoreField? .vpayloadField? +maxtextfields? .dtemporary? +nooffsets? +nohl? +nofields? +nofreqs? .[v]#0stopwords? +skipinitialscan? 'SCHEMA'[o(''.vfieldName .vas? <.o(+nostem? .dweight? .vphonetic?)text|.o(.vseparator? +casesensitive?)tag|+numeric|+geo|.o(<+spherical|+flat>?)geoshape|.t(valgorithm {vv}%attribute)vector> +withsuffixtrie? +indexempty? +indexmissing? .o(+unf?)sortable? +noindex?)]schema
+FT.CREATE:vindex .=HASH,JSON=on? .=ENABLE,DISABLE=indexall? .[v]#prefix? .vfilter? .vlanguage? .vlanguageField? .dscore? .vscoreField? .vpayloadField? +maxtextfields? .dtemporary? +nooffsets? +nohl? +nofields? +nofreqs? .[v]#0stopwords? +skipinitialscan? 'SCHEMA'[o(''.vfieldName .vas? <.o(+nostem? .dweight? .vphonetic?)text|.o(.vseparator? +casesensitive?)tag|+numeric|+geo|.o(<+spherical|+flat>?)geoshape|.t(valgorithm {vv}%attribute)vector> +withsuffixtrie? +indexempty? +indexmissing? .o(+unf?)sortable? +noindex?)]schema
 FT.CURSOR DEL:vindex vcursorId
 FT.CURSOR READ:vindex vcursorId .icount?
 FT.DICTADD:vdict [v]term
@@ -193,9 +193,9 @@ FT.DICTDUMP:vdict
 FT.DROPINDEX:vindex +dd?
 FT.EXPLAIN:vindex vquery .{vv}%params? .idialect?
 FT.EXPLAINCLI:vindex vquery .{vv}%params? .idialect?
-FT.HYBRID:vindex 'SEARCH'o(''.vquery .vscorer? .vyieldScoreAs?)search 'VSIM'o(''.vfield ''.vvector <.o%(.ik .iefRuntime? .dshardKRatio?@8.6.1)knn|.o%(.dradius .depsilon?)range>? .o%(''.vexpression .=ADHOC,BATCHES=policy? .ibatchSize?)filter? .vyieldScoreAs?)vsim .o(<.o%(.dconstant? .iwindow? .vyieldScoreAs?)rrf|.o%((.dalpha .dbeta)? .iwindow? .vyieldScoreAs?)linear>)combine? .t(ioffset inum)limit? <.[o(''.vby <+asc|+desc>?)]%sortby|+nosort>? +explainscore? .{vv}%params? .itimeout? .vformat? .e(=*=[v]#)load? [o(<.o(''.[v]%0property? .[o(''.vfunction ''.[v]%0arg? .vas?)]0reduce*?)groupby|.t(vexpression 'AS'vname)apply|.vfilter>)]0step?
+FT.HYBRID:vindex 'SEARCH'o(''.vquery .vscorer? .vyieldScoreAs?)search 'VSIM'o(''.vfield ''.vvector <.o%(.ik .iefRuntime? .dshardKRatio?)knn|.o%(.dradius .depsilon?)range>? .o%(''.vexpression .=ADHOC,BATCHES=policy? .ibatchSize?)filter? .vyieldScoreAs?)vsim .o(<.o%(.dconstant? .iwindow? .vyieldScoreAs?)rrf|.o%((.dalpha .dbeta)? .iwindow? .vyieldScoreAs?)linear>)combine? .t(ioffset inum)limit? <.[o(''.vby <+asc|+desc>?)]%sortby|+nosort>? +explainscore? .{vv}%params? .itimeout? .vformat? .e(=*=[v]#)load? [o(<.o(''.[v]%0property? .[o(''.vfunction ''.[v]%0arg? .vas?)]0reduce*?)groupby|.t(vexpression 'AS'vname)apply|.vfilter>)]0step?
 FT.INFO:vindex
-FT.PROFILE:vindex =SEARCH,AGGREGATE,HYBRID@8.4.4=querytype +limited? 'QUERY'vquery [v]0option?
+FT.PROFILE:vindex =SEARCH,AGGREGATE,HYBRID=querytype +limited? 'QUERY'vquery [v]0option?
 FT.SEARCH:vindex vquery +nocontent? +verbatim? +nostopwords? +withscores? +withpayloads? +withsortkeys? .[t(vnumericField vmin vmax)]0filter*? .[t(vgeoField dlon dlat dradius =m,km,mi,ft=unit)]0geofilter*? .[v]#inkeys? .[v]#infields? .[o(''.videntifier .vas?)]%return? .o(.[v]#fields? .ifrags? .ilen? .vseparator?)summarize? .o(.[v]#fields? .t(vopen vclose)tags?)highlight? .islop? .itimeout? +inorder? .vlanguage? .vexpander? .vscorer? +explainscore? .vpayload? .o(''.vby <+asc|+desc>?)sortby? .t(ioffset inum)limit? .{vv}%params? .idialect?
 FT.SPELLCHECK:vindex vquery .idistance? .[o(''.=INCLUDE,EXCLUDE=inclusion ''.vdictionary ''.[v]0terms?)]0terms*? .idialect?
 FT.SUGADD:kkey vstring dscore +incr? .vpayload?
@@ -494,8 +494,8 @@ TS.INCRBY:kkey daddend .vtimestamp? .iretention? .=COMPRESSED,UNCOMPRESSED=encod
 TS.INFO:kkey +debug?
 TS.MADD:[t(kkey vtimestamp vvalue)]ktv
 TS.MGET:+latest? <+withlabels|.[v]selectedLabels>? 'FILTER' [v]filterExpr
-TS.MRANGE:vfromTimestamp vtoTimestamp +latest? .[v]filterByTs? .t(dmin dmax)filterByValue? <+withlabels|.[v]selectedLabels>? .icount? (.valign? .o(''.vaggregators ''.ibucketDuration .=start,-,end,+,mid,~=buckettimestamp? +empty?)aggregation)? 'FILTER'[v]filterExpr .t(vlabel 'REDUCE'=avg,sum,min,max,range,count,first,last,std.p,std.s,var.p,var.s,twa,countnan,countall=reducer)groupby? +excludeempty?@8.10
-TS.MREVRANGE:vfromTimestamp vtoTimestamp +latest? .[v]filterByTs? .t(dmin dmax)filterByValue? <+withlabels|.[v]selectedLabels>? .icount? (.valign? .o(''.vaggregators ''.ibucketDuration .=start,-,end,+,mid,~=buckettimestamp? +empty?)aggregation)? 'FILTER'[v]filterExpr .t(vlabel 'REDUCE'=avg,sum,min,max,range,count,first,last,std.p,std.s,var.p,var.s,twa,countnan,countall=reducer)groupby? +excludeempty?@8.10
+TS.MRANGE:vfromTimestamp vtoTimestamp +latest? .[v]filterByTs? .t(dmin dmax)filterByValue? <+withlabels|.[v]selectedLabels>? .icount? (.valign? .o(''.vaggregators ''.ibucketDuration .=start,-,end,+,mid,~=buckettimestamp? +empty?)aggregation)? 'FILTER'[v]filterExpr .t(vlabel 'REDUCE'=avg,sum,min,max,range,count,first,last,std.p,std.s,var.p,var.s,twa,countnan,countall=reducer)groupby? +excludeempty?
+TS.MREVRANGE:vfromTimestamp vtoTimestamp +latest? .[v]filterByTs? .t(dmin dmax)filterByValue? <+withlabels|.[v]selectedLabels>? .icount? (.valign? .o(''.vaggregators ''.ibucketDuration .=start,-,end,+,mid,~=buckettimestamp? +empty?)aggregation)? 'FILTER'[v]filterExpr .t(vlabel 'REDUCE'=avg,sum,min,max,range,count,first,last,std.p,std.s,var.p,var.s,twa,countnan,countall=reducer)groupby? +excludeempty?
 TS.NRANGE:[k]#key vfromTimestamp vtoTimestamp +latest? .[v]filterByTs? .t(dmin dmax)filterByValue? .icount? (.valign? .o(''.[v]aggregators ''.ibucketDuration .=start,-,end,+,mid,~=buckettimestamp? +empty?)aggregation)?
 TS.NREVRANGE:[k]#key vfromTimestamp vtoTimestamp +latest? .[v]filterByTs? .t(dmin dmax)filterByValue? .icount? (.valign? .o(''.[v]aggregators ''.ibucketDuration .=start,-,end,+,mid,~=buckettimestamp? +empty?)aggregation)?
 TS.QUERYINDEX:[v]filterExpr
@@ -508,19 +508,19 @@ TYPE:kkey
 UNLINK:[k]key
 UNSUBSCRIBE!unsubscribe:[v]0channel?
 UNWATCH!unwatch:
-VADD:kkey .ireduce? o(<.vfp32|.[v]#values>)vector velement +cas? <+noquant|+bin|+q8>? .ief? .vsetattr? .im?
-VCARD:kkey
-VDIM:kkey
-VEMB:kkey velement +raw?
-VGETATTR:kkey velement
-VINFO:kkey
-VISMEMBER:kkey velement
-VLINKS:kkey velement +withscores?
-VRANDMEMBER:kkey icount?
-VRANGE:kkey vstart vend icount?
-VREM:kkey velement
-VSETATTR:kkey velement vjson
-VSIM:kkey o(<.vele|.vfp32|.[v]#values>)query +withscores? +withattribs?@8.2 .icount? .depsilon?@8.2 .ief? .vfilter? 'FILTER-EF'.ifilterEf? +truth? +nothread?
+VADD@8:kkey .ireduce? o(<.vfp32|.[v]#values>)vector velement +cas? <+noquant|+bin|+q8>? .ief? .vsetattr? .im?
+VCARD@8:kkey
+VDIM@8:kkey
+VEMB@8:kkey velement +raw?
+VGETATTR@8:kkey velement
+VINFO@8:kkey
+VISMEMBER@8.2:kkey velement
+VLINKS@8:kkey velement +withscores?
+VRANDMEMBER@8:kkey icount?
+VRANGE@8.4:kkey vstart vend icount?
+VREM@8:kkey velement
+VSETATTR@8:kkey velement vjson
+VSIM@8:kkey o(<.vele|.vfp32|.[v]#values>)query +withscores? +withattribs?@8.2 .icount? .depsilon?@8.2 .ief? .vfilter? 'FILTER-EF'.ifilterEf? +truth? +nothread?
 WAIT!writes:inumreplicas itimeout
 WAITAOF@7.2!writes:inumlocal inumreplicas itimeout
 WATCH!watch:[k]key

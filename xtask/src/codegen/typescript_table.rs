@@ -41,13 +41,15 @@ pub(crate) fn table(facts: &Facts) -> Result<String> {
 }
 
 fn row(command: &Command) -> Result<String> {
-    let since = if command.module.is_none() { since(Some(command.since)) } else { String::new() };
+    // versions of modules are their own; vector sets come with the server
+    let of_server = command.module.as_deref().is_none_or(|module| module == "vectorset");
+    let (since, old) = if of_server { (since(Some(command.since)), command.since) } else { (String::new(), Version([u8::MAX; 3])) };
     let effect = match (&command.internal, &command.conn) {
         (Some(_), _) => "!internal".to_string(),
         (None, Some(effect)) => format!("!{effect}"),
         _ => String::new(),
     };
-    let options = pieces(&arguments::signature(command)?, command.since);
+    let options = pieces(&arguments::signature(command)?, old);
     Ok(format!("{}{since}{effect}:{options}", command.name))
 }
 
