@@ -118,6 +118,7 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Timeout => "no reply in time",
+            Self::QueueTimeout => "no link was ready in time",
             Self::ConnectTimeout => "the link was not ready in time",
             Self::Refused => "the transport could not be opened",
             Self::Dropped => "the link was closed by the other side",

@@ -107,6 +107,12 @@ impl Row {
         ROWS.get(usize::from(id.0)).unwrap_or(&ROWS[0])
     }
 
+    /// Tells whether the command only reads, and gives the same answer again where nothing changed: it is sent again when its link
+    /// is lost before the reply.
+    pub fn is_repeatable(&self) -> bool {
+        matches!(self.name, "GET" | "MGET" | "LRANGE" | "HGETALL" | "SMEMBERS" | "ZRANGE" | "PING" | "ECHO")
+    }
+
     /// Gives the name as it is sent, with bytes behind its end; its length; and the number of its words.
     pub(crate) fn head(&self) -> (&[u8], usize, usize) {
         (&self.head.bytes, self.head.length.into(), self.head.words.into())

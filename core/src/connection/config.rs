@@ -47,6 +47,15 @@ pub struct Config {
     pub connect_timeout: u32,
     /// Milliseconds from the writing of a command to its reply; 0: no limit.
     pub timeout: u32,
+    /// Milliseconds that a command waits for a link at most, each time that it has to; 0: no limit.
+    pub queue_timeout: u32,
+    /// The first and the last ceiling, in milliseconds, of the time between attempts to open a link: it doubles with each attempt, and
+    /// the time is any up to it. After a permanent failure, as a wrong password, it is the last one.
+    pub backoff: (u32, u32),
+    /// Any number that other clients do not have: it spreads attempts, so that not all clients of a server come back at once.
+    pub seed: u32,
+    /// How often a command that may be repeated is sent again when its link is lost.
+    pub resends: u8,
     /// What the server may send.
     pub limits: Limits,
 }
@@ -62,6 +71,10 @@ impl Config {
             library: Some(("redwire", env!("CARGO_PKG_VERSION"))),
             connect_timeout: 5_000,
             timeout: 10_000,
+            queue_timeout: 5_000,
+            backoff: (50, 2_000),
+            seed: 0,
+            resends: 3,
             limits: Limits::new(),
         }
     }

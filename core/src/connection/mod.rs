@@ -1,6 +1,7 @@
 //! One link to one server: the brick that pools and clusters are built from.
 
 mod adapter;
+mod backoff;
 mod config;
 mod fifo;
 mod handshake;
@@ -17,6 +18,7 @@ use crate::resp::Decoder;
 use crate::time::Instant;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use backoff::Backoff;
 use fifo::Fifo;
 use handshake::{Handshake, Progress};
 use inbound::{Route, Router};
@@ -25,21 +27,29 @@ use queue::Queue;
 /// Where a link stands.
 ///
 /// ```text
-///            submit, connect          handle_open            last reply of the handshake
-///   Idle ------------------> Opening ------------> Shaking ----------------------------> Ready
-///    ^                          |                     |                                    |
-///    +--------------------------+---------------------+------------------------------------+
-///        closed, refused, timed out, broken protocol, shutdown: everything waiting is settled
+///          submit, connect          handle_open            last reply of the handshake
+///   Idle ----------------> Opening ------------> Shaking ----------------------------> Ready
+///    ^ |                    ^   |                   |                                    |
+///    | | too soon      time |   | refused,          | refused, closed,                   | closed, broken
+///    | |               is up|   | timed out         | timed out                          | protocol
+///    | v                    |   v                   v                                    v
+///   Waiting <---------------+---+-------------------+------------------------------------+
+///    |  ^
+///    |  | nothing waits and no link was ever ready, or the failure is permanent; shutdown, from everywhere
+///    +--+---> Idle
 /// ```
 #[derive(Debug)]
 enum State {
+    /// Nothing is tried.
     Idle,
+    /// The next attempt is made when the link's deadline comes.
+    Waiting,
     Opening,
     Shaking(Box<Handshake>),
     Ready,
 }
 
-/// A [`Machine`] with one link at a time, opened when a command needs it.
+/// A [`Machine`] with one link at a time, opened when a command needs it, and opened again when it was ready and is lost.
 pub struct Connection {
     config: Config,
     session: Session,
@@ -57,6 +67,15 @@ struct Session {
     server: Server,
     /// What the server said when it refused a link; never a text that may hold secrets.
     detail: Vec<u8>,
+    backoff: Backoff,
+    /// No attempt is made before.
+    rest: Instant,
+    /// A link was ready, and nothing permanent came in the way: it is opened again for ever.
+    lasting: bool,
+    /// The application asked for a link.
+    asked: bool,
+    /// Why the last link ended, until one is ready.
+    trouble: Option<Reason>,
 }
 
 /// What dies with a link.
@@ -67,7 +86,7 @@ struct Link {
     decoder: Decoder,
     /// Whose reply has begun.
     route: Option<Route>,
-    /// When to give up opening and shaking hands.
+    /// When to give up opening and shaking hands, or to end waiting.
     deadline: Instant,
 }
 
@@ -81,25 +100,51 @@ impl Connection {
             route: None,
             deadline: Instant::NEVER,
         };
-        let session = Session { last_link: 0, no_hello: false, server: Server::resp2(), detail: Vec::new() };
+        let session = Session {
+            last_link: 0,
+            no_hello: false,
+            server: Server::resp2(),
+            detail: Vec::new(),
+            backoff: Backoff::new(config.seed),
+            rest: Instant(0),
+            lasting: false,
+            asked: false,
+            trouble: None,
+        };
         Self { config, session, link, queue: Queue::new(), actions: Fifo::new() }
     }
 
     /// Replaces the configuration, which the next link is opened with.
     pub fn configure(&mut self, config: Config) {
+        self.session.backoff = Backoff::new(config.seed);
         self.config = config;
     }
 
-    /// Opens the link unless it is open or being opened.
+    /// Opens the link unless it is open or being opened; after a failure, not before the time of the next attempt.
     pub fn connect(&mut self, now: Instant) {
-        if matches!(self.link.state, State::Idle) {
-            self.open(now);
-        }
+        self.session.asked = true;
+        self.begin(now);
     }
 
     /// Ends the link, if any, and settles everything that waits. The connection can be used again.
     pub fn shutdown(&mut self) {
-        self.end(Reason::Closed);
+        self.close(Reason::Closed);
+        self.session.backoff.reset();
+        self.session.rest = Instant(0);
+        (self.session.lasting, self.session.asked) = (false, false);
+        self.link.state = State::Idle;
+        self.link.deadline = Instant::NEVER;
+        self.settle(Reason::Closed);
+    }
+
+    /// Tells whether a link that failed or was lost is going to be opened again.
+    pub fn is_retrying(&self) -> bool {
+        matches!(self.link.state, State::Waiting)
+    }
+
+    /// Gives why the last link ended or could not be opened; `None` once another is ready.
+    pub fn trouble(&self) -> Option<Reason> {
+        self.session.trouble
     }
 
     /// Gives what the server said of itself on the last link that got ready.
@@ -122,6 +167,20 @@ impl Connection {
         self.link.decoder.bulk_left()
     }
 
+    fn begin(&mut self, now: Instant) {
+        if !matches!(self.link.state, State::Idle) {
+        } else if self.session.rest > now {
+            self.wait();
+        } else {
+            self.open(now);
+        }
+    }
+
+    fn wait(&mut self) {
+        self.link.state = State::Waiting;
+        self.link.deadline = self.session.rest;
+    }
+
     fn open(&mut self, now: Instant) {
         self.session.last_link += 1;
         self.link = Link {
@@ -136,22 +195,55 @@ impl Connection {
 
     fn ready(&mut self, now: Instant, server: Server) {
         self.session.server = server;
+        self.session.backoff.reset();
+        (self.session.lasting, self.session.asked, self.session.trouble) = (true, false, None);
         self.link.state = State::Ready;
         self.link.deadline = Instant::NEVER;
         self.queue.restart_deadlines(now);
         self.actions.push(Action::Ready(self.link.id));
     }
 
-    fn end(&mut self, reason: Reason) {
-        if !matches!(self.link.state, State::Idle) {
-            self.actions.push(Action::Close(self.link.id, reason));
-        }
-        if matches!(self.link.state, State::Opening | State::Shaking(_)) {
-            // RESP2 was no better: what hung up on HELLO did not do so because of it
-            self.session.no_hello = false;
+    /// Ends the link because of `reason`, and decides what comes of the commands and whether another link is opened.
+    fn lose(&mut self, now: Instant, reason: Reason) {
+        let (least, most) = self.config.backoff;
+        let permanent = reason.is_permanent();
+        let was_ready = matches!(self.link.state, State::Ready);
+        self.close(reason);
+        // what hung up on HELLO may have done so for another reason
+        self.session.no_hello = false;
+        self.session.trouble = Some(reason);
+        self.session.asked = false;
+        let delay = self.session.backoff.next(least, most);
+        self.session.rest = now.limit(if permanent { most } else { delay }.max(1));
+        if permanent {
+            self.session.lasting = false;
+            self.settle(reason);
+        } else if was_ready {
+            let actions = &mut self.actions;
+            let (wait, resends) = (self.config.queue_timeout, self.config.resends);
+            self.queue.cut(now, wait, resends, |slot| {
+                actions.push(Action::Settle(slot, Failure { reason, maybe_executed: true }));
+            });
         }
         self.link.state = State::Idle;
         self.link.deadline = Instant::NEVER;
+        if self.is_wanted() {
+            self.wait();
+        }
+    }
+
+    fn is_wanted(&self) -> bool {
+        self.session.lasting || self.session.asked || !self.queue.is_empty()
+    }
+
+    fn close(&mut self, reason: Reason) {
+        if !matches!(self.link.state, State::Idle | State::Waiting) {
+            self.actions.push(Action::Close(self.link.id, reason));
+        }
+    }
+
+    /// Fails everything that waits.
+    fn settle(&mut self, reason: Reason) {
         let actions = &mut self.actions;
         self.queue.clear(|slot, maybe_executed| {
             actions.push(Action::Settle(slot, Failure { reason, maybe_executed }));
@@ -159,7 +251,7 @@ impl Connection {
     }
 
     fn is_current(&self, link: LinkId) -> bool {
-        link == self.link.id && !matches!(self.link.state, State::Idle)
+        link == self.link.id && !matches!(self.link.state, State::Idle | State::Waiting)
     }
 
     /// Decides whose reply begins with `first`.
@@ -250,6 +342,7 @@ impl core::fmt::Debug for Connection {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         let state = match self.link.state {
             State::Idle => "idle",
+            State::Waiting => "waiting",
             State::Opening => "opening",
             State::Shaking(_) => "shaking hands",
             State::Ready => "ready",
@@ -263,8 +356,9 @@ impl core::fmt::Debug for Connection {
 
 impl Machine for Connection {
     fn submit(&mut self, now: Instant, batch: &Batch<'_>) -> Result<(), Malformed> {
-        self.queue.accept(now, self.config.timeout, batch)?;
-        self.connect(now);
+        let wait = (!matches!(self.link.state, State::Ready)).then_some(self.config.queue_timeout);
+        self.queue.accept(now, self.config.timeout, wait, batch)?;
+        self.begin(now);
         Ok(())
     }
 
@@ -298,7 +392,7 @@ impl Machine for Connection {
             return input.len();
         }
         self.read(now, input, sink).unwrap_or_else(|reason| {
-            self.end(reason);
+            self.lose(now, reason);
             input.len()
         })
     }
@@ -312,24 +406,35 @@ impl Machine for Connection {
             return;
         }
         match &self.link.state {
-            State::Opening => self.end(Reason::Refused),
+            State::Opening => self.lose(now, Reason::Refused),
             State::Shaking(handshake)
                 if handshake.awaits_hello() && self.config.protocol == Protocol::Auto =>
             {
                 self.session.no_hello = true;
                 self.open(now);
             }
-            _ => self.end(Reason::Dropped),
+            _ => self.lose(now, Reason::Dropped),
         }
     }
 
     fn handle_timeout(&mut self, now: Instant) {
         if self.link.deadline <= now {
-            return self.end(Reason::ConnectTimeout);
+            match self.link.state {
+                State::Waiting if self.is_wanted() => self.open(now),
+                State::Waiting => {
+                    self.link.state = State::Idle;
+                    self.link.deadline = Instant::NEVER;
+                    self.actions.push(Action::Rest);
+                }
+                _ => self.lose(now, Reason::ConnectTimeout),
+            }
         }
         let actions = &mut self.actions;
+        let ready = matches!(self.link.state, State::Ready);
+        let waited = self.session.trouble.unwrap_or(Reason::QueueTimeout);
+        let reason = if ready { Reason::Timeout } else { waited };
         self.queue.expire(now, |slot, maybe_executed| {
-            actions.push(Action::Settle(slot, Failure { reason: Reason::Timeout, maybe_executed }));
+            actions.push(Action::Settle(slot, Failure { reason, maybe_executed }));
         });
         self.bury();
     }
@@ -339,7 +444,7 @@ impl Machine for Connection {
             match &mut self.link.state {
                 State::Shaking(handshake) => handshake.transmitted(count),
                 State::Ready => self.queue.transmitted(count),
-                State::Idle | State::Opening => {}
+                State::Idle | State::Waiting | State::Opening => {}
             }
         }
     }
@@ -351,7 +456,7 @@ impl Machine for Connection {
                 Some(handshake.unsent()).filter(|bytes| !bytes.is_empty()).map(Segment::Bytes)
             }
             State::Ready => self.queue.segment(),
-            State::Idle | State::Opening => None,
+            State::Idle | State::Waiting | State::Opening => None,
         }
     }
 

@@ -33,6 +33,8 @@ pub(super) struct Outbound {
     base: u64,
     sent: u64,
     cuts: Fifo<Cut>,
+    /// Cuts at the start that were passed; they stay as long as their bytes, which may have to be sent again.
+    passed: usize,
     /// External arguments so far of the command, or transaction, that was written last.
     externals: u32,
 }
@@ -53,7 +55,7 @@ const FRAMING: usize = 16;
 
 impl Outbound {
     pub(super) const fn new() -> Self {
-        Self { bytes: Vec::new(), base: 0, sent: 0, cuts: Fifo::new(), externals: 0 }
+        Self { bytes: Vec::new(), base: 0, sent: 0, cuts: Fifo::new(), passed: 0, externals: 0 }
     }
 
     /// Makes room for `batch`; to be followed by a [`write`](Self::write) per command, and [`finish`](Self::finish).
@@ -129,7 +131,7 @@ impl Outbound {
 
     /// Gives the next stretch to send.
     pub(super) fn segment(&self) -> Option<Segment<'_>> {
-        let end = match self.cuts.first() {
+        let end = match self.cuts.get(self.passed) {
             Some(Cut { at, what: Away::External(slot, index) }) if *at == self.sent => {
                 return Some(Segment::External(*slot, *index));
             }
@@ -142,10 +144,8 @@ impl Outbound {
 
     /// Notes that the transport took `count` bytes of the last segment.
     pub(super) fn transmitted(&mut self, count: usize) {
-        match self.cuts.first() {
-            Some(Cut { at, what: Away::External(..) }) if *at == self.sent => {
-                self.cuts.skip(1);
-            }
+        match self.cuts.get(self.passed) {
+            Some(Cut { at, what: Away::External(..) }) if *at == self.sent => self.passed += 1,
             _ => self.sent = (self.sent + count as u64).min(self.end()),
         }
         self.skip();
@@ -153,17 +153,20 @@ impl Outbound {
 
     /// Steps over bytes that are not to be sent.
     fn skip(&mut self) {
-        while let Some(Cut { at, what: Away::Skip(length) }) = self.cuts.first() {
+        while let Some(Cut { at, what: Away::Skip(length) }) = self.cuts.get(self.passed) {
             if *at != self.sent {
                 break;
             }
             self.sent += length;
-            self.cuts.skip(1);
+            self.passed += 1;
         }
     }
 
-    /// Keeps the unsent bytes from `start` to `end` from being sent.
+    /// Keeps the bytes from `start` to `end` from being sent, unless it is too late.
     pub(super) fn withhold(&mut self, start: u64, end: u64) {
+        if self.is_sent(start) {
+            return;
+        }
         let place = |offset| self.cuts.partition_point(|cut| cut.at < offset);
         let (first, last) = (place(start), place(end));
         self.cuts.remove(first..last);
@@ -171,9 +174,21 @@ impl Outbound {
         self.skip();
     }
 
+    /// Begins to send anew from `offset`, where a command starts; `None` is the end.
+    pub(super) fn rewind(&mut self, offset: Option<u64>) {
+        let offset = offset.unwrap_or(self.end());
+        self.sent = offset;
+        self.passed = self.cuts.partition_point(|cut| cut.at < offset);
+        self.skip();
+    }
+
     /// Lets go of the bytes before `offset`, or of all when `None`; none that is still to be sent.
     pub(super) fn retire(&mut self, offset: Option<u64>) {
         let offset = offset.unwrap_or(self.end()).min(self.sent);
+        while self.passed > 0 && self.cuts.first().is_some_and(|cut| cut.at < offset) {
+            self.cuts.skip(1);
+            self.passed -= 1;
+        }
         if offset == self.end() {
             self.base = offset;
             self.bytes.clear();
@@ -193,6 +208,7 @@ impl Outbound {
     pub(super) fn clear(&mut self) {
         self.bytes.clear();
         self.cuts.clear();
+        self.passed = 0;
         self.base = 0;
         self.sent = 0;
     }

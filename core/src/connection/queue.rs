@@ -29,9 +29,23 @@ pub(super) struct Entry {
     pub(super) shape: Shape,
     /// Whether the caller still waits; a tombstone only keeps its place.
     pub(super) live: bool,
+    /// How often it was sent on links that are over.
+    tries: u8,
+    /// Whether the caller said that it may be executed twice.
+    idempotent: bool,
+    row: RowId,
     timeout: u32,
     deadline: Instant,
     start: u64,
+}
+
+/// What becomes of a command, or of a transaction.
+enum Fate {
+    Stay,
+    /// It keeps its place as a tombstone.
+    Bury,
+    /// It is gone, and its bytes are not sent any more.
+    Remove,
 }
 
 #[derive(Debug)]
@@ -49,11 +63,12 @@ impl Queue {
         Self { entries: Fifo::new(), outbound: Outbound::new(), answered: 0, next_deadline: Instant::NEVER }
     }
 
-    /// Accepts the commands of `batch`, all or none.
+    /// Accepts the commands of `batch`, all or none; `wait` is how long they may wait for the link that is not ready, if so.
     pub(super) fn accept(
         &mut self,
         now: Instant,
         default_timeout: u32,
+        wait: Option<u32>,
         batch: &Batch<'_>,
     ) -> Result<(), Malformed> {
         let mut batch = *batch;
@@ -61,7 +76,7 @@ impl Queue {
         let (mark, mut at) = self.outbound.begin(&batch);
         loop {
             let step = match batch.head() {
-                Ok(Some(request)) => self.push(now, default_timeout, at, &request, &mut batch),
+                Ok(Some(request)) => self.push(now, default_timeout, wait, at, &request, &mut batch),
                 Ok(None) => break,
                 Err(malformed) => Err(malformed),
             };
@@ -83,12 +98,14 @@ impl Queue {
         &mut self,
         now: Instant,
         default_timeout: u32,
+        wait: Option<u32>,
         at: usize,
         request: &Request<'_>,
         batch: &mut Batch<'_>,
     ) -> Result<usize, Malformed> {
         let named = request.flags & flags::NAMED != 0;
-        let known = Row::at(if named { named_row(request.args()) } else { request.row });
+        let row = if named { named_row(request.args()) } else { request.row };
+        let known = Row::at(row);
         let shape = match request.flags & flags::RAW {
             0 => known.shape_with(usize::from(named), request.args().map(|arg| arg.bytes())),
             _ => Shape::Plain,
@@ -102,14 +119,30 @@ impl Queue {
         let written = if named { Row::at(RowId::UNKNOWN) } else { known };
         let continued = matches!(role, Role::Member | Role::Exec);
         let end = self.outbound.write(at, request, written, continued, batch)?;
-        let timeout = match role {
+        let (timeout, wait) = match role {
             // a transaction has the deadline of its EXEC
-            Role::Multi | Role::Member => 0,
-            Role::Plain | Role::Exec => request.timeout.unwrap_or(default_timeout),
+            Role::Multi | Role::Member => (0, 0),
+            Role::Plain | Role::Exec => {
+                let timeout = request.timeout.unwrap_or(default_timeout);
+                (timeout, wait.unwrap_or(timeout))
+            }
         };
-        let deadline = now.limit(timeout);
+        let deadline = now.limit(wait);
         let start = self.outbound.offset(at);
-        self.entries.push(Entry { slot: request.slot, role, shape, live: true, timeout, deadline, start });
+        let idempotent = request.flags & flags::IDEMPOTENT != 0;
+        let slot = request.slot;
+        self.entries.push(Entry {
+            slot,
+            role,
+            shape,
+            live: true,
+            tries: 0,
+            idempotent,
+            row,
+            timeout,
+            deadline,
+            start,
+        });
         self.next_deadline = self.next_deadline.min(deadline);
         Ok(end)
     }
@@ -159,17 +192,18 @@ impl Queue {
         self.outbound.retire(self.entries.first().map(|entry| entry.start));
     }
 
-    /// Gives up every command in `slot`; `None` when there is none, else whether any of it was written.
+    /// Gives up every command in `slot`; `None` when there is none, else whether any of it was ever written.
     pub(super) fn cancel(&mut self, slot: Slot) -> Option<bool> {
         let first = self.entries.iter().position(|entry| entry.slot == slot && entry.live)?;
         let count = self.entries.iter().skip(first).take_while(|entry| entry.slot == slot).count();
-        let written = self.entries.get(first).is_some_and(|entry| self.is_written(entry));
+        let entry = self.entries.get(first)?;
+        let (written, tried) = (self.is_written(entry), entry.tries > 0);
         if written {
             self.entries.iter_mut().skip(first).take(count).for_each(|entry| entry.live = false);
         } else {
             self.remove(first, count);
         }
-        Some(written)
+        Some(written || tried)
     }
 
     fn remove(&mut self, first: usize, count: usize) {
@@ -180,30 +214,68 @@ impl Queue {
         self.retire();
     }
 
-    /// Starts the clocks of commands that waited for the link.
+    /// Starts the clocks of commands that waited for the link. One that is sent again has no more time than it had.
     pub(super) fn restart_deadlines(&mut self, now: Instant) {
-        for entry in self.entries.iter_mut() {
+        for entry in self.entries.iter_mut().filter(|entry| entry.tries == 0 || entry.timeout == 0) {
             entry.deadline = now.limit(entry.timeout);
         }
         self.refresh();
     }
 
-    /// Gives up commands whose time is up; tells of each, with whether it was written.
+    /// Gives up commands whose time is up; tells of each, with whether it was ever written.
     pub(super) fn expire(&mut self, now: Instant, mut tell: impl FnMut(Slot, bool)) {
         if self.next_deadline > now {
             return;
         }
+        self.sift(false, |entry, written| {
+            if !entry.live || entry.deadline > now {
+                return Fate::Stay;
+            }
+            tell(entry.slot, written || entry.tries > 0);
+            if written { Fate::Bury } else { Fate::Remove }
+        });
+    }
+
+    /// Prepares for another link after one that was ready: what was not written stays, as do commands that may be repeated and were
+    /// not `resends` times yet. Tells of each other that is waited for.
+    pub(super) fn cut(&mut self, now: Instant, wait: u32, resends: u8, mut tell: impl FnMut(Slot)) {
+        self.answered = 0;
+        let limit = now.limit(wait);
+        self.sift(true, |entry, written| {
+            if !written {
+                entry.deadline = if entry.tries > 0 { entry.deadline.min(limit) } else { limit };
+                return Fate::Stay;
+            }
+            let repeatable = entry.idempotent || Row::at(entry.row).is_repeatable();
+            if entry.live && entry.role == Role::Plain && repeatable && entry.tries < resends {
+                entry.tries += 1;
+                entry.deadline = entry.deadline.min(limit);
+                return Fate::Stay;
+            }
+            if entry.live && matches!(entry.role, Role::Plain | Role::Exec) {
+                tell(entry.slot);
+            }
+            Fate::Remove
+        });
+    }
+
+    /// Decides about each command, and each transaction by its EXEC, knowing whether any of it was written on this link. Where that
+    /// is over, what stays is sent from its start.
+    fn sift(&mut self, over: bool, mut decide: impl FnMut(&mut Entry, bool) -> Fate) {
         let mut withheld: Vec<(u64, u64)> = Vec::new();
         let mut at = 0;
         while let Some(entry) = self.entries.get(at) {
-            let (start, slot, written) = (entry.start, entry.slot, self.is_written(entry));
+            let (start, written) = (entry.start, self.is_written(entry));
             let last = |entry: &Entry| matches!(entry.role, Role::Plain | Role::Exec);
             let count = self.entries.iter().skip(at).position(last).map_or(1, |members| members + 1);
-            let due = |entry: &Entry| entry.live && entry.deadline <= now;
-            if self.entries.get(at + count - 1).is_some_and(due) {
-                tell(slot, written);
-                self.entries.iter_mut().skip(at).take(count).for_each(|entry| entry.live = false);
-                if !written {
+            let fate =
+                self.entries.get_mut(at + count - 1).map_or(Fate::Stay, |entry| decide(entry, written));
+            match fate {
+                Fate::Stay => {}
+                Fate::Bury => {
+                    self.entries.iter_mut().skip(at).take(count).for_each(|entry| entry.live = false);
+                }
+                Fate::Remove => {
                     let end = self.entries.get(at + count).map_or(self.outbound.end(), |next| next.start);
                     match withheld.last_mut() {
                         Some(before) if before.1 == start => before.1 = end,
@@ -218,6 +290,9 @@ impl Queue {
             while ranges.next_if(|range| range.1 <= entry.start).is_some() {}
             ranges.peek().is_none_or(|range| entry.start < range.0)
         });
+        if over {
+            self.outbound.rewind(self.entries.first().map(|entry| entry.start));
+        }
         for (start, end) in withheld {
             self.outbound.withhold(start, end);
         }
@@ -235,7 +310,7 @@ impl Queue {
         self.next_deadline
     }
 
-    /// Empties the queue; tells of each command that is still waited for, with whether it was written.
+    /// Empties the queue; tells of each command that is still waited for, with whether it was ever written.
     pub(super) fn clear(&mut self, mut tell: impl FnMut(Slot, bool)) {
         let mut written = false;
         for entry in self.entries.iter() {
@@ -245,7 +320,7 @@ impl Queue {
                 _ => self.outbound.is_sent(entry.start),
             };
             if entry.live && matches!(entry.role, Role::Plain | Role::Exec) {
-                tell(entry.slot, written);
+                tell(entry.slot, written || entry.tries > 0);
             }
         }
         self.entries.clear();
