@@ -119,6 +119,8 @@ impl fmt::Display for Reason {
         f.write_str(match self {
             Self::Timeout => "no reply in time",
             Self::QueueTimeout => "no link was ready in time",
+            Self::QueueFull => "too much waits for a link",
+            Self::HighWater => "too much is on its way",
             Self::ConnectTimeout => "the link was not ready in time",
             Self::Refused => "the transport could not be opened",
             Self::Dropped => "the link was closed by the other side",

@@ -46,6 +46,10 @@ pub enum Reason {
     /// No link was ready within the time that the command may wait, and the first attempt is still being made: where one failed, its
     /// reason is told.
     QueueTimeout,
+    /// More waits for a link than may wait.
+    QueueFull,
+    /// More is on its way on the link than may be.
+    HighWater,
     /// The link was not ready in time.
     ConnectTimeout,
     /// The transport could not be opened.

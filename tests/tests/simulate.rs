@@ -7,7 +7,7 @@
 
 use oorandom::Rand32;
 use redwire_core::batch::flags;
-use redwire_core::connection::{Config, Credentials};
+use redwire_core::connection::{Bounds, Config, Credentials};
 use redwire_core::machine::{Machine, Reason};
 use redwire_core::resp::{Frame, Limits};
 use redwire_tests::model::{Hello, Options, Outcome, Pair, Server, Words, words};
@@ -19,6 +19,8 @@ const SEEDS: u64 = 10_000;
 const STEPS: u32 = 250;
 /// How often a command may be sent again.
 const RESENDS: u8 = 2;
+/// How many commands may wait at most, where that is limited; a transaction counts as four.
+const CEILING: u32 = 9;
 
 /// What happened, over all schedules.
 #[derive(Debug, Default)]
@@ -43,6 +45,9 @@ struct Tally {
     wrong_passwords: u32,
     deserted: u32,
     late: u32,
+    full: u32,
+    dropped: u32,
+    high: u32,
 }
 
 /// What a command must come to.
@@ -71,6 +76,8 @@ struct World {
     down: bool,
     /// The server's password when all is well.
     password: Option<&'static str>,
+    bounded: bool,
+    drop_oldest: bool,
 }
 
 impl World {
@@ -83,6 +90,7 @@ impl World {
         let credentials =
             password.map(|password| Credentials { username: None, password: password.as_bytes().to_vec() });
         let whole = if coin() { 8 } else { 64 << 10 };
+        let (bounded, drop_oldest, unqueued) = (coin(), coin(), coin() && coin() && coin());
         let config = Config {
             credentials,
             limits: Limits { whole, ..Limits::default() },
@@ -93,6 +101,12 @@ impl World {
             backoff: (5, 40),
             resends: RESENDS,
             seed: seed as u32,
+            offline: Bounds {
+                commands: if bounded { 7 } else { 10_000 } * u32::from(!unqueued),
+                ..Config::default().offline
+            },
+            high_water: Bounds { commands: if bounded { CEILING } else { u32::MAX }, bytes: u32::MAX },
+            drop_oldest,
             ..Config::default()
         };
         Self {
@@ -105,6 +119,8 @@ impl World {
             executed: BTreeMap::new(),
             down: false,
             password,
+            bounded,
+            drop_oldest,
         }
     }
 
@@ -273,6 +289,12 @@ impl World {
         assert!(self.pair.peer.connection.is_quiet(), "everything settles");
     }
 
+    /// No more commands wait than may.
+    fn check_bounds(&self) {
+        let waiting = self.expected.len() - self.pair.peer.caller.outcomes.len();
+        assert!(!self.bounded || waiting <= CEILING as usize, "{waiting} wait");
+    }
+
     fn check_order(&mut self, tally: &mut Tally) {
         // commands are told apart by the number that they carry
         for at in self.logged..self.pair.server.log.len() {
@@ -334,9 +356,15 @@ impl World {
                         Reason::Closed,
                         Reason::QueueTimeout,
                         Reason::Authentication,
+                        Reason::QueueFull,
+                        Reason::HighWater,
                     ];
                     assert!(expected.contains(&failure.reason), "{slot}: {failure:?}");
                     tally.timeouts += u32::from(failure.reason == Reason::Timeout);
+                    let full = failure.reason == Reason::QueueFull;
+                    tally.full += u32::from(full && !self.drop_oldest);
+                    tally.dropped += u32::from(full && self.drop_oldest);
+                    tally.high += u32::from(failure.reason == Reason::HighWater);
                     let late = [Reason::QueueTimeout, Reason::Refused, Reason::ConnectTimeout];
                     tally.late += u32::from(late.contains(&failure.reason) && !failure.maybe_executed);
                 }
@@ -350,6 +378,7 @@ fn run(seed: u64, tally: &mut Tally) {
     for _ in 0..STEPS {
         world.step(tally);
         world.check_order(tally);
+        world.check_bounds();
     }
     world.finish(tally);
     world.check_order(tally);
@@ -380,8 +409,22 @@ fn every_schedule_keeps_the_promises() {
     let Tally { restarts, retries, resent, survivors, rests, wrong_passwords, deserted, late, .. } = tally;
     let links =
         [cuts, refusals, restarts, retries, rests, wrong_passwords, stale, shutdowns, resp2, deserted];
-    let commands =
-        [replies, timeouts, late, never_sent, in_doubt, cancels, late_cancels, resent, survivors, pushes];
+    let Tally { full, dropped, high, .. } = tally;
+    let commands = [
+        full,
+        dropped,
+        high,
+        replies,
+        timeouts,
+        late,
+        never_sent,
+        in_doubt,
+        cancels,
+        late_cancels,
+        resent,
+        survivors,
+        pushes,
+    ];
     let mut counters = links.iter().chain(&commands);
     assert!(counters.all(|&count| count > 50), "every fault happened: {tally:?}");
 }

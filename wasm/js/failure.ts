@@ -14,6 +14,7 @@ export const enum Reason {
   MAX_CLIENTS = 10,
   HANDSHAKE = 11,
   CLOSED = 12,
+  QUEUE_TIMEOUT = 13,
 }
 
 const decodeFaults = [
@@ -43,20 +44,26 @@ export interface Situation {
   where: string;
   connectTimeout: number;
   timeout: number;
+  queueTimeout: number;
   /** What the server said when it refused the link; of an authentication, its code. */
   detail: string;
   /** What the socket said. */
   cause: unknown;
+  /** Why there is no link, for a command that waited for one. */
+  trouble: RedisError | undefined;
 }
 
 /** Gives the error for a link or command that failed. */
 export const failure = (reason: Reason, detail: number, at: Situation, command?: string, maybeExecuted?: boolean): RedisError => {
-  const details = { command, maybeExecuted, ...(at.cause === undefined ? {} : { cause: at.cause }) };
+  const cause = at.trouble ?? at.cause;
+  const details = { command, maybeExecuted, ...(cause === undefined ? {} : { cause }) };
   const socket = at.cause instanceof Error ? ` (${at.cause.message})` : "";
   const outcome = maybeExecuted === undefined ? "" : maybeExecuted ? "; the command may have been executed" : "; the command was not sent";
   switch (reason) {
     case Reason.TIMEOUT:
       return new TimeoutError(`no reply within the command's timeout${outcome}: raise 'timeout', or look at the server's load and SLOWLOG`, details);
+    case Reason.QUEUE_TIMEOUT:
+      return new TimeoutError(`${at.where} was not ready within ${at.queueTimeout} ms${outcome}: check host, port and firewall, or raise 'queueTimeout'`, details);
     case Reason.CONNECT_TIMEOUT:
       return new ConnectionError(
         `${at.where} was not ready within ${at.connectTimeout} ms${outcome}: check host, port and firewall, or raise 'connectTimeout'`,

@@ -32,6 +32,17 @@ export interface Options {
   connectTimeout?: number;
   /** From the writing of a command to its reply; default 10 000, 0: no limit. */
   timeout?: number;
+  /** How long a command may wait to be written, each time there is no connection; default 5 000, 0: no limit. */
+  queueTimeout?: number;
+  /** The first attempt to connect again is made within this time, any later one within twice the time of the one before; default 50. */
+  retryDelay?: number;
+  /** What the time between attempts does not grow beyond, and what it is after a wrong password and the like; default 2 000. */
+  maxRetryDelay?: number;
+  /**
+   * How often a command that may be repeated is sent again when its connection is lost before the reply: one that only reads, or one of
+   * `with({ idempotent: true })`. Default 3, at most 255, 0: never.
+   */
+  maxResends?: number;
   /** Makes connections instead of the runtime's own sockets. */
   connector?: Connector;
 }
@@ -58,6 +69,10 @@ const checks: Readonly<Record<keyof Options, readonly [check: Check, expected: s
   clientName: [(value) => text(value) && /^[!-~]+$/.test(value as string), "printable ASCII without spaces"],
   connectTimeout: [milliseconds, "milliseconds, a whole number from 0"],
   timeout: [milliseconds, "milliseconds, a whole number from 0"],
+  queueTimeout: [milliseconds, "milliseconds, a whole number from 0"],
+  retryDelay: [(value) => milliseconds(value) && value !== 0, "milliseconds, a whole number from 1"],
+  maxRetryDelay: [(value) => milliseconds(value) && value !== 0, "milliseconds, a whole number from 1"],
+  maxResends: [(value) => Number.isInteger(value) && (value as number) >= 0 && (value as number) <= 255, "a number from 0 to 255"],
   connector: [(value) => typeof value === "function", "a function"],
 };
 
@@ -93,6 +108,10 @@ const queries: Readonly<Record<string, (value: string) => unknown>> = {
   clientName: String,
   connectTimeout: Number,
   timeout: Number,
+  queueTimeout: Number,
+  retryDelay: Number,
+  maxRetryDelay: Number,
+  maxResends: Number,
 };
 
 /** Gives the options that a URL holds. Its text is never repeated in an error: it may hold a password. */
@@ -163,5 +182,9 @@ export const settingsOf = (options: Options, connector: Connector): Settings => 
     clientName: options.clientName,
     connectTimeout: options.connectTimeout ?? 5_000,
     timeout: options.timeout ?? 10_000,
+    queueTimeout: options.queueTimeout ?? 5_000,
+    retryDelay: options.retryDelay ?? 50,
+    maxRetryDelay: options.maxRetryDelay ?? 2_000,
+    maxResends: options.maxResends ?? 3,
   };
 };

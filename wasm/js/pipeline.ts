@@ -75,6 +75,7 @@ export interface PipelineSettings {
   transaction: boolean;
   mode: number;
   raw: boolean;
+  idempotent: boolean;
   timeout: number | undefined;
   signal: AbortSignal | undefined;
 }
@@ -97,9 +98,9 @@ export class Queued extends Methods {
   }
 
   protected run(row: Row, command: string, args: unknown[], what = 0): this {
-    const { transaction, raw, timeout } = this.#settings;
+    const { transaction, raw, idempotent, timeout } = this.#settings;
     const box = (this.#box ??= this.#open());
-    box.push(0, row | what | (transaction ? Flag.MEMBER : 0) | (raw ? Flag.RAW : 0), timeout, command, args);
+    box.push(0, row | what | (transaction ? Flag.MEMBER : idempotent ? Flag.IDEMPOTENT : 0) | (raw ? Flag.RAW : 0), timeout, command, args);
     this.#commands.push(command);
     return this;
   }

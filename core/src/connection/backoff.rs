@@ -53,7 +53,9 @@ mod tests {
             assert!((sum / 1_000).abs_diff(middle) < middle / 4, "{} at attempt {attempt}", sum / 1_000);
         }
         let mut backoff = Backoff::new(0);
-        (0..100).for_each(|_| drop(backoff.next(u32::MAX, u32::MAX)));
+        for _ in 0..100 {
+            backoff.next(u32::MAX, u32::MAX);
+        }
         backoff.reset();
         assert!(backoff.next(1, 2_000) <= 1);
     }

@@ -30,6 +30,15 @@ impl core::fmt::Debug for Credentials {
     }
 }
 
+/// What may lie in a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Commands; those of a transaction count one by one, and so do MULTI and EXEC.
+    pub commands: u32,
+    /// Bytes of commands, external arguments included.
+    pub bytes: u32,
+}
+
 /// How to shake hands, and how long to wait.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -56,6 +65,13 @@ pub struct Config {
     pub seed: u32,
     /// How often a command that may be repeated is sent again when its link is lost.
     pub resends: u8,
+    /// What may wait while no link is ready; no commands: whatever waits fails as soon as a link failed, and while none is ready
+    /// after that.
+    pub offline: Bounds,
+    /// Whether the oldest commands make room for new ones while no link is ready, instead of the new ones being refused.
+    pub drop_oldest: bool,
+    /// What may be on its way on a link: commands without a reply, and bytes that the transport did not take.
+    pub high_water: Bounds,
     /// What the server may send.
     pub limits: Limits,
 }
@@ -75,6 +91,9 @@ impl Config {
             backoff: (50, 2_000),
             seed: 0,
             resends: 3,
+            offline: Bounds { commands: 10_000, bytes: 16 << 20 },
+            drop_oldest: false,
+            high_water: Bounds { commands: u32::MAX, bytes: u32::MAX },
             limits: Limits::new(),
         }
     }

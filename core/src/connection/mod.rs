@@ -9,7 +9,7 @@ mod inbound;
 mod outbound;
 mod queue;
 
-pub use config::{Config, Credentials, Protocol};
+pub use config::{Bounds, Config, Credentials, Protocol};
 pub use handshake::Server;
 
 use crate::batch::{Batch, Malformed};
@@ -181,6 +181,7 @@ impl Connection {
         self.link.deadline = self.session.rest;
     }
 
+    #[inline(never)]
     fn open(&mut self, now: Instant) {
         self.session.last_link += 1;
         self.link = Link {
@@ -204,6 +205,8 @@ impl Connection {
     }
 
     /// Ends the link because of `reason`, and decides what comes of the commands and whether another link is opened.
+    #[cold]
+    #[inline(never)]
     fn lose(&mut self, now: Instant, reason: Reason) {
         let (least, most) = self.config.backoff;
         let permanent = reason.is_permanent();
@@ -217,6 +220,8 @@ impl Connection {
         self.session.rest = now.limit(if permanent { most } else { delay }.max(1));
         if permanent {
             self.session.lasting = false;
+        }
+        if permanent || self.config.offline.commands == 0 {
             self.settle(reason);
         } else if was_ready {
             let actions = &mut self.actions;
@@ -243,6 +248,7 @@ impl Connection {
     }
 
     /// Fails everything that waits.
+    #[inline(never)]
     fn settle(&mut self, reason: Reason) {
         let actions = &mut self.actions;
         self.queue.clear(|slot, maybe_executed| {
@@ -356,9 +362,23 @@ impl core::fmt::Debug for Connection {
 
 impl Machine for Connection {
     fn submit(&mut self, now: Instant, batch: &Batch<'_>) -> Result<(), Malformed> {
-        let wait = (!matches!(self.link.state, State::Ready)).then_some(self.config.queue_timeout);
+        let ready = matches!(self.link.state, State::Ready);
+        let wait = (!ready).then_some(self.config.queue_timeout);
         self.queue.accept(now, self.config.timeout, wait, batch)?;
         self.begin(now);
+        let (bounds, oldest, reason) = match self.session.trouble {
+            _ if ready => (self.config.high_water, false, Reason::HighWater),
+            Some(reason) if self.config.offline.commands == 0 => {
+                self.settle(reason);
+                return Ok(());
+            }
+            None if self.config.offline.commands == 0 => (self.config.high_water, false, Reason::HighWater),
+            _ => (self.config.offline, self.config.drop_oldest, Reason::QueueFull),
+        };
+        let actions = &mut self.actions;
+        self.queue.bound(bounds, oldest, |slot, maybe_executed| {
+            actions.push(Action::Settle(slot, Failure { reason, maybe_executed }));
+        });
         Ok(())
     }
 

@@ -22,7 +22,7 @@ struct Cut {
 #[derive(Clone, Copy, Debug)]
 enum Away {
     /// An argument of the caller's.
-    External(Slot, u32),
+    External { slot: Slot, index: u32, length: u32 },
     /// This many bytes of a command that was given up.
     Skip(u64),
 }
@@ -93,7 +93,8 @@ impl Outbound {
                 Place::Side => out.text(batch.side, length),
                 Place::External => {
                     let at = self.base + out.at() as u64;
-                    self.cuts.push(Cut { at, what: Away::External(request.slot, self.externals) });
+                    let (slot, index) = (request.slot, self.externals);
+                    self.cuts.push(Cut { at, what: Away::External { slot, index, length: length as u32 } });
                     self.externals += 1;
                 }
             }
@@ -124,6 +125,21 @@ impl Outbound {
         self.offset(self.bytes.len())
     }
 
+    /// Gives how many bytes are to be sent, those of external arguments included.
+    pub(super) fn unsent(&self) -> u64 {
+        let external = |cut: &Cut| match cut.what {
+            Away::External { length, .. } => u64::from(length),
+            Away::Skip(_) => 0,
+        };
+        self.end() - self.sent + self.cuts.iter().skip(self.passed).map(external).sum::<u64>()
+    }
+
+    /// Forgets the bytes from `offset` on, none of which was sent.
+    pub(super) fn truncate(&mut self, offset: u64) {
+        self.bytes.truncate((offset - self.base) as usize);
+        self.cuts.truncate(self.cuts.partition_point(|cut| cut.at < offset));
+    }
+
     /// Tells whether the byte at `offset` was written.
     pub(super) fn is_sent(&self, offset: u64) -> bool {
         offset < self.sent
@@ -132,7 +148,7 @@ impl Outbound {
     /// Gives the next stretch to send.
     pub(super) fn segment(&self) -> Option<Segment<'_>> {
         let end = match self.cuts.get(self.passed) {
-            Some(Cut { at, what: Away::External(slot, index) }) if *at == self.sent => {
+            Some(Cut { at, what: Away::External { slot, index, .. } }) if *at == self.sent => {
                 return Some(Segment::External(*slot, *index));
             }
             Some(cut) => cut.at,
@@ -145,7 +161,7 @@ impl Outbound {
     /// Notes that the transport took `count` bytes of the last segment.
     pub(super) fn transmitted(&mut self, count: usize) {
         match self.cuts.get(self.passed) {
-            Some(Cut { at, what: Away::External(..) }) if *at == self.sent => self.passed += 1,
+            Some(Cut { at, what: Away::External { .. } }) if *at == self.sent => self.passed += 1,
             _ => self.sent = (self.sent + count as u64).min(self.end()),
         }
         self.skip();

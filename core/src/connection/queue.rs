@@ -1,5 +1,6 @@
 //! Commands from acceptance to settlement.
 
+use super::config::Bounds;
 use super::fifo::Fifo;
 use super::outbound::Outbound;
 use crate::batch::{Arguments, Batch, Malformed, Request, flags};
@@ -227,7 +228,7 @@ impl Queue {
         if self.next_deadline > now {
             return;
         }
-        self.sift(false, |entry, written| {
+        self.sift(false, &mut |entry, written| {
             if !entry.live || entry.deadline > now {
                 return Fate::Stay;
             }
@@ -241,7 +242,7 @@ impl Queue {
     pub(super) fn cut(&mut self, now: Instant, wait: u32, resends: u8, mut tell: impl FnMut(Slot)) {
         self.answered = 0;
         let limit = now.limit(wait);
-        self.sift(true, |entry, written| {
+        self.sift(true, &mut |entry, written| {
             if !written {
                 entry.deadline = if entry.tries > 0 { entry.deadline.min(limit) } else { limit };
                 return Fate::Stay;
@@ -259,9 +260,47 @@ impl Queue {
         });
     }
 
+    /// Keeps the queue within `bounds`; tells of the commands that are given up for it, with whether they were ever written: of the
+    /// newest, or, where nothing is written, of the `oldest`.
+    #[inline]
+    pub(super) fn bound(&mut self, bounds: Bounds, oldest: bool, tell: impl FnMut(Slot, bool)) {
+        if self.is_over(bounds) {
+            self.shrink(bounds, oldest, tell);
+        }
+    }
+
+    fn is_over(&self, bounds: Bounds) -> bool {
+        self.entries.len() as u64 > bounds.commands.into() || self.outbound.unsent() > bounds.bytes.into()
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn shrink(&mut self, bounds: Bounds, oldest: bool, mut tell: impl FnMut(Slot, bool)) {
+        let is_head = |entry: &Entry| matches!(entry.role, Role::Plain | Role::Multi);
+        while self.is_over(bounds) {
+            let head = if oldest { Some(0) } else { self.entries.iter().rposition(is_head) };
+            let Some((at, entry)) = head.and_then(|at| Some((at, *self.entries.get(at)?))) else { break };
+            if self.is_written(&entry) {
+                break;
+            }
+            tell(entry.slot, entry.tries > 0);
+            if oldest {
+                let behind = self.entries.iter().skip(1).position(is_head);
+                self.entries.skip(behind.map_or(self.entries.len(), |behind| behind + 1));
+                self.outbound.rewind(self.entries.first().map(|entry| entry.start));
+            } else {
+                self.entries.truncate(at);
+                self.outbound.truncate(entry.start);
+            }
+        }
+        self.retire();
+        self.refresh();
+    }
+
     /// Decides about each command, and each transaction by its EXEC, knowing whether any of it was written on this link. Where that
     /// is over, what stays is sent from its start.
-    fn sift(&mut self, over: bool, mut decide: impl FnMut(&mut Entry, bool) -> Fate) {
+    #[inline(never)]
+    fn sift(&mut self, over: bool, decide: &mut dyn FnMut(&mut Entry, bool) -> Fate) {
         let mut withheld: Vec<(u64, u64)> = Vec::new();
         let mut at = 0;
         while let Some(entry) = self.entries.get(at) {
