@@ -56,6 +56,8 @@ pub enum Reason {
     Refused,
     /// The transport was closed by the other side, or failed.
     Dropped,
+    /// The peer answers nothing any more, neither commands nor PING.
+    Silent,
     /// The peer broke the protocol.
     Protocol(DecodeError),
     /// A reply came that nothing had asked for.

@@ -109,6 +109,7 @@ impl Row {
 
     /// Tells whether the command only reads, and gives the same answer again where nothing changed: it is sent again when its link
     /// is lost before the reply.
+    #[inline(never)]
     pub fn is_repeatable(&self) -> bool {
         matches!(self.name, "GET" | "MGET" | "LRANGE" | "HGETALL" | "SMEMBERS" | "ZRANGE" | "PING" | "ECHO")
     }

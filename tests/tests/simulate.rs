@@ -48,6 +48,8 @@ struct Tally {
     full: u32,
     dropped: u32,
     high: u32,
+    pings: u32,
+    silent: u32,
 }
 
 /// What a command must come to.
@@ -107,6 +109,8 @@ impl World {
             },
             high_water: Bounds { commands: if bounded { CEILING } else { u32::MAX }, bytes: u32::MAX },
             drop_oldest,
+            keep_alive: 90,
+            tombstone_limit: 300,
             ..Config::default()
         };
         Self {
@@ -302,6 +306,10 @@ impl World {
                 self.last = 0;
             }
             let command = &self.pair.server.log[at];
+            if command[0] == b"PING" {
+                tally.pings += 1;
+                continue;
+            }
             let own = String::from_utf8_lossy(&command[1]);
             let number = own.trim_start_matches('n').split('-').next().and_then(|text| text.parse().ok());
             let slot: u32 = number.expect("a command carries its slot");
@@ -358,6 +366,7 @@ impl World {
                         Reason::Authentication,
                         Reason::QueueFull,
                         Reason::HighWater,
+                        Reason::Silent,
                     ];
                     assert!(expected.contains(&failure.reason), "{slot}: {failure:?}");
                     tally.timeouts += u32::from(failure.reason == Reason::Timeout);
@@ -387,6 +396,7 @@ fn run(seed: u64, tally: &mut Tally) {
     tally.rests += peer.rests;
     tally.retries += peer.links.len().saturating_sub(1) as u32;
     let refused = |reason: Reason| peer.closed.iter().filter(|(_, why)| *why == reason).count() as u32;
+    tally.silent += refused(Reason::Silent);
     tally.wrong_passwords += refused(Reason::Authentication);
     tally.resp2 += u32::from(world.pair.peer.connection.server().protocol == 2);
 }
@@ -409,11 +419,13 @@ fn every_schedule_keeps_the_promises() {
     let Tally { restarts, retries, resent, survivors, rests, wrong_passwords, deserted, late, .. } = tally;
     let links =
         [cuts, refusals, restarts, retries, rests, wrong_passwords, stale, shutdowns, resp2, deserted];
-    let Tally { full, dropped, high, .. } = tally;
+    let Tally { full, dropped, high, pings, silent, .. } = tally;
     let commands = [
         full,
         dropped,
         high,
+        pings,
+        silent,
         replies,
         timeouts,
         late,

@@ -10,7 +10,7 @@ fn ready(protocol: u8) -> Peer {
     Peer::ready(
         protocol,
         match protocol {
-            3 => Config::default(),
+            3 => Config { keep_alive: 0, tombstone_limit: 0, ..Config::default() },
             _ => redwire_tests::model::plain(),
         },
     )
@@ -18,7 +18,7 @@ fn ready(protocol: u8) -> Peer {
 
 #[test]
 fn a_command_has_a_deadline_of_its_own() {
-    let mut peer = ready(3);
+    let mut peer = Peer::ready(3, Config { keep_alive: 0, tombstone_limit: 0, ..Config::default() });
     peer.submit(1, "GET a");
     peer.submit_with(2, 0, Some(50), &words("GET b"));
     peer.submit_with(3, 0, Some(0), &words("BLPOP q 0"));

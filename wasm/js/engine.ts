@@ -28,6 +28,11 @@ export interface Settings {
   retryDelay: number;
   maxRetryDelay: number;
   maxResends: number;
+  /** Commands and bytes that may wait, and whether the oldest make room for new ones (1). */
+  offline: number[];
+  /** Commands and bytes that may be on their way. */
+  highWater: number[];
+  keepAlive: number;
 }
 
 /** What the core wants done; numbers are those of `wasm/src/host.rs`. */
@@ -341,7 +346,7 @@ export class Engine implements Replies {
   #start(): Host {
     const host = new Host();
     const { protocol, database, connectTimeout, timeout, username, password, clientName } = this.#settings;
-    const { queueTimeout, retryDelay, maxRetryDelay, maxResends } = this.#settings;
+    const { queueTimeout, retryDelay, maxRetryDelay, maxResends, offline, highWater, keepAlive } = this.#settings;
     const texts = [username, password, clientName].map((text) => (text === undefined ? undefined : encode(text)));
     let at = host.exports.host_input(texts.reduce((sum, text) => sum + (text?.length ?? 0), 0));
     for (const text of texts) {
@@ -350,8 +355,8 @@ export class Engine implements Replies {
       at += text.length;
     }
     const [seed] = crypto.getRandomValues(new Uint32Array(1));
-    const numbers = [protocol, database, connectTimeout, timeout, queueTimeout, retryDelay, maxRetryDelay, maxResends, seed!];
-    const words = [...numbers, ...texts.map((text) => text?.length ?? ABSENT)];
+    const times = [connectTimeout, timeout, queueTimeout, retryDelay, maxRetryDelay];
+    const words = [protocol, database, ...times, maxResends, seed!, ...offline, ...highWater, keepAlive, ...texts.map((text) => text?.length ?? ABSENT)];
     const wordsAt = host.exports.host_words(words.length) >>> 2;
     host.words.set(words, wordsAt);
     host.exports.host_configure();

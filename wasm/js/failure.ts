@@ -1,4 +1,4 @@
-import { AuthenticationError, ConnectionError, ProtocolError, RedisError, ResponseError, TimeoutError } from "./errors.js";
+import { AuthenticationError, ConnectionError, ProtocolError, QueueFullError, RedisError, ResponseError, TimeoutError } from "./errors.js";
 
 /** What ended a link or a command; numbers are those of `wasm/src/host.rs`. */
 export const enum Reason {
@@ -15,6 +15,9 @@ export const enum Reason {
   HANDSHAKE = 11,
   CLOSED = 12,
   QUEUE_TIMEOUT = 13,
+  QUEUE_FULL = 14,
+  HIGH_WATER = 15,
+  SILENT = 16,
 }
 
 const decodeFaults = [
@@ -64,6 +67,12 @@ export const failure = (reason: Reason, detail: number, at: Situation, command?:
       return new TimeoutError(`no reply within the command's timeout${outcome}: raise 'timeout', or look at the server's load and SLOWLOG`, details);
     case Reason.QUEUE_TIMEOUT:
       return new TimeoutError(`${at.where} was not ready within ${at.queueTimeout} ms${outcome}: check host, port and firewall, or raise 'queueTimeout'`, details);
+    case Reason.QUEUE_FULL:
+      return new QueueFullError(`too many commands wait for a connection to ${at.where}${outcome}: wait for them, or raise 'offlineQueue'`, details);
+    case Reason.HIGH_WATER:
+      return new QueueFullError(`too many commands are on their way to ${at.where}${outcome}: wait for some of them, or raise 'highWater'`, details);
+    case Reason.SILENT:
+      return new ConnectionError(`${at.where} answers nothing any more${outcome}: check the network and the server's load`, details);
     case Reason.CONNECT_TIMEOUT:
       return new ConnectionError(
         `${at.where} was not ready within ${at.connectTimeout} ms${outcome}: check host, port and firewall, or raise 'connectTimeout'`,

@@ -5,7 +5,7 @@ export type { Connector, Endpoint, Sink, Socket, StreamPair } from "./connector.
 export type { Status } from "./engine.js";
 export * from "./errors.js";
 export { keySlot } from "./key-slot.js";
-export type { Options } from "./options.js";
+export type { HighWater, OfflineQueue, Options } from "./options.js";
 export type { Key, Value } from "./outbox.js";
 export type { Pipeline, Queue } from "./pipeline.js";
 export { Redis, type RawCommands, type RawRedis, type ViewOptions } from "./redis.js";

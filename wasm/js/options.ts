@@ -43,15 +43,55 @@ export interface Options {
    * `with({ idempotent: true })`. Default 3, at most 255, 0: never.
    */
   maxResends?: number;
+  /**
+   * What may wait while there is no connection; `false`: nothing, except for the first attempt to connect: whatever waits rejects when that
+   * fails or the connection is lost, and from then on whatever comes before there is one again.
+   */
+  offlineQueue?: OfflineQueue | false;
+  /** What may be on its way at once on the connection; what is beyond rejects with `QueueFullError`. Default: no limit. */
+  highWater?: HighWater;
+  /** After how long a silence the server is asked with a PING; 5 s later the connection is made anew. Default 15 000, 0: never. */
+  keepAlive?: number;
   /** Makes connections instead of the runtime's own sockets. */
   connector?: Connector;
 }
 
+/** What may wait while there is no connection. */
+export interface OfflineQueue {
+  /** Default 10 000. */
+  maxCommands?: number;
+  /** Bytes of commands, large arguments included; default 16 MiB. */
+  maxBytes?: number;
+  /** How long a command may wait, in milliseconds; default: `queueTimeout`, which also holds. */
+  maxAge?: number;
+  /** Who rejects with `QueueFullError`: the new command (`"reject"`, the default) or those that wait longest. */
+  onFull?: "reject" | "drop-oldest";
+}
+
+/** What may be on its way at once. */
+export interface HighWater {
+  /** Commands without a reply; default: no limit. */
+  maxCommands?: number;
+  /** Bytes that the socket did not take yet; default: no limit. */
+  maxBytes?: number;
+}
+
 type Check = (value: unknown) => boolean;
+
+/** No limit, as the core knows it. */
+const UNLIMITED = 0xffff_ffff;
 
 const text: Check = (value) => typeof value === "string";
 const boolean: Check = (value) => typeof value === "boolean";
 const milliseconds: Check = (value) => Number.isInteger(value) && (value as number) >= 0 && (value as number) <= 0x7fff_ffff;
+
+const count: Check = (value) => Number.isInteger(value) && (value as number) > 0 && (value as number) <= UNLIMITED;
+/** Takes an object of those fields. */
+const fields =
+  (known: Readonly<Record<string, Check>>): Check =>
+  (value) =>
+    typeof value === "object" && value !== null && Object.entries(value).every(([name, field]) => Object.hasOwn(known, name) && (field === undefined || known[name]!(field)));
+const offlineQueue = fields({ maxCommands: count, maxBytes: count, maxAge: count, onFull: (value) => value === "reject" || value === "drop-oldest" });
 
 /** What each option takes. */
 const checks: Readonly<Record<keyof Options, readonly [check: Check, expected: string]>> = {
@@ -72,6 +112,9 @@ const checks: Readonly<Record<keyof Options, readonly [check: Check, expected: s
   queueTimeout: [milliseconds, "milliseconds, a whole number from 0"],
   retryDelay: [(value) => milliseconds(value) && value !== 0, "milliseconds, a whole number from 1"],
   maxRetryDelay: [(value) => milliseconds(value) && value !== 0, "milliseconds, a whole number from 1"],
+  offlineQueue: [(value) => value === false || offlineQueue(value), "false or { maxCommands, maxBytes, maxAge, onFull }"],
+  highWater: [fields({ maxCommands: count, maxBytes: count }), "{ maxCommands, maxBytes }"],
+  keepAlive: [milliseconds, "milliseconds, a whole number from 0"],
   maxResends: [(value) => Number.isInteger(value) && (value as number) >= 0 && (value as number) <= 255, "a number from 0 to 255"],
   connector: [(value) => typeof value === "function", "a function"],
 };
@@ -109,6 +152,7 @@ const queries: Readonly<Record<string, (value: string) => unknown>> = {
   connectTimeout: Number,
   timeout: Number,
   queueTimeout: Number,
+  keepAlive: Number,
   retryDelay: Number,
   maxRetryDelay: Number,
   maxResends: Number,
@@ -168,7 +212,8 @@ export const resolveOptions = (url: string | Options | undefined, options?: Opti
 
 /** Gives what an engine has to know of the options. */
 export const settingsOf = (options: Options, connector: Connector): Settings => {
-  const { host = "localhost", port = 6379, path, tls = false, protocol = "auto" } = options;
+  const { host = "localhost", port = 6379, path, tls = false, protocol = "auto", queueTimeout = 5_000, highWater = {} } = options;
+  const { maxCommands = 10_000, maxBytes = 16 << 20, maxAge = 0, onFull } = options.offlineQueue || {};
   const endpoint: Endpoint =
     path === undefined ? { kind: "tcp", host, port, tls: tls === true ? {} : tls || null } : { kind: "unix", path, tls: null };
   return {
@@ -182,7 +227,10 @@ export const settingsOf = (options: Options, connector: Connector): Settings => 
     clientName: options.clientName,
     connectTimeout: options.connectTimeout ?? 5_000,
     timeout: options.timeout ?? 10_000,
-    queueTimeout: options.queueTimeout ?? 5_000,
+    queueTimeout: maxAge === 0 || queueTimeout === 0 ? Math.max(queueTimeout, maxAge) : Math.min(queueTimeout, maxAge),
+    offline: [options.offlineQueue === false ? 0 : maxCommands, maxBytes, onFull === "drop-oldest" ? 1 : 0],
+    highWater: [highWater.maxCommands ?? UNLIMITED, highWater.maxBytes ?? UNLIMITED],
+    keepAlive: options.keepAlive ?? 15_000,
     retryDelay: options.retryDelay ?? 50,
     maxRetryDelay: options.maxRetryDelay ?? 2_000,
     maxResends: options.maxResends ?? 3,

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 use redwire_core::batch::{self, Batch, Malformed};
-use redwire_core::connection::{Config, Connection, Credentials, Protocol};
+use redwire_core::connection::{Bounds, Config, Connection, Credentials, Protocol};
 use redwire_core::machine::{Action, LinkId, Machine, Reason, Segment, Slot};
 use redwire_core::resp::{DecodeError, Limits};
 use redwire_core::slot::key_slot;
@@ -70,16 +70,18 @@ impl Host {
     }
 
     /// Configures the machine, before its first use. The first words are protocol (0: auto), database, connect timeout, timeout, queue
-    /// timeout, first and last ceiling of the time between attempts, resends, seed, and the lengths of user name, password and client name, which stand one behind the other in the input; all ones
+    /// timeout, first and last ceiling of the time between attempts, resends, seed, commands and bytes that may wait for a link,
+    /// whether the oldest make room (1), commands and bytes that may be on their way, keep-alive, and the lengths of user name, password and client name, which stand one behind the other in the input; all ones
     /// where there is none.
     pub fn configure(&mut self) {
         let mut rest = self.input.as_slice();
         let mut words = self.words.iter().copied();
         let mut number = || words.next().unwrap_or_default();
-        let mut numbers = [0; 9];
+        let mut numbers = [0; 15];
         numbers.fill_with(&mut number);
-        let [protocol, database, connect_timeout, timeout, queue_timeout, least, most, resends, seed] =
+        let [protocol, database, connect_timeout, timeout, queue_timeout, least, most, resends, seed, ..] =
             numbers;
+        let [.., waiting, waiting_bytes, drop_oldest, flying, flying_bytes, keep_alive] = numbers;
         let mut text = || {
             let (text, after) = rest.split_at_checked(number() as usize)?;
             rest = after;
@@ -99,6 +101,10 @@ impl Host {
             backoff: (least, most),
             resends: resends as u8,
             seed,
+            offline: Bounds { commands: waiting, bytes: waiting_bytes },
+            drop_oldest: drop_oldest == 1,
+            high_water: Bounds { commands: flying, bytes: flying_bytes },
+            keep_alive,
             credentials: password.map(|password| Credentials { username, password }),
             client_name,
             limits: Limits { whole: LARGE, pause: true, ..Limits::default() },
@@ -290,6 +296,9 @@ fn coded(reason: Reason) -> (u32, u32) {
         Reason::Handshake => (11, 0),
         Reason::Closed => (12, 0),
         Reason::QueueTimeout => (13, 0),
+        Reason::QueueFull => (14, 0),
+        Reason::HighWater => (15, 0),
+        Reason::Silent => (16, 0),
         _ => (0, 0),
     }
 }

@@ -72,6 +72,11 @@ pub struct Config {
     pub drop_oldest: bool,
     /// What may be on its way on a link: commands without a reply, and bytes that the transport did not take.
     pub high_water: Bounds,
+    /// Milliseconds of silence on a link after which the server is asked with a PING, and the link given up 5 seconds later when still
+    /// nothing came; 0: never.
+    pub keep_alive: u32,
+    /// Milliseconds after its deadline when a command that was given up and still has no reply ends its link; 0: never.
+    pub tombstone_limit: u32,
     /// What the server may send.
     pub limits: Limits,
 }
@@ -94,6 +99,8 @@ impl Config {
             offline: Bounds { commands: 10_000, bytes: 16 << 20 },
             drop_oldest: false,
             high_water: Bounds { commands: u32::MAX, bytes: u32::MAX },
+            keep_alive: 15_000,
+            tombstone_limit: 30_000,
             limits: Limits::new(),
         }
     }

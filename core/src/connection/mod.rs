@@ -6,6 +6,7 @@ mod config;
 mod fifo;
 mod handshake;
 mod inbound;
+mod keepalive;
 mod outbound;
 mod queue;
 
@@ -22,6 +23,7 @@ use backoff::Backoff;
 use fifo::Fifo;
 use handshake::{Handshake, Progress};
 use inbound::{Route, Router};
+use keepalive::Pulse;
 use queue::Queue;
 
 /// Where a link stands.
@@ -29,14 +31,11 @@ use queue::Queue;
 /// ```text
 ///          submit, connect          handle_open            last reply of the handshake
 ///   Idle ----------------> Opening ------------> Shaking ----------------------------> Ready
-///    ^ |                    ^   |                   |                                    |
-///    | | too soon      time |   | refused,          | refused, closed,                   | closed, broken
-///    | |               is up|   | timed out         | timed out                          | protocol
-///    | v                    |   v                   v                                    v
+///    | ^                    ^   |                   |                                    |
+///    | | nobody     time is |   | refused,          | refused, closed,                   | closed, broken
+///    | | wants it        up |   | timed out         | timed out                          | protocol, silent
+///    v |                    |   v                   v                                    v
 ///   Waiting <---------------+---+-------------------+------------------------------------+
-///    |  ^
-///    |  | nothing waits and no link was ever ready, or the failure is permanent; shutdown, from everywhere
-///    +--+---> Idle
 /// ```
 #[derive(Debug)]
 enum State {
@@ -86,8 +85,9 @@ struct Link {
     decoder: Decoder,
     /// Whose reply has begun.
     route: Option<Route>,
-    /// When to give up opening and shaking hands, or to end waiting.
+    /// When to give up opening and shaking hands, to end waiting, or to look after a link that is ready.
     deadline: Instant,
+    pulse: Pulse,
 }
 
 impl Connection {
@@ -99,6 +99,7 @@ impl Connection {
             decoder: Decoder::new(config.limits),
             route: None,
             deadline: Instant::NEVER,
+            pulse: Pulse::new(),
         };
         let session = Session {
             last_link: 0,
@@ -167,6 +168,7 @@ impl Connection {
         self.link.decoder.bulk_left()
     }
 
+    #[inline(never)]
     fn begin(&mut self, now: Instant) {
         if !matches!(self.link.state, State::Idle) {
         } else if self.session.rest > now {
@@ -190,16 +192,19 @@ impl Connection {
             decoder: Decoder::new(self.config.limits),
             route: None,
             deadline: now.limit(self.config.connect_timeout),
+            pulse: Pulse::new(),
         };
         self.actions.push(Action::Open(self.link.id));
     }
 
+    #[inline(never)]
     fn ready(&mut self, now: Instant, server: Server) {
         self.session.server = server;
         self.session.backoff.reset();
         (self.session.lasting, self.session.asked, self.session.trouble) = (true, false, None);
         self.link.state = State::Ready;
-        self.link.deadline = Instant::NEVER;
+        self.link.deadline = now.limit(self.config.keep_alive);
+        self.link.pulse.beat(now);
         self.queue.restart_deadlines(now);
         self.actions.push(Action::Ready(self.link.id));
     }
@@ -227,7 +232,7 @@ impl Connection {
             let actions = &mut self.actions;
             let (wait, resends) = (self.config.queue_timeout, self.config.resends);
             self.queue.cut(now, wait, resends, |slot| {
-                actions.push(Action::Settle(slot, Failure { reason, maybe_executed: true }));
+                fail(actions, slot, reason, true);
             });
         }
         self.link.state = State::Idle;
@@ -252,7 +257,7 @@ impl Connection {
     fn settle(&mut self, reason: Reason) {
         let actions = &mut self.actions;
         self.queue.clear(|slot, maybe_executed| {
-            actions.push(Action::Settle(slot, Failure { reason, maybe_executed }));
+            fail(actions, slot, reason, maybe_executed);
         });
     }
 
@@ -343,6 +348,11 @@ impl Connection {
     }
 }
 
+#[inline(never)]
+fn fail(actions: &mut Fifo<Action>, slot: Slot, reason: Reason, maybe_executed: bool) {
+    actions.push(Action::Settle(slot, Failure { reason, maybe_executed }));
+}
+
 /// Without what is being sent and read: that is user data, and in a handshake the password.
 impl core::fmt::Debug for Connection {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
@@ -377,13 +387,13 @@ impl Machine for Connection {
         };
         let actions = &mut self.actions;
         self.queue.bound(bounds, oldest, |slot, maybe_executed| {
-            actions.push(Action::Settle(slot, Failure { reason, maybe_executed }));
+            fail(actions, slot, reason, maybe_executed);
         });
         Ok(())
     }
 
     fn cancel(&mut self, slot: Slot) -> Option<bool> {
-        let written = self.queue.cancel(slot);
+        let written = self.queue.cancel(slot, self.config.tombstone_limit);
         self.bury();
         written
     }
@@ -411,6 +421,7 @@ impl Machine for Connection {
         if !self.is_current(link) {
             return input.len();
         }
+        self.link.pulse.beat(now);
         self.read(now, input, sink).unwrap_or_else(|reason| {
             self.lose(now, reason);
             input.len()
@@ -418,7 +429,11 @@ impl Machine for Connection {
     }
 
     fn handle_read(&mut self, link: LinkId, count: usize) -> usize {
-        if self.is_current(link) { self.link.decoder.skip(count) } else { 0 }
+        if !self.is_current(link) {
+            return 0;
+        }
+        self.link.pulse = Pulse::new();
+        self.link.decoder.skip(count)
     }
 
     fn handle_closed(&mut self, now: Instant, link: LinkId) {
@@ -446,6 +461,7 @@ impl Machine for Connection {
                     self.link.deadline = Instant::NEVER;
                     self.actions.push(Action::Rest);
                 }
+                State::Ready => self.watch(now),
                 _ => self.lose(now, Reason::ConnectTimeout),
             }
         }
@@ -453,9 +469,12 @@ impl Machine for Connection {
         let ready = matches!(self.link.state, State::Ready);
         let waited = self.session.trouble.unwrap_or(Reason::QueueTimeout);
         let reason = if ready { Reason::Timeout } else { waited };
-        self.queue.expire(now, |slot, maybe_executed| {
-            actions.push(Action::Settle(slot, Failure { reason, maybe_executed }));
+        let stalled = self.queue.expire(now, self.config.tombstone_limit, |slot, maybe_executed| {
+            fail(actions, slot, reason, maybe_executed);
         });
+        if stalled {
+            return self.lose(now, Reason::Silent);
+        }
         self.bury();
     }
 

@@ -104,6 +104,11 @@ impl Outbound {
         Ok(out.at())
     }
 
+    /// Adds a command as it is sent.
+    pub(super) fn append(&mut self, command: &[u8]) {
+        self.bytes.extend_from_slice(command);
+    }
+
     /// Ends a batch at `at`.
     pub(super) fn finish(&mut self, at: usize) {
         self.bytes.truncate(at);
@@ -168,6 +173,7 @@ impl Outbound {
     }
 
     /// Steps over bytes that are not to be sent.
+    #[inline(never)]
     fn skip(&mut self) {
         while let Some(Cut { at, what: Away::Skip(length) }) = self.cuts.get(self.passed) {
             if *at != self.sent {
@@ -179,6 +185,7 @@ impl Outbound {
     }
 
     /// Keeps the bytes from `start` to `end` from being sent, unless it is too late.
+    #[inline(never)]
     pub(super) fn withhold(&mut self, start: u64, end: u64) {
         if self.is_sent(start) {
             return;
@@ -191,6 +198,7 @@ impl Outbound {
     }
 
     /// Begins to send anew from `offset`, where a command starts; `None` is the end.
+    #[inline(never)]
     pub(super) fn rewind(&mut self, offset: Option<u64>) {
         let offset = offset.unwrap_or(self.end());
         self.sent = offset;

@@ -148,6 +148,26 @@ impl Queue {
         Ok(end)
     }
 
+    /// Adds a PING of redwire's own, whose reply is nobody's.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn ask(&mut self) {
+        let start = self.outbound.end();
+        self.outbound.append(b"*1\r\n$4\r\nPING\r\n");
+        self.entries.push(Entry {
+            slot: Slot(u32::MAX),
+            role: Role::Plain,
+            shape: Shape::Plain,
+            live: false,
+            tries: 0,
+            idempotent: false,
+            row: RowId::UNKNOWN,
+            timeout: 0,
+            deadline: Instant::NEVER,
+            start,
+        });
+    }
+
     /// Gives the next stretch to send.
     pub(super) fn segment(&self) -> Option<Segment<'_>> {
         self.outbound.segment()
@@ -194,13 +214,16 @@ impl Queue {
     }
 
     /// Gives up every command in `slot`; `None` when there is none, else whether any of it was ever written.
-    pub(super) fn cancel(&mut self, slot: Slot) -> Option<bool> {
+    pub(super) fn cancel(&mut self, slot: Slot, limit: u32) -> Option<bool> {
         let first = self.entries.iter().position(|entry| entry.slot == slot && entry.live)?;
         let count = self.entries.iter().skip(first).take_while(|entry| entry.slot == slot).count();
         let entry = self.entries.get(first)?;
         let (written, tried) = (self.is_written(entry), entry.tries > 0);
         if written {
-            self.entries.iter_mut().skip(first).take(count).for_each(|entry| entry.live = false);
+            for entry in self.entries.iter_mut().skip(first).take(count) {
+                entry.live = false;
+                entry.deadline = entry.deadline.limit(limit);
+            }
         } else {
             self.remove(first, count);
         }
@@ -223,18 +246,26 @@ impl Queue {
         self.refresh();
     }
 
-    /// Gives up commands whose time is up; tells of each, with whether it was ever written.
-    pub(super) fn expire(&mut self, now: Instant, mut tell: impl FnMut(Slot, bool)) {
+    /// Gives up commands whose time is up; tells of each, with whether it was ever written. Gives whether one that was given up has no
+    /// reply `limit` milliseconds later.
+    pub(super) fn expire(&mut self, now: Instant, limit: u32, mut tell: impl FnMut(Slot, bool)) -> bool {
         if self.next_deadline > now {
-            return;
+            return false;
         }
+        let mut stalled = false;
         self.sift(false, &mut |entry, written| {
-            if !entry.live || entry.deadline > now {
+            if entry.deadline > now {
+                return Fate::Stay;
+            }
+            entry.deadline = entry.deadline.limit(limit);
+            if !entry.live {
+                stalled = true;
                 return Fate::Stay;
             }
             tell(entry.slot, written || entry.tries > 0);
             if written { Fate::Bury } else { Fate::Remove }
         });
+        stalled
     }
 
     /// Prepares for another link after one that was ready: what was not written stays, as do commands that may be repeated and were
@@ -243,17 +274,20 @@ impl Queue {
         self.answered = 0;
         let limit = now.limit(wait);
         self.sift(true, &mut |entry, written| {
+            if !entry.live {
+                return Fate::Remove;
+            }
             if !written {
                 entry.deadline = if entry.tries > 0 { entry.deadline.min(limit) } else { limit };
                 return Fate::Stay;
             }
             let repeatable = entry.idempotent || Row::at(entry.row).is_repeatable();
-            if entry.live && entry.role == Role::Plain && repeatable && entry.tries < resends {
+            if entry.role == Role::Plain && repeatable && entry.tries < resends {
                 entry.tries += 1;
                 entry.deadline = entry.deadline.min(limit);
                 return Fate::Stay;
             }
-            if entry.live && matches!(entry.role, Role::Plain | Role::Exec) {
+            if matches!(entry.role, Role::Plain | Role::Exec) {
                 tell(entry.slot);
             }
             Fate::Remove
@@ -263,19 +297,20 @@ impl Queue {
     /// Keeps the queue within `bounds`; tells of the commands that are given up for it, with whether they were ever written: of the
     /// newest, or, where nothing is written, of the `oldest`.
     #[inline]
-    pub(super) fn bound(&mut self, bounds: Bounds, oldest: bool, tell: impl FnMut(Slot, bool)) {
+    pub(super) fn bound(&mut self, bounds: Bounds, oldest: bool, mut tell: impl FnMut(Slot, bool)) {
         if self.is_over(bounds) {
-            self.shrink(bounds, oldest, tell);
+            self.shrink(bounds, oldest, &mut tell);
         }
     }
 
+    #[inline(never)]
     fn is_over(&self, bounds: Bounds) -> bool {
         self.entries.len() as u64 > bounds.commands.into() || self.outbound.unsent() > bounds.bytes.into()
     }
 
     #[cold]
     #[inline(never)]
-    fn shrink(&mut self, bounds: Bounds, oldest: bool, mut tell: impl FnMut(Slot, bool)) {
+    fn shrink(&mut self, bounds: Bounds, oldest: bool, tell: &mut dyn FnMut(Slot, bool)) {
         let is_head = |entry: &Entry| matches!(entry.role, Role::Plain | Role::Multi);
         while self.is_over(bounds) {
             let head = if oldest { Some(0) } else { self.entries.iter().rposition(is_head) };
@@ -283,7 +318,9 @@ impl Queue {
             if self.is_written(&entry) {
                 break;
             }
-            tell(entry.slot, entry.tries > 0);
+            if entry.live {
+                tell(entry.slot, entry.tries > 0);
+            }
             if oldest {
                 let behind = self.entries.iter().skip(1).position(is_head);
                 self.entries.skip(behind.map_or(self.entries.len(), |behind| behind + 1));
@@ -339,9 +376,9 @@ impl Queue {
         self.refresh();
     }
 
+    #[inline(never)]
     fn refresh(&mut self) {
-        let waiting = self.entries.iter().filter(|entry| entry.live);
-        self.next_deadline = waiting.fold(Instant::NEVER, |next, entry| next.min(entry.deadline));
+        self.next_deadline = self.entries.iter().fold(Instant::NEVER, |next, entry| next.min(entry.deadline));
     }
 
     /// Gives when to call [`expire`](Self::expire).

@@ -274,7 +274,7 @@ impl Peer {
 /// Gives a configuration whose handshake is empty.
 pub fn plain() -> Config {
     let protocol = redwire_core::connection::Protocol::Resp2;
-    Config { protocol, library: None, ..Config::default() }
+    Config { protocol, library: None, keep_alive: 0, tombstone_limit: 0, ..Config::default() }
 }
 
 fn line(command: &Frame) -> String {
