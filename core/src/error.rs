@@ -125,6 +125,7 @@ impl fmt::Display for Reason {
             Self::Refused => "the transport could not be opened",
             Self::Dropped => "the link was closed by the other side",
             Self::Silent => "the peer answers nothing any more",
+            Self::Demoted => "the server takes no writes any more",
             Self::Protocol(error) => return write!(f, "the peer broke the protocol: {error}"),
             Self::Unsolicited => "a reply came that nothing had asked for",
             Self::Authentication => "name or password were refused or are missing",

@@ -58,6 +58,8 @@ pub enum Reason {
     Dropped,
     /// The peer answers nothing any more, neither commands nor PING.
     Silent,
+    /// The server was made a replica: it takes no writes any more.
+    Demoted,
     /// The peer broke the protocol.
     Protocol(DecodeError),
     /// A reply came that nothing had asked for.

@@ -18,6 +18,7 @@ export const enum Reason {
   QUEUE_FULL = 14,
   HIGH_WATER = 15,
   SILENT = 16,
+  DEMOTED = 17,
 }
 
 const decodeFaults = [
@@ -73,6 +74,8 @@ export const failure = (reason: Reason, detail: number, at: Situation, command?:
       return new QueueFullError(`too many commands are on their way to ${at.where}${outcome}: wait for some of them, or raise 'highWater'`, details);
     case Reason.SILENT:
       return new ConnectionError(`${at.where} answers nothing any more${outcome}: check the network and the server's load`, details);
+    case Reason.DEMOTED:
+      return new ConnectionError(`${at.where} takes no writes any more${outcome}: it was made a replica`, details);
     case Reason.CONNECT_TIMEOUT:
       return new ConnectionError(
         `${at.where} was not ready within ${at.connectTimeout} ms${outcome}: check host, port and firewall, or raise 'connectTimeout'`,

@@ -299,6 +299,7 @@ fn coded(reason: Reason) -> (u32, u32) {
         Reason::QueueFull => (14, 0),
         Reason::HighWater => (15, 0),
         Reason::Silent => (16, 0),
+        Reason::Demoted => (17, 0),
         _ => (0, 0),
     }
 }

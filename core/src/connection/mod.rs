@@ -69,6 +69,8 @@ struct Session {
     backoff: Backoff,
     /// No attempt is made before.
     rest: Instant,
+    /// No link is given up before because its server takes no writes.
+    demotable: Instant,
     /// A link was ready, and nothing permanent came in the way: it is opened again for ever.
     lasting: bool,
     /// The application asked for a link.
@@ -88,6 +90,8 @@ struct Link {
     /// When to give up opening and shaking hands, to end waiting, or to look after a link that is ready.
     deadline: Instant,
     pulse: Pulse,
+    /// The server takes no writes any more: the link ends when what is in flight is answered.
+    leaving: bool,
 }
 
 impl Connection {
@@ -100,6 +104,7 @@ impl Connection {
             route: None,
             deadline: Instant::NEVER,
             pulse: Pulse::new(),
+            leaving: false,
         };
         let session = Session {
             last_link: 0,
@@ -108,6 +113,7 @@ impl Connection {
             detail: Vec::new(),
             backoff: Backoff::new(config.seed),
             rest: Instant(0),
+            demotable: Instant(0),
             lasting: false,
             asked: false,
             trouble: None,
@@ -193,6 +199,7 @@ impl Connection {
             route: None,
             deadline: now.limit(self.config.connect_timeout),
             pulse: Pulse::new(),
+            leaving: false,
         };
         self.actions.push(Action::Open(self.link.id));
     }
@@ -310,6 +317,7 @@ impl Connection {
         while let Some((rest, &first)) = input.get(consumed..).and_then(|rest| Some((rest, rest.first()?))) {
             let mut route = match self.link.route.take() {
                 Some(route) => route,
+                None if first == b'-' && !self.look(now, rest) => break,
                 None => self.route(first, sink)?,
             };
             let flat = self.is_flat();
@@ -330,8 +338,26 @@ impl Connection {
                 break;
             }
             self.answered(now, &route, sink)?;
+            if self.link.leaving && self.queue.is_drained() {
+                return Err(Reason::Demoted);
+            }
         }
         Ok(consumed)
+    }
+
+    /// Looks whether the error that begins `input` says that the server was made a replica; false: more of it must be known first.
+    #[cold]
+    #[inline(never)]
+    fn look(&mut self, now: Instant, input: &[u8]) -> bool {
+        const DEMOTED: &[u8] = b"-READONLY ";
+        if !matches!(self.link.state, State::Ready) || self.session.demotable > now {
+            return true;
+        }
+        if input.starts_with(DEMOTED) {
+            self.link.leaving = true;
+            self.session.demotable = now.limit(self.config.backoff.1);
+        }
+        input.len() >= DEMOTED.len() || !DEMOTED.starts_with(input)
     }
 
     /// Tells whether the link speaks RESP2, where maps and pairs are flat.
@@ -494,6 +520,7 @@ impl Machine for Connection {
             State::Shaking(handshake) => {
                 Some(handshake.unsent()).filter(|bytes| !bytes.is_empty()).map(Segment::Bytes)
             }
+            State::Ready if self.link.leaving => None,
             State::Ready => self.queue.segment(),
             State::Idle | State::Waiting | State::Opening => None,
         }

@@ -184,6 +184,12 @@ impl Queue {
         self.entries.get(self.answered).filter(|entry| self.is_written(entry))
     }
 
+    /// Tells whether nothing that was written as a whole has no reply.
+    pub(super) fn is_drained(&self) -> bool {
+        let end = self.entries.get(self.answered + 1).map_or(self.outbound.end(), |next| next.start);
+        self.answered >= self.entries.len() || !self.outbound.is_sent(end - 1)
+    }
+
     /// Gives the position of the current entry among the members of its transaction.
     pub(super) fn member(&self) -> u32 {
         (self.answered as u32).wrapping_sub(1)
