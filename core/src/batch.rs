@@ -27,6 +27,8 @@ pub mod flags {
     pub const MEMBER: u32 = 1 << 20;
     /// EXEC, ending a transaction; its reply is the transaction's.
     pub const EXEC: u32 = 1 << 21;
+    /// Executing the command twice does no harm: it is sent again when its link is lost before the reply.
+    pub const IDEMPOTENT: u32 = 1 << 22;
 }
 
 /// Where the bytes of an argument are.

@@ -44,6 +44,9 @@ export class ProtocolError extends ConnectionError {}
 /** A time limit of redwire's passed. */
 export class TimeoutError extends RedisError {}
 
+/** More commands wait, or are on their way, than the options allow. */
+export class QueueFullError extends RedisError {}
+
 /** redwire itself failed: its WebAssembly could not be started, or trapped. */
 export class ClientError extends RedisError {}
 
@@ -128,6 +131,7 @@ for (const [name, type] of Object.entries({
   BusyLoadingError,
   ProtocolError,
   TimeoutError,
+  QueueFullError,
   ClientError,
   CommandNotSupportedError,
   DecodeError,

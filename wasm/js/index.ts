@@ -9,7 +9,7 @@ export type * from "./generated/commands.js";
 export type * from "./generated/options.js";
 export type * from "./generated/replies.js";
 export { keySlot } from "./key-slot.js";
-export type { Options } from "./options.js";
+export type { HighWater, OfflineQueue, Options } from "./options.js";
 export type { Key, Value } from "./outbox.js";
 export type { Pipeline } from "./pipeline.js";
 export { Redis, type RawCommands, type RawRedis, type ViewOptions } from "./redis.js";

@@ -16,6 +16,7 @@ export const enum Flag {
   MULTI = 1 << 19,
   MEMBER = 1 << 20,
   EXEC = 1 << 21,
+  IDEMPOTENT = 1 << 22,
 }
 
 /** Where an argument is, in the top bits of its word. */

@@ -40,6 +40,7 @@ export interface PipelineSettings {
   transaction: boolean;
   mode: number;
   raw: boolean;
+  idempotent: boolean;
   timeout: number | undefined;
   signal: AbortSignal | undefined;
 }
@@ -67,10 +68,10 @@ export class Queued extends Methods {
   }
 
   run(row: number, command: string, args: unknown[], needs?: Needs, what = 0): this {
-    const { transaction, mode, raw, timeout } = this.#settings;
+    const { transaction, mode, raw, idempotent, timeout } = this.#settings;
     if (mode & ENCODED) args = encoded(args, mode);
     const box = (this.#box ??= this.#open());
-    box.push(0, row | what | (transaction ? Flag.MEMBER : 0) | (raw ? Flag.RAW : 0), timeout, command, args);
+    box.push(0, row | what | (transaction ? Flag.MEMBER : idempotent ? Flag.IDEMPOTENT : 0) | (raw ? Flag.RAW : 0), timeout, command, args);
     this.#commands.push(command);
     if (needs !== undefined) this.#needs.push([command, needs]);
     return this;

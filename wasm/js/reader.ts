@@ -376,8 +376,8 @@ export class Reader {
     large.ascii = undefined;
   }
 
-  /** Lets go of what came in for the command in `slot`, which was given up. */
-  drop(slot: number): void {
+  /** Lets go of what came in for the command in `slot`, which was given up, or for whatever is being read. */
+  drop(slot = this.#slot): void {
     if (slot !== this.#slot) return;
     while (this.#depth > 0) this.#release();
     this.#large = undefined;

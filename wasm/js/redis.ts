@@ -23,6 +23,8 @@ export interface ViewOptions extends DecodingOptions {
   raw?: boolean;
   /** Milliseconds from the writing of a command to its reply; 0: no limit. */
   timeout?: number;
+  /** Whether it does no harm when commands are executed twice: they are sent again when the connection is lost before the reply. Never in transactions. */
+  idempotent?: boolean;
   /** Gives up every command made through the view: its promise rejects with `signal.reason`. */
   signal?: AbortSignal;
 }
@@ -85,6 +87,7 @@ export type RawCommands = Commands<string, number, Plain, Raw>;
 interface View {
   mode: number;
   raw: boolean;
+  idempotent: boolean;
   timeout: number | undefined;
   signal: AbortSignal | undefined;
 }
@@ -106,7 +109,7 @@ class Client extends Methods {
     }
     const resolved = resolveOptions(url, options as Options | undefined);
     this.#engine = new Engine(settingsOf(resolved, connectNode));
-    this.#view = { mode: withDecoding(0, resolved), raw: false, timeout: undefined, signal: undefined };
+    this.#view = { mode: withDecoding(0, resolved), raw: false, idempotent: false, timeout: undefined, signal: undefined };
   }
 
   static fromUrl(url: string, options?: Options): Client {
@@ -151,11 +154,12 @@ class Client extends Methods {
   }
 
   #send(what: number, command: string, args: unknown[], mode: number): Promise<unknown> {
-    const { raw, timeout, signal } = this.#view;
+    const { raw, idempotent, timeout, signal } = this.#view;
     const engine = this.#engine;
     const refusal = engine.refusal(command);
     if (refusal !== undefined) return Promise.reject(refusal);
     if (engine.gate !== undefined) return engine.gate.then(() => this.#send(what, command, args, mode));
+    if (idempotent) what |= Flag.IDEMPOTENT;
     if (raw) {
       what |= Flag.RAW;
       mode |= Mode.WIDE;
@@ -232,6 +236,7 @@ class Client extends Methods {
       if (value === undefined) continue;
       if (decodes(name, value)) view.mode = withDecoding(view.mode, { [name]: value });
       else if (name === "raw" && typeof value === "boolean") view.raw = value;
+      else if (name === "idempotent" && typeof value === "boolean") view.idempotent = value;
       else if (name === "timeout" && Number.isInteger(value) && value >= 0 && value <= 0x7fff_ffff) view.timeout = value;
       else if (name === "signal" && value instanceof AbortSignal) view.signal = value;
       else throw new TypeError(`with: '${name}' is no option, or does not take ${kindOf(value)}`);

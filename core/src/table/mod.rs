@@ -220,6 +220,14 @@ impl Row {
         self.profile().effect
     }
 
+    /// Tells whether the command may be sent again when its link is lost before the reply: it only reads and never waits, or asks for
+    /// nothing but an answer.
+    #[inline(never)]
+    pub fn is_repeatable(self) -> bool {
+        let reads = self.access() == Access::Read && !self.may_block();
+        reads || ["PING", "ECHO"].iter().any(|name| self.name().is(name))
+    }
+
     /// Tells whether the command is none of a client's business.
     pub fn is_internal(self) -> bool {
         self.profile().internal
