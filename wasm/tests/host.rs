@@ -54,7 +54,7 @@ fn tape(host: &mut Host, count: usize) -> Vec<(u32, u32, Option<String>)> {
     let told = words(host.tape(), count & !1).to_vec();
     let text = |pair: &[u32]| match pair[0] & 15 {
         1..=3 | 6 | 7 | 14 => {
-            let text = bytes(pair[1] as usize, pair[0] as usize >> 5).to_vec();
+            let text = bytes(pair[1] as usize, pair[0] as usize >> 6).to_vec();
             Some(String::from_utf8_lossy(&text).into_owned())
         }
         _ => None,

@@ -128,7 +128,8 @@ impl Queue {
                     Some(timeout) => timeout,
                     None if known.may_block() => {
                         let names = if named { known.words() } else { 0 };
-                        let (count, Batch { words, text, side }) = (request.args().len(), request.args().rest());
+                        let (count, Batch { words, text, side }) =
+                            (request.args().len(), request.args().rest());
                         patience(known, names, count, words, text, side, default_timeout)
                     }
                     None => default_timeout,

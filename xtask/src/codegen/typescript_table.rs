@@ -43,7 +43,11 @@ pub(crate) fn table(facts: &Facts) -> Result<String> {
 fn row(command: &Command) -> Result<String> {
     // versions of modules are their own; vector sets come with the server
     let of_server = command.module.as_deref().is_none_or(|module| module == "vectorset");
-    let (since, old) = if of_server { (since(Some(command.since)), command.since) } else { (String::new(), Version([u8::MAX; 3])) };
+    let (since, old) = if of_server {
+        (since(Some(command.since)), command.since)
+    } else {
+        (String::new(), Version([u8::MAX; 3]))
+    };
     let effect = match (&command.internal, &command.conn) {
         (Some(_), _) => "!internal".to_string(),
         (None, Some(effect)) => format!("!{effect}"),
