@@ -125,7 +125,7 @@ for (const program of allPrograms) {
 
     for (const protocol of protocols) {
       for (const { name, scenarios } of groups) {
-        test(`[promises 37, 38, 39] every command of ${name}, protocol ${protocol}`, async (t) => {
+        test(`[promises 37, 38, 39${name === "scripting" ? ", 41" : ""}] every command of ${name}, protocol ${protocol}`, async (t) => {
           keepAlive(t);
           const failures = [];
           const fitting = scenarios.filter((scenario) => runsOn(server, scenario));

@@ -28,7 +28,7 @@ describe("every option of every command is sent as the table says", () => {
   }
 });
 
-describe("runtimeChecks refuse every parameter of a wrong type, name it, and send nothing", () => {
+describe("[promises 23, 26] runtimeChecks refuse every parameter of a wrong type, name it, and send nothing", () => {
   for (const { command, method, wrong } of commands) {
     if (wrong.length === 0) continue;
     test(command, async (t) => {
