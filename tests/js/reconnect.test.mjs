@@ -16,7 +16,7 @@ describe("what is in flight when the link is lost", () => {
     const view = redis.with({ idempotent: true });
     const large = "L".repeat(100_000);
     const kept = [redis.get("a"), view.incr("b"), view.set("c", large), view.pipeline({ transaction: false }).echo("d").incr("e").execute()];
-    const lost = [redis.incr("f"), view.multi().echo("g").execute(), redis.call("STRLEN", "h")].map((call) => rejection(call));
+    const lost = [redis.incr("f"), view.multi().echo("g").execute(), redis.call("APPEND", "h", "i")].map((call) => rejection(call));
     await until(() => fake.commands.length === 10);
     fake.answer = (args) => (args[0] === "INCR" ? integer(1) : echo(args));
     fake.link.end();
@@ -228,7 +228,7 @@ for (const server of programs) {
       await first.stop();
       await until(() => redis.status === "reconnecting");
       const waiting = [redis.get("k"), redis.incr("n"), redis.multi().incr("n").execute()];
-      const again = await startServer(server.program, [], first.port);
+      const again = await startServer(server.program, [], undefined, first.port);
       t.after(() => again.stop());
       assert.deepEqual(await within(Promise.all(waiting), 10_000), [null, 1, [2]]);
     });
