@@ -59,11 +59,8 @@ fn fill(nodes: &[Value], choice: Choice, words: &mut Vec<String>) {
         let start = words.len();
         let repetitions = if is(node, "multiple") { choice.repetitions } else { 1 };
         for repetition in 0..repetitions {
-            if let Some(token) = node["token"].as_str() {
-                if repetition == 0 || is(node, "multiple_token") {
-                    words.push(token.into());
-                }
-            }
+            let token = node["token"].as_str().filter(|_| repetition == 0 || is(node, "multiple_token"));
+            words.extend(token.map(String::from));
             match node["type"].as_str().expect("a type") {
                 "pure-token" => {}
                 "oneof" => {

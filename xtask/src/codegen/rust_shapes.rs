@@ -133,7 +133,7 @@ impl<'a> Programs<'a> {
         if self.nodes.rows.len() > 1 << 9 || scan >= 1 << 7 {
             return Err(Failure("more nodes or scripts than a reply can name".to_string()));
         }
-        Ok(format!("{plain} | {scan} << 9"))
+        Ok(if plain == 0 { format!("{scan} << 9") } else { format!("{plain} | {scan} << 9") })
     }
 
     /// Gives what a node comes to when none of the tests but those of the protocol holds.
