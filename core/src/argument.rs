@@ -36,32 +36,55 @@ impl Arguments {
         self.bytes.put(arg);
     }
 
-    /// Puts an argument before the one at `index`, at the end when there is none.
-    pub(crate) fn insert(&mut self, index: usize, arg: &[u8]) {
-        let place: usize = self.iter().take(index).map(|arg| LENGTH + arg.len()).sum();
-        let before = self.bytes.len();
-        self.push(arg);
-        let added = self.bytes.len() - before;
-        if let Some(tail) = self.bytes.get_mut(place..) {
-            tail.rotate_right(added);
+    /// Adds all of `other`.
+    pub(crate) fn append(&mut self, other: &Self) {
+        self.overflow |= other.overflow || Buffer::reserve(&mut self.bytes, other.size()).is_err();
+        if !self.overflow {
+            self.bytes.put(&other.bytes);
         }
+    }
+
+    /// Gives how many bytes there are.
+    pub(crate) fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Gives how many arguments lie behind the first `start` bytes.
+    pub(crate) fn count_from(&self, start: usize) -> usize {
+        arguments(self.bytes.get(start..).unwrap_or_default()).count()
+    }
+
+    /// Moves what lies behind the first `end` bytes to `place`, in place of `old` bytes there.
+    pub(crate) fn settle(&mut self, end: usize, place: usize, old: usize) {
+        let size = self.size();
+        let added = size - end;
+        if let Some(moved) = self.bytes.get_mut(place..) {
+            moved.rotate_right(added);
+            if let Some(behind) = moved.get_mut(added..) {
+                behind.rotate_left(old);
+            }
+        }
+        self.bytes.truncate(size - old);
     }
 
     /// Gives the arguments in order.
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        let mut rest = &self.bytes[..];
-        core::iter::from_fn(move || {
-            let (length, tail) = rest.split_first_chunk()?;
-            let (arg, tail) = tail.split_at_checked(u32::from_ne_bytes(*length) as usize)?;
-            rest = tail;
-            Some(arg)
-        })
+        arguments(&self.bytes)
     }
 
     /// Tells whether every argument found room.
     pub fn is_whole(&self) -> bool {
         !self.overflow
     }
+}
+
+fn arguments(mut rest: &[u8]) -> impl Iterator<Item = &[u8]> {
+    core::iter::from_fn(move || {
+        let (length, tail) = rest.split_first_chunk()?;
+        let (arg, tail) = tail.split_at_checked(u32::from_ne_bytes(*length) as usize)?;
+        rest = tail;
+        Some(arg)
+    })
 }
 
 impl core::fmt::Debug for Arguments {
@@ -163,12 +186,20 @@ mod tests {
     }
 
     #[test]
-    fn an_argument_can_be_put_between_others() {
+    fn arguments_can_be_put_between_and_in_place_of_others() {
         let mut args = Arguments::default();
         for arg in [&b"key"[..], b"", b"member"] {
             args.push(arg);
         }
-        args.insert(1, b"NX");
+        let (end, place) = (args.size(), LENGTH + 3);
+        args.push(b"NX");
+        args.settle(end, place, 0);
         assert_eq!(args.iter().collect::<Vec<_>>(), [&b"key"[..], b"NX", b"", b"member"]);
+        let end = args.size();
+        args.push(b"GT");
+        args.push(b"CH");
+        args.settle(end, place, LENGTH + 2);
+        assert_eq!(args.iter().collect::<Vec<_>>(), [&b"key"[..], b"GT", b"CH", b"", b"member"]);
+        assert_eq!(args.count_from(place), 4);
     }
 }

@@ -27,6 +27,8 @@ pub mod flags {
     pub const MEMBER: u32 = 1 << 20;
     /// EXEC, ending a transaction; its reply is the transaction's.
     pub const EXEC: u32 = 1 << 21;
+    /// Executing the command twice does no harm: it is sent again when its link is lost before the reply.
+    pub const IDEMPOTENT: u32 = 1 << 22;
 }
 
 /// Where the bytes of an argument are.
@@ -146,6 +148,19 @@ impl<'a> Request<'a> {
     /// Gives the arguments, with the name first where [`flags::NAMED`] says so.
     pub fn args(&self) -> Arguments<'a> {
         self.args
+    }
+}
+
+#[cfg(feature = "alloc")]
+impl<'a> Arguments<'a> {
+    /// Makes them of their number and a batch that begins with them.
+    pub(crate) fn new(count: usize, rest: Batch<'a>) -> Self {
+        Self { left: count as u32, rest }
+    }
+
+    /// Gives the batch that begins with them.
+    pub(crate) fn rest(&self) -> Batch<'a> {
+        self.rest
     }
 }
 

@@ -1,7 +1,7 @@
 //! Commands that wait to be run: a row, arguments, and the type of the reply.
 
 use crate::argument::{Arguments, ToArg};
-use crate::owned::{Bytes, Frame, String};
+use crate::owned::{Frame, ToText};
 use crate::resp::encode::{self, Buffer, Full};
 use crate::table::{Row, RowId};
 use core::marker::PhantomData;
@@ -27,15 +27,14 @@ pub struct Command<R> {
 pub struct Call {
     row: RowId,
     raw: bool,
-    args: Arguments,
+    pub(crate) args: Arguments,
 }
 
 /// Makes a command from its name, known to the table or not; arguments are added with [`arg`](Command::arg).
 ///
 /// A command of several words takes its first word here and the others as arguments.
 pub fn command(name: &str) -> Command<Frame> {
-    let call = Call { row: RowId::UNKNOWN, raw: false, args: Arguments::default() };
-    Command { call, reply: PhantomData }.arg(name)
+    Command::of(RowId::UNKNOWN).arg(name)
 }
 
 /// Makes a command whose reply keeps the form that the server gave it, whatever the table says.
@@ -48,7 +47,17 @@ pub fn raw(name: &str) -> Command<Frame> {
 impl<R> Command<R> {
     /// Makes a command of the table without arguments.
     pub(crate) fn of(row: RowId) -> Self {
-        Self { call: Call { row, raw: false, args: Arguments::default() }, reply: PhantomData }
+        Self::from_call(Call::of(row))
+    }
+
+    pub(crate) fn from_call(call: Call) -> Self {
+        Self { call, reply: PhantomData }
+    }
+
+    /// Adds the arguments that `write` writes.
+    pub(crate) fn with(mut self, write: impl FnOnce(&mut Arguments)) -> Self {
+        write(&mut self.call.args);
+        self
     }
 
     /// Adds an argument.
@@ -62,15 +71,17 @@ impl<R> Command<R> {
         args.into_iter().fold(self, Self::arg)
     }
 
-    /// Puts an argument before the one at `index`.
-    pub(crate) fn arg_at(mut self, index: usize, arg: &str) -> Self {
-        self.call.args.insert(index, arg.as_bytes());
-        self
-    }
-
     /// Reads the reply as `T` instead.
     pub fn typed<T>(self) -> Command<T> {
         Command { call: self.call, reply: PhantomData }
+    }
+
+    /// Reads bytes in the reply as UTF-8 text.
+    pub fn text(self) -> Command<R::Text>
+    where
+        R: ToText,
+    {
+        self.typed()
     }
 
     /// Gives the command without the type of its reply.
@@ -88,14 +99,11 @@ impl<R> Command<R> {
     }
 }
 
-impl Command<Option<Bytes>> {
-    /// Reads the reply as UTF-8 text.
-    pub fn text(self) -> Command<Option<String>> {
-        self.typed()
-    }
-}
-
 impl Call {
+    pub(crate) fn of(row: RowId) -> Self {
+        Self { row, raw: false, args: Arguments::default() }
+    }
+
     /// Gives the row.
     pub fn row(&self) -> RowId {
         self.row
@@ -129,6 +137,12 @@ impl Call {
         buffer.put(head);
         self.args.iter().for_each(|arg| encode::bulk(buffer, arg));
         Ok(length)
+    }
+}
+
+impl<R> AsRef<Call> for Command<R> {
+    fn as_ref(&self) -> &Call {
+        &self.call
     }
 }
 

@@ -118,9 +118,14 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Timeout => "no reply in time",
+            Self::QueueTimeout => "no link was ready in time",
+            Self::QueueFull => "too much waits for a link",
+            Self::HighWater => "too much is on its way",
             Self::ConnectTimeout => "the link was not ready in time",
             Self::Refused => "the transport could not be opened",
             Self::Dropped => "the link was closed by the other side",
+            Self::Silent => "the peer answers nothing any more",
+            Self::Demoted => "the server takes no writes any more",
             Self::Protocol(error) => return write!(f, "the peer broke the protocol: {error}"),
             Self::Unsolicited => "a reply came that nothing had asked for",
             Self::Authentication => "name or password were refused or are missing",

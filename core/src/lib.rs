@@ -61,7 +61,7 @@
 //!                 stream = Some((link, open()));
 //!                 machine.handle_open(now(), link);
 //!             }
-//!             Action::Ready(_) => {}
+//!             Action::Ready(_) | Action::Rest => {}
 //!             Action::Close(..) => stream = None,
 //!             Action::Settle(slot, failure) => panic!("{slot:?} failed: {failure}"),
 //!         }
@@ -99,6 +99,7 @@ pub mod command;
 pub mod commands;
 #[cfg(feature = "alloc")]
 pub mod connection;
+mod draft;
 #[cfg(feature = "alloc")]
 pub mod driver;
 #[cfg(feature = "embedded-io-async")]
@@ -108,11 +109,16 @@ pub mod error;
 pub mod machine;
 pub mod owned;
 #[cfg(feature = "alloc")]
+pub mod paths;
+#[cfg(feature = "alloc")]
+pub mod record;
+#[cfg(feature = "alloc")]
 pub mod reply;
 #[cfg(feature = "alloc")]
 pub mod request;
 pub mod resp;
 pub mod session;
+#[cfg(feature = "alloc")]
 pub mod shape;
 #[cfg(feature = "alloc")]
 mod slab;

@@ -22,6 +22,8 @@ pub enum Action {
     Ready(LinkId),
     /// The link is over; close its socket if it is still open. Nothing needs to be reported.
     Close(LinkId, Reason),
+    /// No link is open, and none will be opened until a command needs one or the application asks for one.
+    Rest,
     /// A command failed without a reply.
     Settle(Slot, Failure),
 }
@@ -31,7 +33,7 @@ pub enum Action {
 pub struct Failure {
     /// What happened.
     pub reason: Reason,
-    /// Whether the server may have executed the command: false when none of its bytes was handed to the transport.
+    /// Whether the server may have executed the command: false when none of its bytes was handed to a transport.
     pub maybe_executed: bool,
 }
 
@@ -41,12 +43,23 @@ pub struct Failure {
 pub enum Reason {
     /// The command's time was up.
     Timeout,
+    /// No link was ready within the time that the command may wait, and the first attempt is still being made: where one failed, its
+    /// reason is told.
+    QueueTimeout,
+    /// More waits for a link than may wait.
+    QueueFull,
+    /// More is on its way on the link than may be.
+    HighWater,
     /// The link was not ready in time.
     ConnectTimeout,
     /// The transport could not be opened.
     Refused,
     /// The transport was closed by the other side, or failed.
     Dropped,
+    /// The peer answers nothing any more, neither commands nor PING.
+    Silent,
+    /// The server was made a replica: it takes no writes any more.
+    Demoted,
     /// The peer broke the protocol.
     Protocol(DecodeError),
     /// A reply came that nothing had asked for.
@@ -65,6 +78,13 @@ pub enum Reason {
     Closed,
 }
 
+impl Reason {
+    /// Tells whether the next attempt will fail likewise, unless somebody changes a configuration.
+    pub fn is_permanent(self) -> bool {
+        matches!(self, Self::Authentication | Self::Database | Self::Protocol3)
+    }
+}
+
 /// A stretch of what is to be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Segment<'a> {
@@ -72,7 +92,8 @@ pub enum Segment<'a> {
     Bytes(&'a [u8]),
     /// An argument that the caller holds: the `index`th external one of the command in `slot`. It is asked for even after the
     /// command settled when some of the command was written by then, so that the link stays in step: neither the bytes nor the
-    /// slot are free until the argument was transmitted, the link is over, or `maybe_executed` was false.
+    /// slot are free until the argument was transmitted, the link is over, or `maybe_executed` was false. A command that is sent again
+    /// on another link asks for all its arguments again.
     External(Slot, u32),
 }
 

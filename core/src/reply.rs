@@ -177,10 +177,14 @@ tuples! {
     6: A B C D E F;
 }
 
+/// What is missing at the end is null: older servers give fewer elements.
 fn elements<const N: usize>(frame: Frame) -> Result<[Frame; N], Error> {
     match frame {
-        Frame::Array(items) => <[Frame; N]>::try_from(items)
-            .map_err(|_| Mismatch { wanted: "a tuple", found: "an array of another length" }.into()),
+        Frame::Array(mut items) => {
+            items.resize(items.len().max(N), Frame::Null);
+            <[Frame; N]>::try_from(items)
+                .map_err(|_| Mismatch { wanted: "a tuple", found: "a longer array" }.into())
+        }
         other => Err(unexpected("a tuple", other)),
     }
 }

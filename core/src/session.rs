@@ -1,6 +1,6 @@
 //! One command at a time on a buffer of the caller's: for firmware, without an allocator.
 
-use crate::command::Command;
+use crate::command::Call;
 use crate::resp::encode::{Buffer, Full};
 use crate::resp::{DecodeError, Decoder, Discard, Limits, Sink};
 use core::fmt;
@@ -95,7 +95,7 @@ impl<'buf> Session<'buf> {
     ///
     /// # Errors
     /// [`SessionError::Full`], [`SessionError::Order`] while a reply is on its way, or what broke the stream.
-    pub fn send<R>(&mut self, command: &Command<R>) -> Result<&[u8], SessionError> {
+    pub fn send(&mut self, command: &impl AsRef<Call>) -> Result<&[u8], SessionError> {
         match self.state {
             State::Broken(error) => return Err(error),
             State::Waiting => return Err(SessionError::Order),
@@ -104,7 +104,7 @@ impl<'buf> Session<'buf> {
         self.clear();
         self.state = State::Quiet;
         let mut room = Room { buffer: self.buffer, length: 0 };
-        let length = command.encode(&mut room).map_err(|Full| SessionError::Full)?;
+        let length = command.as_ref().encode(&mut room).map_err(|Full| SessionError::Full)?;
         self.state = State::Waiting;
         self.buffer.get(..length).ok_or(SessionError::Full)
     }

@@ -1,6 +1,6 @@
 //! Replies as pairs of words: what a JavaScript host reads instead of objects.
 //!
-//! Each pair is `tag | ascii << 4 | length << 5` and a payload: an offset from the tape's base for texts, a small value
+//! Each pair is `tag | ascii << 5 | length << 6` and a payload: an offset from the tape's base for texts, a small value
 //! otherwise.
 
 use crate::machine::{ReplySink, Slot};
@@ -44,6 +44,14 @@ pub enum Tag {
     /// The server refused to queue a command: the payload is its place in the transaction, the next pair's the
     /// transaction's slot; an error follows.
     Refused = 15,
+    /// The name of a field, at an address that always holds it.
+    Name = 16,
+    /// User data that is no text, at an offset.
+    Blob = 17,
+    /// A map whose names are fields; the payload is its length.
+    Struct = 18,
+    /// A [`Wide`](Self::Wide) integer that nothing promised to be a number.
+    Exact = 19,
 }
 
 /// A streamed or unknown length.
@@ -75,13 +83,13 @@ impl Tape {
 
     #[inline(always)]
     fn pair(&mut self, tag: Tag, field: u32, payload: u32) {
-        self.pairs.push([tag as u32 | field << 5, payload]);
+        self.pairs.push([tag as u32 | field << 6, payload]);
     }
 
     #[inline(always)]
     fn text(&mut self, tag: Tag, text: &[u8]) {
         let offset = (text.as_ptr() as usize).wrapping_sub(self.base) as u32;
-        let field = (text.len() as u32) << 5 | u32::from(is_ascii(text)) << 4;
+        let field = (text.len() as u32) << 6 | u32::from(is_ascii(text)) << 5;
         self.pairs.push([tag as u32 | field, offset]);
     }
 }
@@ -100,35 +108,50 @@ impl Tape {
     /// What is worth no copy at each place that tells events.
     #[cfg_attr(target_family = "wasm", inline(never))]
     fn rare(&mut self, event: Event<'_>) {
-        match event {
-            Event::Text(kind, text) => self.text(tag(kind), text),
+        let (tag, text) = match event {
+            Event::Text(kind, text) => (tag(kind), text),
+            Event::Double(text) => (Tag::Double, text),
+            Event::BulkPart(part) => (Tag::Part, part),
+            event => return self.small(event),
+        };
+        self.text(tag, text);
+    }
+
+    /// What is no text.
+    fn small(&mut self, event: Event<'_>) {
+        let (tag, field, payload) = match event {
+            Event::Text(..) | Event::Double(_) | Event::BulkPart(_) => return,
             Event::Integer(value) => match i32::try_from(value) {
-                Ok(value) => self.pair(Tag::Integer, 0, value as u32),
-                Err(_) => {
-                    self.pair(Tag::Wide, 0, value as u32);
-                    self.pair(Tag::Wide, 0, (value >> 32) as u32);
-                }
+                Ok(value) => (Tag::Integer, 0, value as u32),
+                Err(_) => return self.wide(Tag::Wide, value),
             },
-            Event::Double(text) => self.text(Tag::Double, text),
-            Event::Null => self.pair(Tag::Atom, 0, 0),
-            Event::Boolean(true) => self.pair(Tag::Atom, 0, 1),
-            Event::Boolean(false) => self.pair(Tag::Atom, 0, 2),
+            Event::Exact(value) => return self.wide(Tag::Exact, value),
+            Event::Null => (Tag::Atom, 0, 0),
+            Event::Boolean(true) => (Tag::Atom, 0, 1),
+            Event::Boolean(false) => (Tag::Atom, 0, 2),
             Event::Open(kind, len) => {
                 let tag = match kind {
                     Aggregate::Map | Aggregate::Attribute => Tag::Map,
+                    Aggregate::Struct => Tag::Struct,
                     Aggregate::Set => Tag::Set,
                     Aggregate::Array | Aggregate::Push => Tag::Array,
                 };
-                self.pair(tag, 0, len.unwrap_or(STREAMED));
+                (tag, 0, len.unwrap_or(STREAMED))
             }
-            Event::Close { streamed: true } | Event::BulkClose => self.pair(Tag::End, 0, 0),
-            Event::Close { streamed: false } => {}
+            Event::Close { streamed: true } | Event::BulkClose => (Tag::End, 0, 0),
+            Event::Close { streamed: false } => return,
             Event::BulkOpen(kind, len) => {
                 let len = len.and_then(|len| u32::try_from(len).ok()).unwrap_or(STREAMED);
-                self.pair(Tag::Open, tag(kind) as u32, len);
+                (Tag::Open, tag(kind) as u32, len)
             }
-            Event::BulkPart(part) => self.text(Tag::Part, part),
-        }
+        };
+        self.pair(tag, field, payload);
+    }
+
+    #[inline(never)]
+    fn wide(&mut self, tag: Tag, value: i64) {
+        self.pair(tag, 0, value as u32);
+        self.pair(tag, 0, (value >> 32) as u32);
     }
 }
 
@@ -154,6 +177,8 @@ fn tag(kind: Text) -> Tag {
         Text::Simple => Tag::Simple,
         Text::Error | Text::BlobError => Tag::Error,
         Text::BigNumber => Tag::BigNumber,
+        Text::Name => Tag::Name,
+        Text::Blob => Tag::Blob,
     }
 }
 

@@ -101,7 +101,7 @@ test("halves of surrogate pairs in neighbouring arguments stay apart", async (t)
 });
 
 test("a listener that issues commands and throws while a chunk is being worked through disturbs nobody", async (t) => {
-  const { fake, redis } = faked(t, echo);
+  const { fake, redis } = faked(t, echo, { maxResends: 0 });
   const inner = [];
   redis.onStateChange((status) => {
     for (let at = 0; at < 2000; at++) inner.push(redis.echo(`${status}-${at}`).catch((error) => error));
@@ -140,7 +140,7 @@ test("a connector that calls back while it is being called is served later, not 
 });
 
 test("a reply of 600 MiB that is only announced reserves next to nothing", async (t) => {
-  const { fake, redis } = faked(t, (args) => (args[0] === "GET" ? Buffer.from(`$${600 << 20}\r\nbeginning`) : undefined));
+  const { fake, redis } = faked(t, (args) => (args[0] === "GET" ? Buffer.from(`$${600 << 20}\r\nbeginning`) : undefined), { maxResends: 0 });
   await redis.connect();
   const before = process.memoryUsage();
   const reply = redis.with({ decodeResponses: false }).get("huge");

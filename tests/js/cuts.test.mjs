@@ -1,4 +1,4 @@
-// Hangs up at every byte of a dialogue, in both directions: every command settles once, with its own reply or an error.
+// Hangs up at every byte of a dialogue, in both directions: every command settles once, and only those that may not be repeated fail.
 import assert from "node:assert/strict";
 import test from "node:test";
 import { Redis } from "redwire";
@@ -7,18 +7,18 @@ import { handshake } from "./support/fake.mjs";
 
 const large = "L".repeat(70_000);
 
-/** Twenty commands, each of which names itself in its reply. */
+/** Twenty commands, each of which names itself in its reply; OWN is one that redwire does not know. */
 const dialogue = (redis) => [
-  ...Array.from({ length: 8 }, (_, at) => [`v${at}`, redis.echo(`v${at}`)]),
+  ...Array.from({ length: 8 }, (_, at) => [`v${at}`, at % 3 === 0 ? redis.call("OWN", `v${at}`) : redis.echo(`v${at}`)]),
   ["é😀", redis.echo("é😀")],
   [large, redis.echo(large)],
-  ...Array.from({ length: 9 }, (_, at) => [`w${at}`, redis.echo(`w${at}`)]),
+  ...Array.from({ length: 9 }, (_, at) => [`w${at}`, at % 3 === 0 ? redis.call("OWN", `w${at}`) : redis.echo(`w${at}`)]),
   ["t0,t1", redis.pipeline().echo("t0").echo("t1").execute().then(String)],
 ];
 
-/** A server that hangs up after `inward` bytes were read from the client, or `outward` bytes written to it. */
+/** A server that hangs up, once, after `inward` bytes were read from the client, or `outward` bytes written to it. */
 const cutting = (protocol, inward, outward) => {
-  const seen = { read: 0, written: 0 };
+  const seen = { read: 0, written: 0, own: 0 };
   const connector = (_, sink) => {
     const greet = handshake(protocol);
     const parser = new Commands();
@@ -26,6 +26,7 @@ const cutting = (protocol, inward, outward) => {
     let open = true;
     const hangUp = () => {
       open = false;
+      inward = outward = Infinity;
       sink.onClose();
     };
     const send = (bytes) => {
@@ -44,6 +45,7 @@ const cutting = (protocol, inward, outward) => {
         return Buffer.from("+OK\r\n");
       }
       if (args[0] === "EXEC") return Buffer.concat([Buffer.from(`*${queued.length}\r\n`), ...queued]);
+      if (args[0] === "OWN") seen.own++;
       const reply = Buffer.from(bulk(raw[1]));
       if (queued === undefined) return reply;
       queued.push(reply);
@@ -69,14 +71,14 @@ const cutting = (protocol, inward, outward) => {
 
 const run = async (protocol, inward, outward) => {
   const { connector, seen } = cutting(protocol, inward, outward);
-  const redis = new Redis({ connector, protocol });
+  const redis = new Redis({ connector, protocol, retryDelay: 1 });
   await redis.connect();
   const settled = new Map();
   const sent = dialogue(redis).map(([expected, reply], at) => {
     const note = (outcome) => settled.set(at, [...(settled.get(at) ?? []), outcome]);
     return reply.then(
       (value) => note({ expected, value }),
-      (error) => note({ error }),
+      (error) => note({ error, expected }),
     );
   });
   await Promise.all(sent);
@@ -85,8 +87,13 @@ const run = async (protocol, inward, outward) => {
   for (const [outcome, ...more] of settled.values()) {
     assert.equal(more.length, 0, "settled once");
     if (outcome.error === undefined) assert.equal(outcome.value, outcome.expected);
-    else assert.equal(outcome.error.name, "ConnectionError");
+    else {
+      assert.equal(outcome.error.name, "ConnectionError");
+      assert.equal(outcome.error.maybeExecuted, true);
+      assert.ok(/^([vw][036]|t0,t1)$/.test(outcome.expected), `${outcome.expected} is repeatable`);
+    }
   }
+  assert.ok(seen.own <= 6, "none of these is executed twice");
   return { seen, failed: [...settled.values()].filter(([outcome]) => outcome.error !== undefined).length };
 };
 

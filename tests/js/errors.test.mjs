@@ -45,7 +45,7 @@ describe("server errors are replies, typed by their code", () => {
         assert.equal(error.maybeExecuted, maybeExecuted);
         assert.ok(error instanceof redwire.RedisError && error instanceof Error);
         assert.equal(await redis.ping(), "PONG");
-        assert.equal(fake.links.length, 1, "the link goes on");
+        assert.equal(fake.links.length, code === "READONLY" ? 2 : 1, "the link goes on, unless another server may take writes now");
       });
     }
   }

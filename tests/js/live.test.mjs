@@ -9,6 +9,10 @@ import { sizes } from "./live/sizes.mjs";
 import { views } from "./live/views.mjs";
 import { missing, programs, startAll } from "./support/servers.mjs";
 
+/** What the suites prove by running where they do. */
+const proven = (transport, protocol) => [...({ tcp: [28], unix: [29, 30] }[transport] ?? []), ...(protocol === 3 ? [40] : [])];
+const tag = (numbers) => (numbers.length === 0 ? "" : `[promises ${numbers.join(", ")}] `);
+
 /** The same assertions on the same values, wherever and however the server is reached. */
 const suites = { scalars, collections, binary, sizes, calls, views, pipelines };
 
@@ -20,7 +24,7 @@ for (const server of programs) {
 
     for (const transport of ["tcp", "tls", "unix"]) {
       for (const protocol of [2, 3, "auto"]) {
-        describe(`${transport}, protocol ${protocol}`, () => {
+        describe(`${tag(proven(transport, protocol))}${transport}, protocol ${protocol}`, () => {
           const world = {
             server: server.name,
             transport,

@@ -67,6 +67,7 @@ impl Transport for World {
             now: state.now,
             room: state.room,
             step: state.step,
+            refuse: state.refuse,
             ..State::default()
         };
         Poll::Ready(Ok(()))
@@ -140,7 +141,13 @@ impl Stage {
     fn new(step: usize) -> Self {
         let world = World::default();
         *world.state() = State { room: usize::MAX, step, ..State::default() };
-        let config = Config { protocol: Protocol::Resp2, library: None, timeout: 100, ..Config::default() };
+        let config = Config {
+            protocol: Protocol::Resp2,
+            library: None,
+            timeout: 100,
+            backoff: (10, 10),
+            ..Config::default()
+        };
         let (client, driver) = Client::new(world.clone(), config);
         Self { world, client, driver, bell: Arc::default() }
     }
@@ -167,6 +174,7 @@ fn failed(reason: Reason, maybe_executed: bool) -> Error {
 }
 
 const GET: &str = "*2\r\n$3\r\nGET\r\n$1\r\nk\r\n";
+const INCR: &str = "*2\r\n$4\r\nINCR\r\n$1\r\nk\r\n";
 const PING: &str = "*1\r\n$4\r\nPING\r\n";
 
 #[test]
@@ -217,28 +225,48 @@ fn the_driver_ends_with_the_last_client_and_hangs_up() {
 #[test]
 fn a_broken_link_tells_what_may_have_been_executed_and_leaves_nothing_behind() {
     let mut stage = Stage::new(1000);
-    stage.world.state().room = GET.len() + 3;
+    stage.world.state().room = INCR.len() + 3;
     let client = stage.client.clone();
-    let mut calls: Vec<_> = (0..3).map(|_| Box::pin(client.execute(get("k")))).collect();
+    let mut calls: Vec<_> = (0..3).map(|_| Box::pin(client.execute(incr("k")))).collect();
     calls.iter_mut().for_each(|call| assert!(poll(call).is_pending()));
     stage.turn();
-    stage.world.says(b"$5\r\nval");
+    stage.world.says(b":12");
     stage.world.state().hung_up = true;
     stage.turn();
     let told: Vec<_> = calls.iter_mut().map(poll).collect();
-    let expected =
-        [true, true, false].map(|maybe_executed| Poll::Ready(Err(failed(Reason::Dropped, maybe_executed))));
-    assert_eq!(told, expected);
+    let dropped = || Poll::Ready(Err(failed(Reason::Dropped, true)));
+    assert_eq!(told, [dropped(), dropped(), Poll::Pending]);
 
     stage.world.state().room = 1000;
-    let mut again = Box::pin(client.execute(get("k")));
-    assert!(poll(&mut again).is_pending());
+    stage.world.state().now = 100;
     stage.turn();
     assert_eq!(stage.world.state().opened, 2);
-    assert_eq!(stage.world.hears(), GET);
+    assert_eq!(stage.world.hears(), INCR);
+    stage.world.says(b":3\r\n");
+    stage.turn();
+    assert_eq!(poll(&mut calls[2]), Poll::Ready(Ok(3)));
+}
+
+#[test]
+fn a_command_that_only_reads_outlives_its_link() {
+    let mut stage = Stage::new(1000);
+    let client = stage.client.clone();
+    let mut got = Box::pin(client.execute(get("k")));
+    assert!(poll(&mut got).is_pending());
+    for link in 1..=3 {
+        stage.turn();
+        let opened = stage.world.state().opened;
+        assert_eq!((opened, stage.world.hears().as_str()), (link, GET));
+        stage.world.says(b"$5\r\nval");
+        stage.world.state().hung_up = true;
+        stage.turn();
+        stage.world.state().now += 10;
+        stage.world.state().room = 1000;
+    }
+    stage.turn();
     stage.world.says(b"$3\r\nnew\r\n");
     stage.turn();
-    assert_eq!(poll(&mut again), Poll::Ready(Ok(Some("new".into()))));
+    assert_eq!(poll(&mut got), Poll::Ready(Ok(Some("new".into()))));
 }
 
 #[test]
@@ -249,8 +277,14 @@ fn a_transport_that_does_not_open_is_told_with_its_error() {
     let mut pinged = Box::pin(client.execute(ping()));
     assert!(poll(&mut pinged).is_pending());
     stage.turn();
-    assert_eq!(poll(&mut pinged), Poll::Ready(Err(failed(Reason::Refused, false))));
     assert_eq!(stage.driver.fault(), Some(&"refused"));
+    assert_eq!(stage.driver.connection().trouble(), Some(Reason::Refused));
+    for now in 0..=5_000 {
+        assert!(poll(&mut pinged).is_pending());
+        stage.world.state().now = now;
+        stage.turn();
+    }
+    assert_eq!(poll(&mut pinged), Poll::Ready(Err(failed(Reason::Refused, false))));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The first commands of a link, as dialogues.
 
 use redwire_core::connection::{Config, Credentials, Protocol};
-use redwire_core::machine::Reason;
+use redwire_core::machine::{Machine, Reason};
 use redwire_core::resp::DecodeError;
 use redwire_tests::model::Peer;
 use redwire_tests::wire::bulk;
@@ -93,8 +93,8 @@ fn hanging_up_twice_is_the_end_and_hello_is_asked_anew() {
     peer.open();
     peer.sent();
     peer.close();
-    assert_eq!(peer.failed(1), Some((Reason::Dropped, false)));
-    peer.submit(2, "GET k");
+    assert_eq!((peer.connection.trouble(), peer.outcome(1)), (Some(Reason::Dropped), None));
+    peer.retry();
     peer.open();
     assert_eq!(peer.sent()[0], "HELLO 3 AUTH ann secret SETNAME me", "it was not because of HELLO");
 }
@@ -103,8 +103,8 @@ fn hanging_up_twice_is_the_end_and_hello_is_asked_anew() {
 fn hanging_up_before_hello_was_written_says_nothing_about_it() {
     let mut peer = open(config());
     peer.close();
-    assert_eq!(peer.failed(1), Some((Reason::Dropped, false)));
-    peer.submit(2, "GET k");
+    assert_eq!(peer.connection.trouble(), Some(Reason::Dropped));
+    peer.retry();
     peer.open();
     assert_eq!(peer.sent()[0], "HELLO 3 AUTH ann secret SETNAME me");
 }
@@ -115,7 +115,7 @@ fn hanging_up_later_in_the_handshake_is_a_drop() {
     peer.sent();
     peer.reply(HELLO);
     peer.close();
-    assert_eq!(peer.failed(1), Some((Reason::Dropped, false)));
+    assert_eq!((peer.connection.trouble(), peer.outcome(1)), (Some(Reason::Dropped), None));
 }
 
 #[test]
@@ -127,7 +127,10 @@ fn resp3_may_be_demanded() {
     let mut peer = open(Config { protocol: Protocol::Resp3, ..config() });
     peer.sent();
     peer.close();
-    assert_eq!(peer.failed(1), Some((Reason::Dropped, false)), "no second attempt in RESP2");
+    assert_eq!(peer.connection.trouble(), Some(Reason::Dropped));
+    peer.retry();
+    peer.open();
+    assert_eq!(peer.sent()[0], "HELLO 3 AUTH ann secret SETNAME me", "no attempt in RESP2");
 }
 
 #[test]
@@ -178,7 +181,9 @@ fn refusals_end_the_link_with_their_reason_and_without_secrets() {
             peer.sent();
             peer.reply(reply);
         }
-        assert_eq!(peer.failed(1), Some((*reason, false)), "{replies:?}");
+        let settled = reason.is_permanent().then_some((*reason, false));
+        assert_eq!(peer.failed(1), settled, "{replies:?}");
+        assert_eq!(peer.connection.is_retrying(), settled.is_none(), "{replies:?}");
         assert_eq!(peer.closed, [(peer.link(), *reason)], "{replies:?}");
         let told = String::from_utf8_lossy(peer.connection.detail()).into_owned();
         assert_eq!(told, *detail);
@@ -199,8 +204,14 @@ fn what_is_no_server_breaks_the_protocol() {
         let mut peer = open(config());
         peer.sent();
         peer.reply(wire);
-        assert_eq!(peer.failed(1), Some((Reason::Protocol(DecodeError::Tag(tag)), false)));
+        assert_eq!(peer.connection.trouble(), Some(Reason::Protocol(DecodeError::Tag(tag))));
         assert!(!peer.is_linked());
+        peer.advance(5_000);
+        assert_eq!(
+            peer.failed(1),
+            Some((Reason::Protocol(DecodeError::Tag(tag)), false)),
+            "the reason is told"
+        );
     }
 }
 
@@ -219,7 +230,7 @@ fn a_stall_at_any_step_is_a_connect_timeout_and_no_command_was_written() {
             peer.advance(499);
             assert_eq!(peer.outcome(1), None, "not before its time, after {answered} replies");
             peer.advance(1);
-            assert_eq!(peer.failed(1), Some((Reason::ConnectTimeout, false)));
+            assert_eq!(peer.outcome(1), None, "the command waits for the next link");
             assert_eq!(peer.closed, [(peer.link(), Reason::ConnectTimeout)]);
             peer.reply("+OK\r\n+OK\r\n$1\r\nv\r\n");
             assert!(peer.ready.is_empty(), "what comes late is nobody's");
@@ -235,19 +246,9 @@ fn a_link_that_never_opens_is_a_connect_timeout() {
     let mut peer = Peer::new(Config { connect_timeout: 500, ..config() });
     peer.submit(1, "GET k");
     peer.advance(500);
-    assert_eq!(peer.failed(1), Some((Reason::ConnectTimeout, false)));
-    peer.open();
+    assert_eq!(peer.connection.trouble(), Some(Reason::ConnectTimeout));
+    peer.connection.handle_open(peer.now, peer.link());
     assert!(peer.sent().is_empty(), "an opening that comes late opens nothing");
-}
-
-#[test]
-fn a_refused_link_fails_what_waits_and_the_next_command_tries_again() {
-    let mut peer = Peer::new(config());
-    peer.submit(1, "GET k");
-    peer.close();
-    assert_eq!(peer.failed(1), Some((Reason::Refused, false)));
-    peer.submit(2, "GET k");
-    assert_eq!(peer.links.len(), 2);
 }
 
 #[test]

@@ -1,11 +1,13 @@
 //! Thousands of random schedules over a world that fails in every way it can.
 //!
-//! Every command carries a value of its own. Checked: nobody gets another's reply (I-1), nothing is executed twice or
-//! without being told (I-2), everything settles exactly once (I-3), commands of a link are executed in order (I-4), and
-//! nothing of one link reaches the next (I-7). A failure names its seed: `REDWIRE_SEED=n cargo test --test simulate`.
+//! Every command carries a value of its own. Checked: nobody gets another's reply (I-1); nothing is executed twice that may not be,
+//! or without being told (I-2); everything settles exactly once (I-3), at the latest when its time is up though no server ever comes
+//! back; commands of a link are executed in order (I-4); the queue holds no more than it may (I-5); nothing of one link reaches the
+//! next (I-7). A failure names its seed: `REDWIRE_SEED=n cargo test --test simulate`.
 
 use oorandom::Rand32;
-use redwire_core::connection::{Config, Credentials};
+use redwire_core::batch::flags;
+use redwire_core::connection::{Bounds, Config, Credentials};
 use redwire_core::machine::{Machine, Reason};
 use redwire_core::resp::{Frame, Limits};
 use redwire_tests::model::{Hello, Options, Outcome, Pair, Server, Words, words};
@@ -13,8 +15,12 @@ use redwire_tests::wire::bulk;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-const SEEDS: u64 = 3_000;
-const STEPS: u32 = 120;
+const SEEDS: u64 = 10_000;
+const STEPS: u32 = 250;
+/// How often a command may be sent again.
+const RESENDS: u8 = 2;
+/// How many commands may wait at most, where that is limited; a transaction counts as four.
+const CEILING: u32 = 9;
 
 /// What happened, over all schedules.
 #[derive(Debug, Default)]
@@ -31,6 +37,19 @@ struct Tally {
     stale: u32,
     shutdowns: u32,
     resp2: u32,
+    restarts: u32,
+    retries: u32,
+    resent: u32,
+    survivors: u32,
+    rests: u32,
+    wrong_passwords: u32,
+    deserted: u32,
+    late: u32,
+    full: u32,
+    dropped: u32,
+    high: u32,
+    pings: u32,
+    silent: u32,
 }
 
 /// What a command must come to.
@@ -38,6 +57,8 @@ enum Expected {
     Value(Frame),
     /// The counter of this slot was raised.
     Counted,
+    /// The same, as often as it was sent.
+    Repeated,
     /// A transaction of both.
     Both(Frame),
 }
@@ -51,6 +72,14 @@ struct World {
     logged: usize,
     /// The highest slot that was executed, per link in order of links.
     last: u32,
+    /// How often each slot's first command was executed.
+    executed: BTreeMap<u32, u32>,
+    /// The server is away: every link is refused.
+    down: bool,
+    /// The server's password when all is well.
+    password: Option<&'static str>,
+    bounded: bool,
+    drop_oldest: bool,
 }
 
 impl World {
@@ -63,12 +92,25 @@ impl World {
         let credentials =
             password.map(|password| Credentials { username: None, password: password.as_bytes().to_vec() });
         let whole = if coin() { 8 } else { 64 << 10 };
+        let (bounded, drop_oldest, unqueued) = (coin(), coin(), coin() && coin() && coin());
         let config = Config {
             credentials,
             limits: Limits { whole, ..Limits::default() },
             database: u32::from(coin()),
             connect_timeout: 300,
             timeout: 200,
+            queue_timeout: 150,
+            backoff: (5, 40),
+            resends: RESENDS,
+            seed: seed as u32,
+            offline: Bounds {
+                commands: if bounded { 7 } else { 10_000 } * u32::from(!unqueued),
+                ..Config::default().offline
+            },
+            high_water: Bounds { commands: if bounded { CEILING } else { u32::MAX }, bytes: u32::MAX },
+            drop_oldest,
+            keep_alive: 90,
+            tombstone_limit: 300,
             ..Config::default()
         };
         Self {
@@ -78,6 +120,11 @@ impl World {
             next: 0,
             logged: 0,
             last: 0,
+            executed: BTreeMap::new(),
+            down: false,
+            password,
+            bounded,
+            drop_oldest,
         }
     }
 
@@ -101,7 +148,11 @@ impl World {
             _ => None,
         };
         let mut plain = |args: &Words| peer.submit_with(slot, 0, timeout, args);
-        let expected = match self.random.rand_range(0..6) {
+        let expected = match self.random.rand_range(0..7) {
+            6 => {
+                peer.submit_with(slot, flags::IDEMPOTENT, timeout, &incr);
+                Expected::Repeated
+            }
             0 | 1 => {
                 plain(&echo);
                 Expected::Value(bulk(&own))
@@ -128,7 +179,7 @@ impl World {
     }
 
     fn step(&mut self, tally: &mut Tally) {
-        match self.random.rand_range(0..40) {
+        match self.random.rand_range(0..41) {
             0..8 => self.submit(),
             8..14 => drop({
                 let room = self.up_to(150);
@@ -144,11 +195,12 @@ impl World {
             }),
             27..31 => self.link(tally),
             31 => {
-                if self.pair.is_open() && self.chance(3) {
+                if self.pair.is_open() && self.chance(2) {
                     tally.cuts += 1;
                     self.pair.cut();
                 }
             }
+            39 => self.restart(tally),
             32 | 33 => {
                 let milliseconds = self.random.rand_range(0..80);
                 self.pair.peer.advance(milliseconds.into());
@@ -174,11 +226,26 @@ impl World {
 
     fn link(&mut self, tally: &mut Tally) {
         if !self.pair.is_opening() {
-        } else if self.chance(5) {
+        } else if self.down || self.chance(5) {
             tally.refusals += 1;
             self.pair.cut();
         } else {
             self.pair.open();
+        }
+    }
+
+    /// The server goes away or comes back, with another password now and then.
+    fn restart(&mut self, tally: &mut Tally) {
+        if !self.down && !self.chance(4) {
+            return;
+        }
+        self.down = !self.down;
+        if !self.down {
+            let wrong = self.password.is_some() && self.chance(4);
+            self.pair.server.options.password = if wrong { Some("another") } else { self.password };
+        } else if self.pair.is_open() {
+            tally.restarts += 1;
+            self.pair.cut();
         }
     }
 
@@ -207,25 +274,56 @@ impl World {
         assert_eq!(peer.connection.poll_transmit(old), None);
     }
 
-    /// Everything that is left goes well.
-    fn finish(&mut self) {
-        let tries = 20;
-        for _ in 0..tries {
-            self.pair.settle();
+    /// Everything that is left goes well, or the server never comes back.
+    fn finish(&mut self, tally: &mut Tally) {
+        self.pair.server.options.password = self.password;
+        let deserted = self.chance(4);
+        tally.deserted += u32::from(deserted && !self.pair.peer.connection.is_quiet());
+        for _ in 0..40 {
+            if !deserted {
+                self.pair.settle();
+            } else if self.pair.peer.is_linked() {
+                self.pair.cut();
+            }
             if self.pair.peer.connection.is_quiet() {
                 break;
             }
+            self.pair.peer.advance(10);
         }
         assert!(self.pair.peer.connection.is_quiet(), "everything settles");
     }
 
-    fn check_order(&mut self) {
+    /// No more commands wait than may.
+    fn check_bounds(&self) {
+        let waiting = self.expected.len() - self.pair.peer.caller.outcomes.len();
+        assert!(!self.bounded || waiting <= CEILING as usize, "{waiting} wait");
+    }
+
+    fn check_order(&mut self, tally: &mut Tally) {
         // commands are told apart by the number that they carry
-        for command in &self.pair.server.log[self.logged..] {
+        for at in self.logged..self.pair.server.log.len() {
+            if self.pair.begun.contains(&at) {
+                self.last = 0;
+            }
+            let command = &self.pair.server.log[at];
+            if command[0] == b"PING" {
+                tally.pings += 1;
+                continue;
+            }
             let own = String::from_utf8_lossy(&command[1]);
             let number = own.trim_start_matches('n').split('-').next().and_then(|text| text.parse().ok());
             let slot: u32 = number.expect("a command carries its slot");
             assert!(slot >= self.last, "{slot} was executed after {}", self.last);
+            if slot > self.last {
+                let times = self.executed.entry(slot).or_default();
+                *times += 1;
+                tally.resent += u32::from(*times > 1);
+                let allowed = match &self.expected[&slot] {
+                    Expected::Counted | Expected::Both(_) => 1,
+                    Expected::Value(_) | Expected::Repeated => 1 + u32::from(RESENDS),
+                };
+                assert!(*times <= allowed, "{slot} was executed {times} times");
+            }
             self.last = slot;
         }
         self.logged = self.pair.server.log.len();
@@ -234,17 +332,21 @@ impl World {
     fn check(&self, tally: &mut Tally) {
         for (slot, expected) in &self.expected {
             let count = self.pair.server.store.text(&format!("n{slot}"));
-            assert!(matches!(count, None | Some(b"1")), "{slot} was executed twice");
-            let counts = matches!(expected, Expected::Counted | Expected::Both(_));
+            let repeated = matches!(expected, Expected::Repeated);
+            assert!(repeated || matches!(count, None | Some(b"1")), "{slot} was executed twice");
+            let counts = matches!(expected, Expected::Counted | Expected::Both(_) | Expected::Repeated);
+            let times = self.executed.get(slot).copied().unwrap_or_default();
             match self.pair.peer.outcome(*slot).unwrap_or_else(|| unreachable!("{slot} never settled")) {
                 Outcome::Reply(frame) => {
                     tally.replies += 1;
                     let own = match expected {
                         Expected::Value(own) => own.clone(),
                         Expected::Counted => Frame::Integer(1),
+                        Expected::Repeated => Frame::Integer(times.into()),
                         Expected::Both(own) => Frame::Array(vec![own.clone(), Frame::Integer(1)]),
                     };
                     assert_eq!(*frame, own, "{slot} has its own reply");
+                    tally.survivors += u32::from(times > 1);
                     assert_eq!(count.is_some(), counts);
                 }
                 Outcome::Cancelled(executed) => assert!(*executed || count.is_none(), "{slot} was executed"),
@@ -260,9 +362,20 @@ impl World {
                         Reason::Refused,
                         Reason::Dropped,
                         Reason::Closed,
+                        Reason::QueueTimeout,
+                        Reason::Authentication,
+                        Reason::QueueFull,
+                        Reason::HighWater,
+                        Reason::Silent,
                     ];
                     assert!(expected.contains(&failure.reason), "{slot}: {failure:?}");
                     tally.timeouts += u32::from(failure.reason == Reason::Timeout);
+                    let full = failure.reason == Reason::QueueFull;
+                    tally.full += u32::from(full && !self.drop_oldest);
+                    tally.dropped += u32::from(full && self.drop_oldest);
+                    tally.high += u32::from(failure.reason == Reason::HighWater);
+                    let late = [Reason::QueueTimeout, Reason::Refused, Reason::ConnectTimeout];
+                    tally.late += u32::from(late.contains(&failure.reason) && !failure.maybe_executed);
                 }
             }
         }
@@ -273,11 +386,18 @@ fn run(seed: u64, tally: &mut Tally) {
     let mut world = World::new(seed);
     for _ in 0..STEPS {
         world.step(tally);
-        world.check_order();
+        world.check_order(tally);
+        world.check_bounds();
     }
-    world.finish();
-    world.check_order();
+    world.finish(tally);
+    world.check_order(tally);
     world.check(tally);
+    let peer = &world.pair.peer;
+    tally.rests += peer.rests;
+    tally.retries += peer.links.len().saturating_sub(1) as u32;
+    let refused = |reason: Reason| peer.closed.iter().filter(|(_, why)| *why == reason).count() as u32;
+    tally.silent += refused(Reason::Silent);
+    tally.wrong_passwords += refused(Reason::Authentication);
     tally.resp2 += u32::from(world.pair.peer.connection.server().protocol == 2);
 }
 
@@ -296,19 +416,27 @@ fn every_schedule_keeps_the_promises() {
     println!("{tally:?}");
     let Tally { replies, cuts, refusals, timeouts, never_sent, in_doubt, .. } = tally;
     let Tally { cancels, late_cancels, pushes, stale, shutdowns, resp2, .. } = tally;
-    let counters = [
+    let Tally { restarts, retries, resent, survivors, rests, wrong_passwords, deserted, late, .. } = tally;
+    let links =
+        [cuts, refusals, restarts, retries, rests, wrong_passwords, stale, shutdowns, resp2, deserted];
+    let Tally { full, dropped, high, pings, silent, .. } = tally;
+    let commands = [
+        full,
+        dropped,
+        high,
+        pings,
+        silent,
         replies,
-        cuts,
-        refusals,
         timeouts,
+        late,
         never_sent,
         in_doubt,
         cancels,
         late_cancels,
+        resent,
+        survivors,
         pushes,
-        stale,
-        shutdowns,
-        resp2,
     ];
-    assert!(counters.iter().all(|&count| count > 50), "every fault happened: {tally:?}");
+    let mut counters = links.iter().chain(&commands);
+    assert!(counters.all(|&count| count > 50), "every fault happened: {tally:?}");
 }

@@ -9,11 +9,8 @@ const wasm = readFileSync(module);
 const packed = brotliCompressSync(wasm, { params: { [constants.BROTLI_PARAM_SIZE_HINT]: wasm.length } }).toString("base64");
 writeFileSync(inline, `export const WASM = "${packed}";\nexport const WASM_SIZE = ${wasm.length};\n`);
 
-await build({
+const options = {
   absWorkingDir: import.meta.dirname,
-  // the module first: gzip packs it better apart from the code
-  stdin: { contents: 'import "#wasm"; export * from "./index.js";', resolveDir: import.meta.dirname },
-  outfile: `${outdir}/redwire.js`,
   alias: { "#wasm": inline },
   bundle: true,
   minify: true,
@@ -21,4 +18,10 @@ await build({
   platform: "neutral",
   target: "es2022",
   legalComments: "none",
-}).catch(() => process.exit(1)); // esbuild has said why
+};
+// the module first: gzip packs it better apart from the code
+const stdin = { contents: 'import "#wasm"; export * from "./index.js";', resolveDir: import.meta.dirname };
+await Promise.all([
+  build({ ...options, stdin, outfile: `${outdir}/redwire.js` }),
+  build({ ...options, entryPoints: ["commands-entry.ts"], outfile: `${outdir}/commands.js` }),
+]).catch(() => process.exit(1)); // esbuild has said why

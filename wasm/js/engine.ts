@@ -1,7 +1,7 @@
 import type { Connector, Endpoint, Sink, Socket, StreamPair } from "./connector.js";
 import { fromStreams } from "./connector.js";
 import { ClientError, ConnectionError, type RedisError } from "./errors.js";
-import { failure, Reason } from "./failure.js";
+import { failure, Reason, type Situation } from "./failure.js";
 import { Host } from "./host.js";
 import { Outbox, type Large } from "./outbox.js";
 import { Reader, type Replies } from "./reader.js";
@@ -24,6 +24,19 @@ export interface Settings {
   clientName: string | undefined;
   connectTimeout: number;
   timeout: number;
+  /** Whether types are checked that the server would check too. */
+  runtimeChecks: boolean;
+  /** Whether commands that the server is too old for are refused. */
+  verifyVersion: boolean;
+  queueTimeout: number;
+  retryDelay: number;
+  maxRetryDelay: number;
+  maxResends: number;
+  /** Commands and bytes that may wait, and whether the oldest make room for new ones (1). */
+  offline: number[];
+  /** Commands and bytes that may be on their way. */
+  highWater: number[];
+  keepAlive: number;
 }
 
 /** What the core wants done; numbers are those of `wasm/src/host.rs`. */
@@ -33,6 +46,8 @@ const enum Act {
   CLOSE,
   UNSENT,
   UNKNOWN,
+  REST,
+  LOST,
 }
 
 /** More than this leaves at once instead of at the end of the tick: the server works while the rest is being asked for. */
@@ -107,13 +122,42 @@ export class Engine implements Replies {
   #attempt: Attempt | undefined;
   /** Who wants to know when nothing waits any more. */
   #quiet: (() => void)[] = [];
-  /** Why the last link ended. */
+  /** Why the socket of the link that is being used closed. */
   #cause: unknown;
+  /** Why there is no link, from the loss of one to the next that is ready. */
+  #trouble: RedisError | undefined;
+  /** Whether commands are being written: only then does the core keep what it was given of one that settled. */
+  #ready = false;
+  /** Whether the timer holds the process open. */
+  #awake = false;
   /** The last error in the background. */
   lastError: RedisError | undefined;
 
   constructor(settings: Settings) {
     this.#settings = settings;
+  }
+
+  /** See {@link Settings.runtimeChecks}. */
+  get checks(): boolean {
+    return this.#settings.runtimeChecks;
+  }
+
+  /** The version of the server, once it is connected; empty where it does not say. */
+  serverVersion: string | undefined;
+  /** Resolves when the version is known or cannot be: what comes later waits behind what waits for it. */
+  gate: Promise<void> | undefined;
+
+  /** The version that commands must not be newer than, if it is known. */
+  get version(): string | undefined {
+    return (this.#settings.verifyVersion && this.serverVersion) || undefined;
+  }
+
+  /** Tells whether the version decides but is not known; {@link gate} then tells when it is. */
+  awaitsVersion(): boolean {
+    if (!this.#settings.verifyVersion || this.serverVersion !== undefined) return false;
+    const open = (): void => (this.gate = undefined);
+    this.gate ??= this.connect().then(open, open);
+    return true;
   }
 
   get status(): Status {
@@ -228,6 +272,7 @@ export class Engine implements Replies {
     if (this.#outbox.count === 0) return;
     try {
       this.#outbox.submit((this.#host ??= this.#start()), now());
+      if (!this.#ready) this.#sooner = true;
     } catch (error) {
       this.#trap(error);
     }
@@ -260,7 +305,7 @@ export class Engine implements Replies {
       written = this.#host.exports.host_cancel(slot);
       this.#reader.drop(slot);
     }
-    this.#settle(slot, reason, true, written !== 1);
+    this.#settle(slot, reason, true, written !== 1 || !this.#ready);
     // not at once: what else the same signal gives up must not be sent before
     this.#schedule();
   }
@@ -282,6 +327,7 @@ export class Engine implements Replies {
     try {
       this.#host ??= this.#start();
       this.#host.exports.host_connect(now());
+      this.#sooner = true;
     } catch (error) {
       this.#trap(error);
     }
@@ -327,6 +373,7 @@ export class Engine implements Replies {
   #start(): Host {
     const host = new Host();
     const { protocol, database, connectTimeout, timeout, username, password, clientName } = this.#settings;
+    const { queueTimeout, retryDelay, maxRetryDelay, maxResends, offline, highWater, keepAlive } = this.#settings;
     const texts = [username, password, clientName].map((text) => (text === undefined ? undefined : encode(text)));
     let at = host.exports.host_input(texts.reduce((sum, text) => sum + (text?.length ?? 0), 0));
     for (const text of texts) {
@@ -334,7 +381,9 @@ export class Engine implements Replies {
       host.bytes.set(text, at);
       at += text.length;
     }
-    const words = [protocol, database, connectTimeout, timeout, ...texts.map((text) => text?.length ?? ABSENT)];
+    const [seed] = crypto.getRandomValues(new Uint32Array(1));
+    const times = [connectTimeout, timeout, queueTimeout, retryDelay, maxRetryDelay];
+    const words = [protocol, database, ...times, maxResends, seed!, ...offline, ...highWater, keepAlive, ...texts.map((text) => text?.length ?? ABSENT)];
     const wordsAt = host.exports.host_words(words.length) >>> 2;
     host.words.set(words, wordsAt);
     host.exports.host_configure();
@@ -377,32 +426,50 @@ export class Engine implements Replies {
         this.#link = id;
         this.#cause = undefined;
         this.#sooner = true;
-        this.#become("connecting");
+        if (this.#status !== "reconnecting") this.#become("connecting");
         return this.#connect(id);
       case Act.READY:
+        this.serverVersion = host.text(host.exports.host_version());
+        this.#ready = this.#sooner = true;
+        this.#trouble = undefined;
         this.#attempt?.succeed();
         this.#attempt = undefined;
         return this.#become("ready");
-      case Act.CLOSE: {
+      case Act.CLOSE:
+      case Act.LOST: {
         const error = failure(reason, detail, this.#situation(host));
-        if (reason !== Reason.CLOSED) this.lastError = error;
+        if (reason !== Reason.CLOSED) this.lastError = this.#trouble = error;
+        this.#ready = false;
+        this.#sooner = true;
         this.#disconnect();
-        for (const [slot, held] of this.#externals) if (held.settled) this.#release(slot);
+        // what is sent again is read from its start, and asks for its large arguments again
+        this.#reader.drop();
+        for (const [slot, held] of this.#externals) {
+          if (held.settled) this.#release(slot);
+          else held.unwritten = held.args.length;
+        }
         this.#attempt?.fail(error);
         this.#attempt = undefined;
-        return this.#become("idle", error);
+        if (this.#status === "closing") return this.destroy();
+        return this.#become(act === Act.LOST ? "reconnecting" : "idle", error);
       }
+      case Act.REST:
+        return this.#become("idle", this.#trouble);
       default: {
-        const command = this.#slots.commandOf(id);
+        const unknown = act === Act.UNKNOWN;
+        // a command that waited has the trouble as its cause, one that was written what the socket said
+        const cause = this.#trouble === undefined ? this.#cause : this.#trouble.cause;
+        const situation = { ...this.#situation(host), cause, trouble: unknown ? undefined : this.#trouble };
+        const error = failure(reason, detail, situation, this.#slots.commandOf(id), unknown);
         this.#reader.drop(id);
-        this.#settle(id, failure(reason, detail, this.#situation(host), command, act === Act.UNKNOWN), true, reason !== Reason.TIMEOUT || act === Act.UNSENT);
+        this.#settle(id, error, true, !unknown || reason !== Reason.TIMEOUT || !this.#ready);
       }
     }
   }
 
-  #situation(host: Host): Parameters<typeof failure>[2] {
-    const { where, connectTimeout, timeout } = this.#settings;
-    return { where, connectTimeout, timeout, detail: host.text(host.exports.host_detail()), cause: this.#cause };
+  #situation(host: Host): Situation {
+    const { where, connectTimeout, timeout, queueTimeout } = this.#settings;
+    return { where, connectTimeout, timeout, queueTimeout, detail: host.text(host.exports.host_detail()), cause: this.#cause, trouble: undefined };
   }
 
   #connect(link: number): void {
@@ -585,6 +652,7 @@ export class Engine implements Replies {
     this.#timerAt = at;
     this.#timer = setTimeout(this.#onTimer, Math.max(0, Math.ceil(at - now())));
     this.#timer.unref?.();
+    this.#awake = false;
   }
 
   readonly #onTimer = (): void => {
@@ -606,6 +674,13 @@ export class Engine implements Replies {
       this.#held = hold;
       if (hold) this.#socket.ref?.();
       else this.#socket.unref?.();
+    }
+    // while there is no socket, the timer is what will go on with it
+    const awake = hold && this.#socket === undefined;
+    if (awake !== this.#awake && this.#timer !== undefined) {
+      this.#awake = awake;
+      if (awake) this.#timer.ref?.();
+      else this.#timer.unref?.();
     }
     if (this.#slots.waiting === 0) while (this.#quiet.length > 0) this.#quiet.pop()!();
   }
@@ -651,6 +726,7 @@ export class Engine implements Replies {
     this.#disconnect();
     this.#outbox.clear();
     this.#timerAt = Infinity;
+    this.#ready = false;
     clearTimeout(this.#timer);
     const error = (command?: string): RedisError =>
       cause instanceof ClientError && host === undefined

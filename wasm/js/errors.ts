@@ -44,8 +44,14 @@ export class ProtocolError extends ConnectionError {}
 /** A time limit of redwire's passed. */
 export class TimeoutError extends RedisError {}
 
+/** More commands wait, or are on their way, than the options allow. */
+export class QueueFullError extends RedisError {}
+
 /** redwire itself failed: its WebAssembly could not be started, or trapped. */
 export class ClientError extends RedisError {}
+
+/** The server is older than a command or one of its options; nothing was sent. */
+export class CommandNotSupportedError extends RedisError {}
 
 /** Text from the server is not valid in the client's encoding, or larger than a value of JavaScript can be. */
 export class DecodeError extends RedisError {}
@@ -125,7 +131,9 @@ for (const [name, type] of Object.entries({
   BusyLoadingError,
   ProtocolError,
   TimeoutError,
+  QueueFullError,
   ClientError,
+  CommandNotSupportedError,
   DecodeError,
   IntegerRangeError,
   ResponseError,

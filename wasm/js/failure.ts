@@ -1,4 +1,4 @@
-import { AuthenticationError, ConnectionError, ProtocolError, RedisError, ResponseError, TimeoutError } from "./errors.js";
+import { AuthenticationError, ConnectionError, ProtocolError, QueueFullError, RedisError, ResponseError, TimeoutError } from "./errors.js";
 
 /** What ended a link or a command; numbers are those of `wasm/src/host.rs`. */
 export const enum Reason {
@@ -14,6 +14,11 @@ export const enum Reason {
   MAX_CLIENTS = 10,
   HANDSHAKE = 11,
   CLOSED = 12,
+  QUEUE_TIMEOUT = 13,
+  QUEUE_FULL = 14,
+  HIGH_WATER = 15,
+  SILENT = 16,
+  DEMOTED = 17,
 }
 
 const decodeFaults = [
@@ -43,20 +48,34 @@ export interface Situation {
   where: string;
   connectTimeout: number;
   timeout: number;
+  queueTimeout: number;
   /** What the server said when it refused the link; of an authentication, its code. */
   detail: string;
   /** What the socket said. */
   cause: unknown;
+  /** Why there is no link, for a command that waited for one. */
+  trouble: RedisError | undefined;
 }
 
 /** Gives the error for a link or command that failed. */
 export const failure = (reason: Reason, detail: number, at: Situation, command?: string, maybeExecuted?: boolean): RedisError => {
-  const details = { command, maybeExecuted, ...(at.cause === undefined ? {} : { cause: at.cause }) };
+  const cause = at.trouble ?? at.cause;
+  const details = { command, maybeExecuted, ...(cause === undefined ? {} : { cause }) };
   const socket = at.cause instanceof Error ? ` (${at.cause.message})` : "";
   const outcome = maybeExecuted === undefined ? "" : maybeExecuted ? "; the command may have been executed" : "; the command was not sent";
   switch (reason) {
     case Reason.TIMEOUT:
       return new TimeoutError(`no reply within the command's timeout${outcome}: raise 'timeout', or look at the server's load and SLOWLOG`, details);
+    case Reason.QUEUE_TIMEOUT:
+      return new TimeoutError(`${at.where} was not ready within ${at.queueTimeout} ms${outcome}: check host, port and firewall, or raise 'queueTimeout'`, details);
+    case Reason.QUEUE_FULL:
+      return new QueueFullError(`too many commands wait for a connection to ${at.where}${outcome}: wait for them, or raise 'offlineQueue'`, details);
+    case Reason.HIGH_WATER:
+      return new QueueFullError(`too many commands are on their way to ${at.where}${outcome}: wait for some of them, or raise 'highWater'`, details);
+    case Reason.SILENT:
+      return new ConnectionError(`${at.where} answers nothing any more${outcome}: check the network and the server's load`, details);
+    case Reason.DEMOTED:
+      return new ConnectionError(`${at.where} takes no writes any more${outcome}: it was made a replica`, details);
     case Reason.CONNECT_TIMEOUT:
       return new ConnectionError(
         `${at.where} was not ready within ${at.connectTimeout} ms${outcome}: check host, port and firewall, or raise 'connectTimeout'`,

@@ -1,9 +1,10 @@
 import type { Connector, Endpoint } from "./connector.js";
 import type { Settings } from "./engine.js";
 import { kindOf } from "./outbox.js";
+import { decodes, decodingValues, type DecodingOptions } from "./view.js";
 
 /** How to reach a server, and how to behave. Times are in milliseconds. */
-export interface Options {
+export interface Options extends DecodingOptions {
   /** `redis://`, `rediss://` (TLS), `valkey://`, `valkeys://`, `redis+unix://` or `unix://`; options beside it win. */
   url?: string;
   /** Default `localhost`. */
@@ -22,25 +23,77 @@ export interface Options {
   tls?: boolean | object;
   /** RESP3 (3), RESP2 (2), or RESP3 with a fall-back on the same connection (`"auto"`, the default). */
   protocol?: 2 | 3 | "auto";
-  /** Whether user data becomes strings (default) or stays `Uint8Array`. */
-  decodeResponses?: boolean;
-  /** How user data is text: `"utf-8"`. */
-  encoding?: "utf-8";
   /** The connection's name on the server: printable ASCII without spaces. */
   clientName?: string;
   /** From opening the socket to the end of the handshake; default 5 000, 0: no limit. */
   connectTimeout?: number;
   /** From the writing of a command to its reply; default 10 000, 0: no limit. */
   timeout?: number;
+  /** Whether every argument's type is checked before it is sent; default `REDWIRE_RUNTIME_CHECKS=1` in the environment. */
+  runtimeChecks?: boolean;
+  /** Whether commands and options that are newer than the server are refused (default) or sent all the same. */
+  verifyVersion?: boolean;
+  /** How long a command may wait to be written, each time there is no connection; default 5 000, 0: no limit. */
+  queueTimeout?: number;
+  /** The first attempt to connect again is made within this time, any later one within twice the time of the one before; default 50. */
+  retryDelay?: number;
+  /** What the time between attempts does not grow beyond, and what it is after a wrong password and the like; default 2 000. */
+  maxRetryDelay?: number;
+  /**
+   * How often a command that may be repeated is sent again when its connection is lost before the reply: one that only reads, or one of
+   * `with({ idempotent: true })`. Default 3, at most 255, 0: never.
+   */
+  maxResends?: number;
+  /**
+   * What may wait while there is no connection; `false`: nothing, except for the first attempt to connect: whatever waits rejects when that
+   * fails or the connection is lost, and from then on whatever comes before there is one again.
+   */
+  offlineQueue?: OfflineQueue | false;
+  /** What may be on its way at once on the connection; what is beyond rejects with `QueueFullError`. Default: no limit. */
+  highWater?: HighWater;
+  /** After how long a silence the server is asked with a PING; 5 s later the connection is made anew. Default 15 000, 0: never. */
+  keepAlive?: number;
   /** Makes connections instead of the runtime's own sockets. */
   connector?: Connector;
 }
 
+/** What may wait while there is no connection. */
+export interface OfflineQueue {
+  /** Default 10 000. */
+  maxCommands?: number;
+  /** Bytes of commands, large arguments included; default 16 MiB. */
+  maxBytes?: number;
+  /** How long a command may wait, in milliseconds; default: `queueTimeout`, which also holds. */
+  maxAge?: number;
+  /** Who rejects with `QueueFullError`: the new command (`"reject"`, the default) or those that wait longest. */
+  onFull?: "reject" | "drop-oldest";
+}
+
+/** What may be on its way at once. */
+export interface HighWater {
+  /** Commands without a reply; default: no limit. */
+  maxCommands?: number;
+  /** Bytes that the socket did not take yet; default: no limit. */
+  maxBytes?: number;
+}
+
 type Check = (value: unknown) => boolean;
+
+/** No limit, as the core knows it. */
+const UNLIMITED = 0xffff_ffff;
 
 const text: Check = (value) => typeof value === "string";
 const boolean: Check = (value) => typeof value === "boolean";
 const milliseconds: Check = (value) => Number.isInteger(value) && (value as number) >= 0 && (value as number) <= 0x7fff_ffff;
+
+const decoding = (name: keyof DecodingOptions): readonly [check: Check, expected: string] => [(value) => decodes(name, value), decodingValues(name)!];
+const count: Check = (value) => Number.isInteger(value) && (value as number) > 0 && (value as number) <= UNLIMITED;
+/** Takes an object of those fields. */
+const fields =
+  (known: Readonly<Record<string, Check>>): Check =>
+  (value) =>
+    typeof value === "object" && value !== null && Object.entries(value).every(([name, field]) => Object.hasOwn(known, name) && (field === undefined || known[name]!(field)));
+const offlineQueue = fields({ maxCommands: count, maxBytes: count, maxAge: count, onFull: (value) => value === "reject" || value === "drop-oldest" });
 
 /** What each option takes. */
 const checks: Readonly<Record<keyof Options, readonly [check: Check, expected: string]>> = {
@@ -53,11 +106,23 @@ const checks: Readonly<Record<keyof Options, readonly [check: Check, expected: s
   password: [text, "a string"],
   tls: [(value) => boolean(value) || (typeof value === "object" && value !== null), "a boolean or an object of TLS options"],
   protocol: [(value) => value === 2 || value === 3 || value === "auto", '2, 3 or "auto"'],
-  decodeResponses: [boolean, "a boolean"],
-  encoding: [(value) => value === "utf-8", '"utf-8"'],
+  decodeResponses: decoding("decodeResponses"),
+  encoding: decoding("encoding"),
+  integers: decoding("integers"),
+  maps: decoding("maps"),
+  sets: decoding("sets"),
   clientName: [(value) => text(value) && /^[!-~]+$/.test(value as string), "printable ASCII without spaces"],
   connectTimeout: [milliseconds, "milliseconds, a whole number from 0"],
   timeout: [milliseconds, "milliseconds, a whole number from 0"],
+  runtimeChecks: [boolean, "a boolean"],
+  verifyVersion: [boolean, "a boolean"],
+  queueTimeout: [milliseconds, "milliseconds, a whole number from 0"],
+  retryDelay: [(value) => milliseconds(value) && value !== 0, "milliseconds, a whole number from 1"],
+  maxRetryDelay: [(value) => milliseconds(value) && value !== 0, "milliseconds, a whole number from 1"],
+  offlineQueue: [(value) => value === false || offlineQueue(value), "false or { maxCommands, maxBytes, maxAge, onFull }"],
+  highWater: [fields({ maxCommands: count, maxBytes: count }), "{ maxCommands, maxBytes }"],
+  keepAlive: [milliseconds, "milliseconds, a whole number from 0"],
+  maxResends: [(value) => Number.isInteger(value) && (value as number) >= 0 && (value as number) <= 255, "a number from 0 to 255"],
   connector: [(value) => typeof value === "function", "a function"],
 };
 
@@ -93,6 +158,11 @@ const queries: Readonly<Record<string, (value: string) => unknown>> = {
   clientName: String,
   connectTimeout: Number,
   timeout: Number,
+  queueTimeout: Number,
+  keepAlive: Number,
+  retryDelay: Number,
+  maxRetryDelay: Number,
+  maxResends: Number,
 };
 
 /** Gives the options that a URL holds. Its text is never repeated in an error: it may hold a password. */
@@ -149,7 +219,8 @@ export const resolveOptions = (url: string | Options | undefined, options?: Opti
 
 /** Gives what an engine has to know of the options. */
 export const settingsOf = (options: Options, connector: Connector): Settings => {
-  const { host = "localhost", port = 6379, path, tls = false, protocol = "auto" } = options;
+  const { host = "localhost", port = 6379, path, tls = false, protocol = "auto", queueTimeout = 5_000, highWater = {} } = options;
+  const { maxCommands = 10_000, maxBytes = 16 << 20, maxAge = 0, onFull } = options.offlineQueue || {};
   const endpoint: Endpoint =
     path === undefined ? { kind: "tcp", host, port, tls: tls === true ? {} : tls || null } : { kind: "unix", path, tls: null };
   return {
@@ -163,5 +234,14 @@ export const settingsOf = (options: Options, connector: Connector): Settings => 
     clientName: options.clientName,
     connectTimeout: options.connectTimeout ?? 5_000,
     timeout: options.timeout ?? 10_000,
+    runtimeChecks: options.runtimeChecks ?? (typeof process === "object" && process.env?.["REDWIRE_RUNTIME_CHECKS"] === "1"),
+    verifyVersion: options.verifyVersion ?? true,
+    queueTimeout: maxAge === 0 || queueTimeout === 0 ? Math.max(queueTimeout, maxAge) : Math.min(queueTimeout, maxAge),
+    offline: [options.offlineQueue === false ? 0 : maxCommands, maxBytes, onFull === "drop-oldest" ? 1 : 0],
+    highWater: [highWater.maxCommands ?? UNLIMITED, highWater.maxBytes ?? UNLIMITED],
+    keepAlive: options.keepAlive ?? 15_000,
+    retryDelay: options.retryDelay ?? 50,
+    maxRetryDelay: options.maxRetryDelay ?? 2_000,
+    maxResends: options.maxResends ?? 3,
   };
 };

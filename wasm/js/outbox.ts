@@ -1,5 +1,6 @@
 import type { Host } from "./host.js";
 import { ClientError } from "./errors.js";
+import { illegal } from "./commands/encode.js";
 import { pieces } from "./text.js";
 
 /** A command's name, a key, a member: text, or bytes as they are. */
@@ -15,6 +16,7 @@ export const enum Flag {
   MULTI = 1 << 19,
   MEMBER = 1 << 20,
   EXEC = 1 << 21,
+  IDEMPOTENT = 1 << 22,
 }
 
 /** Where an argument is, in the top bits of its word. */
@@ -71,7 +73,7 @@ export class Outbox {
           this.#text += arg;
           words[this.#used++] = arg.length;
         } else {
-          this.#put(arg, command, index);
+          this.#put(arg, what & 0xffff, command, index);
         }
       }
     } catch (error) {
@@ -84,7 +86,7 @@ export class Outbox {
     this.count++;
   }
 
-  #put(arg: unknown, command: string, index: number): void {
+  #put(arg: unknown, row: number, command: string, index: number): void {
     switch (typeof arg) {
       case "string":
         return arg.length < COPIED ? this.#putLong(arg) : this.#putExternal(pieces(arg));
@@ -100,6 +102,7 @@ export class Outbox {
       case "object":
         if (arg instanceof Uint8Array) return arg.length < COPIED ? this.#putBytes(arg) : this.#putExternal([arg]);
     }
+    if (row !== 0) throw illegal(row, index, arg);
     throw new TypeError(`${command.toLowerCase()}: argument ${index + 1} expected string | Uint8Array | number | bigint, got ${kindOf(arg)}`);
   }
 

@@ -1,56 +1,21 @@
-import { Methods, type SetOf, type SetOptions, type Several, type Str, type ZaddOptions, type ZrangeOptions } from "./commands.js";
-import type { Fields } from "./arguments.js";
+import type { Queued as Queueing } from "./commands/give.js";
+import { Methods } from "./commands/methods.js";
+import { rowOf } from "./commands/plan.js";
+import { rawCall } from "./commands/reserved.js";
+import { unsupported, type Needs } from "./commands/versions.js";
 import type { Engine } from "./engine.js";
 import { ConnectionError, ResponseError, WatchError, type RedisError } from "./errors.js";
-import { Flag, Outbox, type Key, type Value } from "./outbox.js";
-import { rawCall } from "./reserved.js";
-import { Row } from "./rows.js";
+import type { Commands } from "./generated/commands.js";
+import { Flag, type Outbox, type Value } from "./outbox.js";
+import type { Forms, Plain, Str } from "./replies.js";
+import { ENCODED } from "./reader.js";
 import type { Gatherer } from "./slots.js";
-
-/** What the commands of a pipeline give, in its type: one longer per command. */
-export interface Queue<S extends Str, T extends unknown[]> {
-  /** See {@link Commands.get}. */
-  get(key: Key): Pipeline<S, [...T, S | null]>;
-  /** See {@link Commands.set}. */
-  set(key: Key, value: Value, options: SetOptions & { get: true }): Pipeline<S, [...T, S | null]>;
-  set(key: Key, value: Value, options?: SetOptions): Pipeline<S, [...T, boolean]>;
-  /** See {@link Commands.del}. */
-  del(...keys: Several<Key>): Pipeline<S, [...T, number]>;
-  /** See {@link Commands.incr}. */
-  incr(key: Key): Pipeline<S, [...T, number]>;
-  /** See {@link Commands.mget}. */
-  mget(...keys: Several<Key>): Pipeline<S, [...T, (S | null)[]]>;
-  /** See {@link Commands.mset}. */
-  mset(fields: Fields): Pipeline<S, [...T, boolean]>;
-  /** See {@link Commands.lrange}. */
-  lrange(key: Key, start: number, stop: number): Pipeline<S, [...T, S[]]>;
-  /** See {@link Commands.rpush}. */
-  rpush(key: Key, ...elements: Several<Value>): Pipeline<S, [...T, number]>;
-  /** See {@link Commands.hset}. */
-  hset(key: Key, fields: Fields): Pipeline<S, [...T, number]>;
-  /** See {@link Commands.hgetall}. */
-  hgetall(key: Key): Pipeline<S, [...T, Record<string, S>]>;
-  /** See {@link Commands.smembers}. */
-  smembers(key: Key): Pipeline<S, [...T, SetOf<S>]>;
-  /** See {@link Commands.sadd}. */
-  sadd(key: Key, ...members: Several<Value>): Pipeline<S, [...T, number]>;
-  /** See {@link Commands.zadd}. */
-  zadd(key: Key, members: Fields<number>, options: ZaddOptions & { incr: true }): Pipeline<S, [...T, number | null]>;
-  zadd(key: Key, members: Fields<number>, options?: ZaddOptions): Pipeline<S, [...T, number]>;
-  /** See {@link Commands.zrange}. */
-  zrange(key: Key, start: Value, stop: Value, options: ZrangeOptions & { withscores: true }): Pipeline<S, [...T, [member: S, score: number][]]>;
-  zrange(key: Key, start: Value, stop: Value, options?: ZrangeOptions): Pipeline<S, [...T, S[]]>;
-  /** See {@link Commands.ping}. */
-  ping(): Pipeline<S, [...T, string]>;
-  ping(message: Value): Pipeline<S, [...T, S]>;
-  /** See {@link Commands.echo}. */
-  echo(message: Value): Pipeline<S, [...T, S]>;
-  /** See {@link Redis.call}. */
-  call(name: string, ...args: Value[]): Pipeline<S, [...T, unknown]>;
-}
+import { encoded } from "./view.js";
 
 /** Commands that are sent together, as MULTI/EXEC unless `transaction` is false. It can be used again after each `execute`. */
-export interface Pipeline<S extends Str = string, T extends unknown[] = []> extends Queue<S, T> {
+export interface Pipeline<S extends Str = string, T extends unknown[] = [], N = number, F extends Forms = Plain> extends Commands<S, N, F, Queueing<S, T, N, F>> {
+  /** See {@link Redis.call}. */
+  call(name: string, ...args: Value[]): Pipeline<S, [...T, unknown], N, F>;
   /**
    * Sends everything and gives the results in order. The first error among them is thrown, with its `position`, `command` and all
    * `results`; a transaction that was not executed throws {@link ExecAbortError}'s cause or {@link WatchError}.
@@ -59,7 +24,7 @@ export interface Pipeline<S extends Str = string, T extends unknown[] = []> exte
   /** The same, with errors of the server in their places among the results. */
   execute(options: { raiseOnError: false }): Promise<[] extends T ? unknown[] : { [K in keyof T]: T[K] | ResponseError }>;
   /** Alias of `execute`. */
-  exec: Pipeline<S, T>["execute"];
+  exec: Pipeline<S, T, N, F>["execute"];
   /** Forgets what is queued. */
   reset(): Promise<void>;
   /** Alias of `reset`. */
@@ -75,6 +40,7 @@ export interface PipelineSettings {
   transaction: boolean;
   mode: number;
   raw: boolean;
+  idempotent: boolean;
   timeout: number | undefined;
   signal: AbortSignal | undefined;
 }
@@ -85,6 +51,7 @@ export class Queued extends Methods {
   readonly #settings: PipelineSettings;
   #box: Outbox | undefined;
   #commands: string[] = [];
+  #needs: [command: string, needs: Needs][] = [];
 
   constructor(engine: Engine, settings: PipelineSettings) {
     super();
@@ -92,38 +59,44 @@ export class Queued extends Methods {
     this.#settings = settings;
   }
 
+  get checks(): boolean {
+    return this.#engine.checks;
+  }
+
   get length(): number {
     return this.#commands.length;
   }
 
-  protected run(row: Row, command: string, args: unknown[], what = 0): this {
-    const { transaction, raw, timeout } = this.#settings;
+  run(row: number, command: string, args: unknown[], needs?: Needs, what = 0): this {
+    const { transaction, mode, raw, idempotent, timeout } = this.#settings;
+    if (mode & ENCODED) args = encoded(args, mode);
     const box = (this.#box ??= this.#open());
-    box.push(0, row | what | (transaction ? Flag.MEMBER : 0) | (raw ? Flag.RAW : 0), timeout, command, args);
+    box.push(0, row | what | (transaction ? Flag.MEMBER : idempotent ? Flag.IDEMPOTENT : 0) | (raw ? Flag.RAW : 0), timeout, command, args);
     this.#commands.push(command);
+    if (needs !== undefined) this.#needs.push([command, needs]);
     return this;
   }
 
   /** Takes a box, with MULTI in it where the commands are to be a transaction. */
   #open(): Outbox {
     const box = this.#engine.takeBox();
-    if (this.#settings.transaction) box.push(0, Row.MULTI | Flag.MULTI, undefined, "MULTI", []);
+    if (this.#settings.transaction) box.push(0, rowOf("MULTI") | Flag.MULTI, undefined, "MULTI", []);
     return box;
   }
 
-  #close(): void {
-    if (this.#box !== undefined) this.#engine.giveBox(this.#box);
+  #forget(): void {
     this.#box = undefined;
     this.#commands = [];
+    this.#needs = [];
   }
 
-  protected fail(error: unknown): never {
+  fail(error: unknown): never {
     throw error;
   }
 
   call(name: string, ...args: unknown[]): this {
     const words = rawCall(name, args);
-    return this.run(Row.UNKNOWN, words[0] as string, words, Flag.NAMED);
+    return this.run(0, words[0] as string, words, undefined, Flag.NAMED);
   }
 
   async execute({ raiseOnError = true }: { raiseOnError?: boolean } = {}): Promise<unknown[]> {
@@ -131,14 +104,23 @@ export class Queued extends Methods {
     const box = this.#box;
     if (box === undefined || commands.length === 0) return [];
     const { transaction, signal } = this.#settings;
+    const engine = this.#engine;
+    const needs = this.#needs;
     let results: Promise<unknown[]>;
+    this.#forget();
     try {
-      const refusal = this.#engine.refusal();
+      const refusal = engine.refusal();
       if (refusal !== undefined) throw refusal;
       signal?.throwIfAborted();
+      if (needs.length > 0) engine.awaitsVersion();
+      if (engine.gate !== undefined) await engine.gate;
+      for (const [command, need] of needs) {
+        const error = unsupported(command, need, engine.version);
+        if (error !== undefined) throw error;
+      }
       results = transaction ? this.#transact(box, commands) : this.#gather(box, commands);
     } finally {
-      this.#close();
+      engine.giveBox(box);
     }
     return finished(await results, commands, raiseOnError);
   }
@@ -148,7 +130,8 @@ export class Queued extends Methods {
   }
 
   async reset(): Promise<void> {
-    this.#close();
+    if (this.#box !== undefined) this.#engine.giveBox(this.#box);
+    this.#forget();
   }
 
   discard(): Promise<void> {
@@ -171,7 +154,7 @@ export class Queued extends Methods {
 
   async #transact(box: Outbox, commands: string[]): Promise<unknown[]> {
     const { mode, raw, timeout, signal } = this.#settings;
-    box.push(0, Row.EXEC | Flag.EXEC | (raw ? Flag.RAW : 0), timeout, "EXEC", []);
+    box.push(0, rowOf("EXEC") | Flag.EXEC | (raw ? Flag.RAW : 0), timeout, "EXEC", []);
     let slot!: number;
     const reply = new Promise<unknown>((resolve, reject) => {
       slot = this.#engine.reserve(resolve, reject, "EXEC", mode);

@@ -2,7 +2,7 @@ import { DecodeError, IntegerRangeError, type ErrorDetails, type RedisError } fr
 import type { Host } from "./host.js";
 import { serverError } from "./server-error.js";
 import { Strings } from "./strings.js";
-import { allocate, decode, isExact } from "./text.js";
+import { allocate, decode, isExact, latin1 } from "./text.js";
 
 /** How a reply becomes values. */
 export const enum Mode {
@@ -10,6 +10,18 @@ export const enum Mode {
   BYTES = 1,
   /** An integer beyond 2^53-1 becomes a bigint instead of an error. */
   WIDE = 2,
+  /** Every integer becomes a bigint. */
+  BIGINT = 4,
+  /** Maps become a `Map`. */
+  MAPS = 8,
+  /** Maps become pairs. */
+  ENTRIES = 16,
+  /** Sets become arrays. */
+  ARRAYS = 32,
+  /** User data is text of one byte per character. */
+  LATIN1 = 64,
+  /** Only the first half of them is text. */
+  ASCII = 128,
 }
 
 /** Who takes what was read. */
@@ -42,9 +54,17 @@ const enum Tag {
   OPEN,
   PART,
   REFUSED,
+  NAME,
+  BLOB,
+  STRUCT,
+  EXACT,
+  /** A map whose keys and values are gathered one after the other; never on a tape. */
+  PAIRS,
 }
 
 const STREAMED = 0xffff_ffff;
+/** Modes in which user data is no UTF-8. */
+export const ENCODED = Mode.LATIN1 | Mode.ASCII;
 
 /** An aggregate that is not complete. */
 interface Level {
@@ -100,6 +120,9 @@ export class Reader {
   /** A place for large texts that become strings, kept for the next one. */
   #spare: Uint8Array | undefined;
 
+  /** Names of fields by their addresses. */
+  readonly #names = new Map<number, string>();
+
   constructor(replies: Replies, host: Host) {
     this.#replies = replies;
     this.#strings = new Strings(host.codec);
@@ -113,41 +136,52 @@ export class Reader {
     for (let end = at + count; at < end; at += 2) {
       const head = words[at]!;
       const payload = words[at + 1]!;
-      switch (head & 15) {
+      switch (head & 31) {
         case Tag.REPLY:
           this.#begin(payload);
           continue;
         case Tag.BULK:
-          if (this.#mode & Mode.BYTES && !this.#isKey()) this.#value(host.bytes.slice(payload, payload + (head >>> 5)));
-          else this.#value(this.#text(host, payload, head >>> 5, (head & 16) !== 0));
+          if (this.#mode & Mode.BYTES && !this.#isKey()) this.#value(host.bytes.slice(payload, payload + (head >>> 6)));
+          else this.#value(this.#text(host, payload, head >>> 6, (head & 32) !== 0));
           continue;
         case Tag.INTEGER:
-          this.#value(payload | 0);
+          this.#value(this.#mode & Mode.BIGINT ? BigInt(payload | 0) : payload | 0);
           continue;
         case Tag.ATOM:
           this.#value(ATOMS[payload]);
           continue;
         case Tag.SIMPLE:
-          this.#value(strings.alone(payload, head >>> 5, (head & 16) !== 0));
+          if (head & 32 && this.#depth > 0) this.#value(strings.grouped(payload, head >>> 6));
+          else this.#value(strings.alone(payload, head >>> 6, (head & 32) !== 0));
+          continue;
+        case Tag.NAME:
+          this.#value(this.#names.get(payload) ?? this.#name(host, payload, head >>> 6));
+          continue;
+        case Tag.BLOB:
+          this.#value(host.bytes.slice(payload, payload + (head >>> 6)));
+          continue;
+        case Tag.EXACT:
+          at += 2;
+          this.#value(exact(payload, words[at + 1]! | 0));
           continue;
         case Tag.ERROR:
-          this.#error(host.codec.utf8(payload, payload + (head >>> 5)));
+          this.#error(host.codec.utf8(payload, payload + (head >>> 6)));
           continue;
         case Tag.WIDE:
           at += 2;
           this.#wide(payload, words[at + 1]! | 0);
           continue;
         case Tag.DOUBLE:
-          this.#value(double(host.codec.latin1(payload, payload + (head >>> 5))));
+          this.#value(double(host.codec.latin1(payload, payload + (head >>> 6))));
           continue;
         case Tag.BIG_NUMBER:
-          this.#value(BigInt(host.codec.latin1(payload, payload + (head >>> 5))));
+          this.#value(BigInt(host.codec.latin1(payload, payload + (head >>> 6))));
           continue;
         case Tag.OPEN:
-          this.#open(head >>> 5, payload);
+          this.#open(head >>> 6, payload);
           continue;
         case Tag.PART:
-          this.#part(host.bytes.subarray(payload, payload + (head >>> 5)), (head & 16) !== 0);
+          this.#part(host.bytes.subarray(payload, payload + (head >>> 6)), (head & 32) !== 0);
           continue;
         case Tag.END:
           if (this.#large === undefined) this.#close();
@@ -156,14 +190,21 @@ export class Reader {
         case Tag.REFUSED: {
           const slot = words[at + 3]!;
           const from = words[at + 5]!;
-          this.#replies.refused(slot, payload, serverError(host.codec.utf8(from, from + (words[at + 4]! >>> 5))));
+          this.#replies.refused(slot, payload, serverError(host.codec.utf8(from, from + (words[at + 4]! >>> 6))));
           at += 4;
           continue;
         }
         default:
-          this.#aggregate(head & 15, payload);
+          this.#aggregate(head & 31, payload);
       }
     }
+  }
+
+  /** Reads the name of a field, which always is where it is. */
+  #name(host: Host, at: number, length: number): string {
+    const name = host.codec.latin1(at, at + length);
+    this.#names.set(at, name);
+    return name;
   }
 
   #begin(slot: number): void {
@@ -182,15 +223,30 @@ export class Reader {
   }
 
   #text(host: Host, start: number, length: number, ascii: boolean): string {
+    if (!ascii && this.#mode & ENCODED) return this.#encoded(host.codec.latin1(start, start + length));
     if (this.#depth === 0) return this.#strings.alone(start, length, ascii);
     if (ascii) return this.#strings.grouped(start, length);
     const text = host.codec.utf8(start, start + length);
-    const level = this.#levels[this.#depth - 1]!;
-    // names that are not text would merge into one
-    if ((level.kind === Tag.SET || this.#isKey()) && text.includes("\ufffd") && !isExact(host.bytes.subarray(start, start + length), text)) {
-      this.#fault ??= new DecodeError("a field name or set member is not valid UTF-8, and would merge with others: read it with decodeResponses: false", this.#about());
-    }
+    if (this.#isDistinct() && text.includes("\ufffd") && !isExact(host.bytes.subarray(start, start + length), text)) this.#merged("UTF-8");
     return text;
+  }
+
+  /** Gives the text whose bytes are the characters of `text`, which is no ASCII. */
+  #encoded(text: string): string {
+    if (this.#mode & Mode.LATIN1) return text;
+    if (this.#isDistinct()) this.#merged("ASCII");
+    return text.replace(/[\x80-\xff]/g, "\ufffd");
+  }
+
+  /** Whether the next value is a name or a member, of which no two may become the same. */
+  #isDistinct(): boolean {
+    if (this.#depth === 0) return false;
+    const { kind, items } = this.#levels[this.#depth - 1]!;
+    return kind === Tag.SET || (kind === Tag.PAIRS && items.length % 2 === 0) || this.#isKey();
+  }
+
+  #merged(encoding: string): void {
+    this.#fault ??= new DecodeError(`a field name or set member is not valid ${encoding}, and would merge with others: read it with decodeResponses: false and, for names, maps: "map"`, this.#about());
   }
 
   #error(text: string): void {
@@ -204,19 +260,23 @@ export class Reader {
 
   #wide(low: number, high: number): void {
     const value = high * 0x1_0000_0000 + low;
-    if (Number.isSafeInteger(value)) return this.#value(value);
-    const exact = (BigInt(high) << 32n) | BigInt(low);
-    if (!(this.#mode & Mode.WIDE)) this.#fault ??= new IntegerRangeError(exact, this.#about());
-    this.#value(exact);
+    if (Number.isSafeInteger(value) && !(this.#mode & Mode.BIGINT)) return this.#value(value);
+    const whole = exact(low, high);
+    if (!(this.#mode & (Mode.WIDE | Mode.BIGINT))) this.#fault ??= new IntegerRangeError(whole, this.#about());
+    this.#value(whole);
   }
 
-  #aggregate(kind: Tag, length: number): void {
-    const asArray = kind === Tag.SET && this.#mode & Mode.BYTES;
+  #aggregate(tag: Tag, length: number): void {
+    const mode = this.#mode;
+    let kind = tag;
+    if (tag === Tag.STRUCT) kind = Tag.MAP;
+    else if (tag === Tag.MAP && mode & (Mode.MAPS | Mode.ENTRIES)) kind = Tag.PAIRS;
+    else if (tag === Tag.SET && mode & (Mode.BYTES | Mode.ARRAYS)) kind = Tag.ARRAY;
     const level = (this.#levels[this.#depth] ??= { kind, left: 0, items: [], members: undefined, fields: undefined, key: undefined });
-    level.kind = asArray ? Tag.ARRAY : kind;
-    level.left = length === STREAMED ? -1 : kind === Tag.MAP ? length * 2 : length;
+    level.kind = kind;
+    level.left = length === STREAMED ? -1 : kind === Tag.MAP || kind === Tag.PAIRS ? length * 2 : length;
     if (kind === Tag.MAP) level.fields = length > SMALL_MAP ? Object.create(null) : {};
-    else if (level.kind === Tag.SET) level.members = new Set();
+    else if (kind === Tag.SET) level.members = new Set();
     else level.items = [];
     this.#depth++;
     if (level.left === 0) this.#close();
@@ -229,8 +289,15 @@ export class Reader {
     level.items = [];
     level.members = level.fields = level.key = undefined;
     if (kind === Tag.SET) return members;
+    if (kind === Tag.PAIRS) return this.#pairs(items);
     if (kind !== Tag.MAP) return items;
     return Object.getPrototypeOf(fields) === null ? Object.setPrototypeOf(fields, Object.prototype) : fields;
+  }
+
+  #pairs(items: unknown[]): unknown {
+    const pairs: [unknown, unknown][] = [];
+    for (let at = 0; at + 1 < items.length; at += 2) pairs.push([items[at], items[at + 1]]);
+    return this.#mode & Mode.MAPS ? new Map(pairs) : pairs;
   }
 
   #close(): void {
@@ -271,7 +338,7 @@ export class Reader {
   }
 
   #open(tag: Tag, length: number): void {
-    const asText = !(this.#mode & Mode.BYTES) || tag !== Tag.BULK || this.#isKey();
+    const asText = tag === Tag.BULK ? !(this.#mode & Mode.BYTES) || this.#isKey() : tag !== Tag.BLOB;
     const refused = length !== STREAMED && length > (asText ? LONGEST_STRING : LONGEST_BYTES);
     this.#large = { tag, length, bytes: NONE, filled: 0, ascii: true, refused, asText, value: undefined };
   }
@@ -284,7 +351,8 @@ export class Reader {
     if (large.refused) {
       large.filled += part.length;
     } else if (part.length === large.length) {
-      large.value = large.asText ? decode(part, undefined) : part.slice();
+      large.ascii = undefined;
+      large.value = large.asText ? this.#decode(large, part) : new Uint8Array(part);
       large.filled = part.length;
     } else if (part.length > 0) {
       this.#append(large, part, false);
@@ -308,12 +376,20 @@ export class Reader {
     large.ascii = undefined;
   }
 
-  /** Lets go of what came in for the command in `slot`, which was given up. */
-  drop(slot: number): void {
+  /** Lets go of what came in for the command in `slot`, which was given up, or for whatever is being read. */
+  drop(slot = this.#slot): void {
     if (slot !== this.#slot) return;
     while (this.#depth > 0) this.#release();
     this.#large = undefined;
     this.#slot = -1;
+  }
+
+  #decode({ tag, ascii }: Large, bytes: Uint8Array): string {
+    if (tag === Tag.BULK && this.#mode & ENCODED) {
+      const text = latin1(bytes);
+      return ascii || !/[\x80-\xff]/.test(text) ? text : this.#encoded(text);
+    }
+    return decode(bytes, ascii);
   }
 
   #part(part: Uint8Array, ascii: boolean): void {
@@ -341,12 +417,12 @@ export class Reader {
 
   #endLarge(large: Large): void {
     this.#large = undefined;
-    const { tag, bytes, filled, ascii, refused, asText } = large;
+    const { tag, bytes, filled, refused, asText } = large;
     if (refused || (asText && filled > LONGEST_STRING)) {
       this.#fault ??= new DecodeError("the reply is larger than a value of JavaScript can be: read it in parts, with GETRANGE for example", this.#about());
       return this.#value(null);
     }
-    const value = large.value ?? (asText ? decode(bytes.subarray(0, filled), ascii) : bytes.length === filled ? bytes : bytes.slice(0, filled));
+    const value = large.value ?? (asText ? this.#decode(large, bytes.subarray(0, filled)) : bytes.length === filled ? bytes : bytes.slice(0, filled));
     if (asText && bytes.length === RESERVED) this.#spare = bytes;
     if (tag === Tag.ERROR) this.#error(value as string);
     else this.#value(value);
@@ -354,6 +430,8 @@ export class Reader {
 }
 
 const NONE = new Uint8Array(0);
+
+const exact = (low: number, high: number): bigint => (BigInt(high) << 32n) | BigInt(low);
 
 /** Gives the number that Redis writes as `text`. */
 const double = (text: string): number => Number(text.replace("inf", "Infinity"));

@@ -1,21 +1,30 @@
-import { Methods, type Commands, type Str } from "./commands.js";
+import { Operations, type Bitfield, type BitfieldReader } from "./bitfield.js";
+import type { InertCommand, ReplyOf } from "./commands/inert.js";
+import type { Raw } from "./commands/give.js";
+import { Methods, take } from "./commands/methods.js";
+import { planOf, rowOf } from "./commands/plan.js";
+import { rawCall } from "./commands/reserved.js";
+import { isOlder, unsupported, type Needs } from "./commands/versions.js";
+import { customCommand, type CommandDefinition } from "./custom.js";
 import { Engine, type Status } from "./engine.js";
+import type { Commands } from "./generated/commands.js";
+import { pages, type Iterators } from "./iterators.js";
 import { connectNode } from "./node.js";
 import { resolveOptions, settingsOf, type Options } from "./options.js";
-import { kindOf, Flag, type Value } from "./outbox.js";
+import { kindOf, Flag, type Key, type Value } from "./outbox.js";
 import { Queued, type Pipeline } from "./pipeline.js";
-import { Mode } from "./reader.js";
-import { rawCall } from "./reserved.js";
-import { Row } from "./rows.js";
+import { ENCODED, Mode } from "./reader.js";
+import type { Forms, Plain, Str } from "./replies.js";
+import { decodes, encoded, withDecoding, type DataWith, type DecodingOptions, type FormsWith, type IntegersWith } from "./view.js";
 
 /** What a view changes. */
-export interface ViewOptions {
-  /** Whether user data becomes strings or stays `Uint8Array`. */
-  decodeResponses?: boolean;
+export interface ViewOptions extends DecodingOptions {
   /** Whether replies keep the form that the server gave them. */
   raw?: boolean;
   /** Milliseconds from the writing of a command to its reply; 0: no limit. */
   timeout?: number;
+  /** Whether it does no harm when commands are executed twice: they are sent again when the connection is lost before the reply. Never in transactions. */
+  idempotent?: boolean;
   /** Gives up every command made through the view: its promise rejects with `signal.reason`. */
   signal?: AbortSignal;
 }
@@ -24,7 +33,7 @@ export interface ViewOptions {
  * A client of one server. It connects on first use, shares one connection among all callers, and sends what one tick asks for in one
  * write, in order.
  */
-export interface Redis<S extends Str = string> extends Commands<S> {
+export interface Redis<S extends Str = string, N = number, F extends Forms = Plain> extends Commands<S, N, F>, Iterators<S, number> {
   /** Where it stands: `idle`, `connecting`, `ready`, `reconnecting`, `closing` or `closed`. */
   readonly status: Status;
   /** Settles when it is connected, connecting if need be; rejects when that fails. */
@@ -35,15 +44,26 @@ export interface Redis<S extends Str = string> extends Commands<S> {
   onStateChange(listener: (status: Status, cause?: unknown) => void): () => void;
   /** Sends any command: `name` as Redis spells it, its words separated by spaces. What the table knows gets its usual reply shape. */
   call(name: string, ...args: Value[]): Promise<unknown>;
+  /** Tells whether the server is new enough for a command, connecting if need be to learn its version. */
+  supports(command: string): Promise<boolean>;
+  /** BITFIELD: without operations, gives a builder of them. */
+  bitfield: ((key: Key) => Bitfield<N>) & Commands<S, N, F>["bitfield"];
+  /** BITFIELD_RO: without operations, gives a builder of them, which refuses those that write. */
+  bitfieldRo: ((key: Key) => BitfieldReader<N>) & Commands<S, N, F>["bitfieldRo"];
+  /** Gives a function for a command that the table does not know. */
+  defineCommand<R = unknown>(definition: CommandDefinition<R>): (...args: Value[]) => Promise<R>;
   /** Gives a client that shares this one's connection and differs in `options`. */
   with(options: ViewOptions & { raw: true }): RawRedis;
-  with(options: ViewOptions & { decodeResponses: false }): Redis<Uint8Array>;
-  with(options: ViewOptions & { decodeResponses: true }): Redis<string>;
-  with(options: ViewOptions): Redis<S>;
+  with<const O extends ViewOptions>(options: O): Viewed<O, S, N, F>;
+  /**
+   * Sends commands made by the functions of `redwire/commands`, together and in order, and gives their results. The first error among
+   * them is thrown, with its `position`, `command` and all `results`.
+   */
+  execute<const C extends readonly InertCommand[]>(commands: C): Promise<{ -readonly [I in keyof C]: ReplyOf<C[I], S, N, F> }>;
   /** Gives a pipeline, which is a transaction unless `transaction` is false. */
-  pipeline(options?: { transaction?: boolean }): Pipeline<S>;
+  pipeline(options?: { transaction?: boolean }): Pipeline<S, [], N, F>;
   /** Gives a transaction: a pipeline sent as MULTI/EXEC. */
-  multi(): Pipeline<S>;
+  multi(): Pipeline<S, [], N, F>;
   /** Waits for what is in flight, at most `timeout` ms (default: no limit), then closes the connection. Takes no more commands at once. */
   close(options?: { timeout?: number }): Promise<void>;
   /** Closes the connection at once; what is in flight rejects. */
@@ -51,25 +71,30 @@ export interface Redis<S extends Str = string> extends Commands<S> {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
+/** What a client becomes with `O`. */
+export type Viewed<O extends DecodingOptions, S extends Str = string, N = number, F extends Forms = Plain> = Redis<DataWith<O, S>, IntegersWith<O, N>, FormsWith<O, F>>;
+
 /** A client whose replies keep the form that the server gave them: nobody can say what that is. */
 export interface RawRedis extends RawCommands, Omit<Redis, keyof Commands<string> | "with"> {
   /** See {@link Redis.with}. */
-  with(options: ViewOptions & { raw: false; decodeResponses: false }): Redis<Uint8Array>;
-  with(options: ViewOptions & { raw: false }): Redis;
+  with<const O extends ViewOptions & { raw: false }>(options: O): Viewed<O>;
   with(options: ViewOptions): RawRedis;
 }
 
 /** The commands of a {@link RawRedis}. */
-export type RawCommands = {
-  [K in keyof Commands<string>]: Commands<string>[K] extends (...args: infer A) => unknown ? (...args: A) => Promise<unknown> : never;
-};
+export type RawCommands = Commands<string, number, Plain, Raw>;
 
 interface View {
   mode: number;
   raw: boolean;
+  idempotent: boolean;
   timeout: number | undefined;
   signal: AbortSignal | undefined;
 }
+
+/** The methods that the table makes. */
+type Method = (...args: unknown[]) => Promise<unknown>;
+const made = Methods.prototype as unknown as Readonly<Record<"bitfield" | "bitfieldRo" | "scan" | "hscan" | "sscan" | "zscan", Method>>;
 
 class Client extends Methods {
   readonly #engine: Engine;
@@ -84,11 +109,15 @@ class Client extends Methods {
     }
     const resolved = resolveOptions(url, options as Options | undefined);
     this.#engine = new Engine(settingsOf(resolved, connectNode));
-    this.#view = { mode: resolved.decodeResponses === false ? Mode.BYTES : 0, raw: false, timeout: undefined, signal: undefined };
+    this.#view = { mode: withDecoding(0, resolved), raw: false, idempotent: false, timeout: undefined, signal: undefined };
   }
 
   static fromUrl(url: string, options?: Options): Client {
     return new Client(url, options);
+  }
+
+  get checks(): boolean {
+    return this.#engine.checks;
   }
 
   get status(): Status {
@@ -110,22 +139,37 @@ class Client extends Methods {
     return this.#engine.onStateChange(listener);
   }
 
-  protected run(row: Row, command: string, args: unknown[]): Promise<unknown> {
+  run(row: number, command: string, args: unknown[], needs?: Needs): Promise<unknown> {
+    const engine = this.#engine;
+    if (needs !== undefined) {
+      if (engine.awaitsVersion()) return engine.gate!.then(() => this.run(row, command, args, engine.version === undefined ? undefined : needs));
+      const error = unsupported(command, needs, engine.version);
+      if (error !== undefined) return Promise.reject(error);
+    }
     return this.#send(row, command, args, this.#view.mode);
   }
 
-  protected fail(error: unknown): Promise<never> {
+  fail(error: unknown): Promise<never> {
     return Promise.reject(error);
   }
 
   #send(what: number, command: string, args: unknown[], mode: number): Promise<unknown> {
-    const { raw, timeout, signal } = this.#view;
+    const { raw, idempotent, timeout, signal } = this.#view;
     const engine = this.#engine;
     const refusal = engine.refusal(command);
     if (refusal !== undefined) return Promise.reject(refusal);
+    if (engine.gate !== undefined) return engine.gate.then(() => this.#send(what, command, args, mode));
+    if (idempotent) what |= Flag.IDEMPOTENT;
     if (raw) {
       what |= Flag.RAW;
       mode |= Mode.WIDE;
+    }
+    if (mode & ENCODED) {
+      try {
+        args = encoded(args, mode);
+      } catch (error) {
+        return Promise.reject(error);
+      }
     }
     if (signal === undefined) return engine.send(what, timeout, command, args, mode);
     if (signal.aborted) return Promise.reject(signal.reason);
@@ -141,20 +185,70 @@ class Client extends Methods {
     } catch (error) {
       return Promise.reject(error);
     }
-    return this.#send(Row.UNKNOWN | Flag.NAMED, String(words[0]).toUpperCase(), words, this.#view.mode | Mode.WIDE);
+    return this.#send(Flag.NAMED, String(words[0]).toUpperCase(), words, this.#view.mode | Mode.WIDE);
+  }
+
+  async supports(command: string): Promise<boolean> {
+    const row = typeof command === "string" ? rowOf(command.trim().toUpperCase()) : 0;
+    if (row === 0) throw new TypeError(`supports: parameter 'command' expected the name of a command, got ${kindOf(command)}`);
+    await this.#engine.connect();
+    const { name, since } = planOf(row);
+    const version = this.#engine.serverVersion;
+    // the version tells nothing of modules, and not every server tells its version
+    if (version && !name.includes(".")) return since === undefined || !isOlder(version, since);
+    const [info] = (await this.call("COMMAND INFO", name.replace(" ", "|"))) as unknown[];
+    return info !== null && info !== undefined;
+  }
+
+  bitfield(key: Key, ...operations: unknown[]): unknown {
+    if (operations.length > 0) return made.bitfield.call(this, key, ...operations);
+    return new Operations((collected) => made.bitfield.call(this, key, collected), true);
+  }
+
+  bitfieldRo(key: Key, options?: object): unknown {
+    if (options !== undefined) return made.bitfieldRo.call(this, key, options);
+    return new Operations((collected) => made.bitfieldRo.call(this, key, { get: collected.map((operation) => operation["get"]) }), false);
+  }
+
+  defineCommand<R>(definition: CommandDefinition<R>): (...args: Value[]) => Promise<R> {
+    return customCommand(definition, (name, ...args) => this.call(name, ...args));
+  }
+
+  scanIter(options?: object): AsyncGenerator<unknown> {
+    return pages((cursor) => made.scan.call(this, cursor, options));
+  }
+
+  hscanIter(key: Key, options?: object): AsyncGenerator<unknown> {
+    return pages((cursor) => made.hscan.call(this, key, cursor, options));
+  }
+
+  sscanIter(key: Key, options?: object): AsyncGenerator<unknown> {
+    return pages((cursor) => made.sscan.call(this, key, cursor, options));
+  }
+
+  zscanIter(key: Key, options?: object): AsyncGenerator<unknown> {
+    return pages((cursor) => made.zscan.call(this, key, cursor, options));
   }
 
   with(options: ViewOptions): Client {
     const view = { ...this.#view };
     for (const [name, value] of Object.entries(options)) {
       if (value === undefined) continue;
-      if (name === "decodeResponses" && typeof value === "boolean") view.mode = value ? view.mode & ~Mode.BYTES : view.mode | Mode.BYTES;
+      if (decodes(name, value)) view.mode = withDecoding(view.mode, { [name]: value });
       else if (name === "raw" && typeof value === "boolean") view.raw = value;
+      else if (name === "idempotent" && typeof value === "boolean") view.idempotent = value;
       else if (name === "timeout" && Number.isInteger(value) && value >= 0 && value <= 0x7fff_ffff) view.timeout = value;
       else if (name === "signal" && value instanceof AbortSignal) view.signal = value;
       else throw new TypeError(`with: '${name}' is no option, or does not take ${kindOf(value)}`);
     }
     return new Client(this.#engine, view);
+  }
+
+  async execute(commands: readonly InertCommand[]): Promise<unknown[]> {
+    if (!Array.isArray(commands)) throw new TypeError(`execute: parameter 'commands' expected an array, got ${kindOf(commands)}`);
+    const pipeline = this.pipeline({ transaction: false });
+    for (const inert of commands as readonly InertCommand[]) take(pipeline, inert);
+    return pipeline.execute();
   }
 
   pipeline({ transaction = true }: { transaction?: boolean } = {}): Queued {
@@ -180,10 +274,10 @@ class Client extends Methods {
 
 /** Makes clients; nothing is opened until the first use. */
 export const Redis = Client as unknown as {
-  new (url: string, options: Options & { decodeResponses: false }): Redis<Uint8Array>;
-  new (options: Options & { decodeResponses: false }): Redis<Uint8Array>;
+  new <const O extends Options>(url: string, options: O): Viewed<O>;
+  new <const O extends Options>(options: O): Viewed<O>;
   new <S extends Str = string>(url?: string | Options, options?: Options): Redis<S>;
   /** The same as `new Redis(url, options)`. */
-  fromUrl(url: string, options: Options & { decodeResponses: false }): Redis<Uint8Array>;
+  fromUrl<const O extends Options>(url: string, options: O): Viewed<O>;
   fromUrl<S extends Str = string>(url: string, options?: Options): Redis<S>;
 };

@@ -28,8 +28,8 @@ export class Strings {
 
   /** Gives a text of ASCII that belongs to an aggregate, and may keep its neighbours alive. */
   grouped(start: number, length: number): string {
-    if (length >= LONG) return this.#codec.latin1(start, start + length);
     const end = start + length;
+    if (length >= LONG || end > this.#limit) return this.#codec.latin1(start, end);
     if (start < this.#start || end > this.#end) this.#read(start);
     return this.#group.substring(start - this.#start, end - this.#start);
   }

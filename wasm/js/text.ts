@@ -45,6 +45,14 @@ const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 /** More arguments than this overflow a call. */
 const CHARS = 4096;
 
+const chars = (bytes: Uint8Array, start: number, end: number): string => {
+  let text = "";
+  for (let at = start; at < end; at += CHARS) {
+    text += String.fromCharCode.apply(null, bytes.subarray(at, Math.min(at + CHARS, end)) as unknown as number[]);
+  }
+  return text;
+};
+
 class PortableCodec implements Codec {
   #memory!: Uint8Array;
 
@@ -53,11 +61,7 @@ class PortableCodec implements Codec {
   }
 
   latin1(start: number, end: number): string {
-    let text = "";
-    for (let at = start; at < end; at += CHARS) {
-      text += String.fromCharCode.apply(null, this.#memory.subarray(at, Math.min(at + CHARS, end)) as unknown as number[]);
-    }
-    return text;
+    return chars(this.#memory, start, end);
   }
 
   utf8(start: number, end: number): string {
@@ -101,6 +105,12 @@ export const decode = (bytes: Uint8Array, ascii: boolean | undefined): string =>
   if (!hasSlices) return decoder.decode(bytes);
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength) as unknown as Slices;
   return (ascii ?? isAscii?.(bytes)) ? buffer.latin1Slice(0, bytes.length) : buffer.utf8Slice(0, bytes.length);
+};
+
+/** Gives `bytes` as one char each. */
+export const latin1 = (bytes: Uint8Array): string => {
+  if (hasSlices) return (Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength) as unknown as Slices).latin1Slice(0, bytes.length);
+  return chars(bytes, 0, bytes.length);
 };
 
 /** Gives `length` bytes of any content. */

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 use redwire_core::batch::{self, Batch, Malformed};
-use redwire_core::connection::{Config, Connection, Credentials, Protocol};
+use redwire_core::connection::{Bounds, Config, Connection, Credentials, Protocol};
 use redwire_core::machine::{Action, LinkId, Machine, Reason, Segment, Slot};
 use redwire_core::resp::{DecodeError, Limits};
 use redwire_core::slot::key_slot;
@@ -69,14 +69,19 @@ impl Host {
         self.words.as_ptr() as usize
     }
 
-    /// Configures the machine, before its first use. The first words are protocol (0: auto), database, connect timeout, timeout,
-    /// and the lengths of user name, password and client name, which stand one behind the other in the input; all ones
+    /// Configures the machine, before its first use. The first words are protocol (0: auto), database, connect timeout, timeout, queue
+    /// timeout, first and last ceiling of the time between attempts, resends, seed, commands and bytes that may wait for a link,
+    /// whether the oldest make room (1), commands and bytes that may be on their way, keep-alive, and the lengths of user name, password and client name, which stand one behind the other in the input; all ones
     /// where there is none.
     pub fn configure(&mut self) {
         let mut rest = self.input.as_slice();
         let mut words = self.words.iter().copied();
         let mut number = || words.next().unwrap_or_default();
-        let [protocol, database, connect_timeout, timeout] = [number(), number(), number(), number()];
+        let mut numbers = [0; 15];
+        numbers.fill_with(&mut number);
+        let [protocol, database, connect_timeout, timeout, queue_timeout, least, most, resends, seed, ..] =
+            numbers;
+        let [.., waiting, waiting_bytes, drop_oldest, flying, flying_bytes, keep_alive] = numbers;
         let mut text = || {
             let (text, after) = rest.split_at_checked(number() as usize)?;
             rest = after;
@@ -92,6 +97,14 @@ impl Host {
             database,
             connect_timeout,
             timeout,
+            queue_timeout,
+            backoff: (least, most),
+            resends: resends as u8,
+            seed,
+            offline: Bounds { commands: waiting, bytes: waiting_bytes },
+            drop_oldest: drop_oldest == 1,
+            high_water: Bounds { commands: flying, bytes: flying_bytes },
+            keep_alive,
             credentials: password.map(|password| Credentials { username, password }),
             client_name,
             limits: Limits { whole: LARGE, pause: true, ..Limits::default() },
@@ -216,14 +229,17 @@ impl Host {
     /// Gives the number of words that tell what is to be done, four per action; the first register gives their address.
     ///
     /// An action is `kind, link or slot, reason, detail`: 0 open, 1 ready (the reason is the protocol), 2 close, 3 settle a command
-    /// that was never written, 4 settle one that may have been executed.
+    /// that was never written, 4 settle one that may have been executed, 5 rest, 6 close and open another later.
     pub fn poll(&mut self) -> usize {
         self.actions.clear();
         while let Some(action) = self.connection.poll_action() {
             let (kind, id, (reason, detail)) = match action {
                 Action::Open(link) => (0, link.0, (0, 0)),
                 Action::Ready(link) => (1, link.0, (self.connection.server().protocol.into(), 0)),
-                Action::Close(link, reason) => (2, link.0, coded(reason)),
+                Action::Close(link, reason) => {
+                    (if self.connection.is_retrying() { 6 } else { 2 }, link.0, coded(reason))
+                }
+                Action::Rest => (5, 0, (0, 0)),
                 Action::Settle(slot, failure) => {
                     (3 + u32::from(failure.maybe_executed), slot.0, coded(failure.reason))
                 }
@@ -279,6 +295,11 @@ fn coded(reason: Reason) -> (u32, u32) {
         Reason::MaxClients => (10, 0),
         Reason::Handshake => (11, 0),
         Reason::Closed => (12, 0),
+        Reason::QueueTimeout => (13, 0),
+        Reason::QueueFull => (14, 0),
+        Reason::HighWater => (15, 0),
+        Reason::Silent => (16, 0),
+        Reason::Demoted => (17, 0),
         _ => (0, 0),
     }
 }

@@ -54,7 +54,7 @@ fn tape(host: &mut Host, count: usize) -> Vec<(u32, u32, Option<String>)> {
     let told = words(host.tape(), count & !1).to_vec();
     let text = |pair: &[u32]| match pair[0] & 15 {
         1..=3 | 6 | 7 | 14 => {
-            let text = bytes(pair[1] as usize, pair[0] as usize >> 5).to_vec();
+            let text = bytes(pair[1] as usize, pair[0] as usize >> 6).to_vec();
             Some(String::from_utf8_lossy(&text).into_owned())
         }
         _ => None,
@@ -92,7 +92,7 @@ fn commands_go_out_and_replies_come_in() {
     assert_eq!(told[..3], [(0, 3, None), (8, 1, None), (0, 4, None)]);
     assert_eq!((told.len(), told[3].2.as_deref()), (4, Some("𝄞")));
     host.closed(0.0, link);
-    assert_eq!(actions(&mut host)[0][..2], [2, link]);
+    assert_eq!(actions(&mut host)[0][..2], [6, link], "it is lost, and another will be opened");
 }
 
 #[wasm_bindgen_test]

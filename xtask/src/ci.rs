@@ -5,12 +5,13 @@ use std::process::{Command, ExitCode};
 use crate::run::{Failure, Result, capture, run, step};
 use crate::tally::Tally;
 use crate::tools::{self, BARE, WASM, cargo};
-use crate::{build, test, tree};
+use crate::{build, codegen, test, tree};
 
 type Check = fn() -> Result;
 
-const CHECKS: [(&str, Check); 7] = [
+const CHECKS: [(&str, Check); 8] = [
     ("format", format),
+    ("generated files", generated),
     ("clippy", clippy),
     ("clippy of the module", clippy_of_the_module),
     ("no_std", no_std),
@@ -44,6 +45,10 @@ pub(crate) fn ci(system: bool) -> Result<ExitCode> {
 
 fn format() -> Result {
     run(cargo().args(["fmt", "--all", "--check"]), "run `cargo fmt --all`")
+}
+
+fn generated() -> Result {
+    codegen::codegen(true)
 }
 
 fn clippy() -> Result {

@@ -3,6 +3,7 @@
 mod bench;
 mod build;
 mod ci;
+mod codegen;
 mod demo;
 mod js;
 mod live;
@@ -15,6 +16,7 @@ mod test;
 mod tools;
 mod tree;
 mod wasm;
+mod wheels;
 
 use std::env;
 use std::process::ExitCode;
@@ -29,6 +31,7 @@ cargo xtask <verb> [--system]
   test [suite] [word] build, then the suites rust, wasm and js, or those named; a word picks files of js
   bench [options]     build, then redwire beside other clients; `--help` lists the options, --as-built builds nothing
   bench native        the Rust core beside other crates: codec and pipelines
+  codegen [--check]   all files derived from the table of commands, core/commands; --check tells which are stale
   ci                  format, lints, no_std, docs and all suites: what has to hold before a change lands
 
   --system            a missing server may be installed system-wide (apt); so it may when CI=true";
@@ -51,6 +54,8 @@ fn perform(arguments: &[&str]) -> Result<ExitCode> {
         ["test", rest @ ..] => test::test(rest, system),
         ["bench", "native", rest @ ..] => bench::native(rest, system),
         ["bench", rest @ ..] => bench::bench(rest, system),
+        ["codegen"] => codegen::codegen(false).map(|()| ExitCode::SUCCESS),
+        ["codegen", "--check"] => codegen::codegen(true).map(|()| ExitCode::SUCCESS),
         ["ci"] => ci::ci(system),
         [] | ["help" | "--help" | "-h"] => {
             println!("{HELP}");

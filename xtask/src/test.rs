@@ -58,8 +58,7 @@ pub(crate) fn report(tallies: &[(&str, Tally)]) -> ExitCode {
 fn world(system: bool) -> Vec<(&'static str, PathBuf)> {
     let mut world =
         vec![("REDWIRE_TARBALL", tree::tarball()), ("REDWIRE_TLS", tree::root().join("tests/tls"))];
-    world.extend(servers::redis(system).map(|path| ("REDWIRE_REDIS", path)));
-    world.extend(servers::valkey(system).map(|path| ("REDWIRE_VALKEY", path)));
+    world.extend(servers::all(system));
     world
 }
 

@@ -38,6 +38,11 @@ pub(crate) fn javascript() -> PathBuf {
     root().join("wasm/js")
 }
 
+/// The table of commands.
+pub(crate) fn commands() -> PathBuf {
+    root().join("core/commands")
+}
+
 /// One of xtask's own scripts.
 pub(crate) fn script(name: &str) -> PathBuf {
     root().join("xtask/js").join(name)

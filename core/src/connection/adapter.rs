@@ -1,7 +1,7 @@
-//! One reply shape whatever the protocol: RESP2's flat forms become RESP3's.
+//! One reply shape whatever the protocol.
 
-use crate::resp::{Aggregate, Event, Sink, Text, is_double, tell};
-use crate::shape::Shape;
+use crate::resp::{Aggregate, Event, Sink, Text, tell};
+use crate::shape::{Shape, Shaper, pass};
 
 /// Passes one value on to a sink in its [`Shape`], without its attributes.
 #[derive(Clone, Copy, Debug)]
@@ -12,15 +12,16 @@ pub(super) struct Adapter {
     depth: u32,
     /// The depth of the attribute that is being left out.
     attribute: Option<u32>,
-    /// Whether elements are being paired.
-    paired: bool,
-    /// Whether the next of them is a score.
-    score: bool,
+    /// What needs no shaping here: most of what there is.
+    passes: u8,
+    /// Nothing deeper than this needs any.
+    free: u32,
 }
 
 impl Adapter {
-    pub(super) const fn new(shape: Shape, flat: bool) -> Self {
-        Self { shape, flat, depth: 0, attribute: None, paired: false, score: false }
+    #[inline]
+    pub(super) fn new(shape: Shape, flat: bool) -> Self {
+        Self { shape, flat, depth: 0, attribute: None, passes: shape.passes(), free: u32::MAX }
     }
 
     /// Tells whether no aggregate is open.
@@ -30,7 +31,7 @@ impl Adapter {
 
     /// Takes an event; tells whether the value ended with it.
     #[inline(always)]
-    pub(super) fn event<S: Sink>(&mut self, event: Event<'_>, sink: &mut S) -> bool {
+    pub(super) fn event<S: Sink>(&mut self, event: Event<'_>, shaper: &mut Shaper, sink: &mut S) -> bool {
         let depth = self.depth;
         match event {
             Event::Open(kind, _) => {
@@ -51,65 +52,40 @@ impl Adapter {
         if self.attribute.is_some() {
             return false;
         }
-        if self.shape == Shape::Plain {
+        let passes = match event {
+            Event::Text(Text::Bulk, _) => pass::BULK | pass::ALL,
+            Event::Integer(_) => pass::INTEGER | pass::ALL,
+            _ => pass::ALL,
+        };
+        if self.passes & passes != 0 || depth.max(self.depth) > self.free {
             sink.event(event);
         } else {
-            self.shaped(event, depth, sink);
+            match event {
+                Event::Text(Text::Simple, b"OK") if self.passes & pass::STATUS != 0 => {
+                    tell(sink, Event::Boolean(true));
+                }
+                event => self.shape(event, depth, shaper, sink),
+            }
         }
         self.depth == 0 && !matches!(event, Event::BulkOpen(..) | Event::BulkPart(_))
     }
 
     /// The same, without a copy of the sink's code at the caller's.
     #[inline(never)]
-    pub(super) fn pass<S: Sink>(&mut self, event: Event<'_>, sink: &mut S) -> bool {
-        self.event(event, sink)
+    pub(super) fn pass<S: Sink>(&mut self, event: Event<'_>, shaper: &mut Shaper, sink: &mut S) -> bool {
+        self.event(event, shaper, sink)
     }
 
     /// `depth` is that before the event.
-    fn shaped<S: Sink>(&mut self, event: Event<'_>, depth: u32, sink: &mut S) {
-        tell(
-            sink,
-            match (self.shape, event) {
-                (Shape::Status, Event::Text(Text::Simple, b"OK")) if depth == 0 => Event::Boolean(true),
-                (Shape::Status, Event::Null) if depth == 0 => Event::Boolean(false),
-                (Shape::Double, event) if depth == 0 => double(event),
-                (Shape::Map, Event::Open(Aggregate::Array, Some(len))) if depth == 0 && len % 2 == 0 => {
-                    Event::Open(Aggregate::Map, Some(len / 2))
-                }
-                (Shape::Set, Event::Open(Aggregate::Array, len)) if depth == 0 => {
-                    Event::Open(Aggregate::Set, len)
-                }
-                (Shape::Scores, Event::Open(Aggregate::Array, Some(len)))
-                    if depth == 0 && self.flat && len % 2 == 0 =>
-                {
-                    self.paired = true;
-                    Event::Open(Aggregate::Array, Some(len / 2))
-                }
-                (Shape::Scores, event) if self.paired => return self.pairs(event, depth, sink),
-                _ => event,
-            },
-        );
-    }
-
-    fn pairs<S: Sink>(&mut self, event: Event<'_>, depth: u32, sink: &mut S) {
-        let begins =
-            depth == 1 && !matches!(event, Event::BulkPart(_) | Event::BulkClose | Event::Close { .. });
-        let ends = self.depth == 1 && !matches!(event, Event::BulkOpen(..) | Event::BulkPart(_));
-        if begins && !self.score {
-            tell(sink, Event::Open(Aggregate::Array, Some(2)));
+    #[inline(never)]
+    fn shape<S: Sink>(&mut self, event: Event<'_>, depth: u32, shaper: &mut Shaper, sink: &mut S) {
+        if depth == 0 && !matches!(event, Event::BulkPart(_) | Event::BulkClose) {
+            shaper.begin(self.shape, self.flat);
         }
-        tell(sink, if depth == 1 && self.score { double(event) } else { event });
-        if ends && self.score {
-            tell(sink, Event::Close { streamed: false });
-        }
-        self.score ^= ends;
-    }
-}
-
-/// RESP2 has doubles as user data.
-fn double(event: Event<'_>) -> Event<'_> {
-    match event {
-        Event::Text(Text::Bulk, text) if is_double(text) => Event::Double(text),
-        event => event,
+        shaper.event(event, sink);
+        (self.passes, self.free) = match self.depth {
+            0 => (0, u32::MAX),
+            depth => (shaper.passes(), if shaper.is_free() { depth } else { u32::MAX }),
+        };
     }
 }

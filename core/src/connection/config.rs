@@ -30,6 +30,15 @@ impl core::fmt::Debug for Credentials {
     }
 }
 
+/// What may lie in a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Commands; those of a transaction count one by one, and so do MULTI and EXEC.
+    pub commands: u32,
+    /// Bytes of commands, external arguments included.
+    pub bytes: u32,
+}
+
 /// How to shake hands, and how long to wait.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -47,6 +56,27 @@ pub struct Config {
     pub connect_timeout: u32,
     /// Milliseconds from the writing of a command to its reply; 0: no limit.
     pub timeout: u32,
+    /// Milliseconds that a command waits for a link at most, each time that it has to; 0: no limit.
+    pub queue_timeout: u32,
+    /// The first and the last ceiling, in milliseconds, of the time between attempts to open a link: it doubles with each attempt, and
+    /// the time is any up to it. After a permanent failure, as a wrong password, it is the last one.
+    pub backoff: (u32, u32),
+    /// Any number that other clients do not have: it spreads attempts, so that not all clients of a server come back at once.
+    pub seed: u32,
+    /// How often a command that may be repeated is sent again when its link is lost.
+    pub resends: u8,
+    /// What may wait while no link is ready; no commands: whatever waits fails as soon as a link failed, and while none is ready
+    /// after that.
+    pub offline: Bounds,
+    /// Whether the oldest commands make room for new ones while no link is ready, instead of the new ones being refused.
+    pub drop_oldest: bool,
+    /// What may be on its way on a link: commands without a reply, and bytes that the transport did not take.
+    pub high_water: Bounds,
+    /// Milliseconds of silence on a link after which the server is asked with a PING, and the link given up 5 seconds later when still
+    /// nothing came; 0: never.
+    pub keep_alive: u32,
+    /// Milliseconds after its deadline when a command that was given up and still has no reply ends its link; 0: never.
+    pub tombstone_limit: u32,
     /// What the server may send.
     pub limits: Limits,
 }
@@ -62,6 +92,15 @@ impl Config {
             library: Some(("redwire", env!("CARGO_PKG_VERSION"))),
             connect_timeout: 5_000,
             timeout: 10_000,
+            queue_timeout: 5_000,
+            backoff: (50, 2_000),
+            seed: 0,
+            resends: 3,
+            offline: Bounds { commands: 10_000, bytes: 16 << 20 },
+            drop_oldest: false,
+            high_water: Bounds { commands: u32::MAX, bytes: u32::MAX },
+            keep_alive: 15_000,
+            tombstone_limit: 30_000,
             limits: Limits::new(),
         }
     }

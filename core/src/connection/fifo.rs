@@ -51,6 +51,12 @@ impl<T: Copy> Fifo<T> {
         self.items.drain(self.taken + range.start..self.taken + range.end);
     }
 
+    pub(super) fn retain(&mut self, keep: impl FnMut(&T) -> bool) {
+        self.items.drain(..self.taken);
+        self.taken = 0;
+        self.items.retain(keep);
+    }
+
     pub(super) fn insert(&mut self, index: usize, item: T) {
         self.items.insert(self.taken + index, item);
     }

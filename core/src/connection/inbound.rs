@@ -5,6 +5,7 @@ use super::handshake::Reply;
 use super::queue::{Entry, Queue, Role};
 use crate::machine::ReplySink;
 use crate::resp::{Aggregate, Event, Sink, Text, tell};
+use crate::shape::Shaper;
 
 /// Whose reply is being read. Decided once per reply, before its first byte is decoded.
 #[derive(Debug)]
@@ -46,6 +47,7 @@ pub(super) struct Router<'a, S> {
     pub(super) handshake: Option<&'a mut Reply>,
     /// Whether the link speaks RESP2.
     pub(super) flat: bool,
+    pub(super) shaper: &'a mut Shaper,
     pub(super) sink: &'a mut S,
 }
 
@@ -53,7 +55,7 @@ impl<S: ReplySink> Sink for Router<'_, S> {
     #[inline(always)]
     fn event(&mut self, event: Event<'_>) {
         if let Route::Forward(adapter) = self.route {
-            adapter.event(event, self.sink);
+            adapter.event(event, self.shaper, self.sink);
         } else {
             self.aside(event);
         }
@@ -66,7 +68,7 @@ impl<S: ReplySink> Router<'_, S> {
         match self.route {
             Route::Push | Route::Tombstone => {}
             Route::Forward(adapter) => {
-                adapter.pass(event, self.sink);
+                adapter.pass(event, self.shaper, self.sink);
             }
             Route::Handshake => {
                 if let Some(reply) = &mut self.handshake {
@@ -91,13 +93,13 @@ impl<S: ReplySink> Router<'_, S> {
                     tell(self.sink, event);
                 }
                 (1, event) => {
-                    if element.pass(event, self.sink) {
+                    if element.pass(event, self.shaper, self.sink) {
                         *index += 1;
                         *element = Adapter::new(self.queue.member_shape(*index), self.flat);
                     }
                 }
                 (_, event) => {
-                    element.pass(event, self.sink);
+                    element.pass(event, self.shaper, self.sink);
                 }
             },
         }

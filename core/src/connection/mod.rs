@@ -1,45 +1,55 @@
 //! One link to one server: the brick that pools and clusters are built from.
 
 mod adapter;
+mod backoff;
 mod config;
 mod fifo;
 mod handshake;
 mod inbound;
+mod keepalive;
 mod outbound;
 mod queue;
 
-pub use config::{Config, Credentials, Protocol};
+pub use config::{Bounds, Config, Credentials, Protocol};
 pub use handshake::Server;
 
 use crate::batch::{Batch, Malformed};
 use crate::machine::{Action, Failure, LinkId, Machine, Reason, ReplySink, Segment, Slot};
 use crate::resp::Decoder;
+use crate::shape::Shaper;
 use crate::time::Instant;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use backoff::Backoff;
 use fifo::Fifo;
 use handshake::{Handshake, Progress};
 use inbound::{Route, Router};
+use keepalive::Pulse;
 use queue::Queue;
 
 /// Where a link stands.
 ///
 /// ```text
-///            submit, connect          handle_open            last reply of the handshake
-///   Idle ------------------> Opening ------------> Shaking ----------------------------> Ready
-///    ^                          |                     |                                    |
-///    +--------------------------+---------------------+------------------------------------+
-///        closed, refused, timed out, broken protocol, shutdown: everything waiting is settled
+///          submit, connect          handle_open            last reply of the handshake
+///   Idle ----------------> Opening ------------> Shaking ----------------------------> Ready
+///    | ^                    ^   |                   |                                    |
+///    | | nobody     time is |   | refused,          | refused, closed,                   | closed, broken
+///    | | wants it        up |   | timed out         | timed out                          | protocol, silent
+///    v |                    |   v                   v                                    v
+///   Waiting <---------------+---+-------------------+------------------------------------+
 /// ```
 #[derive(Debug)]
 enum State {
+    /// Nothing is tried.
     Idle,
+    /// The next attempt is made when the link's deadline comes.
+    Waiting,
     Opening,
     Shaking(Box<Handshake>),
     Ready,
 }
 
-/// A [`Machine`] with one link at a time, opened when a command needs it.
+/// A [`Machine`] with one link at a time, opened when a command needs it, and opened again when it was ready and is lost.
 pub struct Connection {
     config: Config,
     session: Session,
@@ -57,6 +67,17 @@ struct Session {
     server: Server,
     /// What the server said when it refused a link; never a text that may hold secrets.
     detail: Vec<u8>,
+    backoff: Backoff,
+    /// No attempt is made before.
+    rest: Instant,
+    /// No link is given up before because its server takes no writes.
+    demotable: Instant,
+    /// A link was ready, and nothing permanent came in the way: it is opened again for ever.
+    lasting: bool,
+    /// The application asked for a link.
+    asked: bool,
+    /// Why the last link ended, until one is ready.
+    trouble: Option<Reason>,
 }
 
 /// What dies with a link.
@@ -67,8 +88,12 @@ struct Link {
     decoder: Decoder,
     /// Whose reply has begun.
     route: Option<Route>,
-    /// When to give up opening and shaking hands.
+    shaper: Shaper,
+    /// When to give up opening and shaking hands, to end waiting, or to look after a link that is ready.
     deadline: Instant,
+    pulse: Pulse,
+    /// The server takes no writes any more: the link ends when what is in flight is answered.
+    leaving: bool,
 }
 
 impl Connection {
@@ -79,27 +104,57 @@ impl Connection {
             state: State::Idle,
             decoder: Decoder::new(config.limits),
             route: None,
+            shaper: Shaper::new(),
             deadline: Instant::NEVER,
+            pulse: Pulse::new(),
+            leaving: false,
         };
-        let session = Session { last_link: 0, no_hello: false, server: Server::resp2(), detail: Vec::new() };
+        let session = Session {
+            last_link: 0,
+            no_hello: false,
+            server: Server::resp2(),
+            detail: Vec::new(),
+            backoff: Backoff::new(config.seed),
+            rest: Instant(0),
+            demotable: Instant(0),
+            lasting: false,
+            asked: false,
+            trouble: None,
+        };
         Self { config, session, link, queue: Queue::new(), actions: Fifo::new() }
     }
 
     /// Replaces the configuration, which the next link is opened with.
     pub fn configure(&mut self, config: Config) {
+        self.session.backoff = Backoff::new(config.seed);
         self.config = config;
     }
 
-    /// Opens the link unless it is open or being opened.
+    /// Opens the link unless it is open or being opened; after a failure, not before the time of the next attempt.
     pub fn connect(&mut self, now: Instant) {
-        if matches!(self.link.state, State::Idle) {
-            self.open(now);
-        }
+        self.session.asked = true;
+        self.begin(now);
     }
 
     /// Ends the link, if any, and settles everything that waits. The connection can be used again.
     pub fn shutdown(&mut self) {
-        self.end(Reason::Closed);
+        self.close(Reason::Closed);
+        self.session.backoff.reset();
+        self.session.rest = Instant(0);
+        (self.session.lasting, self.session.asked) = (false, false);
+        self.link.state = State::Idle;
+        self.link.deadline = Instant::NEVER;
+        self.settle(Reason::Closed);
+    }
+
+    /// Tells whether a link that failed or was lost is going to be opened again.
+    pub fn is_retrying(&self) -> bool {
+        matches!(self.link.state, State::Waiting)
+    }
+
+    /// Gives why the last link ended or could not be opened; `None` once another is ready.
+    pub fn trouble(&self) -> Option<Reason> {
+        self.session.trouble
     }
 
     /// Gives what the server said of itself on the last link that got ready.
@@ -117,11 +172,28 @@ impl Connection {
         self.queue.is_empty()
     }
 
-    /// Gives how many bytes of the large text that is open on the link are to come; 0 when none is.
+    /// Gives how many bytes are to come of the large text that is open on the link and may be read to where it belongs; 0 when
+    /// there is none.
     pub fn bulk_left(&self) -> u64 {
-        self.link.decoder.bulk_left()
+        if self.link.shaper.is_parsing() { 0 } else { self.link.decoder.bulk_left() }
     }
 
+    #[inline(never)]
+    fn begin(&mut self, now: Instant) {
+        if !matches!(self.link.state, State::Idle) {
+        } else if self.session.rest > now {
+            self.wait();
+        } else {
+            self.open(now);
+        }
+    }
+
+    fn wait(&mut self) {
+        self.link.state = State::Waiting;
+        self.link.deadline = self.session.rest;
+    }
+
+    #[inline(never)]
     fn open(&mut self, now: Instant) {
         self.session.last_link += 1;
         self.link = Link {
@@ -129,37 +201,80 @@ impl Connection {
             state: State::Opening,
             decoder: Decoder::new(self.config.limits),
             route: None,
+            shaper: Shaper::new(),
             deadline: now.limit(self.config.connect_timeout),
+            pulse: Pulse::new(),
+            leaving: false,
         };
         self.actions.push(Action::Open(self.link.id));
     }
 
+    #[inline(never)]
     fn ready(&mut self, now: Instant, server: Server) {
         self.session.server = server;
+        self.session.backoff.reset();
+        (self.session.lasting, self.session.asked, self.session.trouble) = (true, false, None);
         self.link.state = State::Ready;
-        self.link.deadline = Instant::NEVER;
+        self.link.deadline = now.limit(self.config.keep_alive);
+        self.link.pulse.beat(now);
         self.queue.restart_deadlines(now);
         self.actions.push(Action::Ready(self.link.id));
     }
 
-    fn end(&mut self, reason: Reason) {
-        if !matches!(self.link.state, State::Idle) {
-            self.actions.push(Action::Close(self.link.id, reason));
+    /// Ends the link because of `reason`, and decides what comes of the commands and whether another link is opened.
+    #[cold]
+    #[inline(never)]
+    fn lose(&mut self, now: Instant, reason: Reason) {
+        let (least, most) = self.config.backoff;
+        let permanent = reason.is_permanent();
+        let was_ready = matches!(self.link.state, State::Ready);
+        self.close(reason);
+        // what hung up on HELLO may have done so for another reason
+        self.session.no_hello = false;
+        self.session.trouble = Some(reason);
+        self.session.asked = false;
+        let delay = self.session.backoff.next(least, most);
+        self.session.rest = now.limit(if permanent { most } else { delay }.max(1));
+        if permanent {
+            self.session.lasting = false;
         }
-        if matches!(self.link.state, State::Opening | State::Shaking(_)) {
-            // RESP2 was no better: what hung up on HELLO did not do so because of it
-            self.session.no_hello = false;
+        if permanent || self.config.offline.commands == 0 {
+            self.settle(reason);
+        } else if was_ready {
+            let actions = &mut self.actions;
+            let (wait, resends) = (self.config.queue_timeout, self.config.resends);
+            self.queue.cut(now, wait, resends, |slot| {
+                fail(actions, slot, reason, true);
+            });
         }
         self.link.state = State::Idle;
         self.link.deadline = Instant::NEVER;
+        if self.is_wanted() {
+            self.wait();
+        }
+    }
+
+    fn is_wanted(&self) -> bool {
+        self.session.lasting || self.session.asked || !self.queue.is_empty()
+    }
+
+    fn close(&mut self, reason: Reason) {
+        if !matches!(self.link.state, State::Idle | State::Waiting) {
+            self.actions.push(Action::Close(self.link.id, reason));
+        }
+    }
+
+    /// Fails everything that waits.
+    #[inline(never)]
+    fn settle(&mut self, reason: Reason) {
         let actions = &mut self.actions;
         self.queue.clear(|slot, maybe_executed| {
-            actions.push(Action::Settle(slot, Failure { reason, maybe_executed }));
+            fail(actions, slot, reason, maybe_executed);
         });
     }
 
     fn is_current(&self, link: LinkId) -> bool {
-        link == self.link.id && !matches!(self.link.state, State::Idle)
+        link == self.link.id && !matches!(self.link.state, State::Idle | State::Waiting)
     }
 
     /// Decides whose reply begins with `first`.
@@ -204,9 +319,11 @@ impl Connection {
 
     fn read<S: ReplySink>(&mut self, now: Instant, input: &[u8], sink: &mut S) -> Result<usize, Reason> {
         let mut consumed = 0;
+        self.link.shaper.forget();
         while let Some((rest, &first)) = input.get(consumed..).and_then(|rest| Some((rest, rest.first()?))) {
             let mut route = match self.link.route.take() {
                 Some(route) => route,
+                None if first == b'-' && !self.look(now, rest) => break,
                 None => self.route(first, sink)?,
             };
             let flat = self.is_flat();
@@ -218,17 +335,40 @@ impl Connection {
                     _ => None,
                 },
                 flat,
+                shaper: &mut self.link.shaper,
                 sink,
             };
             let decoded = self.link.decoder.decode(rest, &mut router).map_err(Reason::Protocol)?;
             consumed += decoded.consumed;
             if !decoded.done {
                 self.link.route = Some(route);
+                // the decoder paused for a text that is taken here
+                if decoded.consumed > 0 && self.link.shaper.is_parsing() {
+                    continue;
+                }
                 break;
             }
             self.answered(now, &route, sink)?;
+            if self.link.leaving && self.queue.is_drained() {
+                return Err(Reason::Demoted);
+            }
         }
         Ok(consumed)
+    }
+
+    /// Looks whether the error that begins `input` says that the server was made a replica; false: more of it must be known first.
+    #[cold]
+    #[inline(never)]
+    fn look(&mut self, now: Instant, input: &[u8]) -> bool {
+        const DEMOTED: &[u8] = b"-READONLY ";
+        if !matches!(self.link.state, State::Ready) || self.session.demotable > now {
+            return true;
+        }
+        if input.starts_with(DEMOTED) {
+            self.link.leaving = true;
+            self.session.demotable = now.limit(self.config.backoff.1);
+        }
+        input.len() >= DEMOTED.len() || !DEMOTED.starts_with(input)
     }
 
     /// Tells whether the link speaks RESP2, where maps and pairs are flat.
@@ -245,11 +385,17 @@ impl Connection {
     }
 }
 
+#[inline(never)]
+fn fail(actions: &mut Fifo<Action>, slot: Slot, reason: Reason, maybe_executed: bool) {
+    actions.push(Action::Settle(slot, Failure { reason, maybe_executed }));
+}
+
 /// Without what is being sent and read: that is user data, and in a handshake the password.
 impl core::fmt::Debug for Connection {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         let state = match self.link.state {
             State::Idle => "idle",
+            State::Waiting => "waiting",
             State::Opening => "opening",
             State::Shaking(_) => "shaking hands",
             State::Ready => "ready",
@@ -263,13 +409,28 @@ impl core::fmt::Debug for Connection {
 
 impl Machine for Connection {
     fn submit(&mut self, now: Instant, batch: &Batch<'_>) -> Result<(), Malformed> {
-        self.queue.accept(now, self.config.timeout, batch)?;
-        self.connect(now);
+        let ready = matches!(self.link.state, State::Ready);
+        let wait = (!ready).then_some(self.config.queue_timeout);
+        self.queue.accept(now, self.config.timeout, wait, batch)?;
+        self.begin(now);
+        let (bounds, oldest, reason) = match self.session.trouble {
+            _ if ready => (self.config.high_water, false, Reason::HighWater),
+            Some(reason) if self.config.offline.commands == 0 => {
+                self.settle(reason);
+                return Ok(());
+            }
+            None if self.config.offline.commands == 0 => (self.config.high_water, false, Reason::HighWater),
+            _ => (self.config.offline, self.config.drop_oldest, Reason::QueueFull),
+        };
+        let actions = &mut self.actions;
+        self.queue.bound(bounds, oldest, |slot, maybe_executed| {
+            fail(actions, slot, reason, maybe_executed);
+        });
         Ok(())
     }
 
     fn cancel(&mut self, slot: Slot) -> Option<bool> {
-        let written = self.queue.cancel(slot);
+        let written = self.queue.cancel(slot, self.config.tombstone_limit);
         self.bury();
         written
     }
@@ -297,14 +458,19 @@ impl Machine for Connection {
         if !self.is_current(link) {
             return input.len();
         }
+        self.link.pulse.beat(now);
         self.read(now, input, sink).unwrap_or_else(|reason| {
-            self.end(reason);
+            self.lose(now, reason);
             input.len()
         })
     }
 
     fn handle_read(&mut self, link: LinkId, count: usize) -> usize {
-        if self.is_current(link) { self.link.decoder.skip(count) } else { 0 }
+        if !self.is_current(link) {
+            return 0;
+        }
+        self.link.pulse = Pulse::new();
+        self.link.decoder.skip(count)
     }
 
     fn handle_closed(&mut self, now: Instant, link: LinkId) {
@@ -312,25 +478,40 @@ impl Machine for Connection {
             return;
         }
         match &self.link.state {
-            State::Opening => self.end(Reason::Refused),
+            State::Opening => self.lose(now, Reason::Refused),
             State::Shaking(handshake)
                 if handshake.awaits_hello() && self.config.protocol == Protocol::Auto =>
             {
                 self.session.no_hello = true;
                 self.open(now);
             }
-            _ => self.end(Reason::Dropped),
+            _ => self.lose(now, Reason::Dropped),
         }
     }
 
     fn handle_timeout(&mut self, now: Instant) {
         if self.link.deadline <= now {
-            return self.end(Reason::ConnectTimeout);
+            match self.link.state {
+                State::Waiting if self.is_wanted() => self.open(now),
+                State::Waiting => {
+                    self.link.state = State::Idle;
+                    self.link.deadline = Instant::NEVER;
+                    self.actions.push(Action::Rest);
+                }
+                State::Ready => self.watch(now),
+                _ => self.lose(now, Reason::ConnectTimeout),
+            }
         }
         let actions = &mut self.actions;
-        self.queue.expire(now, |slot, maybe_executed| {
-            actions.push(Action::Settle(slot, Failure { reason: Reason::Timeout, maybe_executed }));
+        let ready = matches!(self.link.state, State::Ready);
+        let waited = self.session.trouble.unwrap_or(Reason::QueueTimeout);
+        let reason = if ready { Reason::Timeout } else { waited };
+        let stalled = self.queue.expire(now, self.config.tombstone_limit, |slot, maybe_executed| {
+            fail(actions, slot, reason, maybe_executed);
         });
+        if stalled {
+            return self.lose(now, Reason::Silent);
+        }
         self.bury();
     }
 
@@ -339,7 +520,7 @@ impl Machine for Connection {
             match &mut self.link.state {
                 State::Shaking(handshake) => handshake.transmitted(count),
                 State::Ready => self.queue.transmitted(count),
-                State::Idle | State::Opening => {}
+                State::Idle | State::Waiting | State::Opening => {}
             }
         }
     }
@@ -350,8 +531,9 @@ impl Machine for Connection {
             State::Shaking(handshake) => {
                 Some(handshake.unsent()).filter(|bytes| !bytes.is_empty()).map(Segment::Bytes)
             }
+            State::Ready if self.link.leaving => None,
             State::Ready => self.queue.segment(),
-            State::Idle | State::Opening => None,
+            State::Idle | State::Waiting | State::Opening => None,
         }
     }
 

@@ -22,7 +22,7 @@ struct Cut {
 #[derive(Clone, Copy, Debug)]
 enum Away {
     /// An argument of the caller's.
-    External(Slot, u32),
+    External { slot: Slot, index: u32, length: u32 },
     /// This many bytes of a command that was given up.
     Skip(u64),
 }
@@ -33,6 +33,8 @@ pub(super) struct Outbound {
     base: u64,
     sent: u64,
     cuts: Fifo<Cut>,
+    /// Cuts at the start that were passed; they stay as long as their bytes, which may have to be sent again.
+    passed: usize,
     /// External arguments so far of the command, or transaction, that was written last.
     externals: u32,
 }
@@ -53,7 +55,7 @@ const FRAMING: usize = 16;
 
 impl Outbound {
     pub(super) const fn new() -> Self {
-        Self { bytes: Vec::new(), base: 0, sent: 0, cuts: Fifo::new(), externals: 0 }
+        Self { bytes: Vec::new(), base: 0, sent: 0, cuts: Fifo::new(), passed: 0, externals: 0 }
     }
 
     /// Makes room for `batch`; to be followed by a [`write`](Self::write) per command, and [`finish`](Self::finish).
@@ -71,7 +73,7 @@ impl Outbound {
         &mut self,
         at: usize,
         request: &Request<'_>,
-        row: &Row,
+        row: Row,
         continued: bool,
         batch: &mut Batch<'_>,
     ) -> Result<usize, Malformed> {
@@ -91,7 +93,8 @@ impl Outbound {
                 Place::Side => out.text(batch.side, length),
                 Place::External => {
                     let at = self.base + out.at() as u64;
-                    self.cuts.push(Cut { at, what: Away::External(request.slot, self.externals) });
+                    let (slot, index) = (request.slot, self.externals);
+                    self.cuts.push(Cut { at, what: Away::External { slot, index, length: length as u32 } });
                     self.externals += 1;
                 }
             }
@@ -99,6 +102,11 @@ impl Outbound {
             out.newline();
         }
         Ok(out.at())
+    }
+
+    /// Adds a command as it is sent.
+    pub(super) fn append(&mut self, command: &[u8]) {
+        self.bytes.extend_from_slice(command);
     }
 
     /// Ends a batch at `at`.
@@ -122,6 +130,21 @@ impl Outbound {
         self.offset(self.bytes.len())
     }
 
+    /// Gives how many bytes are to be sent, those of external arguments included.
+    pub(super) fn unsent(&self) -> u64 {
+        let external = |cut: &Cut| match cut.what {
+            Away::External { length, .. } => u64::from(length),
+            Away::Skip(_) => 0,
+        };
+        self.end() - self.sent + self.cuts.iter().skip(self.passed).map(external).sum::<u64>()
+    }
+
+    /// Forgets the bytes from `offset` on, none of which was sent.
+    pub(super) fn truncate(&mut self, offset: u64) {
+        self.bytes.truncate((offset - self.base) as usize);
+        self.cuts.truncate(self.cuts.partition_point(|cut| cut.at < offset));
+    }
+
     /// Tells whether the byte at `offset` was written.
     pub(super) fn is_sent(&self, offset: u64) -> bool {
         offset < self.sent
@@ -129,8 +152,8 @@ impl Outbound {
 
     /// Gives the next stretch to send.
     pub(super) fn segment(&self) -> Option<Segment<'_>> {
-        let end = match self.cuts.first() {
-            Some(Cut { at, what: Away::External(slot, index) }) if *at == self.sent => {
+        let end = match self.cuts.get(self.passed) {
+            Some(Cut { at, what: Away::External { slot, index, .. } }) if *at == self.sent => {
                 return Some(Segment::External(*slot, *index));
             }
             Some(cut) => cut.at,
@@ -142,28 +165,31 @@ impl Outbound {
 
     /// Notes that the transport took `count` bytes of the last segment.
     pub(super) fn transmitted(&mut self, count: usize) {
-        match self.cuts.first() {
-            Some(Cut { at, what: Away::External(..) }) if *at == self.sent => {
-                self.cuts.skip(1);
-            }
+        match self.cuts.get(self.passed) {
+            Some(Cut { at, what: Away::External { .. } }) if *at == self.sent => self.passed += 1,
             _ => self.sent = (self.sent + count as u64).min(self.end()),
         }
         self.skip();
     }
 
     /// Steps over bytes that are not to be sent.
+    #[inline(never)]
     fn skip(&mut self) {
-        while let Some(Cut { at, what: Away::Skip(length) }) = self.cuts.first() {
+        while let Some(Cut { at, what: Away::Skip(length) }) = self.cuts.get(self.passed) {
             if *at != self.sent {
                 break;
             }
             self.sent += length;
-            self.cuts.skip(1);
+            self.passed += 1;
         }
     }
 
-    /// Keeps the unsent bytes from `start` to `end` from being sent.
+    /// Keeps the bytes from `start` to `end` from being sent, unless it is too late.
+    #[inline(never)]
     pub(super) fn withhold(&mut self, start: u64, end: u64) {
+        if self.is_sent(start) {
+            return;
+        }
         let place = |offset| self.cuts.partition_point(|cut| cut.at < offset);
         let (first, last) = (place(start), place(end));
         self.cuts.remove(first..last);
@@ -171,9 +197,22 @@ impl Outbound {
         self.skip();
     }
 
+    /// Begins to send anew from `offset`, where a command starts; `None` is the end.
+    #[inline(never)]
+    pub(super) fn rewind(&mut self, offset: Option<u64>) {
+        let offset = offset.unwrap_or(self.end());
+        self.sent = offset;
+        self.passed = self.cuts.partition_point(|cut| cut.at < offset);
+        self.skip();
+    }
+
     /// Lets go of the bytes before `offset`, or of all when `None`; none that is still to be sent.
     pub(super) fn retire(&mut self, offset: Option<u64>) {
         let offset = offset.unwrap_or(self.end()).min(self.sent);
+        while self.passed > 0 && self.cuts.first().is_some_and(|cut| cut.at < offset) {
+            self.cuts.skip(1);
+            self.passed -= 1;
+        }
         if offset == self.end() {
             self.base = offset;
             self.bytes.clear();
@@ -193,6 +232,7 @@ impl Outbound {
     pub(super) fn clear(&mut self) {
         self.bytes.clear();
         self.cuts.clear();
+        self.passed = 0;
         self.base = 0;
         self.sent = 0;
     }

@@ -1,5 +1,6 @@
 //! Commands from acceptance to settlement.
 
+use super::config::Bounds;
 use super::fifo::Fifo;
 use super::outbound::Outbound;
 use crate::batch::{Arguments, Batch, Malformed, Request, flags};
@@ -7,6 +8,7 @@ use crate::machine::{Segment, Slot};
 use crate::shape::Shape;
 use crate::table::{self, Row, RowId};
 use crate::time::Instant;
+use alloc::vec::Vec;
 
 /// What a command is in its conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,9 +30,23 @@ pub(super) struct Entry {
     pub(super) shape: Shape,
     /// Whether the caller still waits; a tombstone only keeps its place.
     pub(super) live: bool,
+    /// How often it was sent on links that are over.
+    tries: u8,
+    /// Whether the caller said that it may be executed twice.
+    idempotent: bool,
+    row: Row,
     timeout: u32,
     deadline: Instant,
     start: u64,
+}
+
+/// What becomes of a command, or of a transaction.
+enum Fate {
+    Stay,
+    /// It keeps its place as a tombstone.
+    Bury,
+    /// It is gone, and its bytes are not sent any more.
+    Remove,
 }
 
 #[derive(Debug)]
@@ -48,11 +64,12 @@ impl Queue {
         Self { entries: Fifo::new(), outbound: Outbound::new(), answered: 0, next_deadline: Instant::NEVER }
     }
 
-    /// Accepts the commands of `batch`, all or none.
+    /// Accepts the commands of `batch`, all or none; `wait` is how long they may wait for the link that is not ready, if so.
     pub(super) fn accept(
         &mut self,
         now: Instant,
         default_timeout: u32,
+        wait: Option<u32>,
         batch: &Batch<'_>,
     ) -> Result<(), Malformed> {
         let mut batch = *batch;
@@ -60,7 +77,7 @@ impl Queue {
         let (mark, mut at) = self.outbound.begin(&batch);
         loop {
             let step = match batch.head() {
-                Ok(Some(request)) => self.push(now, default_timeout, at, &request, &mut batch),
+                Ok(Some(request)) => self.push(now, default_timeout, wait, at, &request, &mut batch),
                 Ok(None) => break,
                 Err(malformed) => Err(malformed),
             };
@@ -82,15 +99,18 @@ impl Queue {
         &mut self,
         now: Instant,
         default_timeout: u32,
+        wait: Option<u32>,
         at: usize,
         request: &Request<'_>,
         batch: &mut Batch<'_>,
     ) -> Result<usize, Malformed> {
         let named = request.flags & flags::NAMED != 0;
-        let known = Row::at(if named { named_row(request.args()) } else { request.row });
+        let row = Row::at(if named { RowId::UNKNOWN } else { request.row });
+        let known = if named { named_row(request.args()) } else { row };
         let shape = match request.flags & flags::RAW {
-            0 => known.shape_with(usize::from(named), request.args().map(|arg| arg.bytes())),
-            _ => Shape::Plain,
+            0 if named => named_shape(known, request.args()),
+            0 => row.shape_with(request.args()),
+            _ => Shape::RAW,
         };
         let role = match request.flags & (flags::MULTI | flags::MEMBER | flags::EXEC) {
             0 => Role::Plain,
@@ -98,19 +118,63 @@ impl Queue {
             flags::MEMBER => Role::Member,
             _ => Role::Exec,
         };
-        let written = if named { Row::at(RowId::UNKNOWN) } else { known };
         let continued = matches!(role, Role::Member | Role::Exec);
-        let end = self.outbound.write(at, request, written, continued, batch)?;
-        let timeout = match role {
+        let end = self.outbound.write(at, request, row, continued, batch)?;
+        let (timeout, wait) = match role {
             // a transaction has the deadline of its EXEC
-            Role::Multi | Role::Member => 0,
-            Role::Plain | Role::Exec => request.timeout.unwrap_or(default_timeout),
+            Role::Multi | Role::Member => (0, 0),
+            Role::Plain | Role::Exec => {
+                let timeout = match request.timeout {
+                    Some(timeout) => timeout,
+                    None if known.may_block() => {
+                        let names = if named { known.words() } else { 0 };
+                        let (count, Batch { words, text, side }) =
+                            (request.args().len(), request.args().rest());
+                        patience(known, names, count, words, text, side, default_timeout)
+                    }
+                    None => default_timeout,
+                };
+                (timeout, wait.unwrap_or(timeout))
+            }
         };
-        let deadline = now.limit(timeout);
+        let deadline = now.limit(wait);
         let start = self.outbound.offset(at);
-        self.entries.push(Entry { slot: request.slot, role, shape, live: true, timeout, deadline, start });
+        let idempotent = request.flags & flags::IDEMPOTENT != 0;
+        let slot = request.slot;
+        self.entries.push(Entry {
+            slot,
+            role,
+            shape,
+            live: true,
+            tries: 0,
+            idempotent,
+            row: known,
+            timeout,
+            deadline,
+            start,
+        });
         self.next_deadline = self.next_deadline.min(deadline);
         Ok(end)
+    }
+
+    /// Adds a PING of redwire's own, whose reply is nobody's.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn ask(&mut self) {
+        let start = self.outbound.end();
+        self.outbound.append(b"*1\r\n$4\r\nPING\r\n");
+        self.entries.push(Entry {
+            slot: Slot(u32::MAX),
+            role: Role::Plain,
+            shape: Shape::RAW,
+            live: false,
+            tries: 0,
+            idempotent: false,
+            row: Row::at(RowId::UNKNOWN),
+            timeout: 0,
+            deadline: Instant::NEVER,
+            start,
+        });
     }
 
     /// Gives the next stretch to send.
@@ -129,6 +193,12 @@ impl Queue {
         self.entries.get(self.answered).filter(|entry| self.is_written(entry))
     }
 
+    /// Tells whether nothing that was written as a whole has no reply.
+    pub(super) fn is_drained(&self) -> bool {
+        let end = self.entries.get(self.answered + 1).map_or(self.outbound.end(), |next| next.start);
+        self.answered >= self.entries.len() || !self.outbound.is_sent(end - 1)
+    }
+
     /// Gives the position of the current entry among the members of its transaction.
     pub(super) fn member(&self) -> u32 {
         (self.answered as u32).wrapping_sub(1)
@@ -136,7 +206,7 @@ impl Queue {
 
     /// Gives the shape of the `index`th member of the transaction that is being answered.
     pub(super) fn member_shape(&self, index: u32) -> Shape {
-        self.entries.get(index as usize + 1).map_or(Shape::Plain, |entry| entry.shape)
+        self.entries.get(index as usize + 1).map_or(Shape::PLAIN, |entry| entry.shape)
     }
 
     /// Notes that the current entry has its reply.
@@ -158,17 +228,21 @@ impl Queue {
         self.outbound.retire(self.entries.first().map(|entry| entry.start));
     }
 
-    /// Gives up every command in `slot`; `None` when there is none, else whether any of it was written.
-    pub(super) fn cancel(&mut self, slot: Slot) -> Option<bool> {
+    /// Gives up every command in `slot`; `None` when there is none, else whether any of it was ever written.
+    pub(super) fn cancel(&mut self, slot: Slot, limit: u32) -> Option<bool> {
         let first = self.entries.iter().position(|entry| entry.slot == slot && entry.live)?;
         let count = self.entries.iter().skip(first).take_while(|entry| entry.slot == slot).count();
-        let written = self.entries.get(first).is_some_and(|entry| self.is_written(entry));
+        let entry = self.entries.get(first)?;
+        let (written, tried) = (self.is_written(entry), entry.tries > 0);
         if written {
-            self.entries.iter_mut().skip(first).take(count).for_each(|entry| entry.live = false);
+            for entry in self.entries.iter_mut().skip(first).take(count) {
+                entry.live = false;
+                entry.deadline = entry.deadline.limit(limit);
+            }
         } else {
             self.remove(first, count);
         }
-        Some(written)
+        Some(written || tried)
     }
 
     fn remove(&mut self, first: usize, count: usize) {
@@ -179,51 +253,147 @@ impl Queue {
         self.retire();
     }
 
-    /// Starts the clocks of commands that waited for the link.
+    /// Starts the clocks of commands that waited for the link. One that is sent again has no more time than it had.
     pub(super) fn restart_deadlines(&mut self, now: Instant) {
-        for entry in self.entries.iter_mut() {
+        for entry in self.entries.iter_mut().filter(|entry| entry.tries == 0 || entry.timeout == 0) {
             entry.deadline = now.limit(entry.timeout);
         }
         self.refresh();
     }
 
-    /// Gives up commands whose time is up; tells of each, with whether it was written.
-    pub(super) fn expire(&mut self, now: Instant, mut tell: impl FnMut(Slot, bool)) {
+    /// Gives up commands whose time is up; tells of each, with whether it was ever written. Gives whether one that was given up has no
+    /// reply `limit` milliseconds later.
+    pub(super) fn expire(&mut self, now: Instant, limit: u32, mut tell: impl FnMut(Slot, bool)) -> bool {
         if self.next_deadline > now {
-            return;
+            return false;
         }
-        let (mut at, mut kept) = (0, 0);
-        while let Some(&first) = self.entries.get(at) {
-            let last = |entry: &Entry| matches!(entry.role, Role::Plain | Role::Exec);
-            let members = self.entries.iter().skip(at).position(last).unwrap_or(0);
-            let next = at + members + 1;
-            let due = |entry: &Entry| entry.live && entry.deadline <= now;
-            let due = self.entries.get(next - 1).is_some_and(due);
-            let written = self.is_written(&first);
-            if due {
-                tell(first.slot, written);
-                if !written {
-                    let end = self.entries.get(next).map_or(self.outbound.end(), |next| next.start);
-                    self.outbound.withhold(first.start, end);
-                }
+        let mut stalled = false;
+        self.sift(false, &mut |entry, written| {
+            if entry.deadline > now {
+                return Fate::Stay;
             }
-            for at in at..next {
-                let entry = self.entries.get(at).filter(|_| written || !due).copied();
-                if let (Some(entry), Some(place)) = (entry, self.entries.get_mut(kept)) {
-                    *place = Entry { live: entry.live && !due, ..entry };
-                    kept += 1;
-                }
+            entry.deadline = entry.deadline.limit(limit);
+            if !entry.live {
+                stalled = true;
+                return Fate::Stay;
             }
-            at = next;
+            tell(entry.slot, written || entry.tries > 0);
+            if written { Fate::Bury } else { Fate::Remove }
+        });
+        stalled
+    }
+
+    /// Prepares for another link after one that was ready: what was not written stays, as do commands that may be repeated and were
+    /// not `resends` times yet. Tells of each other that is waited for.
+    pub(super) fn cut(&mut self, now: Instant, wait: u32, resends: u8, mut tell: impl FnMut(Slot)) {
+        self.answered = 0;
+        let limit = now.limit(wait);
+        self.sift(true, &mut |entry, written| {
+            if !entry.live {
+                return Fate::Remove;
+            }
+            if !written {
+                entry.deadline = if entry.tries > 0 { entry.deadline.min(limit) } else { limit };
+                return Fate::Stay;
+            }
+            let repeatable = entry.idempotent || entry.row.is_repeatable();
+            if entry.role == Role::Plain && repeatable && entry.tries < resends {
+                entry.tries += 1;
+                entry.deadline = entry.deadline.min(limit);
+                return Fate::Stay;
+            }
+            if matches!(entry.role, Role::Plain | Role::Exec) {
+                tell(entry.slot);
+            }
+            Fate::Remove
+        });
+    }
+
+    /// Keeps the queue within `bounds`; tells of the commands that are given up for it, with whether they were ever written: of the
+    /// newest, or, where nothing is written, of the `oldest`.
+    #[inline]
+    pub(super) fn bound(&mut self, bounds: Bounds, oldest: bool, mut tell: impl FnMut(Slot, bool)) {
+        if self.is_over(bounds) {
+            self.shrink(bounds, oldest, &mut tell);
         }
-        self.entries.truncate(kept);
+    }
+
+    #[inline(never)]
+    fn is_over(&self, bounds: Bounds) -> bool {
+        self.entries.len() as u64 > bounds.commands.into() || self.outbound.unsent() > bounds.bytes.into()
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn shrink(&mut self, bounds: Bounds, oldest: bool, tell: &mut dyn FnMut(Slot, bool)) {
+        let is_head = |entry: &Entry| matches!(entry.role, Role::Plain | Role::Multi);
+        while self.is_over(bounds) {
+            let head = if oldest { Some(0) } else { self.entries.iter().rposition(is_head) };
+            let Some((at, entry)) = head.and_then(|at| Some((at, *self.entries.get(at)?))) else { break };
+            if self.is_written(&entry) {
+                break;
+            }
+            if entry.live {
+                tell(entry.slot, entry.tries > 0);
+            }
+            if oldest {
+                let behind = self.entries.iter().skip(1).position(is_head);
+                self.entries.skip(behind.map_or(self.entries.len(), |behind| behind + 1));
+                self.outbound.rewind(self.entries.first().map(|entry| entry.start));
+            } else {
+                self.entries.truncate(at);
+                self.outbound.truncate(entry.start);
+            }
+        }
         self.retire();
         self.refresh();
     }
 
+    /// Decides about each command, and each transaction by its EXEC, knowing whether any of it was written on this link. Where that
+    /// is over, what stays is sent from its start.
+    #[inline(never)]
+    fn sift(&mut self, over: bool, decide: &mut dyn FnMut(&mut Entry, bool) -> Fate) {
+        let mut withheld: Vec<(u64, u64)> = Vec::new();
+        let mut at = 0;
+        while let Some(entry) = self.entries.get(at) {
+            let (start, written) = (entry.start, self.is_written(entry));
+            let last = |entry: &Entry| matches!(entry.role, Role::Plain | Role::Exec);
+            let count = self.entries.iter().skip(at).position(last).map_or(1, |members| members + 1);
+            let fate =
+                self.entries.get_mut(at + count - 1).map_or(Fate::Stay, |entry| decide(entry, written));
+            match fate {
+                Fate::Stay => {}
+                Fate::Bury => {
+                    self.entries.iter_mut().skip(at).take(count).for_each(|entry| entry.live = false);
+                }
+                Fate::Remove => {
+                    let end = self.entries.get(at + count).map_or(self.outbound.end(), |next| next.start);
+                    match withheld.last_mut() {
+                        Some(before) if before.1 == start => before.1 = end,
+                        _ => withheld.push((start, end)),
+                    }
+                }
+            }
+            at += count;
+        }
+        let mut ranges = withheld.iter().peekable();
+        self.entries.retain(|entry| {
+            while ranges.next_if(|range| range.1 <= entry.start).is_some() {}
+            ranges.peek().is_none_or(|range| entry.start < range.0)
+        });
+        if over {
+            self.outbound.rewind(self.entries.first().map(|entry| entry.start));
+        }
+        for (start, end) in withheld {
+            self.outbound.withhold(start, end);
+        }
+        self.retire();
+        self.refresh();
+    }
+
+    #[inline(never)]
     fn refresh(&mut self) {
-        let waiting = self.entries.iter().filter(|entry| entry.live);
-        self.next_deadline = waiting.fold(Instant::NEVER, |next, entry| next.min(entry.deadline));
+        self.next_deadline = self.entries.iter().fold(Instant::NEVER, |next, entry| next.min(entry.deadline));
     }
 
     /// Gives when to call [`expire`](Self::expire).
@@ -231,7 +401,7 @@ impl Queue {
         self.next_deadline
     }
 
-    /// Empties the queue; tells of each command that is still waited for, with whether it was written.
+    /// Empties the queue; tells of each command that is still waited for, with whether it was ever written.
     pub(super) fn clear(&mut self, mut tell: impl FnMut(Slot, bool)) {
         let mut written = false;
         for entry in self.entries.iter() {
@@ -241,7 +411,7 @@ impl Queue {
                 _ => self.outbound.is_sent(entry.start),
             };
             if entry.live && matches!(entry.role, Role::Plain | Role::Exec) {
-                tell(entry.slot, written);
+                tell(entry.slot, written || entry.tries > 0);
             }
         }
         self.entries.clear();
@@ -260,6 +430,37 @@ impl Queue {
     }
 }
 
-fn named_row(mut args: Arguments<'_>) -> RowId {
-    args.next().map_or(RowId::UNKNOWN, |name| table::find(name.bytes()))
+/// How long what the server does in between may take when it holds its reply back at will.
+const MARGIN: u32 = 1000;
+
+/// Gives how many milliseconds to wait for a reply that the server may hold back as the command's arguments, which are behind
+/// `names` words, say. See `Shape::of` for why they come in parts.
+#[inline(never)]
+fn patience(
+    known: Row,
+    names: usize,
+    count: usize,
+    words: &[u32],
+    text: &[u8],
+    side: &[u8],
+    default: u32,
+) -> u32 {
+    let args = Arguments::new(count, Batch { words, text, side }).skip(names).map(|arg| arg.bytes());
+    match known.time_limit(args) {
+        Some(0) => 0,
+        Some(own) if default > 0 => own.saturating_add(MARGIN),
+        _ => default,
+    }
+}
+
+#[inline(never)]
+fn named_row(args: Arguments<'_>) -> Row {
+    let mut words = args.map(|word| word.bytes());
+    Row::at(table::find_words(words.next().unwrap_or_default(), words.next()))
+}
+
+#[inline(never)]
+fn named_shape(known: Row, mut args: Arguments<'_>) -> Shape {
+    args.by_ref().take(known.words()).for_each(drop);
+    known.shape_with(args)
 }

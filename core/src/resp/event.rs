@@ -9,6 +9,8 @@ pub enum Event<'a> {
     Text(Text, &'a [u8]),
     /// An integer.
     Integer(i64),
+    /// An integer beyond what a double can hold, where nothing promised one. Only shapes tell it.
+    Exact(i64),
     /// A double, as its checked text: digits with an optional fraction and exponent, `inf`, `-inf` or `nan`.
     Double(&'a [u8]),
     /// `#t` or `#f`.
@@ -45,6 +47,10 @@ pub enum Text {
     Verbatim([u8; 3]),
     /// `(`: an integer of any size, as checked decimal digits.
     BigNumber,
+    /// The name of a field, which never moves. Only shapes tell it.
+    Name,
+    /// User data that is no text. Only shapes tell it.
+    Blob,
 }
 
 /// The kinds of aggregates.
@@ -60,13 +66,15 @@ pub enum Aggregate {
     Push,
     /// `|`: a map about the value that follows; not a value itself.
     Attribute,
+    /// A map whose names are fields, not data. Only shapes tell it.
+    Struct,
 }
 
 impl Aggregate {
     /// Gives how many values make up `len` elements.
     pub(crate) fn values(self, len: u32) -> Option<u32> {
         match self {
-            Self::Map | Self::Attribute => len.checked_mul(2),
+            Self::Map | Self::Attribute | Self::Struct => len.checked_mul(2),
             _ => Some(len),
         }
     }

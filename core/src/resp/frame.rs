@@ -104,7 +104,7 @@ impl FrameSink {
             Aggregate::Array => Frame::Array(items),
             Aggregate::Set => Frame::Set(items),
             Aggregate::Push => Frame::Push(items),
-            Aggregate::Map => Frame::Map(pairs(items)),
+            Aggregate::Map | Aggregate::Struct => Frame::Map(pairs(items)),
             Aggregate::Attribute => return self.attribute(pairs(items)),
         });
     }
@@ -126,7 +126,7 @@ impl Sink for FrameSink {
                 let text = self.copy(text);
                 self.value(textual(kind, text));
             }
-            Event::Integer(value) => self.value(Frame::Integer(value)),
+            Event::Integer(value) | Event::Exact(value) => self.value(Frame::Integer(value)),
             Event::Double(text) => self.value(Frame::Double(double(text))),
             Event::Boolean(value) => self.value(Frame::Boolean(value)),
             Event::Null => self.value(Frame::Null),
@@ -205,9 +205,9 @@ fn map(buffer: &mut Vec<u8>, tag: u8, pairs: &[(Frame, Frame)]) {
 
 fn textual(kind: Text, text: Bytes) -> Frame {
     match kind {
-        Text::Simple => Frame::Simple(text),
+        Text::Simple | Text::Name => Frame::Simple(text),
         Text::Error | Text::BlobError => Frame::Error(text),
-        Text::Bulk => Frame::Bulk(text),
+        Text::Bulk | Text::Blob => Frame::Bulk(text),
         Text::Verbatim(format) => Frame::Verbatim(format, text),
         Text::BigNumber => Frame::BigNumber(text),
     }

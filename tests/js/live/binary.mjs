@@ -7,7 +7,7 @@ const every = Uint8Array.from({ length: 256 }, (_, byte) => byte);
 
 /** Text that is not ASCII, and bytes that are not text. */
 export const binary = (world) => {
-  test("[promises 1, 3] text is UTF-8 unless told otherwise", async () => {
+  test("[promises 1, 3, 4] text is UTF-8 unless told otherwise", async () => {
     const { redis, bytes } = world;
     for (const text of ["é", "日本語", "😀", "a\u0000b", "\ufeffbom", "\r\n$3\r\nabc\r\n", "mixed é 😀 ascii", "\u{10ffff}", "e\u0301", "\ud83d\ude00x".repeat(100)]) {
       await redis.set(text, text);

@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import net from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -14,8 +14,15 @@ export const certificate = (name) => readFileSync(join(certificates, name));
 
 /** The servers that the suites run against; those without a `program` are not on this machine. */
 export const programs = [
-  { name: "Redis", program: process.env.REDWIRE_REDIS },
-  { name: "Valkey", program: process.env.REDWIRE_VALKEY },
+  { id: "redis70", name: "Redis", program: process.env.REDWIRE_REDIS },
+  { id: "valkey91", name: "Valkey", program: process.env.REDWIRE_VALKEY },
+];
+
+/** Those, and more versions and modules: what every command runs on. */
+export const allPrograms = [
+  ...programs,
+  { id: "redis82", name: "Redis 8.2", program: process.env.REDWIRE_REDIS82 },
+  { id: "stack74", name: "Redis Stack", program: process.env.REDWIRE_STACK },
 ];
 
 /** Why a suite for `program` is skipped, or false. */
@@ -41,14 +48,16 @@ const answers = (port) =>
     socket.on("error", () => end(false));
   });
 
-/** Starts `program` on `at`, or a free port, with `args` besides; gives its `port`, `path` (unix socket), and `stop`. */
-export const startServer = async (program, args = [], at = undefined) => {
+/** Starts `program` on `at`, or a free port, with `args` besides, and a file of its own with the lines of `config`; gives its `port`, `path` (unix socket), and `stop`. */
+export const startServer = async (program, args = [], config = undefined, at = undefined) => {
   for (let attempt = 0; ; attempt++) {
     const folder = mkdtempSync(join(tmpdir(), "redwire-"));
     const port = at ?? (await freePort());
     const path = join(folder, "socket");
     const fixed = ["--port", port, "--bind", "127.0.0.1", "--unixsocket", path, "--dir", folder, "--save", "", "--appendonly", "no"];
-    const child = spawn(program, [...fixed, ...args].map(String), { stdio: ["ignore", "pipe", "pipe"] });
+    const file = join(folder, "server.conf");
+    if (config !== undefined) writeFileSync(file, config.concat("").join("\n"));
+    const child = spawn(program, [...(config === undefined ? [] : [file]), ...fixed, ...args].map(String), { stdio: ["ignore", "pipe", "pipe"] });
     let output = "";
     for (const stream of [child.stdout, child.stderr]) stream.on("data", (text) => (output += text));
     const kill = () => child.kill("SIGKILL");

@@ -51,7 +51,8 @@ impl Sink for Caller {
             Event::Open(Aggregate::Attribute, _) => unreachable!("attributes are dropped"),
             Event::Open(kind, len) => {
                 self.value();
-                self.open.push(len.map(|len| if kind == Aggregate::Map { len * 2 } else { len }));
+                let paired = matches!(kind, Aggregate::Map | Aggregate::Struct);
+                self.open.push(len.map(|len| if paired { len * 2 } else { len }));
             }
             Event::Close { streamed } => {
                 let left = self.open.pop().expect("something is open");

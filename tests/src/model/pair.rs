@@ -16,6 +16,8 @@ pub struct Pair {
     pub replies: VecDeque<u8>,
     /// How many bytes of replies the server has written on this link.
     pub answered: usize,
+    /// How long the server's log was when each link was opened.
+    pub begun: Vec<usize>,
     session: Option<(LinkId, Session)>,
     /// How much of what the client has written was given to the server.
     heard: usize,
@@ -29,6 +31,7 @@ impl Pair {
             server,
             replies: VecDeque::new(),
             answered: 0,
+            begun: Vec::new(),
             session: None,
             heard: 0,
         }
@@ -39,6 +42,7 @@ impl Pair {
         self.session = Some((self.peer.link(), self.server.session()));
         self.replies.clear();
         (self.heard, self.answered) = (0, 0);
+        self.begun.push(self.server.log.len());
         self.peer.open();
     }
 

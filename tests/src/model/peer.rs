@@ -25,6 +25,8 @@ pub struct Peer {
     pub ready: Vec<LinkId>,
     /// Every link that the connection ended.
     pub closed: Vec<(LinkId, Reason)>,
+    /// How often the connection came to rest.
+    pub rests: u32,
     /// What was written on the last link.
     pub written: Vec<u8>,
     understood: usize,
@@ -44,6 +46,7 @@ impl Peer {
             links: Vec::new(),
             ready: Vec::new(),
             closed: Vec::new(),
+            rests: 0,
             written: Vec::new(),
             understood: 0,
             unread: Vec::new(),
@@ -236,6 +239,19 @@ impl Peer {
         }
     }
 
+    /// Moves the clock until the next attempt is made, after a failure.
+    pub fn retry(&mut self) {
+        assert!(self.connection.is_retrying(), "another attempt is to come");
+        let links = self.links.len();
+        for _ in 0..=2_000 {
+            if self.links.len() > links {
+                return;
+            }
+            self.advance(1);
+        }
+        unreachable!("no attempt within the longest delay");
+    }
+
     fn act(&mut self) {
         while let Some(action) = self.connection.poll_action() {
             match action {
@@ -247,6 +263,7 @@ impl Peer {
                     (self.understood, self.external) = (0, 0);
                 }
                 Action::Ready(link) => self.ready.push(link),
+                Action::Rest => self.rests += 1,
                 Action::Close(link, reason) => self.closed.push((link, reason)),
                 Action::Settle(slot, failure) => self.caller.note(slot, Outcome::Failed(failure)),
             }
@@ -257,7 +274,7 @@ impl Peer {
 /// Gives a configuration whose handshake is empty.
 pub fn plain() -> Config {
     let protocol = redwire_core::connection::Protocol::Resp2;
-    Config { protocol, library: None, ..Config::default() }
+    Config { protocol, library: None, keep_alive: 0, tombstone_limit: 0, ..Config::default() }
 }
 
 fn line(command: &Frame) -> String {

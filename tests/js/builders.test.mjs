@@ -1,0 +1,71 @@
+import assert from "node:assert/strict";
+import { after, before, beforeEach, describe, test } from "node:test";
+import { Redis } from "redwire";
+import { missing, programs, startServer } from "./support/servers.mjs";
+import { rejection } from "./support/until.mjs";
+
+for (const server of programs) {
+  for (const protocol of [2, 3]) {
+    describe(`${server.name}, protocol ${protocol}`, { skip: missing(server) }, () => {
+      let running;
+      let redis;
+      before(async () => {
+        running = await startServer(server.program);
+        redis = new Redis({ path: running.path, protocol });
+      });
+      beforeEach(() => redis.flushall());
+      after(async () => {
+        await redis?.close();
+        await running?.stop();
+      });
+
+      test("bitfield() collects operations and sends them when it is awaited", async () => {
+        assert.deepEqual(await redis.bitfield("b").set("u8", 0, 200).get("u8", 0).overflow("sat").incrby("u8", 0, 100).overflow("fail").incrby("u8", "#0", 1), [0, 200, 255, null]);
+        assert.deepEqual(await redis.bitfieldRo("b").get("u8", 0).get("u4", 0).execute(), [255, 15]);
+        assert.deepEqual(await redis.bitfield("b", [{ get: ["u8", 0] }]), [255]);
+      });
+
+      test("bitfieldRo() refuses what writes, and sends nothing", () => {
+        for (const [name, ...args] of [["set", "u8", 0, 1], ["incrby", "u8", 0, 1], ["overflow", "sat"]]) {
+          assert.throws(() => redis.bitfieldRo("b")[name](...args), { name: "TypeError", message: `bitfieldRo: '${name}' writes: use bitfield` });
+        }
+      });
+
+      test("iterators give everything once where nothing changes, and stop where the loop is left", async () => {
+        const names = Array.from({ length: 2500 }, (_, index) => `k:${index}`);
+        await redis.mset(Object.fromEntries(names.map((name) => [name, "v"])));
+        await redis.hset("h", Object.fromEntries(names.map((name, index) => [name, index])));
+        await redis.sadd("s", names);
+        await redis.zadd("z", Object.fromEntries(names.map((name, index) => [name, index])));
+        const all = async (iterator) => {
+          const seen = [];
+          for await (const item of iterator) seen.push(item);
+          return seen;
+        };
+        assert.deepEqual(new Set(await all(redis.scanIter({ match: "k:*", count: 100 }))), new Set(names));
+        assert.deepEqual(Object.fromEntries(await all(redis.hscanIter("h"))), Object.fromEntries(names.map((name, index) => [name, `${index}`])));
+        assert.deepEqual(new Set(await all(redis.sscanIter("s"))), new Set(names));
+        assert.deepEqual(Object.fromEntries(await all(redis.zscanIter("z"))), Object.fromEntries(names.map((name, index) => [name, index])));
+        for (const maps of ["map", "entries"]) assert.equal(Object.fromEntries(await all(redis.with({ maps }).hscanIter("h")))["k:7"], "7");
+        assert.ok((await all(redis.with({ decodeResponses: false }).scanIter())).every((name) => name instanceof Uint8Array));
+        assert.deepEqual(await all(redis.sscanIter("missing")), []);
+        for await (const name of redis.scanIter({ count: 10 })) {
+          assert.equal(typeof name, "string");
+          break;
+        }
+        await redis.set("text", 1);
+        assert.equal((await rejection(all(redis.hscanIter("text")))).code, "WRONGTYPE");
+      });
+
+      test("defineCommand gives a function for a command, with its keys and its reply", async () => {
+        await redis.set("k", "12345");
+        const length = redis.defineCommand({ name: "STRLEN", keys: 1, reply: (reply) => ({ length: reply }) });
+        assert.deepEqual(await length("k"), { length: 5 });
+        assert.equal(await redis.defineCommand({ name: "object encoding", keys: 0 })("k"), "int");
+        assert.match((await rejection(length(1))).message, /^strlen: argument 1 is a key and expected string \| Uint8Array, got number$/);
+        assert.equal((await rejection(redis.defineCommand({ name: "NO.SUCH" })())).code, "ERR");
+        for (const definition of [{ name: "" }, { name: 1 }, { name: "A", keys: -1 }, { name: "A", reply: 1 }]) assert.throws(() => redis.defineCommand(definition), TypeError);
+      });
+    });
+  }
+}

@@ -1,0 +1,61 @@
+import { Redis, ResponseError, type Pipeline } from "redwire";
+
+type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
+const same = <A, B>(_: Same<A, B>): void => {};
+
+const text = new Redis("redis://h");
+const bytes = new Redis({ decodeResponses: false });
+const views = text.with({ decodeResponses: false });
+same<typeof text, Redis<string>>(true);
+same<typeof bytes, Redis<Uint8Array>>(true);
+same<typeof views, Redis<Uint8Array>>(true);
+
+export const replies = async (): Promise<void> => {
+  const [set, got, old] = [await text.set("k", 1), await text.get("k"), await text.set("k", "v", { ex: 10, get: true })];
+  same<[typeof set, typeof got, typeof old], [boolean, string | null, string | null]>(true);
+  const [raw, members, list] = [await bytes.get("k"), await bytes.smembers("s"), await bytes.lrange("l", 0, -1)];
+  same<[typeof raw, typeof members, typeof list], [Uint8Array | null, Uint8Array[], Uint8Array[]]>(true);
+  const [keys, hash, scores, page] = [await text.keys("*"), await text.hgetall("h"), await text.zrange("z", 0, -1, { withscores: true }), await text.scan("0")];
+  same<[typeof keys, typeof hash, typeof scores, typeof page], [Set<string>, Record<string, string>, [string, number][], [string, string[]]]>(true);
+  const [one, some] = [await text.lpop("l"), await text.lpop("l", 2)];
+  same<[typeof one, typeof some], [string | null, string[]]>(true);
+  const all = await text.pipeline().set("a", 1).get("a").hgetall("h").zscore("z", "m").execute();
+  same<typeof all, [boolean, string | null, Record<string, string>, number | null]>(true);
+  const each = await bytes.pipeline().get("a").incr("n").execute({ raiseOnError: false });
+  same<typeof each, [Uint8Array | null | ResponseError, number | ResponseError]>(true);
+  const wire = await text.with({ raw: true }).smembers("s");
+  same<typeof wire, unknown>(true);
+  const pipe: Pipeline<string, [boolean]> = text.multi().set("a", 1);
+  // @ts-expect-error a pipeline is not a promise
+  pipe.then(() => {});
+};
+
+export const forms = async (): Promise<void> => {
+  const [exact, big, plain] = [await text.with({ integers: "exact" }).incr("n"), await text.with({ integers: "bigint" }).strlen("k"), await text.with({ integers: "bigint" }).with({ integers: "number" }).incr("n")];
+  same<[typeof exact, typeof big, typeof plain], [number | bigint, bigint, number]>(true);
+  const [map, entries, members] = [await text.with({ maps: "map" }).hgetall("h"), await bytes.with({ maps: "entries" }).hgetall("h"), await text.with({ sets: "array" }).smembers("s")];
+  same<[typeof map, typeof entries, typeof members], [Map<string, string>, [key: Uint8Array, value: Uint8Array][], string[]]>(true);
+  const both = await new Redis("redis://h", { maps: "map", decodeResponses: false }).with({ timeout: 5 }).hgetall("h");
+  same<typeof both, Map<Uint8Array, Uint8Array>>(true);
+  const again = text.with({ raw: true }).with({ raw: false });
+  same<typeof again, Redis<string>>(true);
+};
+
+export const mistakes = async (): Promise<void> => {
+  // @ts-expect-error a key is text or bytes
+  await text.set(1, 1);
+  // @ts-expect-error a value is no object
+  await text.set("a", {});
+  // @ts-expect-error not an option of SET
+  await text.set("a", 1, { foo: true });
+  // @ts-expect-error NX and XX exclude each other
+  await text.set("a", 1, { nx: true, xx: true });
+  // @ts-expect-error only one expiration
+  await text.set("a", 1, { ex: 1, px: 1 });
+  // @ts-expect-error a direction is a literal
+  await text.lmove("a", "b", "up", "left");
+  // @ts-expect-error GEOSEARCH needs where from
+  await text.geosearch("g", {}, { byradius: [1, "km"] });
+  // @ts-expect-error not an option
+  new Redis({ hots: "h" });
+};

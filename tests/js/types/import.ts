@@ -1,0 +1,2 @@
+import { Redis } from "redwire";
+new Redis();

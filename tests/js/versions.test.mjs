@@ -1,0 +1,83 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { CommandNotSupportedError } from "redwire";
+import { get, hexpire, incr, jsonGet, set, zrange } from "redwire/commands";
+import { faked } from "./support/client.mjs";
+import { ok } from "./support/resp.mjs";
+import { outcome, rejection } from "./support/until.mjs";
+
+/** The fake server says that it is 7.0.15. */
+const names = (fake) => fake.commands.map(([name]) => name);
+
+describe("commands that the server is too old for", () => {
+  test("are refused before anything of them is sent, whether its version is known or not", async (t) => {
+    const { fake, redis } = faked(t, () => ok);
+    for (let round = 0; round < 2; round++) {
+      const error = await rejection(redis.hexpire("h", 1, ["f"]));
+      assert.ok(error instanceof CommandNotSupportedError);
+      assert.match(error.message, /HEXPIRE needs version 7\.4 of the server, which is 7\.0\.15/);
+      assert.deepEqual([error.command, error.maybeExecuted], ["HEXPIRE", false]);
+    }
+    assert.deepEqual(names(fake), []);
+  });
+
+  test("so are options, by name, and words of an option", async (t) => {
+    const { redis } = faked(t, () => ok);
+    assert.match((await rejection(redis.set("k", "v", { ifeq: "x" }))).message, /SET with 'ifeq' needs version 8\.4/);
+    assert.match((await rejection(redis.zunion(["a"], { aggregate: "count" }))).message, /ZUNION with 'aggregate: "count"' needs version 8\.8/);
+  });
+
+  test("what waits for the version keeps its place in the order", async (t) => {
+    const { fake, redis } = faked(t, () => ok);
+    await Promise.all([redis.set("a", 1), redis.getex("a", { ex: 1 }), redis.del("a"), redis.call("ECHO", "x"), redis.pipeline({ transaction: false }).get("a").execute()]);
+    assert.deepEqual(names(fake), ["SET", "GETEX", "DEL", "ECHO", "GET"]);
+  });
+
+  test("a pipeline with one is refused as a whole and can be used again", async (t) => {
+    const { fake, redis } = faked(t, () => ok);
+    const pipe = redis.pipeline({ transaction: false });
+    assert.ok((await rejection(pipe.get("a").hexpire("h", 1, ["f"]).execute())) instanceof CommandNotSupportedError);
+    await pipe.get("b").execute();
+    assert.deepEqual(fake.commands, [["GET", "b"]]);
+  });
+
+  test("verifyVersion: false sends them", async (t) => {
+    const { fake, redis } = faked(t, () => ok, { verifyVersion: false });
+    await outcome(redis.hexpire("h", 1, ["f"]));
+    assert.deepEqual(names(fake), ["HEXPIRE"]);
+  });
+
+  test("supports tells without trying", async (t) => {
+    const { redis } = faked(t, () => ok);
+    assert.deepEqual([await redis.supports("HEXPIRE"), await redis.supports("get"), await redis.supports("client no-touch")], [false, true, false]);
+    assert.ok((await rejection(redis.supports("NOSUCH"))) instanceof TypeError);
+  });
+});
+
+describe("inert commands", () => {
+  test("are sent by execute, together and in order", async (t) => {
+    const { fake, redis } = faked(t, () => ok);
+    const commands = [get("a"), set("k", "v", { ex: 10 }), zrange("z", 0, 1, { withscores: true }), jsonGet("j", "$.a"), incr("n")];
+    assert.equal(fake.links.length, 0);
+    await redis.execute(commands);
+    await redis.execute(commands);
+    const sent = [["GET", "a"], ["SET", "k", "v", "EX", "10"], ["ZRANGE", "z", "0", "1", "WITHSCORES"], ["JSON.GET", "j", "$.a"], ["INCR", "n"]];
+    assert.deepEqual(fake.commands, [...sent, ...sent]);
+    assert.deepEqual(await redis.execute([]), []);
+  });
+
+  test("are checked as methods are", async (t) => {
+    const { fake, redis } = faked(t, () => ok);
+    assert.match((await rejection(redis.execute([get("a"), set("k", null)]))).message, /set: parameter 'value' expected/);
+    assert.ok((await rejection(redis.execute([hexpire("h", 1, ["f"])]))) instanceof CommandNotSupportedError);
+    for (const wrong of [1, null, [1], [{}], [{ command: "NOSUCH", args: [] }]]) assert.ok((await rejection(redis.execute(wrong))) instanceof TypeError);
+    assert.deepEqual(fake.commands, []);
+  });
+});
+
+test("a Date stands for a unix time in the command's unit", async (t) => {
+  const { fake, redis } = faked(t, () => ok, { runtimeChecks: true });
+  const date = new Date(1_900_000_000_123);
+  await Promise.all([redis.expireat("k", date), redis.pexpireat("k", date), redis.set("k", "v", { exat: date }), redis.set("k", "v", { pxat: date })]);
+  assert.deepEqual(fake.commands.map((words) => words.at(-1)), ["1900000000", "1900000000123", "1900000000", "1900000000123"]);
+});

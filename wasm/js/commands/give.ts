@@ -1,0 +1,26 @@
+import type { Pipeline } from "../pipeline.js";
+import type { Forms, Str } from "../replies.js";
+
+/** What methods make of a reply: `result` says it, in terms of `reply`. */
+export interface Kind {
+  readonly reply: unknown;
+  readonly result: unknown;
+}
+
+/** A promise of it. */
+export interface Promised extends Kind {
+  readonly result: Promise<this["reply"]>;
+}
+
+/** A promise of whatever the server sent. */
+export interface Raw extends Kind {
+  readonly result: Promise<unknown>;
+}
+
+/** A pipeline one longer. */
+export interface Queued<S extends Str, T extends unknown[], N, F extends Forms> extends Kind {
+  readonly result: Pipeline<S, [...T, this["reply"]], N, F>;
+}
+
+/** What methods of kind `K` give for a reply of type `R`. */
+export type Give<K extends Kind, R> = (K & { readonly reply: R })["result"];

@@ -1,0 +1,44 @@
+import type { Commands } from "../generated/commands.js";
+import type { Forms, MapOf, Plain, SetOf, Str } from "../replies.js";
+import type { Kind } from "./give.js";
+
+/** A command that is not sent yet: `redis.execute` sends it. */
+export interface InertCommand<R = unknown> {
+  /** As Redis spells it. */
+  readonly command: string;
+  readonly args: readonly unknown[];
+  /** For types only: what it gives, whatever client executes it. */
+  readonly reply?: R;
+}
+
+/** Makes the function that makes inert commands called `command`. */
+export const of =
+  (command: string): any =>
+  (...args: unknown[]): InertCommand => ({ command, args });
+
+declare const data: unique symbol;
+declare const integer: unique symbol;
+/** User data and integers of a client that nobody knows yet. */
+type Data = string & { readonly [data]: true };
+type Integer = number & { readonly [integer]: true };
+
+interface Inertly extends Kind {
+  readonly result: InertCommand<this["reply"]>;
+}
+
+/** The functions that make inert commands: each takes what the method of the same name takes. */
+export interface Inert extends Commands<Data, Integer, Plain, Inertly> {}
+
+/** What a client gives for an inert command. */
+export type ReplyOf<C, S extends Str, N, F extends Forms> = C extends InertCommand<infer R> ? Filled<R, S, N, F> : never;
+
+/** Puts what a client makes of user data, integers, sets and maps into a reply's type. */
+// prettier-ignore
+type Filled<R, S extends Str, N, F extends Forms> =
+  unknown extends R ? unknown :
+  R extends Data ? S :
+  R extends Integer ? N :
+  R extends string | number | bigint | boolean | null | undefined | Uint8Array | Error ? R :
+  R extends Set<infer T> ? SetOf<S, F, Filled<T, S, N, F>> :
+  string extends keyof R ? MapOf<F, string, Filled<R[keyof R], S, N, F>> :
+  { [K in keyof R]: Filled<R[K], S, N, F> };

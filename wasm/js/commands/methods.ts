@@ -1,0 +1,106 @@
+import { encode } from "./encode.js";
+import type { InertCommand } from "./inert.js";
+import { kindOf } from "../outbox.js";
+import { effectOf, lines, methodOf, planOf, rowOf, type Plan } from "./plan.js";
+import { refusalOf } from "./reserved.js";
+import type { Needs } from "./versions.js";
+
+/** Turns calls into rows and arguments, for whoever sends or queues them. Its methods are those of the table. */
+export abstract class Methods {
+  /** Takes one command, which not every server knows if it has needs. */
+  abstract run(row: number, command: string, args: unknown[], needs?: Needs): unknown;
+
+  /** Reports that a command cannot be made of what was given. */
+  abstract fail(error: unknown): unknown;
+
+  /** Whether types are checked that the server would check too. */
+  abstract get checks(): boolean;
+}
+
+/** Makes the command of `plan` of what a method was called with. */
+const make = (target: Methods, row: number, plan: Plan, args: unknown[]): unknown => {
+  const { checks } = target;
+  if (plan.direct && !checks && plan.since === undefined && args.length === plan.required) return target.run(row, plan.name, args);
+  if (plan.spread && !checks && plan.since === undefined && args.length >= plan.required) {
+    const last = args[args.length - 1];
+    if (!Array.isArray(last)) return target.run(row, plan.name, args);
+    if (args.length === plan.required && last.length > 0) {
+      args.pop();
+      for (let at = 0; at < last.length; at++) args.push(last[at]);
+      return target.run(row, plan.name, args);
+    }
+  }
+  let words: unknown[];
+  const needs: Needs = { since: plan.since, option: "" };
+  try {
+    words = encode(plan, args, checks, needs);
+  } catch (error) {
+    return target.fail(error);
+  }
+  return target.run(row, plan.name, words, needs.since === undefined ? undefined : needs);
+};
+
+/**
+ * Appends an inert command to `target`.
+ * @throws TypeError when it is none.
+ */
+export const take = (target: Methods, inert: InertCommand): void => {
+  const row = typeof inert === "object" && inert !== null && Array.isArray(inert.args) ? rowOf(inert.command) : 0;
+  if (row === 0) throw new TypeError(`execute: parameter 'commands' expected commands made by redwire/commands, got ${kindOf(inert)}`);
+  make(target, row, planOf(row), inert.args as unknown[]);
+};
+
+/** The commands of a module, under its name. */
+class Namespace {
+  constructor(readonly target: Methods) {}
+}
+
+/** Methods by their names. Gathered in an object of their own: adding them to a class one by one takes a hundred times as long. */
+type Gathered = Record<string, unknown>;
+
+/** The classes' methods; those of namespaces by their names. */
+const gathered: Gathered = Object.create(null);
+const namespaces = new Map<string, Gathered>();
+
+/** Gives the methods of a namespace, which a getter of {@link Methods} makes. */
+const namespace = (name: string): Gathered => {
+  let methods = namespaces.get(name);
+  if (methods !== undefined) return methods;
+  namespaces.set(name, (methods = Object.create(null) as Gathered));
+  const made = class extends Namespace {};
+  Object.setPrototypeOf(made.prototype, methods);
+  Object.defineProperty(gathered, name, {
+    get(this: Methods) {
+      const value = new made(this);
+      Object.defineProperty(this, name, { value });
+      return value;
+    },
+  });
+  return methods;
+};
+
+for (let row = 1; row < lines.length; row++) {
+  const line = lines[row]!;
+  const end = line.search(/[@!:]/);
+  const name = line.slice(0, end);
+  const effect = line[end] === ":" ? undefined : effectOf(row);
+  // waiting for replicas is about one's own connection: whoever looks for it is told
+  if (effect !== undefined && effect !== "writes") continue;
+  const [module, method] = methodOf(name);
+  let plan: Plan | undefined;
+  if (effect !== undefined) {
+    gathered[method] = function (this: Methods) {
+      return this.fail(refusalOf(method, name, effect));
+    };
+  } else if (module === undefined) {
+    gathered[method] = function (this: Methods, ...args: unknown[]) {
+      return make(this, row, (plan ??= planOf(row)), args);
+    };
+  } else {
+    namespace(module)[method] = function (this: Namespace, ...args: unknown[]) {
+      return make(this.target, row, (plan ??= planOf(row)), args);
+    };
+  }
+}
+for (const methods of [gathered, ...namespaces.values()]) Object.setPrototypeOf(methods, Object.prototype);
+Object.setPrototypeOf(Methods.prototype, gathered);

@@ -1,0 +1,42 @@
+import { kindOf } from "../outbox.js";
+import { effectOf, rowOf } from "./plan.js";
+
+/** What to use instead of a command that changes what a connection is, by its effect: other callers share the connection. */
+const alternatives: Readonly<Record<string, string>> = {
+  auth: "the options 'username' and 'password'",
+  hello: "the option 'protocol'",
+  select: "the option 'db'",
+  name: "the option 'clientName'",
+  multi: "redis.multi()",
+  exec: "redis.multi()",
+  discard: "redis.multi()",
+  watch: "redis.pipeline()",
+  unwatch: "redis.pipeline()",
+  reset: "redis.destroy()",
+  quit: "redis.close()",
+  replication: "a replica",
+};
+
+/** Gives the error for a command that a shared connection cannot take. */
+export const refusalOf = (method: string, name: string, effect: string): TypeError =>
+  new TypeError(
+    effect === "writes"
+      ? `${method}: ${name} is about the writes of its own connection, which all callers share: use a lease`
+      : `${method}: ${name} would change the connection that all callers share: use ${alternatives[effect] ?? "a connection of its own"}`,
+  );
+
+/**
+ * Gives the words of a raw command.
+ * @throws TypeError when the name is none, or is that of a command that a shared connection cannot take.
+ */
+export const rawCall = (name: unknown, args: readonly unknown[]): unknown[] => {
+  if (typeof name !== "string" || name.trim() === "") throw new TypeError(`call: parameter 'name' expected a command's name, got ${kindOf(name)}`);
+  const words: unknown[] = name.trim().split(/ +/);
+  for (const arg of args) words.push(arg);
+  const first = String(words[0]).toUpperCase();
+  const two = typeof words[1] === "string" ? `${first} ${words[1].toUpperCase()}` : first;
+  const known = rowOf(two) > 0 ? two : first;
+  const effect = effectOf(rowOf(known));
+  if (effect !== undefined && effect !== "internal") throw refusalOf("call", known, effect);
+  return words;
+};

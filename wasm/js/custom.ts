@@ -1,0 +1,32 @@
+import { kindOf, type Key, type Value } from "./outbox.js";
+
+/** A command that redwire's table does not know: of a module, or of a server newer than this version. */
+export interface CommandDefinition<R> {
+  /** As Redis spells it; words separated by spaces. */
+  name: string;
+  /** How many of the first arguments are keys, by default none. */
+  keys?: number;
+  /** Makes the result of the reply, which is neutral to the protocol; without it, the reply itself. */
+  reply?: (reply: unknown) => R;
+}
+
+/**
+ * Gives a function that calls the command of `definition` through `call`.
+ * @throws TypeError when the definition is none.
+ */
+export const customCommand = <R>(
+  { name, keys = 0, reply }: CommandDefinition<R>,
+  call: (name: string, ...args: Value[]) => Promise<unknown>,
+): ((...args: Value[]) => Promise<R>) => {
+  if (typeof name !== "string" || name.trim() === "") throw new TypeError(`defineCommand: 'name' expected a command's name, got ${kindOf(name)}`);
+  if (!Number.isInteger(keys) || keys < 0) throw new TypeError(`defineCommand: 'keys' expected a number from 0, got ${kindOf(keys)}`);
+  if (reply !== undefined && typeof reply !== "function") throw new TypeError(`defineCommand: 'reply' expected a function, got ${kindOf(reply)}`);
+  const isKey = (value: unknown): value is Key => typeof value === "string" || value instanceof Uint8Array;
+  return async (...args) => {
+    for (let at = 0; at < keys; at++) {
+      if (!isKey(args[at])) throw new TypeError(`${name.toLowerCase()}: argument ${at + 1} is a key and expected string | Uint8Array, got ${kindOf(args[at])}`);
+    }
+    const given = await call(name, ...args);
+    return reply === undefined ? (given as R) : reply(given);
+  };
+};

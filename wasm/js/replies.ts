@@ -1,0 +1,58 @@
+/** What user data is: text, or bytes. */
+export type Str = string | Uint8Array;
+
+/** What sets and maps become. */
+export interface Forms {
+  sets: "set" | "array";
+  maps: "object" | "map" | "entries";
+}
+
+/** What they become by default. */
+export interface Plain extends Forms {
+  sets: "set";
+  maps: "object";
+}
+
+/** A set of `T`. Bytes are never equal, so where user data is bytes it is an array. */
+export type SetOf<S extends Str = string, F extends Forms = Plain, T = S> = S extends string ? (F["sets"] extends "array" ? T[] : Set<T>) : T[];
+
+/** A map in the server's order; the keys of an object are strings whatever they are. */
+export type MapOf<F extends Forms, K, V> = F["maps"] extends "map" ? Map<K, V> : F["maps"] extends "entries" ? [key: K, value: V][] : Record<string, V>;
+
+/** What INFO tells: numbers where the server writes numbers, an object where it writes `name=value` pairs. */
+export interface Info<N = number> {
+  [field: string]: string | number | N | Record<string, string | number | N> | Record<string, string | number | N>[];
+}
+
+/** A connection as CLIENT LIST tells of it; fields depend on the server's version. */
+export interface ClientInfo<N = number> {
+  id: N;
+  addr: string;
+  name: string;
+  age: N;
+  idle: N;
+  flags: string;
+  db: N;
+  cmd: string;
+  user?: string;
+  [field: string]: string | number | N | undefined;
+}
+
+/** A node as CLUSTER NODES tells of it. */
+export interface ClusterNode<S extends Str = string, N = number, F extends Forms = Plain> {
+  id: string;
+  host: string;
+  port: N;
+  hostname: string | null;
+  flags: SetOf<S, F, string>;
+  /** The id of the node that it replicates. */
+  master: string | null;
+  ping_sent: N;
+  pong_recv: N;
+  config_epoch: N;
+  link_state: string;
+  /** First and last slot of each range. */
+  slots: N[][];
+  /** Slots on their way, as the server writes them. */
+  migrations: string[];
+}

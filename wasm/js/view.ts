@@ -1,0 +1,68 @@
+import { Mode } from "./reader.js";
+import type { Forms, Str } from "./replies.js";
+
+/** What replies become. */
+export interface DecodingOptions {
+  /** Whether user data becomes strings (default) or stays `Uint8Array`. Statuses, cursors, ids and names are strings either way. */
+  decodeResponses?: boolean;
+  /** How user data is text, in replies and arguments: `"utf-8"` (default), `"latin1"` or `"ascii"`. */
+  encoding?: "utf-8" | "latin1" | "ascii";
+  /**
+   * What integers become: a `number`, beyond 2^53-1 an {@link IntegerRangeError} (`"number"`, default); a `bigint` where a number is not
+   * exact (`"exact"`); always a `bigint` (`"bigint"`).
+   */
+  integers?: "number" | "exact" | "bigint";
+  /** What maps become: a plain object (`"object"`, default), a `Map`, or pairs (`"entries"`). */
+  maps?: "object" | "map" | "entries";
+  /** What sets become: a `Set` (default) or an `"array"`. Of bytes they are arrays always. */
+  sets?: "set" | "array";
+}
+
+/** What user data is with `O`, where it was `S`. */
+export type DataWith<O, S extends Str> = O extends { decodeResponses: false } ? Uint8Array : O extends { decodeResponses: true } ? string : S;
+
+/** What integers are with `O`, where they were `N`. */
+export type IntegersWith<O, N> = O extends { integers: infer I } ? (I extends "bigint" ? bigint : I extends "exact" ? number | bigint : number) : N;
+
+/** The forms of sets and maps with `O`, where they were `F`. */
+export type FormsWith<O, F extends Forms> = O extends { sets: Forms["sets"] } | { maps: Forms["maps"] }
+  ? { sets: O extends { sets: infer A extends Forms["sets"] } ? A : F["sets"]; maps: O extends { maps: infer A extends Forms["maps"] } ? A : F["maps"] }
+  : F;
+
+/** The part of a mode that each option decides, and what each of its values makes of it. */
+const modes: Readonly<Record<keyof DecodingOptions, Readonly<Record<string, number>>>> = {
+  decodeResponses: { true: 0, false: Mode.BYTES },
+  encoding: { "utf-8": 0, latin1: Mode.LATIN1, ascii: Mode.ASCII },
+  integers: { number: 0, exact: Mode.WIDE, bigint: Mode.BIGINT },
+  maps: { object: 0, map: Mode.MAPS, entries: Mode.ENTRIES },
+  sets: { set: 0, array: Mode.ARRAYS },
+};
+
+/** Gives what the option `name` takes, in words; nothing where it is no such option. */
+export const decodingValues = (name: string): string | undefined =>
+  Object.hasOwn(modes, name) ? (name === "decodeResponses" ? "a boolean" : Object.keys(modes[name as keyof DecodingOptions]).map((value) => `"${value}"`).join(" or ")) : undefined;
+
+/** Whether the option `name` takes `value`. */
+export const decodes = (name: string, value: unknown): boolean =>
+  Object.hasOwn(modes, name) && Object.hasOwn(modes[name as keyof DecodingOptions], String(value)) && typeof value === (name === "decodeResponses" ? "boolean" : "string");
+
+/** Gives `mode` with what `options` decide. */
+export const withDecoding = (mode: number, options: DecodingOptions): number => {
+  for (const [name, values] of Object.entries(modes)) {
+    const value = options[name as keyof DecodingOptions];
+    if (value === undefined) continue;
+    for (const bits of Object.values(values)) mode &= ~bits;
+    mode |= values[String(value)]!;
+  }
+  return mode;
+};
+
+const NOT_ASCII = /[^\x00-\x7f]/;
+
+/** Gives `args` as they are sent in the encoding of `mode`, which is not UTF-8. */
+export const encoded = (args: readonly unknown[], mode: number): unknown[] =>
+  args.map((arg) => {
+    if (typeof arg !== "string" || !NOT_ASCII.test(arg)) return arg;
+    if (mode & Mode.ASCII || /[^\x00-\xff]/.test(arg)) throw new TypeError(`an argument has characters that the encoding ${mode & Mode.ASCII ? "ascii" : "latin1"} lacks`);
+    return Uint8Array.from(arg, (char) => char.charCodeAt(0));
+  });
