@@ -111,6 +111,8 @@ pub mod owned;
 #[cfg(feature = "alloc")]
 pub mod paths;
 #[cfg(feature = "alloc")]
+pub mod pubsub;
+#[cfg(feature = "alloc")]
 pub mod record;
 #[cfg(feature = "alloc")]
 pub mod reply;

@@ -9,6 +9,7 @@
 
 use super::config::{Config, Protocol};
 use crate::machine::Reason;
+use crate::pubsub::{KINDS, Kind, Registry};
 use crate::resp::{Aggregate, Event, Sink, Text, encode};
 use alloc::vec::Vec;
 
@@ -20,6 +21,8 @@ enum Step {
     Name,
     Select,
     Library,
+    /// A name that is subscribed to again.
+    Subscribe,
 }
 
 /// What to do after a reply.
@@ -44,20 +47,24 @@ pub(super) struct Handshake {
 
 impl Handshake {
     pub(super) fn new(config: &Config, hello: bool) -> Self {
-        let mut handshake = Self {
-            steps: Vec::new(),
-            answered: 0,
-            refused: false,
-            reply: Reply::default(),
-            bytes: Vec::new(),
-            sent: 0,
-        };
+        let mut handshake = Self::empty();
         if hello {
             handshake.hello(config)
         } else {
             handshake.plain(config)
         }
         handshake
+    }
+
+    fn empty() -> Self {
+        Self {
+            steps: Vec::new(),
+            answered: 0,
+            refused: false,
+            reply: Reply::default(),
+            bytes: Vec::new(),
+            sent: 0,
+        }
     }
 
     /// Gives what is still to be written.
@@ -123,6 +130,38 @@ impl Handshake {
             return if self.is_done() { Progress::Done } else { Progress::More };
         }
         Progress::Done
+    }
+
+    /// Begins to subscribe to what `registry` holds. Each name is confirmed on its own; a reply refuses them.
+    pub(super) fn resume(&mut self, registry: &Registry) {
+        *self = Self { reply: core::mem::take(&mut self.reply), ..Self::empty() };
+        for kind in KINDS {
+            let names = registry.names(kind);
+            // in a cluster, shard channels of one command have to live in one slot
+            let size = if kind == Kind::Shard { 1 } else { names.len().max(1) };
+            for names in names.chunks(size) {
+                let verb: &[u8] = match kind {
+                    Kind::Channel => b"SUBSCRIBE",
+                    Kind::Pattern => b"PSUBSCRIBE",
+                    Kind::Shard => b"SSUBSCRIBE",
+                };
+                let args: Vec<_> =
+                    core::iter::once(verb).chain(names.iter().map(|name| &**name)).map(Some).collect();
+                self.send(Step::Subscribe, &args);
+                self.steps.extend(core::iter::repeat_n(Step::Subscribe, names.len() - 1));
+            }
+        }
+    }
+
+    /// Tells whether names are being subscribed to again.
+    pub(super) fn is_resuming(&self) -> bool {
+        self.steps.first() == Some(&Step::Subscribe)
+    }
+
+    /// Takes the confirmation of a name; tells whether it was the last.
+    pub(super) fn confirm(&mut self) -> bool {
+        self.answered += 1;
+        self.is_done()
     }
 
     fn hello(&mut self, config: &Config) {

@@ -3,7 +3,8 @@
 use super::adapter::Adapter;
 use super::handshake::Reply;
 use super::queue::{Entry, Queue, Role};
-use crate::machine::ReplySink;
+use crate::machine::{ReplySink, Slot};
+use crate::pubsub::Reading;
 use crate::resp::{Aggregate, Event, Sink, Text, tell};
 use crate::shape::Shaper;
 
@@ -12,6 +13,8 @@ use crate::shape::Shaper;
 pub(super) enum Route {
     /// Nobody's: out-of-band data that nobody asked for.
     Push,
+    /// The listener's: what the server sent unasked.
+    Notice,
     /// A command's that was given up.
     Tombstone,
     /// The handshake's.
@@ -45,6 +48,8 @@ pub(super) struct Router<'a, S> {
     pub(super) route: &'a mut Route,
     pub(super) queue: &'a Queue,
     pub(super) handshake: Option<&'a mut Reply>,
+    /// Reads what is for the listener, in its slot.
+    pub(super) listener: Option<(&'a mut Reading, Slot)>,
     /// Whether the link speaks RESP2.
     pub(super) flat: bool,
     pub(super) shaper: &'a mut Shaper,
@@ -67,6 +72,11 @@ impl<S: ReplySink> Router<'_, S> {
     fn aside(&mut self, event: Event<'_>) {
         match self.route {
             Route::Push | Route::Tombstone => {}
+            Route::Notice => {
+                if let Some((reading, slot)) = &mut self.listener {
+                    reading.event(event, *slot, self.sink);
+                }
+            }
             Route::Forward(adapter) => {
                 adapter.pass(event, self.shaper, self.sink);
             }

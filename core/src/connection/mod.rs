@@ -7,6 +7,7 @@ mod fifo;
 mod handshake;
 mod inbound;
 mod keepalive;
+mod listening;
 mod outbound;
 mod queue;
 
@@ -15,6 +16,7 @@ pub use handshake::Server;
 
 use crate::batch::{Batch, Malformed};
 use crate::machine::{Action, Failure, LinkId, Machine, Reason, ReplySink, Segment, Slot};
+use crate::pubsub::Reading;
 use crate::resp::Decoder;
 use crate::shape::Shaper;
 use crate::time::Instant;
@@ -25,6 +27,7 @@ use fifo::Fifo;
 use handshake::{Handshake, Progress};
 use inbound::{Route, Router};
 use keepalive::Pulse;
+use listening::Listening;
 use queue::Queue;
 
 /// Where a link stands.
@@ -78,6 +81,8 @@ struct Session {
     asked: bool,
     /// Why the last link ended, until one is ready.
     trouble: Option<Reason>,
+    /// Who is told what the server sends unasked, if anybody is.
+    listening: Option<Listening>,
 }
 
 /// What dies with a link.
@@ -94,21 +99,36 @@ struct Link {
     pulse: Pulse,
     /// The server takes no writes any more: the link ends when what is in flight is answered.
     leaving: bool,
+    /// What comes in unasked.
+    reading: Reading,
+    /// Names that the server has confirmed of the first command in the queue.
+    confirmed: u32,
+    /// The server sends the commands that it executes.
+    monitoring: bool,
 }
 
-impl Connection {
-    /// Makes an idle connection.
-    pub const fn new(config: Config) -> Self {
-        let link = Link {
-            id: LinkId(0),
-            state: State::Idle,
+impl Link {
+    const fn new(id: LinkId, state: State, config: &Config) -> Self {
+        Self {
+            id,
+            state,
             decoder: Decoder::new(config.limits),
             route: None,
             shaper: Shaper::new(),
             deadline: Instant::NEVER,
             pulse: Pulse::new(),
             leaving: false,
-        };
+            reading: Reading::new(),
+            confirmed: 0,
+            monitoring: false,
+        }
+    }
+}
+
+impl Connection {
+    /// Makes an idle connection.
+    pub const fn new(config: Config) -> Self {
+        let link = Link::new(LinkId(0), State::Idle, &config);
         let session = Session {
             last_link: 0,
             no_hello: false,
@@ -120,6 +140,7 @@ impl Connection {
             lasting: false,
             asked: false,
             trouble: None,
+            listening: None,
         };
         Self { config, session, link, queue: Queue::new(), actions: Fifo::new() }
     }
@@ -145,6 +166,9 @@ impl Connection {
         self.link.state = State::Idle;
         self.link.deadline = Instant::NEVER;
         self.settle(Reason::Closed);
+        if let Some(listening) = &mut self.session.listening {
+            listening.clear();
+        }
     }
 
     /// Tells whether a link that failed or was lost is going to be opened again.
@@ -196,22 +220,22 @@ impl Connection {
     #[inline(never)]
     fn open(&mut self, now: Instant) {
         self.session.last_link += 1;
-        self.link = Link {
-            id: LinkId(self.session.last_link),
-            state: State::Opening,
-            decoder: Decoder::new(self.config.limits),
-            route: None,
-            shaper: Shaper::new(),
-            deadline: now.limit(self.config.connect_timeout),
-            pulse: Pulse::new(),
-            leaving: false,
-        };
+        self.link = Link::new(LinkId(self.session.last_link), State::Opening, &self.config);
+        self.link.deadline = now.limit(self.config.connect_timeout);
         self.actions.push(Action::Open(self.link.id));
     }
 
+    /// The server has agreed on everything but what is to be subscribed to again.
     #[inline(never)]
-    fn ready(&mut self, now: Instant, server: Server) {
+    fn agree(&mut self, now: Instant, server: Server) {
         self.session.server = server;
+        if !self.resume() {
+            self.ready(now);
+        }
+    }
+
+    #[inline(never)]
+    fn ready(&mut self, now: Instant) {
         self.session.backoff.reset();
         (self.session.lasting, self.session.asked, self.session.trouble) = (true, false, None);
         self.link.state = State::Ready;
@@ -229,6 +253,9 @@ impl Connection {
         let permanent = reason.is_permanent();
         let was_ready = matches!(self.link.state, State::Ready);
         self.close(reason);
+        if was_ready {
+            self.miss();
+        }
         // what hung up on HELLO may have done so for another reason
         self.session.no_hello = false;
         self.session.trouble = Some(reason);
@@ -279,8 +306,8 @@ impl Connection {
 
     /// Decides whose reply begins with `first`.
     fn route<S: ReplySink>(&mut self, first: u8, sink: &mut S) -> Result<Route, Reason> {
-        if first == b'>' {
-            return Ok(Route::Push);
+        if first == b'>' || self.is_unasked(first) {
+            return Ok(if self.session.listening.is_some() { Route::Notice } else { Route::Push });
         }
         if matches!(self.link.state, State::Shaking(_)) {
             return Ok(Route::Handshake);
@@ -297,12 +324,13 @@ impl Connection {
     fn answered<S: ReplySink>(&mut self, now: Instant, route: &Route, sink: &mut S) -> Result<(), Reason> {
         match (route, &mut self.link.state) {
             (Route::Push, _) => {}
+            (Route::Notice, _) => return self.noticed(now, sink),
             (Route::Handshake, State::Shaking(handshake)) => {
                 match handshake.end(&self.config, &mut self.session.detail) {
                     Progress::More => {}
                     Progress::Done => {
                         let server = handshake.server();
-                        self.ready(now, server);
+                        self.agree(now, server);
                     }
                     Progress::Fail(reason) => return Err(reason),
                 }
@@ -311,7 +339,7 @@ impl Connection {
                 if route.is_forwarded() {
                     sink.end();
                 }
-                self.queue.answer();
+                self.answer();
             }
         }
         Ok(())
@@ -334,6 +362,11 @@ impl Connection {
                     State::Shaking(handshake) => Some(handshake.reply()),
                     _ => None,
                 },
+                listener: self
+                    .session
+                    .listening
+                    .as_ref()
+                    .map(|listening| (&mut self.link.reading, listening.slot())),
                 flat,
                 shaper: &mut self.link.shaper,
                 sink,
@@ -441,10 +474,10 @@ impl Machine for Connection {
         }
         let hello = self.config.protocol != Protocol::Resp2 && !self.session.no_hello;
         let handshake = Handshake::new(&self.config, hello);
-        if handshake.is_done() {
-            self.ready(now, Server::resp2());
-        } else {
-            self.link.state = State::Shaking(Box::new(handshake));
+        let done = handshake.is_done();
+        self.link.state = State::Shaking(Box::new(handshake));
+        if done {
+            self.agree(now, Server::resp2());
         }
     }
 
@@ -459,6 +492,9 @@ impl Machine for Connection {
             return input.len();
         }
         self.link.pulse.beat(now);
+        if let Some(listening) = &mut self.session.listening {
+            listening.hear(now);
+        }
         self.read(now, input, sink).unwrap_or_else(|reason| {
             self.lose(now, reason);
             input.len()

@@ -34,7 +34,9 @@ pub(super) struct Entry {
     tries: u8,
     /// Whether the caller said that it may be executed twice.
     idempotent: bool,
-    row: Row,
+    pub(super) row: Row,
+    /// How many arguments it has, of those that are not its name.
+    pub(super) args: u32,
     timeout: u32,
     deadline: Instant,
     start: u64,
@@ -140,6 +142,7 @@ impl Queue {
         let deadline = now.limit(wait);
         let start = self.outbound.offset(at);
         let idempotent = request.flags & flags::IDEMPOTENT != 0;
+        let args = (request.args().len() - if named { known.words() } else { 0 }) as u32;
         let slot = request.slot;
         self.entries.push(Entry {
             slot,
@@ -149,6 +152,7 @@ impl Queue {
             tries: 0,
             idempotent,
             row: known,
+            args,
             timeout,
             deadline,
             start,
@@ -171,6 +175,7 @@ impl Queue {
             tries: 0,
             idempotent: false,
             row: Row::at(RowId::UNKNOWN),
+            args: 0,
             timeout: 0,
             deadline: Instant::NEVER,
             start,
