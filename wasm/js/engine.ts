@@ -4,6 +4,7 @@ import { ClientError, ConnectionError, type RedisError } from "./errors.js";
 import { failure, Reason, type Situation } from "./failure.js";
 import { Host } from "./host.js";
 import { Outbox, type Large } from "./outbox.js";
+import type { Told } from "./pubsub/notices.js";
 import { Reader, type Replies } from "./reader.js";
 import { Slots, type Gatherer } from "./slots.js";
 import { allocate, encode } from "./text.js";
@@ -37,6 +38,20 @@ export interface Settings {
   /** Commands and bytes that may be on their way. */
   highWater: number[];
   keepAlive: number;
+  /** Who is told what the server sends unasked, if this is its engine. */
+  listener?: Listener;
+}
+
+/** Takes what a server sends unasked, on a connection that is there for nothing else. */
+export interface Listener {
+  /** How user data is read. */
+  readonly mode: number;
+  /** Whether it listens to what the server executes. */
+  readonly monitors?: boolean;
+  /** Takes what was told. The core is being worked with meanwhile: nothing of the user's may run. */
+  take(told: Told): void;
+  /** The engine was destroyed, or its core failed. */
+  ended(error: unknown): void;
 }
 
 /** What the core wants done; numbers are those of `wasm/src/host.rs`. */
@@ -66,6 +81,8 @@ const SLAB = 64 << 10;
 
 /** The slot of a command that was refused for its arguments. */
 const REFUSED = -1;
+/** The slot of what is sent unasked; that of `wasm/src/host.rs`. */
+const LISTENER = 0xffff_fffe;
 /** The length of a text that there is none of. */
 const ABSENT = 0xffff_ffff;
 
@@ -130,11 +147,34 @@ export class Engine implements Replies {
   #ready = false;
   /** Whether the timer holds the process open. */
   #awake = false;
+  /** Whether somebody waits for what nobody asked for. */
+  #listened = false;
+  /** Engines of those who listen with this one's settings. */
+  readonly #children = new Set<Engine>();
   /** The last error in the background. */
   lastError: RedisError | undefined;
 
   constructor(settings: Settings) {
     this.#settings = settings;
+  }
+
+  /** Gives an engine with the same settings for a listener; it ends with this one. */
+  child(listener: Listener): Engine {
+    const refusal = this.refusal();
+    if (refusal !== undefined) throw refusal;
+    const child = new Engine({ ...this.#settings, listener });
+    this.#children.add(child);
+    child.onStateChange((status) => {
+      if (status === "closed") this.#children.delete(child);
+    });
+    return child;
+  }
+
+  /** Holds the process open, or not, though nothing was asked for. */
+  hold(listened: boolean): void {
+    if (listened === this.#listened) return;
+    this.#listened = listened;
+    if (!this.#busy) this.#holdOpen();
   }
 
   /** See {@link Settings.runtimeChecks}. */
@@ -368,6 +408,8 @@ export class Engine implements Replies {
     this.#attempt = undefined;
     clearTimeout(this.#timer);
     this.#listeners.clear();
+    for (const child of this.#children) child.destroy();
+    this.#settings.listener?.ended(this.refusal());
   }
 
   #start(): Host {
@@ -382,8 +424,10 @@ export class Engine implements Replies {
       at += text.length;
     }
     const [seed] = crypto.getRandomValues(new Uint32Array(1));
+    const { listener } = this.#settings;
+    const listens = listener === undefined ? 0 : listener.monitors ? 2 : 1;
     const times = [connectTimeout, timeout, queueTimeout, retryDelay, maxRetryDelay];
-    const words = [protocol, database, ...times, maxResends, seed!, ...offline, ...highWater, keepAlive, ...texts.map((text) => text?.length ?? ABSENT)];
+    const words = [protocol, database, ...times, maxResends, seed!, ...offline, ...highWater, keepAlive, listens, ...texts.map((text) => text?.length ?? ABSENT)];
     const wordsAt = host.exports.host_words(words.length) >>> 2;
     host.words.set(words, wordsAt);
     host.exports.host_configure();
@@ -669,7 +713,7 @@ export class Engine implements Replies {
 
   /** Holds the process open exactly while something waits. */
   #holdOpen(): void {
-    const hold = this.#slots.waiting > 0 || this.#attempt !== undefined;
+    const hold = this.#slots.waiting > 0 || this.#listened || this.#attempt !== undefined;
     if (hold !== this.#held && this.#socket !== undefined) {
       this.#held = hold;
       if (hold) this.#socket.ref?.();
@@ -686,7 +730,7 @@ export class Engine implements Replies {
   }
 
   modeOf(slot: number): number {
-    return this.#slots.modeOf(slot);
+    return slot === LISTENER ? this.#settings.listener!.mode : this.#slots.modeOf(slot);
   }
 
   commandOf(slot: number): string {
@@ -694,7 +738,15 @@ export class Engine implements Replies {
   }
 
   reply(slot: number, value: unknown, failed: boolean): void {
+    if (slot === LISTENER) return this.#hear(value, failed);
     this.#settle(slot, value, failed);
+  }
+
+  /** Hands on what was sent unasked; what cannot be read as it is wanted ends it, since it would be lost. */
+  #hear(value: unknown, failed: boolean): void {
+    const { listener } = this.#settings;
+    if (!failed) listener!.take(value as Told);
+    else listener!.ended(value);
   }
 
   refused(slot: number, index: number, error: RedisError): void {
@@ -739,6 +791,7 @@ export class Engine implements Replies {
     for (const slot of this.#externals.keys()) this.#release(slot);
     this.#refused.clear();
     this.#become("idle", this.lastError);
+    this.#settings.listener?.ended(this.lastError);
   }
 }
 

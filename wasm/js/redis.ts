@@ -13,6 +13,11 @@ import { connectNode } from "./node.js";
 import { resolveOptions, settingsOf, type Options } from "./options.js";
 import { kindOf, Flag, type Key, type Value } from "./outbox.js";
 import { Queued, type Pipeline } from "./pipeline.js";
+import { listenersOf, type SubscribeOptions } from "./pubsub/listeners.js";
+import { Monitor, type MonitorEntry, type MonitorOptions } from "./pubsub/monitor.js";
+import { Kind } from "./pubsub/notices.js";
+import { Subscriber } from "./pubsub/subscriber.js";
+import type { Handler, PubSub, PubSubOptions } from "./pubsub/types.js";
 import { ENCODED, Mode } from "./reader.js";
 import type { Forms, Plain, Str } from "./replies.js";
 import { decodes, encoded, withDecoding, type DataWith, type DecodingOptions, type FormsWith, type IntegersWith } from "./view.js";
@@ -64,6 +69,22 @@ export interface Redis<S extends Str = string, N = number, F extends Forms = Pla
   pipeline(options?: { transaction?: boolean }): Pipeline<S, [], N, F>;
   /** Gives a transaction: a pipeline sent as MULTI/EXEC. */
   multi(): Pipeline<S, [], N, F>;
+  /** Gives subscriptions on a connection of their own, which is made when the first name is subscribed to. */
+  pubsub(options?: PubSubOptions<S>): PubSub<S>;
+  /**
+   * Gives each message of a channel to `handler`, until the function given back is called. All callers share one connection, and a
+   * channel is subscribed to once. Resolves when the server has confirmed it.
+   */
+  subscribe(channel: Key, handler: Handler<S>, options?: SubscribeOptions<S>): Promise<() => Promise<void>>;
+  /** The same for the channels that match a glob pattern. */
+  psubscribe(pattern: Key, handler: Handler<S>, options?: SubscribeOptions<S>): Promise<() => Promise<void>>;
+  /** The same for a shard channel. */
+  ssubscribe(channel: Key, handler: Handler<S>, options?: SubscribeOptions<S>): Promise<() => Promise<void>>;
+  /**
+   * MONITOR on a connection of its own: the commands that the server executes, from the first `next()` until the loop is left. It throws
+   * when the connection is lost. Costs the server much of its speed.
+   */
+  monitor(options?: MonitorOptions): AsyncIterableIterator<MonitorEntry<S>>;
   /** Waits for what is in flight, at most `timeout` ms (default: no limit), then closes the connection. Takes no more commands at once. */
   close(options?: { timeout?: number }): Promise<void>;
   /** Closes the connection at once; what is in flight rejects. */
@@ -257,6 +278,27 @@ class Client extends Methods {
 
   multi(): Queued {
     return this.pipeline();
+  }
+
+  pubsub(options?: PubSubOptions<Str>): Subscriber {
+    const { mode, timeout } = this.#view;
+    return new Subscriber((listener) => this.#engine.child(listener), mode, timeout, options);
+  }
+
+  subscribe(channel: Key, handler: Handler<Str>, options?: SubscribeOptions<Str>): Promise<() => Promise<void>> {
+    return listenersOf(this.#engine, this.#view.mode).add(Kind.CHANNEL, channel, handler, options);
+  }
+
+  psubscribe(pattern: Key, handler: Handler<Str>, options?: SubscribeOptions<Str>): Promise<() => Promise<void>> {
+    return listenersOf(this.#engine, this.#view.mode).add(Kind.PATTERN, pattern, handler, options);
+  }
+
+  ssubscribe(channel: Key, handler: Handler<Str>, options?: SubscribeOptions<Str>): Promise<() => Promise<void>> {
+    return listenersOf(this.#engine, this.#view.mode).add(Kind.SHARD, channel, handler, options);
+  }
+
+  monitor(options?: MonitorOptions): AsyncIterableIterator<MonitorEntry<Str>> {
+    return new Monitor((listener) => this.#engine.child(listener), this.#view.mode, options);
   }
 
   close({ timeout }: { timeout?: number } = {}): Promise<void> {

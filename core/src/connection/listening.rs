@@ -71,6 +71,11 @@ impl Connection {
         }
     }
 
+    /// Tells whether messages are missed while there is no link.
+    pub(super) fn is_subscribed(&self) -> bool {
+        self.session.listening.as_ref().is_some_and(|listening| !listening.registry.is_empty())
+    }
+
     /// The link is lost: whatever is published from now on is missed.
     pub(super) fn miss(&mut self) {
         if let Some(listening) = &mut self.session.listening

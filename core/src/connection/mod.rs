@@ -282,7 +282,7 @@ impl Connection {
     }
 
     fn is_wanted(&self) -> bool {
-        self.session.lasting || self.session.asked || !self.queue.is_empty()
+        self.session.lasting || self.session.asked || !self.queue.is_empty() || self.is_subscribed()
     }
 
     fn close(&mut self, reason: Reason) {

@@ -45,7 +45,7 @@ pub enum Kind {
 /// All kinds.
 pub(crate) const KINDS: [Kind; 3] = [Kind::Channel, Kind::Pattern, Kind::Shard];
 
-/// What an array for a listening slot is. Numbers are those of `wasm/js/notices.ts`.
+/// What an array for a listening slot is. Numbers are those of `wasm/js/pubsub/notices.ts`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Notice {

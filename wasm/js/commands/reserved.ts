@@ -15,6 +15,9 @@ const alternatives: Readonly<Record<string, string>> = {
   reset: "redis.destroy()",
   quit: "redis.close()",
   replication: "a replica",
+  subscribe: "redis.pubsub() or redis.subscribe()",
+  unsubscribe: "redis.pubsub() or redis.subscribe()",
+  monitor: "redis.monitor()",
 };
 
 /** Gives the error for a command that a shared connection cannot take. */

@@ -1,0 +1,76 @@
+import type { Str } from "../replies.js";
+
+/** What the core tells a listener; numbers are those of `core/src/pubsub/mod.rs`. */
+export const enum Notice {
+  MESSAGE,
+  PMESSAGE,
+  SMESSAGE,
+  SUBSCRIBE,
+  PSUBSCRIBE,
+  SSUBSCRIBE,
+  UNSUBSCRIBE,
+  PUNSUBSCRIBE,
+  SUNSUBSCRIBE,
+  LINE,
+  GAP,
+}
+
+/** What can be subscribed to. */
+export const enum Kind {
+  CHANNEL,
+  PATTERN,
+  SHARD,
+}
+
+/** What the core tells: see `core/src/pubsub/mod.rs` for what is behind the first element. */
+export type Told = readonly [notice: Notice, ...rest: unknown[]];
+
+const TYPES: readonly string[] = ["message", "pmessage", "message", "subscribe", "psubscribe", "ssubscribe", "unsubscribe", "punsubscribe", "sunsubscribe"];
+
+/** What was published: to a channel (`message`), or to one that a pattern matches (`pmessage`). */
+export interface Published<S extends Str = string> {
+  type: "message" | "pmessage";
+  channel: S;
+  /** The pattern that matched, for `pmessage`. */
+  pattern: S | null;
+  data: S;
+}
+
+/** The server's word that a subscription began or ended. */
+export interface Confirmation<S extends Str = string> {
+  type: "subscribe" | "unsubscribe" | "psubscribe" | "punsubscribe" | "ssubscribe" | "sunsubscribe";
+  /** The channel's name, or the pattern; null where there was nothing to end. */
+  channel: S | null;
+  /** The pattern, where it is about one. */
+  pattern: S | null;
+  /** How many subscriptions the connection has now: channels and patterns together, or shard channels. */
+  data: number;
+}
+
+/** What a reader of a {@link PubSub} gets. */
+export type Message<S extends Str = string> = Published<S> | (Confirmation<S> & { channel: S });
+
+/** Messages may be missing: those that were published to these names in this time. */
+export interface Gap<S extends Str = string> {
+  channels: S[];
+  patterns: S[];
+  /** In milliseconds since 1970, as `Date.now()` gives them. */
+  from: number;
+  to: number;
+  /** How many were let go because nobody read them in time; 0 where the connection was lost, and nobody can know. */
+  dropped: number;
+}
+
+/** Whether what was told is a message, which somebody published. */
+export const isPublished = ([notice]: Told): boolean => notice <= Notice.SMESSAGE;
+
+/** What is told is about. */
+export const kindOfNotice = (notice: Notice): Kind => notice % 3;
+
+/** Gives the message that was told. */
+export const messageOf = (told: Told): Message<Str> => {
+  const [notice, first, second] = told;
+  const type = TYPES[notice] as "message";
+  if (notice === Notice.PMESSAGE) return { type, channel: second as Str, pattern: first as Str, data: told[3] as Str };
+  return { type, channel: first as Str, pattern: kindOfNotice(notice) === Kind.PATTERN ? (first as Str) : null, data: second as Str };
+};
