@@ -10,7 +10,7 @@
 //! | [`Pmessage`](Notice::Pmessage) | pattern, channel, data |
 //! | confirmations ([`Subscribe`](Notice::Subscribe) to [`Sunsubscribe`](Notice::Sunsubscribe)) | name (or null), how many names are left |
 //! | [`Line`](Notice::Line) | a line of MONITOR |
-//! | [`Gap`](Notice::Gap) | since when and until when messages may be missing, channels, patterns, shard channels |
+//! | [`Gap`](Notice::Gap) | since when and until when messages may be missing; an array of channels, patterns and shard channels |
 //!
 //! ```text
 //!   SUBSCRIBE --- confirmed ---> the registry --- confirmed --- UNSUBSCRIBE

@@ -47,10 +47,11 @@ impl Registry {
     #[inline(never)]
     pub(crate) fn tell_gap<S: ReplySink>(&self, slot: Slot, from: Instant, to: Instant, sink: &mut S) {
         sink.begin(slot);
-        tell(sink, Event::Open(Aggregate::Array, Some(3 + KINDS.len() as u32)));
+        tell(sink, Event::Open(Aggregate::Array, Some(4)));
         for number in [super::Notice::Gap as i64, from.0 as i64, to.0 as i64] {
             tell(sink, Event::Integer(number));
         }
+        tell(sink, Event::Open(Aggregate::Array, Some(KINDS.len() as u32)));
         for names in &self.names {
             tell(sink, Event::Open(Aggregate::Array, Some(names.len() as u32)));
             for name in names {
@@ -58,7 +59,9 @@ impl Registry {
             }
             tell(sink, Event::Close { streamed: false });
         }
-        tell(sink, Event::Close { streamed: false });
+        for _ in 0..2 {
+            tell(sink, Event::Close { streamed: false });
+        }
         sink.end();
     }
 }
