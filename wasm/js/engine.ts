@@ -4,8 +4,8 @@ import { ClientError, ConnectionError, type RedisError } from "./errors.js";
 import { failure, Reason, type Situation } from "./failure.js";
 import { Host } from "./host.js";
 import { Outbox, type Large } from "./outbox.js";
-import type { Told } from "./pubsub/notices.js";
-import { Reader, type Replies } from "./reader.js";
+import type { Notice, Told } from "./pubsub/notices.js";
+import { LISTENER, Reader, type Replies } from "./reader.js";
 import { Slots, type Gatherer } from "./slots.js";
 import { allocate, encode } from "./text.js";
 
@@ -49,9 +49,9 @@ export interface Listener {
   /** Whether it listens to what the server executes. */
   readonly monitors?: boolean;
   /** Takes what was told. The core is being worked with meanwhile: nothing of the user's may run. */
-  take(told: Told): void;
-  /** The engine was destroyed, or its core failed. */
-  ended(error: unknown): void;
+  take(notice: Notice, first: unknown, second: unknown, third: unknown): void;
+  /** The engine was destroyed, or its core failed with `error`. */
+  ended(error?: unknown): void;
 }
 
 /** What the core wants done; numbers are those of `wasm/src/host.rs`. */
@@ -81,8 +81,6 @@ const SLAB = 64 << 10;
 
 /** The slot of a command that was refused for its arguments. */
 const REFUSED = -1;
-/** The slot of what is sent unasked; that of `wasm/src/host.rs`. */
-const LISTENER = 0xffff_fffe;
 /** The length of a text that there is none of. */
 const ABSENT = 0xffff_ffff;
 
@@ -409,7 +407,7 @@ export class Engine implements Replies {
     clearTimeout(this.#timer);
     this.#listeners.clear();
     for (const child of this.#children) child.destroy();
-    this.#settings.listener?.ended(this.refusal());
+    this.#settings.listener?.ended();
   }
 
   #start(): Host {
@@ -745,8 +743,13 @@ export class Engine implements Replies {
   /** Hands on what was sent unasked; what cannot be read as it is wanted ends it, since it would be lost. */
   #hear(value: unknown, failed: boolean): void {
     const { listener } = this.#settings;
-    if (!failed) listener!.take(value as Told);
-    else listener!.ended(value);
+    if (failed) return listener!.ended(value);
+    const [notice, first, second, third] = value as Told;
+    listener!.take(notice, first, second, third);
+  }
+
+  tell(notice: Notice, first: unknown, second: unknown): void {
+    this.#settings.listener!.take(notice, first, second, undefined);
   }
 
   refused(slot: number, index: number, error: RedisError): void {

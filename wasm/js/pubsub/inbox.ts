@@ -1,9 +1,9 @@
 import type { Str } from "../replies.js";
 import { Loss } from "./loss.js";
-import { isPublished, type Told } from "./notices.js";
+import type { Published, Told } from "./notices.js";
 
-/** What becomes of messages when as many wait as may. */
-export type Overflow = "drop-oldest" | "drop-newest" | "close";
+/** What waits: a message, a confirmation, or what is missing between two messages. */
+export type Item = Published<Str> | Told | Loss;
 
 /** Characters, or bytes, of messages that may wait. */
 const LARGEST = 64 << 20;
@@ -15,7 +15,7 @@ export class Inbox {
   readonly #limit: number;
   readonly #newest: boolean;
   readonly #dropped: (told: Told) => void;
-  #items: (Told | Loss | undefined)[] = [];
+  #items: (Item | undefined)[] = [];
   #taken = 0;
   #size = 0;
   /** What was let go before everything that is here. */
@@ -34,7 +34,7 @@ export class Inbox {
   }
 
   /** Takes an item, and lets one go if it is one too many and `bounded`. */
-  push(item: Told | Loss, bounded: boolean): void {
+  push(item: Item, bounded: boolean): void {
     if (!bounded || !this.isFull) {
       this.#items.push(item);
       this.#size += sizeOf(item);
@@ -50,14 +50,14 @@ export class Inbox {
   }
 
   /** Gives what stands first, if anything. */
-  shift(): Told | Loss | undefined {
+  shift(): Item | undefined {
     const lost = this.#lost;
     if (lost === undefined) return this.#taken < this.#items.length ? this.#take() : undefined;
     this.#lost = undefined;
     return lost;
   }
 
-  #take(): Told | Loss {
+  #take(): Item {
     const item = this.#items[this.#taken]!;
     this.#items[this.#taken++] = undefined;
     if (this.#taken === this.#items.length) {
@@ -71,11 +71,11 @@ export class Inbox {
     return item;
   }
 
-  #drop(lost: Loss, item: Told | Loss): void {
+  #drop(lost: Loss, item: Item): void {
     if (item instanceof Loss) return lost.join(item);
-    if (isPublished(item)) lost.add(item);
+    if ("type" in item) lost.add(item);
     else this.#dropped(item);
   }
 }
 
-const sizeOf = (item: Told | Loss): number => (!(item instanceof Loss) && isPublished(item) ? (item.at(-1) as Str).length : 0);
+const sizeOf = (item: Item): number => ("type" in item ? item.data.length : 0);

@@ -21,7 +21,7 @@ interface Listening extends SubscribeOptions<Str> {
 
 /** A name that somebody listens to. */
 interface Heard {
-  listening: Set<Listening>;
+  listening: readonly Listening[];
   /** Settles when the server has confirmed it. */
   ready: Promise<void>;
 }
@@ -52,21 +52,23 @@ class Listeners {
     const all = this.#heard[kind]!;
     let heard = all.get(key);
     if (heard === undefined) {
-      const listening = new Set<Listening>();
-      all.set(key, (heard = { listening, ready: subscriber[verb](new Map([[name, (message: Published<Str>) => deliver(listening, message)]])) }));
+      const made: Heard = { listening: [], ready: subscriber[verb](new Map([[name, (message: Published<Str>) => deliver(made.listening, message)]])) };
+      all.set(key, (heard = made));
     }
-    const { listening, ready } = heard;
     const own: Listening = { handler, onError, onGap };
-    listening.add(own);
+    // a new array each time: the old one may be gone through
+    heard.listening = [...heard.listening, own];
     const stop = async (): Promise<void> => {
-      if (!listening.delete(own) || listening.size > 0) return;
+      if (!heard.listening.includes(own)) return;
+      heard.listening = heard.listening.filter((other) => other !== own);
+      if (heard.listening.length > 0) return;
       all.delete(key);
       if (this.#heard.some(({ size }) => size > 0)) return subscriber[ENDS[kind]!](name);
       this.#subscriber = undefined;
       return subscriber.close();
     };
     try {
-      await ready;
+      await heard.ready;
     } catch (error) {
       await stop().catch(() => {});
       throw error;
@@ -78,7 +80,7 @@ class Listeners {
     const onGap = (gap: Gap<Str>): void => {
       for (const [kind, heard] of this.#heard.entries()) {
         for (const name of kind === 1 ? gap.patterns : gap.channels) {
-          for (const { onGap } of heard.get(keyOf(name))?.listening ?? []) call(() => onGap?.(gap), fallback);
+          for (const { onGap } of heard.get(keyOf(name))?.listening ?? []) if (onGap !== undefined) call(onGap, gap, fallback);
         }
       }
     };
@@ -105,17 +107,20 @@ export const listenersOf = (engine: Engine, mode: number): Listeners => {
 
 const fallback = (error: unknown): void => console.error(error);
 
-const deliver = (all: Iterable<Listening>, message: Published<Str>): void => {
-  for (const { handler, onError } of all) call(() => handler(message), onError === undefined ? fallback : (error) => onError(error, message));
+const deliver = (all: readonly Listening[], message: Published<Str>): void => {
+  for (let at = 0; at < all.length; at++) {
+    const { handler, onError } = all[at]!;
+    call(handler, message, onError === undefined ? fallback : (error) => onError(error, message));
+  }
 };
 
 /** Calls what is a caller's, whose error must not keep others from being called. */
-const call = (theirs: () => unknown, failed: (error: unknown) => void): void => {
+const call = <T>(theirs: (given: T) => unknown, given: T, failed: (error: unknown) => void): void => {
   try {
-    const result = theirs();
-    if (result instanceof Promise) result.catch((error: unknown) => call(() => failed(error), fallback));
+    const result = theirs(given);
+    if (result instanceof Promise) result.catch((error: unknown) => call(failed, error, fallback));
   } catch (error) {
     if (failed === fallback) fallback(error);
-    else call(() => failed(error), fallback);
+    else call(failed, error, fallback);
   }
 };

@@ -1,5 +1,5 @@
 import type { Str } from "../replies.js";
-import { Notice, type Gap, type Told } from "./notices.js";
+import type { Gap, Published } from "./notices.js";
 
 /** What was not delivered between two messages, as a whole. */
 export class Loss {
@@ -10,8 +10,7 @@ export class Loss {
   readonly #patterns = new Map<string, Str>();
 
   /** Gives what is lost with a connection, as the core tells it. Times are those of the core's clock. */
-  static ofGap(told: Told): Loss {
-    const [, from, to, channels, patterns, shards] = told as readonly [Notice, number, number, Str[], Str[], Str[]];
+  static ofGap(from: number, to: number, [channels, patterns, shards]: readonly [Str[], Str[], Str[]]): Loss {
     const loss = new Loss();
     const { timeOrigin } = performance;
     loss.#span(Math.floor(timeOrigin + from), Math.ceil(timeOrigin + to + 1));
@@ -21,11 +20,12 @@ export class Loss {
   }
 
   /** Adds a message that is let go. */
-  add([notice, name]: Told): void {
+  add({ channel, pattern }: Published<Str>): void {
     const now = Date.now();
     this.#span(now, now);
     this.#dropped++;
-    (notice === Notice.PMESSAGE ? this.#patterns : this.#channels).set(String(name), name as Str);
+    if (pattern === null) this.#channels.set(String(channel), channel);
+    else this.#patterns.set(String(pattern), pattern);
   }
 
   /** Adds what was lost before or after. */

@@ -5,7 +5,7 @@ import { Mode } from "../reader.js";
 import type { Str } from "../replies.js";
 import { decode, latin1 } from "../text.js";
 import { unexpected } from "./names.js";
-import type { Told } from "./notices.js";
+import type { Notice } from "./notices.js";
 
 /** A command that the server executed. */
 export interface MonitorEntry<S extends Str = string> {
@@ -83,18 +83,18 @@ export class Monitor implements AsyncIterableIterator<MonitorEntry<Str>>, Listen
 
   readonly #abort = (): void => this.ended(this.#signal!.reason);
 
-  take(told: Told): void {
+  take(_: Notice, line: unknown): void {
     if (this.#lines.length - this.#read >= this.#limit) {
       this.#failure ??= { error: new PubSubError("more commands wait to be read than 'bufferLimit' allows: read faster, or raise it") };
       return queueMicrotask(() => this.#end());
     }
-    this.#lines.push(told[1] as string);
+    this.#lines.push(line as string);
     if (this.#waiting.length > 0) this.#deliver();
   }
 
-  ended(error: unknown): void {
+  ended(error?: unknown): void {
     if (this.#over) return;
-    this.#failure ??= { error };
+    if (error !== undefined) this.#failure ??= { error };
     this.#end();
   }
 

@@ -23,9 +23,9 @@ export const enum Kind {
 }
 
 /** What the core tells: see `core/src/pubsub/mod.rs` for what is behind the first element. */
-export type Told = readonly [notice: Notice, ...rest: unknown[]];
+export type Told = readonly [notice: Notice, first: unknown, second?: unknown, third?: unknown];
 
-const TYPES: readonly string[] = ["message", "pmessage", "message", "subscribe", "psubscribe", "ssubscribe", "unsubscribe", "punsubscribe", "sunsubscribe"];
+const TYPES: readonly string[] = ["subscribe", "psubscribe", "ssubscribe", "unsubscribe", "punsubscribe", "sunsubscribe"];
 
 /** What was published: to a channel (`message`), or to one that a pattern matches (`pmessage`). */
 export interface Published<S extends Str = string> {
@@ -61,16 +61,11 @@ export interface Gap<S extends Str = string> {
   dropped: number;
 }
 
-/** Whether what was told is a message, which somebody published. */
-export const isPublished = ([notice]: Told): boolean => notice <= Notice.SMESSAGE;
-
 /** What is told is about. */
 export const kindOfNotice = (notice: Notice): Kind => notice % 3;
 
-/** Gives the message that was told. */
-export const messageOf = (told: Told): Message<Str> => {
-  const [notice, first, second] = told;
-  const type = TYPES[notice] as "message";
-  if (notice === Notice.PMESSAGE) return { type, channel: second as Str, pattern: first as Str, data: told[3] as Str };
-  return { type, channel: first as Str, pattern: kindOfNotice(notice) === Kind.PATTERN ? (first as Str) : null, data: second as Str };
+/** Gives the confirmation that was told. */
+export const confirmationOf = ([notice, name, count]: Told): Message<Str> => {
+  const channel = name as Str;
+  return { type: TYPES[notice - Notice.SUBSCRIBE] as "subscribe", channel, pattern: kindOfNotice(notice) === Kind.PATTERN ? channel : null, data: count as number };
 };

@@ -5,10 +5,10 @@ import { Flag, type Key } from "../outbox.js";
 import { ENCODED, Mode } from "../reader.js";
 import type { SetOf, Str } from "../replies.js";
 import { encoded } from "../view.js";
-import { Inbox } from "./inbox.js";
+import { Inbox, type Item } from "./inbox.js";
 import { Loss } from "./loss.js";
 import { DATA, keyOf, namesIn, shown, unexpected } from "./names.js";
-import { isPublished, Kind, kindOfNotice, messageOf, Notice, type Message, type Published, type Told } from "./notices.js";
+import { confirmationOf, Kind, kindOfNotice, Notice, type Message, type Published, type Told } from "./notices.js";
 import type { GetMessageOptions, Handler, PubSub, PubSubOptions, RunOptions, Worker } from "./types.js";
 
 /** A name that is subscribed to. */
@@ -186,13 +186,18 @@ export class Subscriber implements PubSub<Str>, Listener {
   [Symbol.asyncIterator](): AsyncIterator<Message<Str>> {
     const ignore = this.#options.ignoreSubscribeMessages ?? false;
     const end = { value: undefined, done: true } as const;
-    return {
-      next: () =>
-        new Promise((resolve, reject) => {
-          this.#read({ ignore, take: (value) => resolve(value === null ? end : { value, done: false }), fail: reject, skips: true });
-        }),
-      return: () => Promise.resolve(end),
+    const next = (): Promise<IteratorResult<Message<Str>>> => {
+      // what is there already costs no reader
+      while (this.#readers.length === 0 && this.#running === undefined && this.#fault === undefined && !this.#ended) {
+        const value = this.#next(ignore);
+        if (value === undefined) break;
+        if (value !== null) return Promise.resolve({ value, done: false });
+      }
+      return new Promise((resolve, reject) => {
+        this.#read({ ignore, take: (value) => resolve(value === null ? end : { value, done: false }), fail: reject, skips: true });
+      });
     };
+    return { next, return: () => Promise.resolve(end) };
   }
 
   /** Gives `reader` what comes next, now (true) or when it comes. */
@@ -229,13 +234,13 @@ export class Subscriber implements PubSub<Str>, Listener {
     return { stop: () => this.close(), done };
   }
 
-  take(told: Told): void {
+  take(notice: Notice, first: unknown, second: unknown, third: unknown): void {
     if (this.#options.onOverflow === "close" && this.#running === undefined && this.#inbox.isFull) {
       this.#failure ??= new PubSubError("more messages wait to be read than 'bufferLimit' allows: read faster, or raise it");
       return queueMicrotask(() => this.#engine.destroy());
     }
     // what runs reads everything before more can come
-    this.#inbox.push(told[0] === Notice.GAP ? Loss.ofGap(told) : told, this.#running === undefined);
+    this.#inbox.push(itemOf(notice, first, second, third), this.#running === undefined);
     if (!this.#pumping && (this.#running !== undefined || this.#readers.length > 0)) this.#schedule();
   }
 
@@ -273,31 +278,34 @@ export class Subscriber implements PubSub<Str>, Listener {
   #next(ignore: boolean): Message<Str> | null | undefined {
     const item = this.#inbox.shift();
     if (item === undefined) return undefined;
+    if ("type" in item) {
+      const handler = this.#handlerOf(item);
+      if (handler === undefined) return item as Message<Str>;
+      this.#call(handler, item, item);
+      return null;
+    }
     if (item instanceof Loss) {
       const { onGap } = this.#options;
-      if (onGap !== undefined) this.#call(() => onGap(item.gap));
+      if (onGap !== undefined) this.#call(onGap, item.gap, undefined);
       return this.#next(ignore);
     }
-    if (!isPublished(item)) {
-      this.#note(item);
-      return ignore ? null : messageOf(item);
-    }
-    const message = messageOf(item) as Published<Str>;
-    const entry = this.#entries[kindOfNotice(item[0])]!.get(keyOf(item[1] as Str));
-    const handler = entry?.handler;
-    if (handler === undefined) return message as Message<Str>;
-    this.#call(() => handler(message), message);
-    return null;
+    this.#note(item);
+    return ignore ? null : confirmationOf(item);
   }
 
-  /** Calls what is the caller's; what it fails with goes to whoever takes it. */
-  #call(theirs: () => unknown, message?: Published<Str>): void {
-    const report = (error: unknown): void => this.#report(error, message);
+  #handlerOf({ channel, pattern }: Published<Str>): Handler<Str> | undefined {
+    const [channels, patterns, shards] = this.#entries as [Map<string, Entry>, Map<string, Entry>, Map<string, Entry>];
+    const entry = pattern === null ? (channels.get(keyOf(channel)) ?? shards.get(keyOf(channel))) : patterns.get(keyOf(pattern));
+    return entry?.handler;
+  }
+
+  /** Calls what is the caller's; what it fails with, about `message`, goes to whoever takes it. */
+  #call<T>(theirs: (given: T) => unknown, given: T, message: Published<Str> | undefined): void {
     try {
-      const result = theirs();
-      if (result instanceof Promise) result.catch(report);
+      const result = theirs(given);
+      if (result instanceof Promise) result.catch((error: unknown) => this.#report(error, message));
     } catch (error) {
-      report(error);
+      this.#report(error, message);
     }
   }
 
@@ -333,7 +341,7 @@ export class Subscriber implements PubSub<Str>, Listener {
   }
 
   /** Nothing more comes. */
-  ended(error: unknown): void {
+  ended(error?: unknown): void {
     if (this.#ended) return;
     this.#failure ??= error;
     this.#ended = true;
@@ -366,3 +374,11 @@ export class Subscriber implements PubSub<Str>, Listener {
     return this.close();
   }
 }
+
+/** Gives what was told as it waits. */
+const itemOf = (notice: Notice, first: unknown, second: unknown, third: unknown): Item => {
+  if (notice === Notice.PMESSAGE) return { type: "pmessage", channel: second as Str, pattern: first as Str, data: third as Str };
+  if (notice <= Notice.SMESSAGE) return { type: "message", channel: first as Str, pattern: null, data: second as Str };
+  if (notice === Notice.GAP) return Loss.ofGap(first as number, second as number, third as [Str[], Str[], Str[]]);
+  return [notice, first, second];
+};
