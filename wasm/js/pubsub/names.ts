@@ -29,7 +29,7 @@ export const namesIn = (method: string, given: readonly unknown[]): Key[] => {
 
 /** Gives the name that a caller gave as messages have it. */
 export const shown = (name: Key, mode: number): Str => {
-  if (mode & Mode.BYTES) return bytesOf(name);
+  if (mode & Mode.BYTES) return new Uint8Array(bytesOf(name));
   return typeof name === "string" ? name : mode & Mode.LATIN1 ? latin1(name) : decode(name, undefined);
 };
 
