@@ -1,4 +1,5 @@
-import type { Engine, Listener } from "../engine.js";
+import type { Channel } from "../channel.js";
+import type { Listener } from "../engine.js";
 import type { Key } from "../outbox.js";
 import type { Str } from "../replies.js";
 import { DATA, keyOf, namesIn, shown, unexpected } from "./names.js";
@@ -31,12 +32,12 @@ const ENDS = ["unsubscribe", "punsubscribe", "sunsubscribe"] as const;
 
 /** Handlers of many callers on one connection, which is there while one of them listens: each name is subscribed to once. */
 class Listeners {
-  readonly #make: (listener: Listener) => Engine;
+  readonly #make: (listener: Listener) => Channel;
   readonly #mode: number;
   readonly #heard: readonly Map<string, Heard>[] = [new Map(), new Map(), new Map()];
   #subscriber: Subscriber | undefined;
 
-  constructor(make: (listener: Listener) => Engine, mode: number) {
+  constructor(make: (listener: Listener) => Channel, mode: number) {
     this.#make = make;
     this.#mode = mode;
   }
@@ -93,15 +94,15 @@ class Listeners {
   }
 }
 
-const known = new WeakMap<Engine, Map<number, Listeners>>();
+const known = new WeakMap<Channel, Map<number, Listeners>>();
 
-/** Gives the handlers of all callers of `engine` who want data as `mode` says. */
-export const listenersOf = (engine: Engine, mode: number): Listeners => {
+/** Gives the handlers of all callers of `channel` who want data as `mode` says. */
+export const listenersOf = (channel: Channel, mode: number): Listeners => {
   const data = mode & DATA;
-  let listeners = known.get(engine);
-  if (listeners === undefined) known.set(engine, (listeners = new Map()));
+  let listeners = known.get(channel);
+  if (listeners === undefined) known.set(channel, (listeners = new Map()));
   let own = listeners.get(data);
-  if (own === undefined) listeners.set(data, (own = new Listeners((listener) => engine.child(listener), data)));
+  if (own === undefined) listeners.set(data, (own = new Listeners((listener) => channel.child(listener), data)));
   return own;
 };
 

@@ -1,5 +1,6 @@
+import type { Channel } from "../channel.js";
 import { rowOf } from "../commands/plan.js";
-import type { Engine, Listener } from "../engine.js";
+import type { Listener } from "../engine.js";
 import { PubSubError } from "../errors.js";
 import { Mode } from "../reader.js";
 import type { Str } from "../replies.js";
@@ -31,18 +32,18 @@ export interface MonitorOptions {
 export class Monitor implements AsyncIterableIterator<MonitorEntry<Str>>, Listener {
   readonly mode = 0;
   readonly monitors = true;
-  readonly #make: (listener: Listener) => Engine;
+  readonly #make: (listener: Listener) => Channel;
   readonly #data: number;
   readonly #signal: AbortSignal | undefined;
   readonly #limit: number;
-  #engine: Engine | undefined;
+  #channel: Channel | undefined;
   #lines: string[] = [];
   #read = 0;
   readonly #waiting: { resolve: (result: IteratorResult<MonitorEntry<Str>>) => void; reject: (error: unknown) => void }[] = [];
   #over = false;
   #failure: { error: unknown } | undefined;
 
-  constructor(make: (listener: Listener) => Engine, mode: number, { signal, bufferLimit = 10_000 }: MonitorOptions = {}) {
+  constructor(make: (listener: Listener) => Channel, mode: number, { signal, bufferLimit = 10_000 }: MonitorOptions = {}) {
     if (!Number.isInteger(bufferLimit) || bufferLimit < 1) throw unexpected("monitor: 'bufferLimit'", "a whole number from 1", bufferLimit);
     if (signal !== undefined && !(signal instanceof AbortSignal)) throw unexpected("monitor: 'signal'", "an AbortSignal", signal);
     this.#make = make;
@@ -52,7 +53,7 @@ export class Monitor implements AsyncIterableIterator<MonitorEntry<Str>>, Listen
   }
 
   next(): Promise<IteratorResult<MonitorEntry<Str>>> {
-    if (this.#engine === undefined && !this.#over) this.#start();
+    if (this.#channel === undefined && !this.#over) this.#start();
     const promise = new Promise<IteratorResult<MonitorEntry<Str>>>((resolve, reject) => this.#waiting.push({ resolve, reject }));
     this.#deliver();
     return promise;
@@ -71,14 +72,15 @@ export class Monitor implements AsyncIterableIterator<MonitorEntry<Str>>, Listen
   #start(): void {
     const signal = this.#signal;
     if (signal?.aborted) return this.ended(signal.reason);
-    const engine = (this.#engine = this.#make(this));
+    const channel = (this.#channel = this.#make(this));
+    const { engine } = channel;
     signal?.addEventListener("abort", this.#abort);
     // what is executed while there is no connection is lost
     engine.onStateChange((status, cause) => {
       if (status === "reconnecting") queueMicrotask(() => this.ended(cause));
     });
-    engine.send(rowOf("MONITOR"), undefined, "MONITOR", [], 0).catch((error: unknown) => this.ended(error));
-    engine.hold(true);
+    channel.send(rowOf("MONITOR"), undefined, "MONITOR", [], 0).catch((error: unknown) => this.ended(error));
+    engine.listen(true);
   }
 
   readonly #abort = (): void => this.ended(this.#signal!.reason);
@@ -101,7 +103,7 @@ export class Monitor implements AsyncIterableIterator<MonitorEntry<Str>>, Listen
   #end(): void {
     this.#over = true;
     this.#signal?.removeEventListener("abort", this.#abort);
-    this.#engine?.destroy();
+    this.#channel?.engine.destroy();
     this.#deliver();
   }
 

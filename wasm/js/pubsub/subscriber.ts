@@ -1,5 +1,6 @@
+import type { Channel } from "../channel.js";
 import { rowOf } from "../commands/plan.js";
-import type { Engine, Listener } from "../engine.js";
+import type { Listener } from "../engine.js";
 import { PubSubError } from "../errors.js";
 import { Flag, type Key } from "../outbox.js";
 import { ENCODED, Mode } from "../reader.js";
@@ -45,7 +46,7 @@ const OVERFLOWS: readonly unknown[] = [undefined, "drop-oldest", "drop-newest", 
 /** The implementation of {@link PubSub}. */
 export class Subscriber implements PubSub<Str>, Listener {
   readonly mode: number;
-  readonly #engine: Engine;
+  readonly #channel: Channel;
   readonly #timeout: number | undefined;
   readonly #options: PubSubOptions<Str>;
   readonly #inbox: Inbox;
@@ -60,8 +61,8 @@ export class Subscriber implements PubSub<Str>, Listener {
   /** Why it ended, unless it was closed. */
   #failure: unknown;
 
-  /** Listens on an engine made by `make`; `mode` is how data is read, `timeout` that of its commands. */
-  constructor(make: (listener: Listener) => Engine, mode: number, timeout: number | undefined, options: PubSubOptions<Str> = {}) {
+  /** Listens on a channel made by `make`; `mode` is how data is read, `timeout` that of its commands. */
+  constructor(make: (listener: Listener) => Channel, mode: number, timeout: number | undefined, options: PubSubOptions<Str> = {}) {
     const { ignoreSubscribeMessages, bufferLimit = 10_000, onOverflow, onGap } = options;
     if (ignoreSubscribeMessages !== undefined && typeof ignoreSubscribeMessages !== "boolean") throw unexpected("pubsub: 'ignoreSubscribeMessages'", "a boolean", ignoreSubscribeMessages);
     if (!Number.isInteger(bufferLimit) || bufferLimit < 1) throw unexpected("pubsub: 'bufferLimit'", "a whole number from 1", bufferLimit);
@@ -71,7 +72,7 @@ export class Subscriber implements PubSub<Str>, Listener {
     this.#timeout = timeout;
     this.#options = options;
     this.#inbox = new Inbox(bufferLimit, onOverflow === "drop-newest", (told) => this.#note(told));
-    this.#engine = make(this);
+    this.#channel = make(this);
   }
 
   subscribe(...names: readonly unknown[]): Promise<void> {
@@ -135,9 +136,9 @@ export class Subscriber implements PubSub<Str>, Listener {
 
   #send(verb: number, names: readonly Key[], timeout = this.#timeout): Promise<unknown> {
     const command = VERBS[verb]!;
-    const refusal = this.#failure ?? this.#engine.refusal(command);
+    const refusal = this.#failure ?? this.#channel.refusal(command);
     if (refusal !== undefined) return Promise.reject(refusal);
-    return this.#engine.send(rowOf(command) | Flag.IDEMPOTENT, timeout, command, this.mode & ENCODED ? encoded(names, this.mode) : names, this.mode);
+    return this.#channel.send(rowOf(command) | Flag.IDEMPOTENT, timeout, command, this.mode & ENCODED ? encoded(names, this.mode) : names, this.mode);
   }
 
   get subscribed(): boolean {
@@ -216,7 +217,7 @@ export class Subscriber implements PubSub<Str>, Listener {
 
   /** Holds the process open while somebody reads. */
   #hold(): void {
-    this.#engine.hold(this.#running !== undefined || this.#readers.length > 0);
+    this.#channel.engine.listen(this.#running !== undefined || this.#readers.length > 0);
   }
 
   run(options: RunOptions<Str> = {}): Worker {
@@ -226,7 +227,7 @@ export class Subscriber implements PubSub<Str>, Listener {
     for (const entries of this.#entries) {
       for (const [name, { handler }] of entries) if (handler === undefined) throw new PubSubError(`run: '${name}' has no handler`);
     }
-    const refusal = this.#failure ?? this.#engine.refusal();
+    const refusal = this.#failure ?? this.#channel.refusal();
     if (refusal !== undefined) throw refusal;
     const done = new Promise<void>((succeed, fail) => (this.#running = { onError, succeed, fail }));
     done.catch(() => {});
@@ -235,9 +236,10 @@ export class Subscriber implements PubSub<Str>, Listener {
   }
 
   take(notice: Notice, first: unknown, second: unknown, third: unknown): void {
+    if (this.#ended) return;
     if (this.#options.onOverflow === "close" && this.#running === undefined && this.#inbox.isFull) {
       this.#failure ??= new PubSubError("more messages wait to be read than 'bufferLimit' allows: read faster, or raise it");
-      return queueMicrotask(() => this.#engine.destroy());
+      return queueMicrotask(() => this.#channel.engine.destroy());
     }
     // what runs reads everything before more can come
     this.#inbox.push(itemOf(notice, first, second, third), this.#running === undefined);
@@ -350,6 +352,7 @@ export class Subscriber implements PubSub<Str>, Listener {
 
   #finish(): void {
     const failure = this.#failure;
+    this.#channel.engine.destroy();
     for (const reader of this.#readers.splice(0)) {
       if (failure === undefined) reader.take(null);
       else reader.fail(failure);
@@ -364,8 +367,7 @@ export class Subscriber implements PubSub<Str>, Listener {
     if (this.#ended) return;
     this.#ended = true;
     const kinds = [Kind.CHANNEL, Kind.PATTERN, Kind.SHARD].filter((kind) => this.#entries[kind]!.size > 0);
-    if (this.#engine.status === "ready") await Promise.allSettled(kinds.map((kind) => this.#send(kind + ENDS, [], FAREWELL)));
-    this.#engine.destroy();
+    if (this.#channel.engine.status === "ready") await Promise.allSettled(kinds.map((kind) => this.#send(kind + ENDS, [], FAREWELL)));
     for (const entries of this.#entries) entries.clear();
     this.#finish();
   }
