@@ -3,7 +3,7 @@
 use oorandom::Rand32;
 use redwire_core::batch::flags;
 use redwire_core::connection::{Config, Protocol};
-use redwire_core::machine::{LinkId, Machine, Reason, Slot};
+use redwire_core::machine::{Machine, Reason, Slot};
 use redwire_core::pubsub::{LONGEST_NAME, Notice};
 use redwire_core::resp::{Frame, Limits};
 use redwire_tests::frames::frame;
@@ -285,7 +285,7 @@ fn what_nobody_knows_is_left_out_on_resp3_and_ends_a_link_of_resp2() {
     for wire in ["*1\r\n+what\r\n", "*2\r\n$4\r\npong\r\n$0\r\n\r\n", "*-1\r\n", "*?\r\n.\r\n", "+OK\r\n"] {
         let mut peer = listening(2, plain());
         peer.reply(wire);
-        assert_eq!(peer.closed, [(LinkId(1), Reason::Unsolicited)], "{wire:?}");
+        assert_eq!(peer.closed, [(peer.link(), Reason::Unsolicited)], "{wire:?}");
     }
 }
 
