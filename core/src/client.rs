@@ -6,13 +6,16 @@ use crate::connection::{Config, Connection};
 use crate::driver::Driver;
 use crate::error::{Error, Mismatch};
 use crate::machine::Slot;
+use crate::pubsub::{Kind, LONGEST_NAME};
 use crate::request::{Replies, Request};
 use crate::resp::Frame;
 use crate::slab::Shared;
+use crate::subscription::{Ears, Subscription, verb};
 use crate::table::{self, RowId};
 use crate::transport::Transport;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use bytes::Bytes;
 use core::future::poll_fn;
 
 /// A handle to a server: cheap to clone, usable from any thread or task. Its [`Driver`] does the work.
@@ -34,10 +37,15 @@ pub struct Client {
 /// Counts clients: the driver ends with the last.
 struct Handle {
     shared: Arc<Shared>,
+    /// Subscriptions, where the transport has a stream for them.
+    ears: Option<Arc<Ears>>,
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
+        if let Some(ears) = &self.ears {
+            ears.shared.desert();
+        }
         self.shared.desert();
     }
 }
@@ -46,8 +54,14 @@ impl Client {
     /// Makes a client and the driver that must run for it. Nothing is opened yet.
     pub fn new<T: Transport>(transport: T, config: Config) -> (Self, Driver<T>) {
         let shared = Arc::<Shared>::default();
-        let driver = Driver::new(transport, Connection::new(config), shared.clone());
-        (Self { handle: Arc::new(Handle { shared }) }, driver)
+        let second = transport.another();
+        let mut driver = Driver::new(transport, Connection::new(config.clone()), shared.clone());
+        let ears = second.map(|second| {
+            let ears = Arc::<Ears>::default();
+            driver.listen(second, Connection::new(config), ears.clone());
+            ears
+        });
+        (Self { handle: Arc::new(Handle { shared, ears }) }, driver)
     }
 
     /// Like [`new`](Self::new), where security is demanded, as by a `rediss://` URL.
@@ -91,6 +105,50 @@ impl Client {
             (pending, count) => pending.transaction(count).await?,
         };
         request.read(&mut replies)
+    }
+
+    /// Gives the messages of the channels `names` from when the server has confirmed them all, on a link of its own that all
+    /// subscriptions share.
+    ///
+    /// # Errors
+    /// [`Error::OneStream`] when the transport has no stream for it, [`Error::TooLarge`] when a name is longer than
+    /// [`LONGEST_NAME`], and whatever a command may fail with: nothing is subscribed to then.
+    pub async fn subscribe(&self, names: &[impl AsRef<[u8]>]) -> Result<Subscription, Error> {
+        self.listen(Kind::Channel, names).await
+    }
+
+    /// Likewise, for the channels whose names match the glob `patterns`.
+    ///
+    /// # Errors
+    /// See [`subscribe`](Self::subscribe).
+    pub async fn psubscribe(&self, patterns: &[impl AsRef<[u8]>]) -> Result<Subscription, Error> {
+        self.listen(Kind::Pattern, patterns).await
+    }
+
+    /// Likewise, for shard channels.
+    ///
+    /// # Errors
+    /// See [`subscribe`](Self::subscribe).
+    pub async fn ssubscribe(&self, names: &[impl AsRef<[u8]>]) -> Result<Subscription, Error> {
+        self.listen(Kind::Shard, names).await
+    }
+
+    async fn listen(&self, kind: Kind, names: &[impl AsRef<[u8]>]) -> Result<Subscription, Error> {
+        let ears = self.handle.ears.clone().ok_or(Error::OneStream)?;
+        if names.iter().any(|name| name.as_ref().len() > LONGEST_NAME) {
+            return Err(Error::TooLarge);
+        }
+        let names: Vec<_> = names.iter().map(|name| Bytes::copy_from_slice(name.as_ref())).collect();
+        let mut slots = [Slot(0)];
+        // before it is asked for: what comes with the confirmation is not missed, and what was begun ends with it
+        let subscription = Subscription::begin(self.clone(), ears.clone(), kind, &names);
+        ears.shared.submit(&mut slots, |slots, batch| {
+            let names = names.iter().map(|name| &**name);
+            batch.push(slots[0], verb(kind, true), flags::IDEMPOTENT, None, names);
+        })?;
+        let pending = Pending { shared: ears.shared.clone(), slots: slots.to_vec() };
+        pending.outcomes().await.into_iter().try_for_each(|outcome| outcome.map(drop))?;
+        Ok(subscription)
     }
 
     fn pipeline<Q: Request>(&self, request: &Q) -> Result<Pending, Error> {

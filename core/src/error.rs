@@ -28,6 +28,8 @@ pub enum Error {
     TooLarge,
     /// Security was demanded and the transport has none; nothing was opened.
     Insecure,
+    /// Subscriptions need a stream of their own, and the transport gives no second one.
+    OneStream,
 }
 
 impl Error {
@@ -77,6 +79,7 @@ impl fmt::Display for Error {
             Self::Failure(failure) => failure.fmt(f),
             Self::Reply(mismatch) => mismatch.fmt(f),
             Self::TooLarge => f.write_str("an argument is too large"),
+            Self::OneStream => f.write_str("subscriptions need a second stream and the transport gives none"),
             Self::Insecure => f.write_str("security was demanded but the transport has none"),
         }
     }

@@ -129,6 +129,8 @@ pub mod shape;
 #[cfg(feature = "alloc")]
 mod slab;
 pub mod slot;
+#[cfg(feature = "alloc")]
+pub mod subscription;
 pub mod table;
 #[cfg(feature = "alloc")]
 pub mod tape;

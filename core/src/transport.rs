@@ -44,6 +44,15 @@ pub trait Transport {
     /// Tells whether nobody on the way can read or change the bytes. Stays the same over the transport's life.
     fn is_secure(&self) -> bool;
 
+    /// Gives a transport for a second stream to the same server, which subscriptions need; `None` where the host has no other. Where it
+    /// is [`Blocking`], waiting on this one also ends when the other is ready.
+    fn another(&self) -> Option<Self>
+    where
+        Self: Sized,
+    {
+        None
+    }
+
     /// Gives the time on the host's clock, which never goes back.
     fn now(&self) -> Instant;
 

@@ -84,19 +84,14 @@ impl Reading {
                 if !nested && kind != Aggregate::Attribute {
                     self.element(Event::Null, slot, sink);
                 }
-                return;
             }
-            Event::Close { .. } if nested => {
-                self.depth -= 1;
-                return;
-            }
+            Event::Close { .. } if nested => self.depth -= 1,
             Event::Close { .. } => {
                 if let State::Told(_) = self.state {
                     tell(sink, event);
                 }
-                return;
             }
-            _ if nested => return,
+            _ if nested => {}
             event => self.element(event, slot, sink),
         }
     }
