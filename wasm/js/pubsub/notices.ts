@@ -39,8 +39,8 @@ export interface Published<S extends Str = string> {
 /** The server's word that a subscription began or ended. */
 export interface Confirmation<S extends Str = string> {
   type: "subscribe" | "unsubscribe" | "psubscribe" | "punsubscribe" | "ssubscribe" | "sunsubscribe";
-  /** The channel's name, or the pattern; null where there was nothing to end. */
-  channel: S | null;
+  /** The channel's name, or the pattern; null where nothing was named and there was nothing to end. */
+  channel: S;
   /** The pattern, where it is about one. */
   pattern: S | null;
   /** How many subscriptions the connection has now: channels and patterns together, or shard channels. */
@@ -48,7 +48,7 @@ export interface Confirmation<S extends Str = string> {
 }
 
 /** What a reader of a {@link PubSub} gets. */
-export type Message<S extends Str = string> = Published<S> | (Confirmation<S> & { channel: S });
+export type Message<S extends Str = string> = Published<S> | Confirmation<S>;
 
 /** Messages may be missing: those that were published to these names in this time. */
 export interface Gap<S extends Str = string> {
