@@ -15,10 +15,10 @@ use redwire_tests::wire::bulk;
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-const SEEDS: u64 = 4_000;
+const SEEDS: u64 = 3_000;
 const STEPS: u32 = 300;
 /// How many may wait for a connection, where that is limited.
-const CEILING: u32 = 6;
+const CEILING: u32 = 20;
 
 /// What happened, over all schedules.
 #[derive(Debug, Default)]
@@ -125,9 +125,9 @@ impl World {
     fn submit(&mut self) {
         let mut commands = Vec::new();
         for _ in 0..=self.up_to(2) {
-            let (kind, line) = match self.random.rand_range(0..4) {
-                0 => (Kind::Echo, "ECHO"),
-                1 => (Kind::Incr, "INCR"),
+            let (kind, line) = match self.random.rand_range(0..6) {
+                0 | 1 => (Kind::Echo, "ECHO"),
+                2 | 3 => (Kind::Incr, "INCR"),
                 _ => (Kind::Blpop, "BLPOP"),
             };
             let slot = self.slot(kind);
@@ -150,11 +150,11 @@ impl World {
         }
         let at = self.up_to(self.held.len() as u32 - 1);
         let (lease, silent) = self.held[at];
-        let kind = match self.random.rand_range(0..10) {
-            0 | 1 => Kind::Echo,
-            2 | 3 => Kind::Incr,
-            4 => Kind::Blpop,
-            5 => Kind::Exec,
+        let kind = match self.random.rand_range(0..11) {
+            0 => Kind::Echo,
+            1 | 2 => Kind::Incr,
+            3 if self.chance(4) => Kind::Blpop,
+            4..7 => Kind::Exec,
             _ => Kind::Change,
         };
         let slot = self.slot(kind);
@@ -178,7 +178,7 @@ impl World {
                     "CLIENT REPLY ON".to_string()
                 }
                 3 => "CLIENT REPLY SKIP".to_string(),
-                _ => format!("WATCH w{}", self.random.rand_range(0..3)),
+                _ => "WATCH w".to_string(),
             },
         };
         self.fleet.submit(Some(lease), &[(slot, words(&line))], None);
@@ -188,8 +188,8 @@ impl World {
         let wires = self.fleet.wires.len() as u32;
         let at = if wires == 0 { 0 } else { self.random.rand_range(0..wires) as usize };
         match self.random.rand_range(0..40) {
-            0..4 => self.submit(),
-            4..9 => self.use_lease(),
+            0..2 => self.submit(),
+            2..9 => self.use_lease(),
             9 => {
                 let slot = self.slot(Kind::Lease);
                 self.fleet.lease(slot);
@@ -200,11 +200,11 @@ impl World {
                 self.fleet.release(lease);
             }
             11..16 => {
-                let room = self.up_to(150);
+                let room = self.up_to(400);
                 self.fleet.write(at, room);
             }
             16..21 => {
-                let (count, give_up) = (self.up_to(200), self.chance(6));
+                let (count, give_up) = (self.up_to(400), self.chance(6));
                 self.fleet.serve(at, count, give_up);
             }
             21..27 => {
@@ -212,14 +212,14 @@ impl World {
                 self.fleet.read(at, count);
             }
             27..31 => {
-                if self.chance(6) {
+                if self.chance(12) {
                     tally.cuts += 1;
                     self.fleet.cut(at);
                 } else {
                     self.fleet.open(at);
                 }
             }
-            31 if self.chance(3) => {
+            31 if self.chance(8) => {
                 tally.cuts += 1;
                 self.fleet.cut(at);
             }
@@ -242,9 +242,8 @@ impl World {
                     self.fleet.server.store.execute(&[b"RPUSH", key.as_bytes(), element.as_bytes()]);
                 }
             }
-            37 => {
-                let key = format!("w{}", self.random.rand_range(0..3));
-                self.fleet.server.store.execute(&[b"INCR", key.as_bytes()]);
+            37 | 39 => {
+                self.fleet.server.store.execute(&[b"INCR", b"w"]);
             }
             38 if self.chance(25) => {
                 tally.shutdowns += 1;
@@ -321,9 +320,11 @@ impl World {
                 let own = key.strip_prefix(['n', 'q']).and_then(|number| number.parse::<u32>().ok());
                 let Some(slot) = own.filter(|_| name != "WATCH") else { continue };
                 *executed.entry(slot).or_default() += 1;
+                let now = self.users.get(&slot);
+                // who comes next may have waited for long
+                last = if link.lane() != 0 && (now != user || now.is_none()) { 0 } else { last };
                 assert!(slot > last, "{slot} was executed after {last} on {link:?}");
                 last = slot;
-                let now = self.users.get(&slot);
                 if let Some(lease) = now {
                     links_of.entry(*lease).or_default().insert(link);
                 }
@@ -367,7 +368,7 @@ impl World {
                         }
                         (Kind::Exec, Frame::Null) => tally.conflicts += 1,
                         (Kind::Exec, frame) => assert_eq!(*frame, Frame::Array(vec![Frame::Integer(1)])),
-                        (Kind::Change, Frame::Simple(status)) => assert_eq!(status[..], *b"OK"),
+                        (Kind::Change, frame) => assert_eq!(*frame, Frame::Boolean(true)),
                         (kind, frame) => unreachable!("{slot} ({kind:?}) has {frame:?}"),
                     }
                 }

@@ -42,8 +42,8 @@ pub struct Server {
 pub struct Session {
     /// Every command that was executed or queued on it, in order, with what `changes` said before.
     pub log: Vec<(Words, bool)>,
-    /// The blocking command that it waits with.
-    blocked: Option<Words>,
+    /// The blocking command that it waits with, and whether that is answered.
+    blocked: Option<(Words, bool)>,
     /// Keys that are watched, and how often they had been written to by then.
     watching: Vec<(Vec<u8>, u32)>,
     database: Vec<u8>,
@@ -141,14 +141,15 @@ impl Server {
 
     /// Goes on with a link that waits with a blocking command, if there is an element for it, or it is to wait no longer.
     pub fn wake(&mut self, session: &mut Session, give_up: bool) -> Vec<Vec<u8>> {
-        let Some(key) = session.blocked.as_ref().map(|command| command[1].clone()) else { return Vec::new() };
+        let Some((command, answered)) = &session.blocked else { return Vec::new() };
+        let (key, answered) = (command[1].clone(), *answered);
         let reply = match self.store.pop(&key) {
             Some(element) => Frame::Array(vec![bulk(&key), bulk(&element)]),
             None if give_up => Frame::Null,
             None => return Vec::new(),
         };
         session.blocked = None;
-        let mut replies = vec![session.encoded(&reply)];
+        let mut replies = if answered { vec![session.encoded(&reply)] } else { Vec::new() };
         replies.extend(self.receive(session, &[]));
         replies
     }
@@ -193,7 +194,7 @@ impl Server {
             [b"BLPOP", key, ..] if session.queued.is_none() => {
                 self.log.push(command.clone());
                 let Some(element) = self.store.pop(key) else {
-                    session.blocked = Some(command.clone());
+                    session.blocked = Some((command.clone(), session.answers == Answers::On));
                     return None;
                 };
                 Frame::Array(vec![bulk(key), bulk(&element)])
