@@ -222,6 +222,7 @@ impl Queue {
     }
 
     /// Gives the entry whose reply comes next.
+    #[inline]
     pub(super) fn current(&self) -> Option<&Entry> {
         // a reply to something that was never written answers nothing
         self.entries.get(self.answered).filter(|entry| self.is_written(entry))
@@ -258,6 +259,7 @@ impl Queue {
     }
 
     /// Lets go of bytes that no entry needs.
+    #[inline]
     fn retire(&mut self) {
         self.outbound.retire(self.entries.first().map(|entry| entry.start));
     }
