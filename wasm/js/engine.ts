@@ -1,3 +1,4 @@
+import type { CacheSettings, CacheStats } from "./cache.js";
 import type { Connector, Endpoint, Sink, Socket, StreamPair } from "./connector.js";
 import { fromStreams } from "./connector.js";
 import { ClientError, ConnectionError, type RedisError } from "./errors.js";
@@ -37,6 +38,7 @@ export interface Settings {
   /** Commands and bytes that may be on their way. */
   highWater: number[];
   keepAlive: number;
+  cache: CacheSettings | undefined;
 }
 
 /** What the core wants done; numbers are those of `wasm/src/host.rs`. */
@@ -97,6 +99,8 @@ export class Engine implements Replies {
   readonly #refused = new Map<number, RedisError[]>();
   #host: Host | undefined;
   #reader!: Reader;
+  /** Reads replies that are kept, while the other may be within one. */
+  #kept: Reader | undefined;
   #socket: Socket | undefined;
   #link = 0;
   #abort: AbortController | undefined;
@@ -271,11 +275,29 @@ export class Engine implements Replies {
   #submit(): void {
     if (this.#outbox.count === 0) return;
     try {
-      this.#outbox.submit((this.#host ??= this.#start()), now());
+      const host = (this.#host ??= this.#start());
+      this.#outbox.submit(host, now());
+      if (this.#kept !== undefined) this.#tell(host, this.#kept);
       if (!this.#ready) this.#sooner = true;
     } catch (error) {
       this.#trap(error);
     }
+  }
+
+  /** Settles commands whose replies are kept. */
+  #tell(host: Host, kept: Reader): void {
+    const words = host.exports.host_cached();
+    // such texts stand apart from each other: nothing beside them is worth reading
+    if (words > 0) kept.read(host, host.exports.host_tape() >>> 2, words, 0);
+  }
+
+  /** What became of commands whose replies may be kept; `undefined` where none is. */
+  get cacheStats(): CacheStats | undefined {
+    if (this.#settings.cache === undefined) return undefined;
+    const host = this.#host;
+    const numbers = host === undefined ? new Float64Array(6) : new Float64Array(host.exports.memory.buffer, host.exports.host_cache_stats(), 6);
+    const [hits, misses, evictions, invalidations, keys, bytes] = numbers as unknown as [number, number, number, number, number, number];
+    return { hits, misses, evictions, invalidations, keys, bytes };
   }
 
   #schedule(full = FULL_COMMANDS): void {
@@ -388,7 +410,23 @@ export class Engine implements Replies {
     host.words.set(words, wordsAt);
     host.exports.host_configure();
     this.#reader = new Reader(this, host);
+    if (this.#settings.cache !== undefined) this.#keep(host, this.#settings.cache);
     return host;
+  }
+
+  /** Has the core keep replies. */
+  #keep(host: Host, { numbers, prefixes }: CacheSettings): void {
+    const lengths = prefixes.map((prefix) => prefix.length);
+    let at = host.exports.host_input(lengths.reduce((sum, length) => sum + length, 0));
+    for (const prefix of prefixes) {
+      host.bytes.set(prefix, at);
+      at += prefix.length;
+    }
+    const words = [...numbers, ...lengths];
+    const wordsAt = host.exports.host_words(words.length) >>> 2;
+    host.words.set(words, wordsAt);
+    host.exports.host_cache(words.length);
+    this.#kept = new Reader(this, host);
   }
 
   /** Works through what the core wants done and sent, and then through what arrived meanwhile. */

@@ -10,6 +10,9 @@ interface Exports {
   host_input(bytes: number): number;
   host_words(count: number): number;
   host_configure(): void;
+  host_cache(words: number): void;
+  host_cached(): number;
+  host_cache_stats(): number;
   host_submit(now: number, words: number, text: number, side: number, utf16: number): number;
   host_cancel(slot: number): number;
   host_connect(now: number): void;

@@ -1,3 +1,4 @@
+import { cacheChecks, cacheSettings, type CacheOptions } from "./cache.js";
 import type { Connector, Endpoint } from "./connector.js";
 import type { Settings } from "./engine.js";
 import { kindOf } from "./outbox.js";
@@ -53,6 +54,8 @@ export interface Options extends DecodingOptions {
   highWater?: HighWater;
   /** After how long a silence the server is asked with a PING; 5 s later the connection is made anew. Default 15 000, 0: never. */
   keepAlive?: number;
+  /** How replies are kept until their keys change; default: not at all. Needs RESP3. */
+  cache?: CacheOptions;
   /** Makes connections instead of the runtime's own sockets. */
   connector?: Connector;
 }
@@ -123,6 +126,7 @@ const checks: Readonly<Record<keyof Options, readonly [check: Check, expected: s
   highWater: [fields({ maxCommands: count, maxBytes: count }), "{ maxCommands, maxBytes }"],
   keepAlive: [milliseconds, "milliseconds, a whole number from 0"],
   maxResends: [(value) => Number.isInteger(value) && (value as number) >= 0 && (value as number) <= 255, "a number from 0 to 255"],
+  cache: [fields({ maxKeys: count, maxBytes: count, ttl: milliseconds, ...cacheChecks }), "{ maxKeys, maxBytes, ttl, mode, prefixes }"],
   connector: [(value) => typeof value === "function", "a function"],
 };
 
@@ -243,5 +247,6 @@ export const settingsOf = (options: Options, connector: Connector): Settings => 
     retryDelay: options.retryDelay ?? 50,
     maxRetryDelay: options.maxRetryDelay ?? 2_000,
     maxResends: options.maxResends ?? 3,
+    cache: options.cache && cacheSettings(options.cache, protocol),
   };
 };

@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 use redwire_core::batch::{self, Batch, Malformed};
+use redwire_core::cache::{Caching, Tracking};
 use redwire_core::connection::{Bounds, Config, Connection, Credentials, Protocol};
 use redwire_core::machine::{Action, LinkId, Machine, Reason, Segment, Slot};
 use redwire_core::resp::{DecodeError, Limits};
@@ -29,6 +30,7 @@ pub struct Host {
     actions: Vec<u32>,
     /// Where results of more than one number are given.
     registers: [u32; 2],
+    stats: [f64; 6],
 }
 
 impl Default for Host {
@@ -49,6 +51,7 @@ impl Host {
             tape: Tape::new(),
             actions: Vec::new(),
             registers: [0; 2],
+            stats: [0.0; 6],
         }
     }
 
@@ -110,6 +113,45 @@ impl Host {
             limits: Limits { whole: LARGE, pause: true, ..Limits::default() },
             ..Config::default()
         });
+    }
+
+    /// Begins to keep replies, before the first use. Of the `words` words the first are the mode (0: what was read, 1: broadcast, 2: opt-in),
+    /// replies and bytes at most, milliseconds at most, and then the lengths of prefixes, which stand one behind the other in the input.
+    pub fn cache(&mut self, words: usize) {
+        let [mode, max_keys, max_bytes, ttl, ref lengths @ ..] = self.words[..words] else { return };
+        let mut rest = self.input.as_slice();
+        let prefixes = lengths.iter().filter_map(|&length| {
+            let (prefix, after) = rest.split_at_checked(length as usize)?;
+            rest = after;
+            Some(prefix.to_vec())
+        });
+        let tracking = match mode {
+            0 => Tracking::Default,
+            1 => Tracking::Broadcast(prefixes.collect()),
+            _ => Tracking::OptIn,
+        };
+        self.connection.cache(Caching { max_keys, max_bytes, ttl, tracking });
+    }
+
+    /// Gives the number of words on the tape: the replies to commands submitted last that need not be sent.
+    pub fn cached(&mut self) -> usize {
+        self.tape.start(0);
+        self.connection.poll_cached(&mut self.tape);
+        self.tape.words().len()
+    }
+
+    /// Gives the address of six doubles: hits, misses, evictions, invalidations, replies and bytes that are kept.
+    pub fn cache_stats(&mut self) -> usize {
+        let stats = self.connection.cache_stats();
+        self.stats = [
+            stats.hits as f64,
+            stats.misses as f64,
+            stats.evictions as f64,
+            stats.invalidations as f64,
+            stats.keys.into(),
+            stats.bytes.into(),
+        ];
+        self.stats.as_ptr() as usize
     }
 
     /// Submits the commands that `words` words describe. The input holds `text` bytes of text, then `side` bytes; lengths of

@@ -3,6 +3,7 @@
 use super::adapter::Adapter;
 use super::handshake::Reply;
 use super::queue::{Entry, Queue, Role};
+use crate::cache::Cache;
 use crate::machine::ReplySink;
 use crate::resp::{Aggregate, Event, Sink, Text, tell};
 use crate::shape::Shaper;
@@ -10,7 +11,7 @@ use crate::shape::Shaper;
 /// Whose reply is being read. Decided once per reply, before its first byte is decoded.
 #[derive(Debug)]
 pub(super) enum Route {
-    /// Nobody's: out-of-band data that nobody asked for.
+    /// Out-of-band data: the cache's, if anybody's.
     Push,
     /// A command's that was given up.
     Tombstone,
@@ -45,6 +46,8 @@ pub(super) struct Router<'a, S> {
     pub(super) route: &'a mut Route,
     pub(super) queue: &'a Queue,
     pub(super) handshake: Option<&'a mut Reply>,
+    /// Who hears pushes.
+    pub(super) cache: Option<&'a mut Cache>,
     /// Whether the link speaks RESP2.
     pub(super) flat: bool,
     pub(super) shaper: &'a mut Shaper,
@@ -66,7 +69,12 @@ impl<S: ReplySink> Router<'_, S> {
     #[inline(never)]
     fn aside(&mut self, event: Event<'_>) {
         match self.route {
-            Route::Push | Route::Tombstone => {}
+            Route::Tombstone => {}
+            Route::Push => {
+                if let Some(cache) = &mut self.cache {
+                    cache.hear(event);
+                }
+            }
             Route::Forward(adapter) => {
                 adapter.pass(event, self.shaper, self.sink);
             }

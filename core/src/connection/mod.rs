@@ -2,8 +2,9 @@
 
 mod adapter;
 mod backoff;
+mod caching;
 mod config;
-mod fifo;
+pub(crate) mod fifo;
 mod handshake;
 mod inbound;
 mod keepalive;
@@ -14,6 +15,7 @@ pub use config::{Bounds, Config, Credentials, Protocol};
 pub use handshake::Server;
 
 use crate::batch::{Batch, Malformed};
+use crate::cache::Cache;
 use crate::machine::{Action, Failure, LinkId, Machine, Reason, ReplySink, Segment, Slot};
 use crate::resp::Decoder;
 use crate::shape::Shaper;
@@ -55,6 +57,8 @@ pub struct Connection {
     session: Session,
     link: Link,
     queue: Queue,
+    /// Made when the first command comes, where the configuration asks for it.
+    cache: Option<Box<Cache>>,
     actions: Fifo<Action>,
 }
 
@@ -121,7 +125,7 @@ impl Connection {
             asked: false,
             trouble: None,
         };
-        Self { config, session, link, queue: Queue::new(), actions: Fifo::new() }
+        Self { config, session, link, queue: Queue::new(), cache: None, actions: Fifo::new() }
     }
 
     /// Replaces the configuration, which the next link is opened with.
@@ -175,7 +179,12 @@ impl Connection {
     /// Gives how many bytes are to come of the large text that is open on the link and may be read to where it belongs; 0 when
     /// there is none.
     pub fn bulk_left(&self) -> u64 {
-        if self.link.shaper.is_parsing() { 0 } else { self.link.decoder.bulk_left() }
+        if self.takes_texts() { 0 } else { self.link.decoder.bulk_left() }
+    }
+
+    /// Tells whether large texts of this reply are taken here, as others are.
+    fn takes_texts(&self) -> bool {
+        self.link.shaper.is_parsing() || self.cache.as_ref().is_some_and(|cache| cache.is_coming())
     }
 
     #[inline(never)]
@@ -259,6 +268,9 @@ impl Connection {
     }
 
     fn close(&mut self, reason: Reason) {
+        if let Some(cache) = &mut self.cache {
+            cache.cut();
+        }
         if !matches!(self.link.state, State::Idle | State::Waiting) {
             self.actions.push(Action::Close(self.link.id, reason));
         }
@@ -287,6 +299,9 @@ impl Connection {
         }
         let entry = self.queue.current().ok_or(Reason::Unsolicited)?;
         let route = Route::of(entry, self.is_flat());
+        if let Some(cache) = &mut self.cache {
+            cache.begin(entry.registration, first, !entry.live);
+        }
         if route.is_forwarded() {
             sink.begin(entry.slot);
         }
@@ -334,16 +349,21 @@ impl Connection {
                     State::Shaking(handshake) => Some(handshake.reply()),
                     _ => None,
                 },
+                cache: self.cache.as_deref_mut(),
                 flat,
                 shaper: &mut self.link.shaper,
                 sink,
             };
             let decoded = self.link.decoder.decode(rest, &mut router).map_err(Reason::Protocol)?;
             consumed += decoded.consumed;
+            if let Some(cache) = &mut self.cache {
+                let part = rest.get(..decoded.consumed).unwrap_or_default();
+                cache.record(now, part, self.link.decoder.bulk_left(), decoded.done);
+            }
             if !decoded.done {
                 self.link.route = Some(route);
                 // the decoder paused for a text that is taken here
-                if decoded.consumed > 0 && self.link.shaper.is_parsing() {
+                if decoded.consumed > 0 && self.takes_texts() {
                     continue;
                 }
                 break;
@@ -411,7 +431,10 @@ impl Machine for Connection {
     fn submit(&mut self, now: Instant, batch: &Batch<'_>) -> Result<(), Malformed> {
         let ready = matches!(self.link.state, State::Ready);
         let wait = (!ready).then_some(self.config.queue_timeout);
-        self.queue.accept(now, self.config.timeout, wait, batch)?;
+        match self.config.cache {
+            None => self.queue.accept(now, self.config.timeout, wait, batch)?,
+            Some(_) => self.accept_cached(now, wait, batch)?,
+        }
         self.begin(now);
         let (bounds, oldest, reason) = match self.session.trouble {
             _ if ready => (self.config.high_water, false, Reason::HighWater),
@@ -440,6 +463,9 @@ impl Machine for Connection {
             return;
         }
         let hello = self.config.protocol != Protocol::Resp2 && !self.session.no_hello;
+        if self.config.cache.is_some() && !hello {
+            return self.lose(now, Reason::Protocol3);
+        }
         let handshake = Handshake::new(&self.config, hello);
         if handshake.is_done() {
             self.ready(now, Server::resp2());
@@ -480,7 +506,7 @@ impl Machine for Connection {
         match &self.link.state {
             State::Opening => self.lose(now, Reason::Refused),
             State::Shaking(handshake)
-                if handshake.awaits_hello() && self.config.protocol == Protocol::Auto =>
+                if handshake.awaits_hello() && self.config.falls_back() =>
             {
                 self.session.no_hello = true;
                 self.open(now);
@@ -535,6 +561,10 @@ impl Machine for Connection {
             State::Ready => self.queue.segment(),
             State::Idle | State::Waiting | State::Opening => None,
         }
+    }
+
+    fn poll_cached<S: ReplySink>(&mut self, sink: &mut S) {
+        self.tell_cached(sink);
     }
 
     fn poll_action(&mut self) -> Option<Action> {

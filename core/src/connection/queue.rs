@@ -30,6 +30,8 @@ pub(super) struct Entry {
     pub(super) shape: Shape,
     /// Whether the caller still waits; a tombstone only keeps its place.
     pub(super) live: bool,
+    /// The cache's registration of its reply; 0: none.
+    pub(super) registration: u32,
     /// How often it was sent on links that are over.
     tries: u8,
     /// Whether the caller said that it may be executed twice.
@@ -106,12 +108,7 @@ impl Queue {
     ) -> Result<usize, Malformed> {
         let named = request.flags & flags::NAMED != 0;
         let row = Row::at(if named { RowId::UNKNOWN } else { request.row });
-        let known = if named { named_row(request.args()) } else { row };
-        let shape = match request.flags & flags::RAW {
-            0 if named => named_shape(known, request.args()),
-            0 => row.shape_with(request.args()),
-            _ => Shape::RAW,
-        };
+        let (known, shape) = known(request);
         let role = match request.flags & (flags::MULTI | flags::MEMBER | flags::EXEC) {
             0 => Role::Plain,
             flags::MULTI => Role::Multi,
@@ -146,6 +143,7 @@ impl Queue {
             role,
             shape,
             live: true,
+            registration: 0,
             tries: 0,
             idempotent,
             row: known,
@@ -157,17 +155,18 @@ impl Queue {
         Ok(end)
     }
 
-    /// Adds a PING of redwire's own, whose reply is nobody's.
+    /// Adds a command of redwire's own, as it is sent, whose reply is nobody's.
     #[cold]
     #[inline(never)]
-    pub(super) fn ask(&mut self) {
+    pub(super) fn ask(&mut self, command: &[u8]) {
         let start = self.outbound.end();
-        self.outbound.append(b"*1\r\n$4\r\nPING\r\n");
+        self.outbound.append(command);
         self.entries.push(Entry {
             slot: Slot(u32::MAX),
             role: Role::Plain,
             shape: Shape::RAW,
             live: false,
+            registration: 0,
             tries: 0,
             idempotent: false,
             row: Row::at(RowId::UNKNOWN),
@@ -175,6 +174,13 @@ impl Queue {
             deadline: Instant::NEVER,
             start,
         });
+    }
+
+    /// Notes the cache's registration of the reply to the command that came last.
+    pub(super) fn register(&mut self, registration: u32) {
+        if let Some(entry) = self.entries.last_mut() {
+            entry.registration = registration;
+        }
     }
 
     /// Gives the next stretch to send.
@@ -451,6 +457,19 @@ fn patience(
         Some(own) if default > 0 => own.saturating_add(MARGIN),
         _ => default,
     }
+}
+
+/// Gives what is known of a command, and the shape of its reply.
+#[inline]
+pub(super) fn known(request: &Request<'_>) -> (Row, Shape) {
+    let named = request.flags & flags::NAMED != 0;
+    let row = if named { named_row(request.args()) } else { Row::at(request.row) };
+    let shape = match request.flags & flags::RAW {
+        0 if named => named_shape(row, request.args()),
+        0 => row.shape_with(request.args()),
+        _ => Shape::RAW,
+    };
+    (row, shape)
 }
 
 #[inline(never)]

@@ -40,6 +40,7 @@ struct Profile {
     /// The place of the limit in [`LIMITS`].
     limit: u8,
     effect: Effect,
+    cacheable: bool,
     internal: bool,
 }
 
@@ -179,6 +180,11 @@ impl Row {
         if (id.0 as usize) < COUNT { Self(id.0) } else { Self(0) }
     }
 
+    /// Gives the position.
+    pub fn id(self) -> RowId {
+        RowId(self.0)
+    }
+
     fn profile(self) -> &'static Profile {
         &PROFILES[usize::from(PROFILE_OF[usize::from(self.0)])]
     }
@@ -226,6 +232,11 @@ impl Row {
     pub fn is_repeatable(self) -> bool {
         let reads = self.access() == Access::Read && !self.may_block();
         reads || ["PING", "ECHO"].iter().any(|name| self.name().is(name))
+    }
+
+    /// Tells whether the reply is the same until a key of the command changes.
+    pub fn is_cacheable(self) -> bool {
+        self.profile().cacheable
     }
 
     /// Tells whether the command is none of a client's business.

@@ -1,0 +1,377 @@
+//! Replies that are kept until the server says that a key of theirs changed (`CLIENT TRACKING`).
+//!
+//! ```text
+//!            miss: registered          the whole reply            hit
+//!   (none) ---------------------> due ------------------> kept -------> told again
+//!      ^                           |                       |
+//!      +---------------------------+-----------------------+
+//!        a key changed (the server says so, or a write of the client's own passes by), everything was flushed, the link is
+//!        over, time is up, or there is no room
+//! ```
+//!
+//! Replies and `invalidate` pushes come in one order on one link, so a reply that was registered before it was asked for and still is
+//! when it comes was not outdated when it came. What ends a registration lets the reply pass and keeps nothing.
+
+mod store;
+
+use crate::batch::{Argument, Request, flags};
+use crate::connection::fifo::Fifo;
+use crate::machine::Slot;
+use crate::resp::{Decoder, Event, Limits};
+use crate::shape::{Shape, Shaper};
+use crate::table::{Access, Row, RowId};
+use crate::time::Instant;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use store::Store;
+
+/// How replies are kept. Demands RESP3.
+#[derive(Clone, Debug)]
+pub struct Caching {
+    /// How many replies are kept at most; one to a command with several keys counts once. What was not used for longest goes first.
+    pub max_keys: u32,
+    /// Bytes of commands and replies kept at most, with 128 for each reply.
+    pub max_bytes: u32,
+    /// Milliseconds that a reply is kept at most; 0: no limit.
+    pub ttl: u32,
+    /// What the server is asked to tell.
+    pub tracking: Tracking,
+}
+
+/// What the server is asked to tell of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tracking {
+    /// Keys that were read.
+    Default,
+    /// Keys that begin with one of these, read or not; all when there is none. Only replies about such keys are kept.
+    Broadcast(Vec<Vec<u8>>),
+    /// Keys that were read by commands with [`flags::CACHED`], which are the only ones whose replies are kept.
+    OptIn,
+}
+
+impl Caching {
+    /// The default: 10 000 replies, 16 MiB, no limit of time, keys that were read.
+    pub const fn new() -> Self {
+        Self { max_keys: 10_000, max_bytes: 16 << 20, ttl: 0, tracking: Tracking::Default }
+    }
+}
+
+impl Default for Caching {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What became of commands whose replies may be kept, since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CacheStats {
+    /// Replies that were given from the cache.
+    pub hits: u64,
+    /// Replies that were not there, or not any more.
+    pub misses: u64,
+    /// Replies that went to make room.
+    pub evictions: u64,
+    /// Replies that went because a key changed, everything was flushed, or the link was lost.
+    pub invalidations: u64,
+    /// Replies that are kept now, or on their way.
+    pub keys: u32,
+    /// Their bytes.
+    pub bytes: u32,
+}
+
+/// Larger replies are not kept, whatever there is room for: no pair of the tape could hold their length.
+const LARGEST: usize = 32 << 20;
+/// Nor are replies to longer commands.
+const LONGEST: usize = 16 << 10;
+
+/// What becomes of a command.
+pub(crate) enum Verdict {
+    /// It is sent as any other.
+    Send,
+    /// It is sent, and its reply kept for this registration.
+    Miss(u32),
+    /// Its reply is there.
+    Hit,
+}
+
+/// A reply that is due.
+#[derive(Clone, Copy, Debug)]
+struct Due {
+    registration: u32,
+    entry: u32,
+    life: u32,
+}
+
+/// A reply that is there.
+#[derive(Debug)]
+pub(crate) struct Hit {
+    pub(crate) slot: Slot,
+    pub(crate) shape: Shape,
+    pub(crate) reply: Arc<[u8]>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Cache {
+    config: Caching,
+    seed: u64,
+    store: Store,
+    stats: CacheStats,
+    registrations: u32,
+    /// In the order in which they come.
+    due: Fifo<Due>,
+    /// The one that is coming in, and what came of it.
+    coming: Option<Due>,
+    bytes: Vec<u8>,
+    /// The request at hand, as entries hold it.
+    request: Vec<u8>,
+    hits: Vec<Hit>,
+    told: Vec<Hit>,
+    push: Push,
+    decoder: Decoder,
+    shaper: Shaper,
+}
+
+/// Where in a push we are.
+#[derive(Debug, Default)]
+struct Push {
+    depth: u32,
+    /// Whether it tells of keys.
+    named: bool,
+    /// The hash of a key that comes in parts.
+    hash: u64,
+}
+
+impl Cache {
+    /// `seed` is any number that others do not know.
+    pub(crate) fn new(config: Caching, seed: u32) -> Self {
+        Self {
+            config,
+            seed: u64::from(seed) << 32 ^ 0xcbf2_9ce4_8422_2325,
+            store: Store::new(),
+            stats: CacheStats::default(),
+            registrations: 0,
+            due: Fifo::new(),
+            coming: None,
+            bytes: Vec::new(),
+            request: Vec::new(),
+            hits: Vec::new(),
+            told: Vec::new(),
+            push: Push::default(),
+            decoder: Decoder::new(Limits { whole: usize::MAX, ..Limits::new() }),
+            shaper: Shaper::new(),
+        }
+    }
+
+    /// Tells whether the server has to be told which commands to track.
+    pub(crate) fn is_opt_in(&self) -> bool {
+        self.config.tracking == Tracking::OptIn
+    }
+
+    pub(crate) fn stats(&self) -> CacheStats {
+        CacheStats { keys: self.store.len() as u32, bytes: self.store.bytes as u32, ..self.stats }
+    }
+
+    /// Decides about `request`, whose reply has `shape`; what it writes is forgotten.
+    pub(crate) fn take(&mut self, now: Instant, request: &Request<'_>, row: Row, shape: Shape) -> Verdict {
+        let mut words: Vec<&[u8]> = Vec::new();
+        if request.flags & flags::NAMED == 0 {
+            row.name().words().for_each(|word| words.push(word));
+        }
+        let mut whole = true;
+        words.extend(request.args().map(|arg| {
+            whole &= !matches!(arg, Argument::External(_));
+            arg.bytes()
+        }));
+        if row.access() == Access::Write || row == Row::at(RowId::UNKNOWN) {
+            self.note_write(row, &words, whole);
+            return Verdict::Send;
+        }
+        let alone = request.flags & (flags::MULTI | flags::MEMBER | flags::EXEC | flags::UNCACHED) == 0;
+        let asked = request.flags & flags::CACHED != 0 || !self.is_opt_in();
+        if !(row.is_cacheable() && alone && asked && whole) || !self.write_request(row, &words) {
+            return Verdict::Send;
+        }
+        let mut hashes = alloc::vec![self.hash(&self.request)];
+        for at in row.keys(&words) {
+            let Some(key) = words.get(at).filter(|key| self.is_tracked(key)) else { return Verdict::Send };
+            hashes.push(self.hash(key));
+        }
+        let [hash, _, ..] = hashes[..] else { return Verdict::Send };
+        let found = self.store.find(hash, &self.request);
+        if let Some(entry) = found.map(|entry| self.store.entry(entry))
+            && entry.until > now
+            && let Some(reply) = &entry.reply
+        {
+            self.hits.push(Hit { slot: request.slot, shape, reply: reply.clone() });
+            self.stats.hits += 1;
+            return Verdict::Hit;
+        }
+        self.stats.misses += 1;
+        Verdict::Miss(self.register(found, &hashes))
+    }
+
+    /// Writes what an entry is found by; false when it is too long.
+    fn write_request(&mut self, row: Row, words: &[&[u8]]) -> bool {
+        self.request.clear();
+        self.request.extend_from_slice(&row.id().0.to_le_bytes());
+        for word in words.iter().skip(row.words()) {
+            self.request.extend_from_slice(&(word.len() as u32).to_le_bytes());
+            self.request.extend_from_slice(word);
+        }
+        self.request.len() <= LONGEST
+    }
+
+    /// Tells whether the server tells of changes of `key`.
+    fn is_tracked(&self, key: &[u8]) -> bool {
+        match &self.config.tracking {
+            Tracking::Broadcast(prefixes) if !prefixes.is_empty() => {
+                prefixes.iter().any(|prefix| key.starts_with(prefix))
+            }
+            _ => true,
+        }
+    }
+
+    fn register(&mut self, found: Option<u32>, hashes: &[u32]) -> u32 {
+        let entry = match found {
+            Some(entry) => entry,
+            None => {
+                self.make_room(1, 0);
+                self.store.insert(&self.request, hashes)
+            }
+        };
+        let life = self.store.entry(entry).life;
+        // 0 is no registration
+        self.registrations = self.registrations.wrapping_add(1).max(1);
+        self.due.push(Due { registration: self.registrations, entry, life });
+        self.registrations
+    }
+
+    /// Lets entries go until there is room for so many more, and so many bytes.
+    fn make_room(&mut self, entries: usize, bytes: usize) {
+        while self.store.len() + entries > self.config.max_keys as usize
+            || self.store.bytes + bytes > self.config.max_bytes as usize
+        {
+            let Some(oldest) = self.store.oldest() else { break };
+            self.stats.evictions += u64::from(self.store.remove(oldest));
+        }
+    }
+
+    /// Forgets what a command of the client's own may change: its keys, or everything where it has none that anybody could tell.
+    pub(crate) fn note_write(&mut self, row: Row, words: &[&[u8]], whole: bool) {
+        if row.key_specs().is_empty() {
+            return self.clear();
+        }
+        for key in row.keys(words).filter_map(|at| words.get(at)) {
+            // this may be one that is elsewhere
+            if !whole && key.is_empty() {
+                return self.clear();
+            }
+            self.forget(key);
+        }
+    }
+
+    fn forget(&mut self, key: &[u8]) {
+        let hash = self.hash(key);
+        self.stats.invalidations += self.store.forget(hash);
+    }
+
+    /// Forgets everything, what is on its way included.
+    #[inline(never)]
+    pub(crate) fn clear(&mut self) {
+        while let Some(entry) = self.store.oldest() {
+            self.stats.invalidations += u64::from(self.store.remove(entry));
+        }
+    }
+
+    /// The link is over: forgets everything, and what came in of it.
+    pub(crate) fn cut(&mut self) {
+        self.clear();
+        self.due.clear();
+        self.coming = None;
+        self.push = Push::default();
+    }
+
+    /// The reply begins, with the byte `first`, to a command with a registration, or to one of redwire's `own`.
+    pub(crate) fn begin(&mut self, registration: u32, first: u8, own: bool) {
+        if registration == 0 {
+            // the server may have refused to track what the next command reads
+            if own && first == b'-' {
+                self.due.clear();
+            }
+            return;
+        }
+        // replies to those in between never come
+        let ahead = |due: &Due| registration.wrapping_sub(due.registration) as i32;
+        while self.due.first().is_some_and(|due| ahead(due) > 0) {
+            self.due.skip(1);
+        }
+        if self.due.first().is_some_and(|due| ahead(due) == 0) {
+            self.coming = self.due.pop().filter(|_| !matches!(first, b'-' | b'!' | b'|'));
+            self.bytes.clear();
+        }
+    }
+
+    /// Tells whether a reply is coming in that is to be kept.
+    pub(crate) fn is_coming(&self) -> bool {
+        self.coming.is_some()
+    }
+
+    /// Takes a part of the reply that is coming in, of which at least `left` bytes are missing, unless it is `done`.
+    pub(crate) fn record(&mut self, now: Instant, part: &[u8], left: u64, done: bool) {
+        let Some(due) = &self.coming else { return };
+        let most = LARGEST.min(self.config.max_bytes as usize) as u64;
+        if (self.bytes.len() + part.len()) as u64 + left > most || self.store.entry(due.entry).life != due.life {
+            self.coming = None;
+            return;
+        }
+        self.bytes.extend_from_slice(part);
+        if let Some(Due { entry, .. }) = self.coming.take_if(|_| done) {
+            self.store.fill(entry, &self.bytes, now.limit(self.config.ttl));
+            self.make_room(0, 0);
+        }
+    }
+
+    /// Takes an event of a push.
+    #[inline(never)]
+    pub(crate) fn hear(&mut self, event: Event<'_>) {
+        match event {
+            Event::Open(..) => self.push.depth += 1,
+            Event::Close { .. } => {
+                self.push.depth -= 1;
+                self.push.named &= self.push.depth > 0;
+            }
+            Event::Text(_, text) if self.push.depth == 1 => self.push.named = text == b"invalidate",
+            Event::Text(_, key) if self.push.named => self.forget(key),
+            Event::Null if self.push.named => self.clear(),
+            Event::BulkOpen(..) => self.push.hash = self.seed,
+            Event::BulkPart(part) => self.push.hash = add(self.push.hash, part),
+            Event::BulkClose if self.push.named => {
+                self.stats.invalidations += self.store.forget(finish(self.push.hash));
+            }
+            _ => {}
+        }
+    }
+
+    /// Gives what telling replies needs: those that are there, and who reads and shapes them. What was told may point to their bytes,
+    /// which stay until this is called again.
+    pub(crate) fn tell(&mut self) -> (&[Hit], &mut Decoder, &mut Shaper) {
+        self.told.clear();
+        core::mem::swap(&mut self.told, &mut self.hits);
+        self.shaper.forget();
+        (&self.told, &mut self.decoder, &mut self.shaper)
+    }
+
+    fn hash(&self, bytes: &[u8]) -> u32 {
+        finish(add(self.seed, bytes))
+    }
+}
+
+/// Adds `bytes` to a hash (FNV-1a, from a start that is not known outside).
+#[inline(never)]
+fn add(hash: u64, bytes: &[u8]) -> u64 {
+    bytes.iter().fold(hash, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+fn finish(hash: u64) -> u32 {
+    (hash ^ hash >> 32) as u32
+}
