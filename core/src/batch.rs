@@ -189,6 +189,7 @@ impl<'a> Batch<'a> {
     ///
     /// # Errors
     /// [`Malformed`] when what stands there is no whole command.
+    #[inline(never)]
     pub fn next_request(&mut self) -> Result<Option<Request<'a>>, Malformed> {
         let request = self.head()?;
         for _ in 0..request.map_or(0, |request| request.args.left) {
@@ -199,6 +200,7 @@ impl<'a> Batch<'a> {
 
     /// Gives what stands before `rest`, which is the end of this batch.
     #[cfg(feature = "alloc")]
+    #[inline(never)]
     pub(crate) fn before(&self, rest: &Self) -> Self {
         Self {
             words: self.words.get(..self.words.len() - rest.words.len()).unwrap_or_default(),

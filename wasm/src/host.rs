@@ -118,16 +118,17 @@ impl Host {
     /// Begins to keep replies, before the first use. Of the `words` words the first are the mode (0: what was read, 1: broadcast, 2: opt-in),
     /// replies and bytes at most, milliseconds at most, and then the lengths of prefixes, which stand one behind the other in the input.
     pub fn cache(&mut self, words: usize) {
-        let [mode, max_keys, max_bytes, ttl, ref lengths @ ..] = self.words[..words] else { return };
-        let mut rest = self.input.as_slice();
-        let prefixes = lengths.iter().filter_map(|&length| {
-            let (prefix, after) = rest.split_at_checked(length as usize)?;
+        let words = self.words.get(..words).unwrap_or_default();
+        let &[mode, max_keys, max_bytes, ttl, ref lengths @ ..] = words else { return };
+        let (mut prefixes, mut rest) = (Vec::new(), self.input.as_slice());
+        for &length in lengths {
+            let (prefix, after) = rest.split_at_checked(length as usize).unwrap_or_default();
+            prefixes.push(prefix.to_vec());
             rest = after;
-            Some(prefix.to_vec())
-        });
+        }
         let tracking = match mode {
             0 => Tracking::Default,
-            1 => Tracking::Broadcast(prefixes.collect()),
+            1 => Tracking::Broadcast(prefixes),
             _ => Tracking::OptIn,
         };
         self.connection.cache(Caching { max_keys, max_bytes, ttl, tracking });

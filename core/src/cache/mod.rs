@@ -23,7 +23,7 @@ use crate::table::{Access, Row, RowId};
 use crate::time::Instant;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use store::Store;
+use store::{OVERHEAD, Store};
 
 /// How replies are kept. Demands RESP3.
 #[derive(Clone, Debug)]
@@ -103,11 +103,11 @@ struct Due {
 }
 
 /// A reply that is there.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Hit {
     pub(crate) slot: Slot,
     pub(crate) shape: Shape,
-    pub(crate) reply: Arc<[u8]>,
+    pub(crate) reply: Arc<Vec<u8>>,
 }
 
 #[derive(Debug)]
@@ -127,6 +127,8 @@ pub(crate) struct Cache {
     hits: Vec<Hit>,
     told: Vec<Hit>,
     push: Push,
+    /// Whether replies that are kept are being told.
+    telling: bool,
     decoder: Decoder,
     shaper: Shaper,
 }
@@ -157,7 +159,8 @@ impl Cache {
             hits: Vec::new(),
             told: Vec::new(),
             push: Push::default(),
-            decoder: Decoder::new(Limits { whole: usize::MAX, ..Limits::new() }),
+            telling: false,
+            decoder: Decoder::new(Limits::new()),
             shaper: Shaper::new(),
         }
     }
@@ -171,17 +174,19 @@ impl Cache {
         CacheStats { keys: self.store.len() as u32, bytes: self.store.bytes as u32, ..self.stats }
     }
 
-    /// Decides about `request`, whose reply has `shape`; what it writes is forgotten.
+    /// Decides about `request`, a command of `row` whose reply has `shape`; what it writes is forgotten.
+    #[inline(never)]
     pub(crate) fn take(&mut self, now: Instant, request: &Request<'_>, row: Row, shape: Shape) -> Verdict {
         let mut words: Vec<&[u8]> = Vec::new();
-        if request.flags & flags::NAMED == 0 {
-            row.name().words().for_each(|word| words.push(word));
-        }
+        let (first, second) = row.name().pair();
+        let names = [first, second];
+        let named = request.flags & flags::NAMED != 0;
+        words.extend_from_slice(names.get(..if named { 0 } else { row.words() }).unwrap_or_default());
         let mut whole = true;
-        words.extend(request.args().map(|arg| {
+        for arg in request.args() {
             whole &= !matches!(arg, Argument::External(_));
-            arg.bytes()
-        }));
+            words.push(arg.bytes());
+        }
         if row.access() == Access::Write || row == Row::at(RowId::UNKNOWN) {
             self.note_write(row, &words, whole);
             return Verdict::Send;
@@ -191,14 +196,17 @@ impl Cache {
         if !(row.is_cacheable() && alone && asked && whole) || !self.write_request(row, &words) {
             return Verdict::Send;
         }
-        let mut hashes = alloc::vec![self.hash(&self.request)];
-        for at in row.keys(&words) {
-            let Some(key) = words.get(at).filter(|key| self.is_tracked(key)) else { return Verdict::Send };
+        let (mut hashes, mut tracked) = (Vec::from([self.hash(&self.request)]), true);
+        row.each_key(&words, &mut |key| {
+            tracked &= self.is_tracked(key);
             hashes.push(self.hash(key));
+        });
+        let [hash, _, ..] = *hashes.as_slice() else { return Verdict::Send };
+        if !tracked {
+            return Verdict::Send;
         }
-        let [hash, _, ..] = hashes[..] else { return Verdict::Send };
         let found = self.store.find(hash, &self.request);
-        if let Some(entry) = found.map(|entry| self.store.entry(entry))
+        if let Some(entry) = found.and_then(|entry| self.store.get(entry))
             && entry.until > now
             && let Some(reply) = &entry.reply
         {
@@ -235,18 +243,23 @@ impl Cache {
         let entry = match found {
             Some(entry) => entry,
             None => {
-                self.make_room(1, 0);
+                self.make_room(1, self.request.len() + OVERHEAD);
                 self.store.insert(&self.request, hashes)
             }
         };
-        let life = self.store.entry(entry).life;
+        let life = self.life(entry);
         // 0 is no registration
         self.registrations = self.registrations.wrapping_add(1).max(1);
         self.due.push(Due { registration: self.registrations, entry, life });
         self.registrations
     }
 
+    fn life(&self, entry: u32) -> u32 {
+        self.store.get(entry).map_or(0, |entry| entry.life)
+    }
+
     /// Lets entries go until there is room for so many more, and so many bytes.
+    #[inline(never)]
     fn make_room(&mut self, entries: usize, bytes: usize) {
         while self.store.len() + entries > self.config.max_keys as usize
             || self.store.bytes + bytes > self.config.max_bytes as usize
@@ -257,17 +270,17 @@ impl Cache {
     }
 
     /// Forgets what a command of the client's own may change: its keys, or everything where it has none that anybody could tell.
-    pub(crate) fn note_write(&mut self, row: Row, words: &[&[u8]], whole: bool) {
+    fn note_write(&mut self, row: Row, words: &[&[u8]], whole: bool) {
         if row.key_specs().is_empty() {
             return self.clear();
         }
-        for key in row.keys(words).filter_map(|at| words.get(at)) {
+        row.each_key(words, &mut |key| {
             // this may be one that is elsewhere
             if !whole && key.is_empty() {
                 return self.clear();
             }
             self.forget(key);
-        }
+        });
     }
 
     fn forget(&mut self, key: &[u8]) {
@@ -292,6 +305,7 @@ impl Cache {
     }
 
     /// The reply begins, with the byte `first`, to a command with a registration, or to one of redwire's `own`.
+    #[inline(never)]
     pub(crate) fn begin(&mut self, registration: u32, first: u8, own: bool) {
         if registration == 0 {
             // the server may have refused to track what the next command reads
@@ -311,22 +325,23 @@ impl Cache {
         }
     }
 
-    /// Tells whether a reply is coming in that is to be kept.
-    pub(crate) fn is_coming(&self) -> bool {
-        self.coming.is_some()
+    /// Tells whether large texts pass through here: a reply that is to be kept is coming in, or one that is kept is being told.
+    pub(crate) fn takes_texts(&self) -> bool {
+        self.coming.is_some() || self.telling
     }
 
     /// Takes a part of the reply that is coming in, of which at least `left` bytes are missing, unless it is `done`.
+    #[inline(never)]
     pub(crate) fn record(&mut self, now: Instant, part: &[u8], left: u64, done: bool) {
-        let Some(due) = &self.coming else { return };
+        let Some(due) = self.coming.as_ref().filter(|_| !self.telling) else { return };
         let most = LARGEST.min(self.config.max_bytes as usize) as u64;
-        if (self.bytes.len() + part.len()) as u64 + left > most || self.store.entry(due.entry).life != due.life {
+        if (self.bytes.len() + part.len()) as u64 + left > most || self.life(due.entry) != due.life {
             self.coming = None;
             return;
         }
         self.bytes.extend_from_slice(part);
         if let Some(Due { entry, .. }) = self.coming.take_if(|_| done) {
-            self.store.fill(entry, &self.bytes, now.limit(self.config.ttl));
+            self.store.fill(entry, self.bytes.as_slice().to_vec(), now.limit(self.config.ttl));
             self.make_room(0, 0);
         }
     }
@@ -340,25 +355,43 @@ impl Cache {
                 self.push.depth -= 1;
                 self.push.named &= self.push.depth > 0;
             }
-            Event::Text(_, text) if self.push.depth == 1 => self.push.named = text == b"invalidate",
-            Event::Text(_, key) if self.push.named => self.forget(key),
+            Event::Text(_, text) => self.hear_text(self.hash(text)),
             Event::Null if self.push.named => self.clear(),
             Event::BulkOpen(..) => self.push.hash = self.seed,
             Event::BulkPart(part) => self.push.hash = add(self.push.hash, part),
-            Event::BulkClose if self.push.named => {
-                self.stats.invalidations += self.store.forget(finish(self.push.hash));
-            }
+            Event::BulkClose => self.hear_text(finish(self.push.hash)),
             _ => {}
         }
     }
 
-    /// Gives what telling replies needs: those that are there, and who reads and shapes them. What was told may point to their bytes,
-    /// which stay until this is called again.
-    pub(crate) fn tell(&mut self) -> (&[Hit], &mut Decoder, &mut Shaper) {
+    /// Takes a text of a push by its hash: its kind, or a key.
+    fn hear_text(&mut self, hash: u32) {
+        if self.push.depth == 1 {
+            self.push.named = hash == self.hash(b"invalidate");
+        } else if self.push.named {
+            self.stats.invalidations += self.store.forget(hash);
+        }
+    }
+
+    /// Gives the replies that are there. What was told may point to their bytes: they stay until this is called again.
+    pub(crate) fn tell(&mut self) -> usize {
         self.told.clear();
         core::mem::swap(&mut self.told, &mut self.hits);
         self.shaper.forget();
-        (&self.told, &mut self.decoder, &mut self.shaper)
+        self.told.len()
+    }
+
+    /// Gives one of those replies.
+    pub(crate) fn told(&self, at: usize) -> Option<Hit> {
+        self.told.get(at).cloned()
+    }
+
+    /// Puts the link's means of reading a reply aside and lends it others, or takes these back.
+    #[inline(never)]
+    pub(crate) fn swap_readers(&mut self, decoder: &mut Decoder, shaper: &mut Shaper) {
+        core::mem::swap(&mut self.decoder, decoder);
+        core::mem::swap(&mut self.shaper, shaper);
+        self.telling = !self.telling;
     }
 
     fn hash(&self, bytes: &[u8]) -> u32 {

@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 pub(super) struct Entry {
     pub(super) request: Vec<u8>,
     /// As the server sent it; none while it is on its way.
-    pub(super) reply: Option<Arc<[u8]>>,
+    pub(super) reply: Option<Arc<Vec<u8>>>,
     /// When it is no longer given.
     pub(super) until: Instant,
     /// Tells this entry from earlier ones in the same place.
@@ -22,7 +22,7 @@ pub(super) struct Entry {
 }
 
 /// What an entry costs beside its request and its reply.
-const OVERHEAD: usize = 128;
+pub(super) const OVERHEAD: usize = 128;
 
 impl Entry {
     pub(super) fn size(&self) -> usize {
@@ -45,8 +45,10 @@ struct Node {
 const NONE: u32 = u32::MAX;
 /// The head of the ring of all.
 const ALL: u32 = 0;
+/// In no ring.
+const LOST: Node = Node { before: ALL, after: ALL, next: NONE, entry: NONE, hash: 0 };
 /// How many rings for hashes there are at first.
-const RINGS: u32 = 16;
+const RINGS: usize = 16;
 
 #[derive(Debug)]
 pub(super) struct Store {
@@ -62,49 +64,43 @@ pub(super) struct Store {
 }
 
 impl Store {
-    pub(super) fn new() -> Self {
-        let mut store = Self {
+    pub(super) const fn new() -> Self {
+        Self {
             entries: Vec::new(),
             vacant: Vec::new(),
             nodes: Vec::new(),
             idle: Vec::new(),
             heads: Vec::new(),
             bytes: 0,
-        };
-        store.head();
-        for _ in 0..RINGS {
-            let head = store.head();
-            store.heads.push(head);
         }
-        store
     }
 
     pub(super) fn len(&self) -> usize {
         self.entries.len() - self.vacant.len()
     }
 
-    pub(super) fn entry(&mut self, entry: u32) -> &mut Entry {
-        &mut self.entries[entry as usize]
+    pub(super) fn get(&self, entry: u32) -> Option<&Entry> {
+        self.entries.get(entry as usize)
     }
 
     /// Gives the entry of `request`, whose hash is `hash`, and makes it the one that was used last.
     pub(super) fn find(&mut self, hash: u32, request: &[u8]) -> Option<u32> {
-        let head = self.ring(hash);
-        let mut at = self.node(head).after;
-        while at != head {
-            let node = *self.node(at);
-            if node.hash == hash && self.entries[node.entry as usize].request == request {
+        let head = self.ring(hash)?;
+        let mut node = self.node(head);
+        while node.after != head {
+            node = self.node(node.after);
+            if node.hash == hash && self.get(node.entry)?.request == request {
                 self.touch(node.entry);
                 return Some(node.entry);
             }
-            at = node.after;
         }
         None
     }
 
     /// Adds an entry of `request`, found by `hashes`.
+    #[inline(never)]
     pub(super) fn insert(&mut self, request: &[u8], hashes: &[u32]) -> u32 {
-        if self.nodes.len() > self.heads.len() * 3 {
+        if self.nodes.len() >= self.heads.len() * 3 {
             self.grow();
         }
         let entry = self.vacant.pop().unwrap_or_else(|| {
@@ -113,48 +109,52 @@ impl Store {
         });
         let mut chain = NONE;
         for &hash in hashes {
-            let head = self.ring(hash);
-            chain = self.add(head, Node { before: NONE, after: NONE, next: chain, entry, hash });
+            let head = self.ring(hash).unwrap_or(ALL);
+            chain = self.add(head, Node { next: chain, entry, hash, ..LOST });
         }
-        let node = self.add(ALL, Node { before: NONE, after: NONE, next: chain, entry, hash: 0 });
-        let made = self.entry(entry);
-        made.request.extend_from_slice(request);
-        made.node = node;
-        self.bytes += self.entries[entry as usize].size();
+        let node = self.add(ALL, Node { next: chain, entry, ..LOST });
+        if let Some(made) = self.entries.get_mut(entry as usize) {
+            made.request.extend_from_slice(request);
+            made.node = node;
+            self.bytes += made.size();
+        }
         entry
     }
 
     /// Gives `entry` its reply.
-    pub(super) fn fill(&mut self, entry: u32, reply: &[u8], until: Instant) {
-        self.bytes -= self.entries[entry as usize].size();
-        let filled = self.entry(entry);
-        (filled.reply, filled.until) = (Some(Arc::from(reply)), until);
-        self.bytes += self.entries[entry as usize].size();
-        self.touch(entry);
+    pub(super) fn fill(&mut self, entry: u32, reply: Vec<u8>, until: Instant) {
+        if let Some(filled) = self.entries.get_mut(entry as usize) {
+            self.bytes -= filled.size();
+            (filled.reply, filled.until) = (Some(Arc::new(reply)), until);
+            self.bytes += filled.size();
+            self.touch(entry);
+        }
     }
 
     /// Removes `entry`; tells whether it had its reply.
+    #[inline(never)]
     pub(super) fn remove(&mut self, entry: u32) -> bool {
-        self.bytes -= self.entries[entry as usize].size();
-        let removed = self.entry(entry);
-        let mut at = removed.node;
+        let Some(removed) = self.entries.get_mut(entry as usize) else { return false };
+        self.bytes -= removed.size();
         let life = removed.life.wrapping_add(1);
-        let had = core::mem::replace(removed, Entry { life, ..Entry::default() }).reply.is_some();
+        let Entry { reply, node, .. } = core::mem::replace(removed, Entry { life, ..Entry::default() });
+        let mut at = node;
         while at != NONE {
             self.unlink(at);
             self.idle.push(at);
             at = self.node(at).next;
         }
         self.vacant.push(entry);
-        had
+        reply.is_some()
     }
 
     /// Removes the entries with `hash`; gives how many of them had their reply.
+    #[inline(never)]
     pub(super) fn forget(&mut self, hash: u32) -> u64 {
-        let head = self.ring(hash);
+        let Some(head) = self.ring(hash) else { return 0 };
         let (mut at, mut count) = (self.node(head).after, 0);
         while at != head {
-            let node = *self.node(at);
+            let node = self.node(at);
             at = node.after;
             if node.hash == hash {
                 count += u64::from(self.remove(node.entry));
@@ -166,32 +166,36 @@ impl Store {
     }
 
     /// Gives the entry whose last use was the first.
-    pub(super) fn oldest(&mut self) -> Option<u32> {
+    pub(super) fn oldest(&self) -> Option<u32> {
         let at = self.node(ALL).before;
-        (at != ALL).then(|| self.node(at).entry)
+        if at == ALL { None } else { Some(self.node(at).entry).filter(|&entry| entry != NONE) }
     }
 
     fn touch(&mut self, entry: u32) {
-        let node = self.entries[entry as usize].node;
+        let node = self.get(entry).map_or(NONE, |entry| entry.node);
         self.unlink(node);
         self.link(ALL, node);
+    }
+
+    /// Gives the head of the ring for `hash`.
+    fn ring(&self, hash: u32) -> Option<u32> {
+        self.heads.get(hash as usize & self.heads.len().wrapping_sub(1)).copied()
     }
 
     /// Makes a ring with nothing in it; gives its head.
     fn head(&mut self) -> u32 {
         let at = self.nodes.len() as u32;
-        self.nodes.push(Node { before: at, after: at, next: NONE, entry: NONE, hash: 0 });
+        self.nodes.push(Node { before: at, after: at, ..LOST });
         at
-    }
-
-    fn ring(&self, hash: u32) -> u32 {
-        self.heads[hash as usize & (self.heads.len() - 1)]
     }
 
     /// Doubles the number of rings for hashes.
     #[inline(never)]
     fn grow(&mut self) {
-        for _ in 0..self.heads.len() {
+        if self.nodes.is_empty() {
+            self.head();
+        }
+        for _ in 0..self.heads.len().max(RINGS) {
             let head = self.head();
             self.heads.push(head);
         }
@@ -200,9 +204,9 @@ impl Store {
             let mut at = self.node(all).next;
             while at != NONE {
                 self.unlink(at);
-                let head = self.ring(self.nodes[at as usize].hash);
-                self.link(head, at);
-                at = self.node(at).next;
+                let node = self.node(at);
+                self.link(self.ring(node.hash).unwrap_or(ALL), at);
+                at = node.next;
             }
             all = self.node(all).after;
         }
@@ -210,35 +214,40 @@ impl Store {
 
     #[inline(never)]
     fn add(&mut self, head: u32, node: Node) -> u32 {
-        let at = match self.idle.pop() {
-            Some(at) => at,
-            None => {
-                self.nodes.push(node);
-                self.nodes.len() as u32 - 1
-            }
-        };
-        *self.node(at) = node;
+        let at = self.idle.pop().unwrap_or(self.nodes.len() as u32);
+        match self.nodes.get_mut(at as usize) {
+            Some(place) => *place = node,
+            None => self.nodes.push(node),
+        }
         self.link(head, at);
         at
     }
 
     #[inline(never)]
     fn link(&mut self, head: u32, at: u32) {
-        let after = core::mem::replace(&mut self.node(head).after, at);
-        self.node(after).before = at;
-        let node = self.node(at);
-        (node.before, node.after) = (head, after);
+        let after = self.node(head).after;
+        self.join(at, after);
+        self.join(head, at);
     }
 
     #[inline(never)]
     fn unlink(&mut self, at: u32) {
-        let Node { before, after, .. } = *self.node(at);
-        self.node(before).after = after;
-        self.node(after).before = before;
+        let Node { before, after, .. } = self.node(at);
+        self.join(before, after);
     }
 
-    fn node(&mut self, at: u32) -> &mut Node {
-        &mut self.nodes[at as usize]
+    #[inline(never)]
+    fn join(&mut self, before: u32, after: u32) {
+        if let Some(node) = self.nodes.get_mut(before as usize) {
+            node.after = after;
+        }
+        if let Some(node) = self.nodes.get_mut(after as usize) {
+            node.before = before;
+        }
+    }
+
+    fn node(&self, at: u32) -> Node {
+        self.nodes.get(at as usize).copied().unwrap_or(LOST)
     }
 }
 
@@ -249,7 +258,7 @@ mod tests {
     fn requests(store: &mut Store) -> Vec<Vec<u8>> {
         let mut found = Vec::new();
         while let Some(entry) = store.oldest() {
-            found.push(store.entry(entry).request.clone());
+            found.push(store.get(entry).expect("it is there").request.clone());
             store.remove(entry);
         }
         found
@@ -270,9 +279,10 @@ mod tests {
     fn what_has_a_hash_goes_with_it_and_nothing_else_does() {
         let mut store = Store::new();
         for number in 0..5_000_u32 {
-            let entry = store.insert(&number.to_le_bytes(), &[number, 1 << 20 | number % 10, 1 << 21, 1 << 21]);
+            let entry =
+                store.insert(&number.to_le_bytes(), &[number, 1 << 20 | number % 10, 1 << 21, 1 << 21]);
             if number % 20 != 3 {
-                store.fill(entry, b"reply", Instant::NEVER);
+                store.fill(entry, b"reply".to_vec(), Instant::NEVER);
             }
         }
         assert_eq!(store.forget(1 << 20 | 3), 250, "of 500, those that had their reply");
@@ -290,9 +300,9 @@ mod tests {
     fn a_place_that_is_used_again_has_another_life() {
         let mut store = Store::new();
         let entry = store.insert(b"a", &[1]);
-        let life = store.entry(entry).life;
+        let life = store.get(entry).map(|entry| entry.life);
         store.remove(entry);
         assert_eq!(store.insert(b"a", &[1]), entry);
-        assert_ne!(store.entry(entry).life, life);
+        assert_ne!(store.get(entry).map(|entry| entry.life), life);
     }
 }

@@ -1,10 +1,10 @@
 //! A connection that keeps replies: what is asked of the cache, and what it is told.
 
 use super::adapter::Adapter;
-use super::inbound::{Route, Router};
+use super::inbound::Route;
 use super::{Connection, queue};
 use crate::batch::{Batch, Malformed};
-use crate::cache::{Cache, CacheStats, Caching, Verdict};
+use crate::cache::{Cache, CacheStats, Caching, Hit, Verdict};
 use crate::machine::ReplySink;
 use crate::time::Instant;
 use alloc::boxed::Box;
@@ -34,51 +34,88 @@ impl Connection {
     ) -> Result<(), Malformed> {
         let mut unchecked = *batch;
         while unchecked.next_request()?.is_some() {}
-        let Some(caching) = &self.config.cache else { return Ok(()) };
-        let cache = self.cache.get_or_insert_with(|| Box::new(Cache::new(caching.clone(), self.config.seed)));
-        let (queue, timeout) = (&mut self.queue, self.config.timeout);
+        let mut cache = match (self.cache.take(), &self.config.cache) {
+            (Some(cache), _) => cache,
+            (None, Some(caching)) => Box::new(Cache::new(caching.clone(), self.config.seed)),
+            (None, None) => return Ok(()),
+        };
+        let accepted = self.sort_out(&mut cache, now, wait, batch);
+        self.cache = Some(cache);
+        accepted
+    }
+
+    fn sort_out(
+        &mut self,
+        cache: &mut Cache,
+        now: Instant,
+        wait: Option<u32>,
+        batch: &Batch<'_>,
+    ) -> Result<(), Malformed> {
+        // commands from here on were not accepted yet
         let (mut run, mut rest) = (*batch, *batch);
         loop {
             let before = rest;
-            let Some(request) = rest.next_request()? else { break };
+            let Some(request) = rest.next_request()? else { return self.accept_run(now, wait, &run, &rest) };
             let (row, shape) = queue::known(&request);
-            match cache.take(now, &request, row, shape) {
-                Verdict::Send => continue,
-                Verdict::Hit => queue.accept(now, timeout, wait, &run.before(&before))?,
-                Verdict::Miss(registration) => {
-                    if cache.is_opt_in() {
-                        queue.accept(now, timeout, wait, &run.before(&before))?;
-                        queue.ask(CACHING);
-                        run = before;
-                    }
-                    queue.accept(now, timeout, wait, &run.before(&rest))?;
-                    queue.register(registration);
+            let verdict = cache.take(now, &request, row, shape);
+            if matches!(verdict, Verdict::Send) {
+                continue;
+            }
+            if matches!(verdict, Verdict::Hit) || cache.is_opt_in() {
+                self.accept_run(now, wait, &run, &before)?;
+                run = before;
+            }
+            if let Verdict::Miss(registration) = verdict {
+                if cache.is_opt_in() {
+                    self.queue.ask(CACHING);
                 }
+                self.accept_run(now, wait, &run, &rest)?;
+                self.queue.register(registration);
             }
             run = rest;
         }
-        queue.accept(now, timeout, wait, &run)
+    }
+
+    /// Accepts what is in `run` before `rest`.
+    #[inline(never)]
+    fn accept_run(
+        &mut self,
+        now: Instant,
+        wait: Option<u32>,
+        run: &Batch<'_>,
+        rest: &Batch<'_>,
+    ) -> Result<(), Malformed> {
+        self.queue.accept(now, self.config.timeout, wait, &run.before(rest))
     }
 
     /// Gives the replies that were there when their commands were submitted.
+    #[inline(never)]
     pub(super) fn tell_cached<S: ReplySink>(&mut self, sink: &mut S) {
-        let Some(cache) = &mut self.cache else { return };
-        let (hits, decoder, shaper) = cache.tell();
-        for hit in hits {
-            sink.begin(hit.slot);
-            let mut route = Route::Forward(Adapter::new(hit.shape, false));
-            let mut router = Router {
-                route: &mut route,
-                queue: &self.queue,
-                handshake: None,
-                cache: None,
-                flat: false,
-                shaper,
-                sink,
+        let count = self.cache.as_mut().map_or(0, |cache| cache.tell());
+        if count == 0 {
+            return;
+        }
+        // another reply may be half read
+        let route = self.link.route.take();
+        self.swap_readers();
+        for at in 0..count {
+            let Some(Hit { slot, shape, reply }) = self.cache.as_ref().and_then(|cache| cache.told(at))
+            else {
+                break;
             };
-            let told = decoder.decode(&hit.reply, &mut router);
-            debug_assert!(told.is_ok_and(|told| told.done), "what is kept is a whole reply");
+            sink.begin(slot);
+            self.link.route = Some(Route::Kept(Adapter::new(shape, false)));
+            let told = self.read(Instant(0), &reply, sink);
+            debug_assert!(told.is_err() || self.link.route.is_none(), "what is kept is a whole reply");
             sink.end();
+        }
+        self.swap_readers();
+        self.link.route = route;
+    }
+
+    fn swap_readers(&mut self) {
+        if let Some(cache) = &mut self.cache {
+            cache.swap_readers(&mut self.link.decoder, &mut self.link.shaper);
         }
     }
 }

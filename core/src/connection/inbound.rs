@@ -19,6 +19,8 @@ pub(super) enum Route {
     Handshake,
     /// The caller's.
     Forward(Adapter),
+    /// The caller's, out of the cache.
+    Kept(Adapter),
     /// MULTI's, or that of a command in a transaction.
     Queued,
     /// EXEC's: the next element, and the adapter for it.
@@ -75,7 +77,7 @@ impl<S: ReplySink> Router<'_, S> {
                     cache.hear(event);
                 }
             }
-            Route::Forward(adapter) => {
+            Route::Forward(adapter) | Route::Kept(adapter) => {
                 adapter.pass(event, self.shaper, self.sink);
             }
             Route::Handshake => {

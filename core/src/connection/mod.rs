@@ -184,7 +184,7 @@ impl Connection {
 
     /// Tells whether large texts of this reply are taken here, as others are.
     fn takes_texts(&self) -> bool {
-        self.link.shaper.is_parsing() || self.cache.as_ref().is_some_and(|cache| cache.is_coming())
+        self.link.shaper.is_parsing() || self.cache.as_ref().is_some_and(|cache| cache.takes_texts())
     }
 
     #[inline(never)]
@@ -290,6 +290,7 @@ impl Connection {
     }
 
     /// Decides whose reply begins with `first`.
+    #[inline(always)]
     fn route<S: ReplySink>(&mut self, first: u8, sink: &mut S) -> Result<Route, Reason> {
         if first == b'>' {
             return Ok(Route::Push);
@@ -311,7 +312,7 @@ impl Connection {
     /// Takes the end of a reply.
     fn answered<S: ReplySink>(&mut self, now: Instant, route: &Route, sink: &mut S) -> Result<(), Reason> {
         match (route, &mut self.link.state) {
-            (Route::Push, _) => {}
+            (Route::Push | Route::Kept(_), _) => {}
             (Route::Handshake, State::Shaking(handshake)) => {
                 match handshake.end(&self.config, &mut self.session.detail) {
                     Progress::More => {}
@@ -334,7 +335,6 @@ impl Connection {
 
     fn read<S: ReplySink>(&mut self, now: Instant, input: &[u8], sink: &mut S) -> Result<usize, Reason> {
         let mut consumed = 0;
-        self.link.shaper.forget();
         while let Some((rest, &first)) = input.get(consumed..).and_then(|rest| Some((rest, rest.first()?))) {
             let mut route = match self.link.route.take() {
                 Some(route) => route,
@@ -485,6 +485,7 @@ impl Machine for Connection {
             return input.len();
         }
         self.link.pulse.beat(now);
+        self.link.shaper.forget();
         self.read(now, input, sink).unwrap_or_else(|reason| {
             self.lose(now, reason);
             input.len()
@@ -505,9 +506,7 @@ impl Machine for Connection {
         }
         match &self.link.state {
             State::Opening => self.lose(now, Reason::Refused),
-            State::Shaking(handshake)
-                if handshake.awaits_hello() && self.config.falls_back() =>
-            {
+            State::Shaking(handshake) if handshake.awaits_hello() && self.config.falls_back() => {
                 self.session.no_hello = true;
                 self.open(now);
             }

@@ -281,6 +281,15 @@ impl Row {
         self.key_specs().iter().flat_map(move |spec| spec.keys(words))
     }
 
+    /// Gives the same to `take` one by one, as keys.
+    #[cfg(feature = "alloc")]
+    #[inline(never)]
+    pub(crate) fn each_key(self, words: &[&[u8]], take: &mut dyn FnMut(&[u8])) {
+        for spec in self.key_specs() {
+            spec.each(words, take);
+        }
+    }
+
     /// Gives the shape of the reply to this command with `args` (without the name).
     #[cfg(feature = "alloc")]
     #[inline]
@@ -327,7 +336,7 @@ impl Name {
     }
 
     /// Gives the first word, and the second, each empty where there is none.
-    fn pair(self) -> (&'static [u8], &'static [u8]) {
+    pub(crate) fn pair(self) -> (&'static [u8], &'static [u8]) {
         if self.start == self.end {
             return (&[], &[]);
         }
