@@ -66,7 +66,7 @@ const SLICE = 32 << 10;
 /** Frames are cut from slabs of this size; larger ones stand alone. */
 const SLAB = 64 << 10;
 
-/** The slot of a command that was refused for its arguments. */
+/** The slot of a command that was refused for its arguments, or whose reply was there. */
 const REFUSED = -1;
 /** The length of a text that there is none of. */
 const ABSENT = 0xffff_ffff;
@@ -200,7 +200,7 @@ export class Engine implements Replies {
     return promise;
   }
 
-  /** Sends a command and gives its slot, or {@link REFUSED}. */
+  /** Sends a command and gives its slot, or {@link REFUSED} where it is settled already. */
   open(
     taker: ((value: unknown) => void) | Gatherer,
     other: ((reason: unknown) => void) | number,
@@ -221,6 +221,7 @@ export class Engine implements Replies {
     const externals = outbox.lastExternals();
     if (externals !== undefined) this.#hold(slot, externals);
     if (timeout !== undefined) this.#sooner = true;
+    if (this.#kept !== undefined && this.#isKept()) return REFUSED;
     this.#schedule();
     return slot;
   }
@@ -272,23 +273,31 @@ export class Engine implements Replies {
     this.#schedule(FULL_PIPELINES);
   }
 
-  #submit(): void {
-    if (this.#outbox.count === 0) return;
+  /** Gives the core what was asked for; tells whether some of it was kept. */
+  #submit(): boolean {
+    if (this.#outbox.count === 0) return false;
     try {
       const host = (this.#host ??= this.#start());
       this.#outbox.submit(host, now());
-      if (this.#kept !== undefined) this.#tell(host, this.#kept);
       if (!this.#ready) this.#sooner = true;
+      return this.#kept !== undefined && this.#tell(host, this.#kept);
     } catch (error) {
       this.#trap(error);
+      return false;
     }
   }
 
-  /** Settles commands whose replies are kept. */
-  #tell(host: Host, kept: Reader): void {
+  /** Settles commands whose replies are kept; tells whether there was one. */
+  #tell(host: Host, kept: Reader): boolean {
     const words = host.exports.host_cached();
     // such texts stand apart from each other: nothing beside them is worth reading
     if (words > 0) kept.read(host, host.exports.host_tape() >>> 2, words, 0);
+    return words > 0;
+  }
+
+  /** Settles the only command of this tick at once where its reply is kept: it need not wait for others. */
+  #isKept(): boolean {
+    return this.#outbox.count === 1 && !this.#flushing && !this.#busy && this.#submit();
   }
 
   /** What became of commands whose replies may be kept; `undefined` where none is. */

@@ -177,34 +177,16 @@ impl Cache {
     /// Decides about `request`, a command of `row` whose reply has `shape`; what it writes is forgotten.
     #[inline(never)]
     pub(crate) fn take(&mut self, now: Instant, request: &Request<'_>, row: Row, shape: Shape) -> Verdict {
-        let mut words: Vec<&[u8]> = Vec::new();
-        let (first, second) = row.name().pair();
-        let names = [first, second];
-        let named = request.flags & flags::NAMED != 0;
-        words.extend_from_slice(names.get(..if named { 0 } else { row.words() }).unwrap_or_default());
-        let mut whole = true;
-        for arg in request.args() {
-            whole &= !matches!(arg, Argument::External(_));
-            words.push(arg.bytes());
-        }
         if row.access() == Access::Write || row == Row::at(RowId::UNKNOWN) {
-            self.note_write(row, &words, whole);
+            self.note_write(row, request);
             return Verdict::Send;
         }
         let alone = request.flags & (flags::MULTI | flags::MEMBER | flags::EXEC | flags::UNCACHED) == 0;
         let asked = request.flags & flags::CACHED != 0 || !self.is_opt_in();
-        if !(row.is_cacheable() && alone && asked && whole) || !self.write_request(row, &words) {
+        if !(row.is_cacheable() && alone && asked) || !self.write_request(row, request) {
             return Verdict::Send;
         }
-        let (mut hashes, mut tracked) = (Vec::from([self.hash(&self.request)]), true);
-        row.each_key(&words, &mut |key| {
-            tracked &= self.is_tracked(key);
-            hashes.push(self.hash(key));
-        });
-        let [hash, _, ..] = *hashes.as_slice() else { return Verdict::Send };
-        if !tracked {
-            return Verdict::Send;
-        }
+        let hash = self.hash(&self.request);
         let found = self.store.find(hash, &self.request);
         if let Some(entry) = found.and_then(|entry| self.store.get(entry))
             && entry.until > now
@@ -214,19 +196,46 @@ impl Cache {
             self.stats.hits += 1;
             return Verdict::Hit;
         }
-        self.stats.misses += 1;
-        Verdict::Miss(self.register(found, &hashes))
+        self.miss(found, hash, row, request)
     }
 
-    /// Writes what an entry is found by; false when it is too long.
-    fn write_request(&mut self, row: Row, words: &[&[u8]]) -> bool {
+    /// Writes what an entry is found by; false when there can be none.
+    fn write_request(&mut self, row: Row, request: &Request<'_>) -> bool {
+        let names = if request.flags & flags::NAMED == 0 { 0 } else { row.words() };
         self.request.clear();
         self.request.extend_from_slice(&row.id().0.to_le_bytes());
-        for word in words.iter().skip(row.words()) {
-            self.request.extend_from_slice(&(word.len() as u32).to_le_bytes());
-            self.request.extend_from_slice(word);
+        for arg in request.args().skip(names) {
+            let Argument::Bytes(bytes) = arg else { return false };
+            self.request.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
+            self.request.extend_from_slice(bytes);
         }
         self.request.len() <= LONGEST
+    }
+
+    /// Registers the reply to `request`, whose entry is `found`, if the server tells when it changes.
+    #[inline(never)]
+    fn miss(&mut self, found: Option<u32>, hash: u32, row: Row, request: &Request<'_>) -> Verdict {
+        let entry = match found {
+            Some(entry) => entry,
+            None => {
+                let (mut hashes, mut tracked) = (Vec::from([hash]), true);
+                row.each_key(&words(row, request), &mut |key| {
+                    tracked &= self.is_tracked(key);
+                    hashes.push(self.hash(key));
+                });
+                if !tracked || hashes.len() < 2 {
+                    return Verdict::Send;
+                }
+                self.make_room(1, self.request.len() + OVERHEAD);
+                self.store.insert(&self.request, &hashes)
+            }
+        };
+        self.stats.misses += 1;
+        let life = self.life(entry);
+        // 0 is no registration
+        self.registrations = self.registrations.wrapping_add(1).max(1);
+        self.due.push(Due { registration: self.registrations, entry, life });
+        Verdict::Miss(self.registrations)
     }
 
     /// Tells whether the server tells of changes of `key`.
@@ -237,21 +246,6 @@ impl Cache {
             }
             _ => true,
         }
-    }
-
-    fn register(&mut self, found: Option<u32>, hashes: &[u32]) -> u32 {
-        let entry = match found {
-            Some(entry) => entry,
-            None => {
-                self.make_room(1, self.request.len() + OVERHEAD);
-                self.store.insert(&self.request, hashes)
-            }
-        };
-        let life = self.life(entry);
-        // 0 is no registration
-        self.registrations = self.registrations.wrapping_add(1).max(1);
-        self.due.push(Due { registration: self.registrations, entry, life });
-        self.registrations
     }
 
     fn life(&self, entry: u32) -> u32 {
@@ -270,22 +264,19 @@ impl Cache {
     }
 
     /// Forgets what a command of the client's own may change: its keys, or everything where it has none that anybody could tell.
-    fn note_write(&mut self, row: Row, words: &[&[u8]], whole: bool) {
+    #[inline(never)]
+    fn note_write(&mut self, row: Row, request: &Request<'_>) {
         if row.key_specs().is_empty() {
             return self.clear();
         }
-        row.each_key(words, &mut |key| {
+        let whole = request.args().all(|arg| matches!(arg, Argument::Bytes(_)));
+        row.each_key(&words(row, request), &mut |key| {
             // this may be one that is elsewhere
             if !whole && key.is_empty() {
                 return self.clear();
             }
-            self.forget(key);
+            self.stats.invalidations += self.store.forget(self.hash(key));
         });
-    }
-
-    fn forget(&mut self, key: &[u8]) {
-        let hash = self.hash(key);
-        self.stats.invalidations += self.store.forget(hash);
     }
 
     /// Forgets everything, what is on its way included.
@@ -377,7 +368,7 @@ impl Cache {
     pub(crate) fn tell(&mut self) -> usize {
         self.told.clear();
         core::mem::swap(&mut self.told, &mut self.hits);
-        self.shaper.forget();
+        self.telling = !self.told.is_empty();
         self.told.len()
     }
 
@@ -391,12 +382,30 @@ impl Cache {
     pub(crate) fn swap_readers(&mut self, decoder: &mut Decoder, shaper: &mut Shaper) {
         core::mem::swap(&mut self.decoder, decoder);
         core::mem::swap(&mut self.shaper, shaper);
-        self.telling = !self.telling;
+    }
+
+    /// They were told.
+    pub(crate) fn tell_end(&mut self) {
+        self.telling = false;
     }
 
     fn hash(&self, bytes: &[u8]) -> u32 {
         finish(add(self.seed, bytes))
     }
+}
+
+/// Gives the words of a command, those of its name included.
+#[inline(never)]
+fn words<'a>(row: Row, request: &Request<'a>) -> Vec<&'a [u8]> {
+    let mut words: Vec<&[u8]> = Vec::new();
+    if request.flags & flags::NAMED == 0 {
+        let (first, second) = row.name().pair();
+        words.extend_from_slice([first, second].get(..row.words()).unwrap_or_default());
+    }
+    for arg in request.args() {
+        words.push(arg.bytes());
+    }
+    words
 }
 
 /// Adds `bytes` to a hash (FNV-1a, from a start that is not known outside).

@@ -77,7 +77,6 @@ impl Connection {
     }
 
     /// Accepts what is in `run` before `rest`.
-    #[inline(never)]
     fn accept_run(
         &mut self,
         now: Instant,
@@ -85,7 +84,8 @@ impl Connection {
         run: &Batch<'_>,
         rest: &Batch<'_>,
     ) -> Result<(), Malformed> {
-        self.queue.accept(now, self.config.timeout, wait, &run.before(rest))
+        let run = run.before(rest);
+        if run.words.is_empty() { Ok(()) } else { self.queue.accept(now, self.config.timeout, wait, &run) }
     }
 
     /// Gives the replies that were there when their commands were submitted.
@@ -95,9 +95,11 @@ impl Connection {
         if count == 0 {
             return;
         }
-        // another reply may be half read
         let route = self.link.route.take();
-        self.swap_readers();
+        if route.is_some() {
+            self.swap_readers();
+        }
+        self.link.shaper.forget();
         for at in 0..count {
             let Some(Hit { slot, shape, reply }) = self.cache.as_ref().and_then(|cache| cache.told(at))
             else {
@@ -109,10 +111,16 @@ impl Connection {
             debug_assert!(told.is_err() || self.link.route.is_none(), "what is kept is a whole reply");
             sink.end();
         }
-        self.swap_readers();
+        if route.is_some() {
+            self.swap_readers();
+        }
+        if let Some(cache) = &mut self.cache {
+            cache.tell_end();
+        }
         self.link.route = route;
     }
 
+    /// Puts aside what reads the reply that is half read, or takes it back.
     fn swap_readers(&mut self) {
         if let Some(cache) = &mut self.cache {
             cache.swap_readers(&mut self.link.decoder, &mut self.link.shaper);
