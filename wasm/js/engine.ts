@@ -4,6 +4,7 @@ import { fromStreams } from "./connector.js";
 import { ClientError, ConnectionError, type RedisError } from "./errors.js";
 import { failure, Reason, type Situation } from "./failure.js";
 import { Host } from "./host.js";
+import { Memo } from "./memo.js";
 import { Outbox, type Large } from "./outbox.js";
 import { Reader, type Replies } from "./reader.js";
 import { Slots, type Gatherer } from "./slots.js";
@@ -101,6 +102,9 @@ export class Engine implements Replies {
   #reader!: Reader;
   /** Reads replies that are kept, while the other may be within one. */
   #kept: Reader | undefined;
+  /** The value of the last one. */
+  #keptValue: unknown;
+  #memo: Memo | undefined;
   #socket: Socket | undefined;
   #link = 0;
   #abort: AbortController | undefined;
@@ -195,6 +199,10 @@ export class Engine implements Replies {
 
   /** Sends a command; see {@link Outbox.push} for what it throws. */
   send(what: number, timeout: number | undefined, command: string, args: readonly unknown[], mode: number): Promise<unknown> {
+    if (this.#memo !== undefined && this.#outbox.count === 0) {
+      const value = this.#memo.recall(this.#host!, what, mode, args);
+      if (value !== undefined) return Promise.resolve(value);
+    }
     const promise = new Promise(executor);
     this.open(resolvePromise, rejectPromise, what, timeout, command, args, mode);
     return promise;
@@ -221,7 +229,10 @@ export class Engine implements Replies {
     const externals = outbox.lastExternals();
     if (externals !== undefined) this.#hold(slot, externals);
     if (timeout !== undefined) this.#sooner = true;
-    if (this.#kept !== undefined && this.#isKept()) return REFUSED;
+    if (this.#kept !== undefined && this.#isKept()) {
+      this.#memo?.remember(this.#host!, what, mode, args, this.#keptValue);
+      return REFUSED;
+    }
     this.#schedule();
     return slot;
   }
@@ -306,7 +317,7 @@ export class Engine implements Replies {
     const host = this.#host;
     const numbers = host === undefined ? new Float64Array(6) : new Float64Array(host.exports.memory.buffer, host.exports.host_cache_stats(), 6);
     const [hits, misses, evictions, invalidations, keys, bytes] = numbers as unknown as [number, number, number, number, number, number];
-    return { hits, misses, evictions, invalidations, keys, bytes };
+    return { hits: hits + (this.#memo?.hits ?? 0), misses, evictions, invalidations, keys, bytes };
   }
 
   #schedule(full = FULL_COMMANDS): void {
@@ -394,7 +405,7 @@ export class Engine implements Replies {
       this.#trap(error);
     }
     this.#disconnect();
-    this.#host = undefined;
+    this.#host = this.#kept = this.#memo = undefined;
     this.#attempt?.fail(new ConnectionError("the client was closed"));
     this.#attempt = undefined;
     clearTimeout(this.#timer);
@@ -435,7 +446,13 @@ export class Engine implements Replies {
     const wordsAt = host.exports.host_words(words.length) >>> 2;
     host.words.set(words, wordsAt);
     host.exports.host_cache(words.length);
-    this.#kept = new Reader(this, host);
+    const reply = (slot: number, value: unknown, failed: boolean): void => {
+      this.#keptValue = value;
+      this.#settle(slot, value, failed);
+    };
+    this.#kept = new Reader({ modeOf: (slot) => this.modeOf(slot), commandOf: (slot) => this.commandOf(slot), reply, refused: () => {} }, host);
+    // what is kept for some time only, the core must be asked for
+    this.#memo = numbers[3] === 0 ? new Memo() : undefined;
   }
 
   /** Works through what the core wants done and sent, and then through what arrived meanwhile. */
@@ -769,7 +786,7 @@ export class Engine implements Replies {
   /** The core failed: nothing of it can be trusted. Fails everything; the next command starts a fresh one. */
   #trap(cause: unknown): void {
     const host = this.#host;
-    this.#host = undefined;
+    this.#host = this.#kept = this.#memo = undefined;
     this.#disconnect();
     this.#outbox.clear();
     this.#timerAt = Infinity;

@@ -13,6 +13,7 @@ interface Exports {
   host_cache(words: number): void;
   host_cached(): number;
   host_cache_stats(): number;
+  host_cache_epoch(): number;
   host_submit(now: number, words: number, text: number, side: number, utf16: number): number;
   host_cancel(slot: number): number;
   host_connect(now: number): void;

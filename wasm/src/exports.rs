@@ -27,6 +27,7 @@ exports! {
     host_configure = configure();
     host_cache = cache(words: usize);
     host_cached = cached() -> usize;
+    host_cache_epoch = cache_epoch() -> usize;
     host_cache_stats = cache_stats() -> usize;
     host_submit = submit(now: f64, words: usize, text: usize, side: usize, utf16: bool) -> u32;
     host_cancel = cancel(slot: u32) -> i32;

@@ -141,6 +141,11 @@ impl Host {
         self.tape.words().len()
     }
 
+    /// Gives the address of a word that changes whenever a reply is let go; it stays there once a reply was kept.
+    pub fn cache_epoch(&self) -> usize {
+        self.connection.cache_epoch().map_or(0, |epoch| core::ptr::from_ref(epoch) as usize)
+    }
+
     /// Gives the address of six doubles: hits, misses, evictions, invalidations, replies and bytes that are kept.
     pub fn cache_stats(&mut self) -> usize {
         let stats = self.connection.cache_stats();

@@ -174,6 +174,10 @@ impl Cache {
         CacheStats { keys: self.store.len() as u32, bytes: self.store.bytes as u32, ..self.stats }
     }
 
+    pub(crate) fn epoch(&self) -> &u32 {
+        &self.store.epoch
+    }
+
     /// Decides about `request`, a command of `row` whose reply has `shape`; what it writes is forgotten.
     #[inline(never)]
     pub(crate) fn take(&mut self, now: Instant, request: &Request<'_>, row: Row, shape: Shape) -> Verdict {
@@ -295,15 +299,16 @@ impl Cache {
         self.push = Push::default();
     }
 
-    /// The reply begins, with the byte `first`, to a command with a registration, or to one of redwire's `own`.
+    /// The reply begins, with the byte `first`, to a command with a registration, or to one of redwire's `own`; tells whether it is to
+    /// be kept.
     #[inline(never)]
-    pub(crate) fn begin(&mut self, registration: u32, first: u8, own: bool) {
+    pub(crate) fn begin(&mut self, registration: u32, first: u8, own: bool) -> bool {
         if registration == 0 {
             // the server may have refused to track what the next command reads
             if own && first == b'-' {
                 self.due.clear();
             }
-            return;
+            return false;
         }
         // replies to those in between never come
         let ahead = |due: &Due| registration.wrapping_sub(due.registration) as i32;
@@ -314,6 +319,14 @@ impl Cache {
             self.coming = self.due.pop().filter(|_| !matches!(first, b'-' | b'!' | b'|'));
             self.bytes.clear();
         }
+        self.coming.is_some()
+    }
+
+    /// Tells whether a text of `length` bytes may be part of the reply that is coming in, which otherwise is not kept.
+    pub(crate) fn admits(&mut self, length: u64) -> bool {
+        let most = LARGEST.min(self.config.max_bytes as usize) as u64;
+        self.coming.take_if(|_| self.bytes.len() as u64 + length > most);
+        self.coming.is_some()
     }
 
     /// Tells whether large texts pass through here: a reply that is to be kept is coming in, or one that is kept is being told.
@@ -321,17 +334,17 @@ impl Cache {
         self.coming.is_some() || self.telling
     }
 
-    /// Takes a part of the reply that is coming in, of which at least `left` bytes are missing, unless it is `done`.
+    /// Takes a part of the reply that is coming in, its last when `done`.
     #[inline(never)]
-    pub(crate) fn record(&mut self, now: Instant, part: &[u8], left: u64, done: bool) {
-        let Some(due) = self.coming.as_ref().filter(|_| !self.telling) else { return };
-        let most = LARGEST.min(self.config.max_bytes as usize) as u64;
-        if (self.bytes.len() + part.len()) as u64 + left > most || self.life(due.entry) != due.life {
+    pub(crate) fn record(&mut self, now: Instant, part: &[u8], done: bool) {
+        let Some(Due { entry, life, .. }) = self.coming.filter(|_| !self.telling) else { return };
+        if self.life(entry) != life || !self.admits(part.len() as u64) {
             self.coming = None;
             return;
         }
         self.bytes.extend_from_slice(part);
-        if let Some(Due { entry, .. }) = self.coming.take_if(|_| done) {
+        if done {
+            self.coming = None;
             self.store.fill(entry, self.bytes.as_slice().to_vec(), now.limit(self.config.ttl));
             self.make_room(0, 0);
         }

@@ -61,6 +61,8 @@ pub(super) struct Store {
     /// The heads of the rings for hashes, a power of two of them.
     heads: Vec<u32>,
     pub(super) bytes: usize,
+    /// How many replies were let go, as far as that fits.
+    pub(super) epoch: u32,
 }
 
 impl Store {
@@ -72,6 +74,7 @@ impl Store {
             idle: Vec::new(),
             heads: Vec::new(),
             bytes: 0,
+            epoch: 0,
         }
     }
 
@@ -145,6 +148,7 @@ impl Store {
             at = self.node(at).next;
         }
         self.vacant.push(entry);
+        self.epoch = self.epoch.wrapping_add(u32::from(reply.is_some()));
         reply.is_some()
     }
 

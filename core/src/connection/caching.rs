@@ -23,6 +23,12 @@ impl Connection {
         self.cache.as_ref().map(|cache| cache.stats()).unwrap_or_default()
     }
 
+    /// Gives a number that changes whenever a reply is let go, in a place where it stays as long as the connection; none before the first
+    /// command.
+    pub fn cache_epoch(&self) -> Option<&u32> {
+        self.cache.as_ref().map(|cache| cache.epoch())
+    }
+
     /// Accepts the commands of `batch`, all or none, but for those whose reply is there.
     #[cold]
     #[inline(never)]

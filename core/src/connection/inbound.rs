@@ -19,6 +19,8 @@ pub(super) enum Route {
     Handshake,
     /// The caller's.
     Forward(Adapter),
+    /// The caller's, and the cache's too.
+    Shared(Adapter),
     /// The caller's, out of the cache.
     Kept(Adapter),
     /// MULTI's, or that of a command in a transaction.
@@ -39,7 +41,7 @@ impl Route {
 
     /// Tells whether the reply goes to the caller.
     pub(super) fn is_forwarded(&self) -> bool {
-        matches!(self, Self::Forward(_) | Self::Exec { .. })
+        matches!(self, Self::Forward(_) | Self::Shared(_) | Self::Exec { .. })
     }
 }
 
@@ -78,6 +80,16 @@ impl<S: ReplySink> Router<'_, S> {
                 }
             }
             Route::Forward(adapter) | Route::Kept(adapter) => {
+                adapter.pass(event, self.shaper, self.sink);
+            }
+            Route::Shared(adapter) => {
+                let mut event = event;
+                // who is told how long it is may read it past us
+                if let (Event::BulkOpen(_, length), Some(cache)) = (&mut event, &mut self.cache)
+                    && length.is_some_and(|length| cache.admits(length))
+                {
+                    *length = None;
+                }
                 adapter.pass(event, self.shaper, self.sink);
             }
             Route::Handshake => {

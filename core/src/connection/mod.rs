@@ -299,9 +299,12 @@ impl Connection {
             return Ok(Route::Handshake);
         }
         let entry = self.queue.current().ok_or(Reason::Unsolicited)?;
-        let route = Route::of(entry, self.is_flat());
-        if let Some(cache) = &mut self.cache {
-            cache.begin(entry.registration, first, !entry.live);
+        let mut route = Route::of(entry, self.is_flat());
+        if let Some(cache) = &mut self.cache
+            && cache.begin(entry.registration, first, !entry.live)
+            && let Route::Forward(adapter) = route
+        {
+            route = Route::Shared(adapter);
         }
         if route.is_forwarded() {
             sink.begin(entry.slot);
@@ -358,7 +361,7 @@ impl Connection {
             consumed += decoded.consumed;
             if let Some(cache) = &mut self.cache {
                 let part = rest.get(..decoded.consumed).unwrap_or_default();
-                cache.record(now, part, self.link.decoder.bulk_left(), decoded.done);
+                cache.record(now, part, decoded.done);
             }
             if !decoded.done {
                 self.link.route = Some(route);
