@@ -192,9 +192,7 @@ impl<'a> Batch<'a> {
     #[inline(never)]
     pub fn next_request(&mut self) -> Result<Option<Request<'a>>, Malformed> {
         let request = self.head()?;
-        for _ in 0..request.map_or(0, |request| request.args.left) {
-            self.argument()?;
-        }
+        self.pass(request.map_or(0, |request| request.args.len()))?;
         Ok(request)
     }
 
@@ -207,6 +205,16 @@ impl<'a> Batch<'a> {
             text: self.text.get(..self.text.len() - rest.text.len()).unwrap_or_default(),
             side: self.side.get(..self.side.len() - rest.side.len()).unwrap_or_default(),
         }
+    }
+
+    /// Steps over `count` arguments.
+    #[inline(never)]
+    pub(crate) fn pass(&mut self, count: usize) -> Result<(), Malformed> {
+        for _ in 0..count {
+            let (place, length) = self.place()?;
+            self.advance(place, length);
+        }
+        Ok(())
     }
 
     /// Takes the first command off the batch, but for its arguments, which are unchecked and stay; `None` at the end.

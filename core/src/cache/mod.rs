@@ -15,7 +15,7 @@
 mod store;
 
 use crate::batch::{Argument, Request, flags};
-use crate::connection::fifo::Fifo;
+use crate::fifo::Fifo;
 use crate::machine::Slot;
 use crate::resp::{Decoder, Event, Limits};
 use crate::shape::{Shape, Shaper};
@@ -133,6 +133,31 @@ pub(crate) struct Cache {
     shaper: Shaper,
 }
 
+/// What commands of the client's own may have changed.
+#[derive(Debug)]
+pub(crate) struct Written {
+    /// Anything: a command has no keys that anybody could tell, or there were too many.
+    all: bool,
+    /// The hashes of keys.
+    keys: Vec<u32>,
+}
+
+/// Beyond so many keys all are forgotten.
+const MOST_WRITTEN: usize = 1_000;
+
+impl Written {
+    pub(crate) const NOTHING: Self = Self { all: false, keys: Vec::new() };
+
+    pub(crate) fn is_nothing(&self) -> bool {
+        !self.all && self.keys.is_empty()
+    }
+}
+
+/// Tells whether a command may change something; of an unknown one nobody knows.
+fn writes(row: Row) -> bool {
+    row.access() == Access::Write || row == Row::at(RowId::UNKNOWN)
+}
+
 /// Where in a push we are.
 #[derive(Debug, Default)]
 struct Push {
@@ -181,8 +206,9 @@ impl Cache {
     /// Decides about `request`, a command of `row` whose reply has `shape`; what it writes is forgotten.
     #[inline(never)]
     pub(crate) fn take(&mut self, now: Instant, request: &Request<'_>, row: Row, shape: Shape) -> Verdict {
-        if row.access() == Access::Write || row == Row::at(RowId::UNKNOWN) {
-            self.note_write(row, request);
+        if writes(row) {
+            let mut written = Written::NOTHING;
+            self.note_write(row, request, &mut written);
             return Verdict::Send;
         }
         let alone = request.flags & (flags::MULTI | flags::MEMBER | flags::EXEC | flags::UNCACHED) == 0;
@@ -267,20 +293,30 @@ impl Cache {
         }
     }
 
-    /// Forgets what a command of the client's own may change: its keys, or everything where it has none that anybody could tell.
+    /// Forgets what a command of the client's own may change, and adds it to `written`.
     #[inline(never)]
-    fn note_write(&mut self, row: Row, request: &Request<'_>) {
-        if row.key_specs().is_empty() {
-            return self.clear();
+    pub(crate) fn note_write(&mut self, row: Row, request: &Request<'_>, written: &mut Written) {
+        if !writes(row) {
+            return;
         }
         let whole = request.args().all(|arg| matches!(arg, Argument::Bytes(_)));
+        written.all |= row.key_specs().is_empty() || written.keys.len() > MOST_WRITTEN;
         row.each_key(&words(row, request), &mut |key| {
             // this may be one that is elsewhere
-            if !whole && key.is_empty() {
-                return self.clear();
-            }
-            self.stats.invalidations += self.store.forget(self.hash(key));
+            written.all |= !whole && key.is_empty();
+            written.keys.push(self.hash(key));
         });
+        self.forget(written);
+    }
+
+    /// Forgets what was `written`.
+    pub(crate) fn forget(&mut self, written: &Written) {
+        if written.all {
+            return self.clear();
+        }
+        for &hash in &written.keys {
+            self.stats.invalidations += self.store.forget(hash);
+        }
     }
 
     /// Forgets everything, what is on its way included.

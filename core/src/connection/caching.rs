@@ -2,12 +2,14 @@
 
 use super::adapter::Adapter;
 use super::inbound::Route;
-use super::{Connection, queue};
+use super::queue::{self, Queue, Terms};
+use super::{Config, Connection};
 use crate::batch::{Batch, Malformed};
-use crate::cache::{Cache, CacheStats, Caching, Hit, Verdict};
+use crate::cache::{Cache, CacheStats, Caching, Hit, Verdict, Written};
 use crate::machine::ReplySink;
 use crate::time::Instant;
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 
 /// Has the server track what the next command reads.
 const CACHING: &[u8] = b"*3\r\n$6\r\nCLIENT\r\n$7\r\nCACHING\r\n$3\r\nYES\r\n";
@@ -32,66 +34,63 @@ impl Connection {
     /// Accepts the commands of `batch`, all or none, but for those whose reply is there.
     #[cold]
     #[inline(never)]
-    pub(super) fn accept_cached(
+    pub(super) fn accept_cached<'a>(
         &mut self,
-        now: Instant,
-        wait: Option<u32>,
-        batch: &Batch<'_>,
+        terms: &Terms,
+        batch: &Batch<'a>,
+        mut aside: Option<&mut Vec<Batch<'a>>>,
     ) -> Result<(), Malformed> {
         let mut unchecked = *batch;
         while unchecked.next_request()?.is_some() {}
-        let mut cache = match (self.cache.take(), &self.config.cache) {
-            (Some(cache), _) => cache,
-            (None, Some(caching)) => Box::new(Cache::new(caching.clone(), self.config.seed)),
-            (None, None) => return Ok(()),
+        let Some(cache) = made(&mut self.cache, &self.config) else { return Ok(()) };
+        let queue = &mut self.queue;
+        let mut accept = |queue: &mut Queue, run: &Batch<'a>, rest: &Batch<'a>| {
+            let run = run.before(rest);
+            if run.words.is_empty() { Ok(()) } else { queue.accept(terms, &run, aside.as_deref_mut()) }
         };
-        let accepted = self.sort_out(&mut cache, now, wait, batch);
-        self.cache = Some(cache);
-        accepted
-    }
-
-    fn sort_out(
-        &mut self,
-        cache: &mut Cache,
-        now: Instant,
-        wait: Option<u32>,
-        batch: &Batch<'_>,
-    ) -> Result<(), Malformed> {
         // commands from here on were not accepted yet
         let (mut run, mut rest) = (*batch, *batch);
         loop {
             let before = rest;
-            let Some(request) = rest.next_request()? else { return self.accept_run(now, wait, &run, &rest) };
-            let (row, shape) = queue::known(&request);
-            let verdict = cache.take(now, &request, row, shape);
+            let Some(request) = rest.next_request()? else { return accept(queue, &run, &rest) };
+            let row = queue::known_row(&request);
+            let verdict = cache.take(terms.now, &request, row, queue::shape_of(row, &request));
             if matches!(verdict, Verdict::Send) {
                 continue;
             }
             if matches!(verdict, Verdict::Hit) || cache.is_opt_in() {
-                self.accept_run(now, wait, &run, &before)?;
+                accept(queue, &run, &before)?;
                 run = before;
             }
             if let Verdict::Miss(registration) = verdict {
                 if cache.is_opt_in() {
-                    self.queue.ask(CACHING);
+                    queue.ask(CACHING);
                 }
-                self.accept_run(now, wait, &run, &rest)?;
-                self.queue.register(registration);
+                accept(queue, &run, &rest)?;
+                queue.register(registration);
             }
             run = rest;
         }
     }
 
-    /// Accepts what is in `run` before `rest`.
-    fn accept_run(
-        &mut self,
-        now: Instant,
-        wait: Option<u32>,
-        run: &Batch<'_>,
-        rest: &Batch<'_>,
-    ) -> Result<(), Malformed> {
-        let run = run.before(rest);
-        if run.words.is_empty() { Ok(()) } else { self.queue.accept(now, self.config.timeout, wait, &run) }
+    /// Forgets what the commands of `batch`, which are sent on another link, may change; adds it to `written`.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn note_writes(&mut self, batch: &Batch<'_>, written: &mut Written) {
+        let Some(cache) = made(&mut self.cache, &self.config) else { return };
+        let mut rest = *batch;
+        while let Ok(Some(request)) = rest.next_request() {
+            cache.note_write(queue::known_row(&request), &request, written);
+        }
+    }
+
+    /// Forgets what was `written` on another link.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn forget(&mut self, written: &Written) {
+        if let Some(cache) = &mut self.cache {
+            cache.forget(written);
+        }
     }
 
     /// Gives the replies that were there when their commands were submitted.
@@ -132,4 +131,11 @@ impl Connection {
             cache.swap_readers(&mut self.link.decoder, &mut self.link.shaper);
         }
     }
+}
+
+/// Gives the cache, made if need be, where the configuration asks for one.
+#[inline(never)]
+fn made<'a>(cache: &'a mut Option<Box<Cache>>, config: &Config) -> Option<&'a mut Cache> {
+    let caching = config.cache.as_ref()?;
+    Some(cache.get_or_insert_with(|| Box::new(Cache::new(caching.clone(), config.seed))))
 }

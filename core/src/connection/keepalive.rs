@@ -45,6 +45,9 @@ impl Connection {
         let due = pulse.heard.limit(every);
         self.link.deadline = if due > now {
             due
+        } else if self.queue.blocked().is_some() || self.session.traces.is_silent() {
+            // it answers nothing while it blocks, or was told not to
+            now.limit(every)
         } else if pulse.asked {
             return self.lose(now, Reason::Silent);
         } else {
