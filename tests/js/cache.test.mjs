@@ -1,5 +1,6 @@
 // Replies that are kept until the server says that a key of theirs changed.
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { describe, test } from "node:test";
 import { ConnectionError, Redis } from "redwire";
 import { handshake } from "./support/fake.mjs";
@@ -203,6 +204,44 @@ for (const server of allPrograms) {
       assert.equal(await redis.get("k"), null);
     });
 
+    test("what is written on another connection of the client is seen when it is settled, leased or blocking", async (t) => {
+      const { redis } = await started(t);
+      const lease = await redis.lease();
+      let value = 0;
+      for (let round = 0; round < 300; round++) {
+        // asked for before and after it is written, and kept or not when it settles
+        const reads = [redis.get("k"), redis.lrange("l", 0, -1)];
+        const how = round % 4;
+        value++;
+        if (how === 0) await lease.set("k", String(value));
+        else if (how === 1) await lease.multi().set("k", String(value)).execute();
+        else if (how === 2) await Promise.all([lease.eval("return redis.call('SET', KEYS[1], ARGV[1])", ["k"], [String(value)]), redis.get("k")]);
+        else {
+          const popped = redis.blpop(["l"], 5);
+          await Promise.all([...reads, redis.lrange("l", 0, -1)]);
+          await redis.rpush("l", ["a"]);
+          assert.deepEqual(await popped, ["l", "a"]);
+          assert.deepEqual(await redis.lrange("l", 0, -1), []);
+          continue;
+        }
+        assert.equal(await redis.get("k"), String(value));
+        await Promise.all(reads);
+        assert.equal(await redis.get("k"), String(value));
+      }
+      await lease.release();
+      assert.ok(redis.cacheStats.hits > 100, JSON.stringify(redis.cacheStats));
+    });
+
+    test("a lease reads what the server has, not what is kept", async (t) => {
+      const { redis } = await started(t);
+      await redis.set("k", "1");
+      await redis.get("k");
+      const lease = await redis.lease();
+      for (let times = 0; times < 3; times++) assert.equal(await lease.get("k"), "1");
+      assert.equal(redis.cacheStats.hits, 0);
+      await lease.release();
+    });
+
     test("only what was opted in is kept", async (t) => {
       const { redis, other, news } = await started(t, { mode: "optin" });
       await other.set("k", "1");
@@ -229,26 +268,30 @@ for (const server of allPrograms) {
   });
 }
 
+/** Prints how many times as fast a cached GET is as another, in turns; a process of its own, for the hooks of the test runner cost more. */
+const race = `
+  import { Redis } from "redwire";
+  const redis = new Redis({ host: "127.0.0.1", port: Number(process.env.PORT), cache: {} });
+  const fresh = redis.with({ cache: false });
+  await redis.set("k", "value");
+  const time = async (client, count) => {
+    const start = performance.now();
+    for (let at = 0; at < count; at++) if ((await client.get("k")) !== "value") throw new Error("not the value");
+    return (performance.now() - start) / count;
+  };
+  const ratios = [];
+  for (let round = 0; round < 9; round++) ratios.push((await time(fresh, 1_000)) / (await time(redis, 50_000)));
+  console.log(ratios.sort((a, b) => a - b)[4]);
+  redis.destroy();
+`;
+
 describe(`speed: ${allPrograms[0].name}`, { skip: missing(allPrograms[0]) }, () => {
   test("a cached GET is at least 30 times as fast as another", async (t) => {
-    keepAlive(t);
     const running = await startServer(allPrograms[0].program);
     t.after(() => running.stop());
-    const redis = new Redis({ host: "127.0.0.1", port: running.port, cache: {} });
-    t.after(() => redis.destroy());
-    const fresh = redis.with({ cache: false });
-    await redis.set("k", "value");
-    const time = async (client, count) => {
-      const start = performance.now();
-      let right = 0;
-      for (let at = 0; at < count; at++) if ((await client.get("k")) === "value") right++;
-      assert.equal(right, count);
-      return (performance.now() - start) / count;
-    };
-    const ratios = [];
-    for (let round = 0; round < 7; round++) ratios.push((await time(fresh, 500)) / (await time(redis, 20_000)));
-    const [, , , median] = ratios.sort((a, b) => a - b);
-    t.diagnostic(`${median.toFixed(0)} times as fast`);
-    assert.ok(median >= 30, `${median}`);
+    const options = { encoding: "utf8", timeout: 60_000, cwd: import.meta.dirname, env: { ...process.env, PORT: String(running.port) } };
+    const { stdout, stderr } = spawnSync(process.execPath, ["--input-type=module", "--eval", race], options);
+    t.diagnostic(`${Math.round(stdout)} times as fast`);
+    assert.ok(Number(stdout) >= 30, stderr || stdout);
   });
 });
