@@ -120,6 +120,10 @@ impl<T: Transport> Driver<T> {
             let accepted = self.machine.submit(now, &self.outbox.batch.batch());
             debug_assert!(accepted.is_ok(), "clients write whole batches");
             self.outbox.batch.clear();
+            // a reply may be half read
+            let mut known = Inbox { news: core::mem::take(&mut self.inbox.news), ..Inbox::default() };
+            self.machine.poll_cached(&mut known);
+            self.inbox.news = known.news;
         }
         for &slot in &self.outbox.cancelled {
             self.machine.cancel(now, slot);
@@ -219,7 +223,11 @@ impl<T: Transport> Driver<T> {
                 }
                 Action::Close(link, _) if self.stream.is_of(link) => self.hang_up(),
                 Action::Settle(slot, failure) => self.inbox.news.push((slot, News::Failed(failure))),
-                Action::Close(..) | Action::Ready(_) | Action::Rest | Action::Leased(..) => {}
+                Action::Close(..)
+                | Action::Ready(_)
+                | Action::Rest
+                | Action::Leased(..)
+                | Action::Unanswered(_) => {}
             }
         }
         self.shared.deliver(&mut self.inbox.news, &mut self.wakers);

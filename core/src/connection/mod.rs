@@ -2,6 +2,7 @@
 
 mod adapter;
 mod backoff;
+mod caching;
 mod config;
 mod handshake;
 mod inbound;
@@ -16,6 +17,7 @@ pub use config::{Bounds, Config, Credentials, Protocol};
 pub use handshake::Server;
 
 use crate::batch::{Batch, Malformed};
+use crate::cache::Cache;
 use crate::fifo::Fifo;
 use crate::machine::{Action, Failure, LinkId, Machine, Reason, ReplySink, Segment, Slot};
 use crate::pubsub::Reading;
@@ -64,6 +66,8 @@ pub struct Connection {
     session: Session,
     link: Link,
     queue: Queue,
+    /// Made when the first command comes, where the configuration asks for it.
+    cache: Option<Box<Cache>>,
     actions: Fifo<Action>,
 }
 
@@ -159,7 +163,7 @@ impl Connection {
             traces: Traces::NONE,
             listening: None,
         };
-        Self { lane, config, session, link, queue: Queue::new(), actions: Fifo::new() }
+        Self { lane, config, session, link, queue: Queue::new(), cache: None, actions: Fifo::new() }
     }
 
     /// Replaces the configuration, which the next link is opened with.
@@ -212,7 +216,12 @@ impl Connection {
     /// Gives how many bytes are to come of the large text that is open on the link and may be read to where it belongs; 0 when
     /// there is none.
     pub fn bulk_left(&self) -> u64 {
-        if self.link.shaper.is_parsing() { 0 } else { self.link.decoder.bulk_left() }
+        if self.takes_texts() { 0 } else { self.link.decoder.bulk_left() }
+    }
+
+    /// Tells whether large texts of this reply are taken here, as others are.
+    fn takes_texts(&self) -> bool {
+        self.link.shaper.is_parsing() || self.cache.as_ref().is_some_and(|cache| cache.takes_texts())
     }
 
     /// Accepts `batch`, but for the commands that block, which are put `aside` where that is given.
@@ -225,9 +234,13 @@ impl Connection {
         let ready = matches!(self.link.state, State::Ready);
         let wait = (!ready).then_some(self.config.queue_timeout);
         let before = self.queue.len();
-        self.queue.accept(&Terms { now, timeout: self.config.timeout, wait }, batch, aside)?;
+        let terms = Terms { now, timeout: self.config.timeout, wait };
+        match self.config.cache {
+            None => self.queue.accept(&terms, batch, aside)?,
+            Some(_) => self.accept_cached(&terms, batch, aside)?,
+        }
         if self.lane != 0 {
-            self.session.traces.note(self.queue.rows_from(before));
+            self.queue.note(before, batch);
         }
         if self.session.spent {
             self.settle(Reason::LeaseLost);
@@ -336,6 +349,9 @@ impl Connection {
     }
 
     fn close(&mut self, reason: Reason) {
+        if let Some(cache) = &mut self.cache {
+            cache.cut();
+        }
         if !matches!(self.link.state, State::Idle | State::Waiting) {
             self.actions.push(Action::Close(self.link.id, reason));
         }
@@ -355,6 +371,7 @@ impl Connection {
     }
 
     /// Decides whose reply begins with `first`.
+    #[inline(always)]
     fn route<S: ReplySink>(&mut self, first: u8, sink: &mut S) -> Result<Route, Reason> {
         if first == b'>' || self.is_unasked(first) {
             return Ok(if self.session.listening.is_some() { Route::Notice } else { Route::Push });
@@ -362,8 +379,17 @@ impl Connection {
         if matches!(self.link.state, State::Shaking(_)) {
             return Ok(Route::Handshake);
         }
+        if self.lane != 0 {
+            self.foresee(first)?;
+        }
         let entry = self.queue.current().ok_or(Reason::Unsolicited)?;
-        let route = Route::of(entry, self.is_flat());
+        let mut route = Route::of(entry, self.is_flat());
+        if let Some(cache) = &mut self.cache
+            && cache.begin(entry.registration, first, !entry.live)
+            && let Route::Forward(adapter) = route
+        {
+            route = Route::Shared(adapter);
+        }
         if route.is_forwarded() {
             sink.begin(entry.slot);
         }
@@ -373,7 +399,7 @@ impl Connection {
     /// Takes the end of a reply.
     fn answered<S: ReplySink>(&mut self, now: Instant, route: &Route, sink: &mut S) -> Result<(), Reason> {
         match (route, &mut self.link.state) {
-            (Route::Push, _) => {}
+            (Route::Push | Route::Kept(_), _) => {}
             (Route::Notice, _) => return self.noticed(now, sink),
             (Route::Handshake, State::Shaking(handshake)) => {
                 match handshake.end(&self.config, &mut self.session.detail) {
@@ -390,6 +416,9 @@ impl Connection {
                     sink.end();
                 }
                 self.answer();
+                if self.lane != 0 {
+                    self.settle_silent();
+                }
             }
         }
         Ok(())
@@ -397,7 +426,6 @@ impl Connection {
 
     fn read<S: ReplySink>(&mut self, now: Instant, input: &[u8], sink: &mut S) -> Result<usize, Reason> {
         let mut consumed = 0;
-        self.link.shaper.forget();
         while let Some((rest, &first)) = input.get(consumed..).and_then(|rest| Some((rest, rest.first()?))) {
             let mut route = match self.link.route.take() {
                 Some(route) => route,
@@ -412,6 +440,7 @@ impl Connection {
                     State::Shaking(handshake) => Some(handshake.reply()),
                     _ => None,
                 },
+                cache: self.cache.as_deref_mut(),
                 listener: self
                     .session
                     .listening
@@ -423,10 +452,14 @@ impl Connection {
             };
             let decoded = self.link.decoder.decode(rest, &mut router).map_err(Reason::Protocol)?;
             consumed += decoded.consumed;
+            if let Some(cache) = &mut self.cache {
+                let part = rest.get(..decoded.consumed).unwrap_or_default();
+                cache.record(now, part, decoded.done);
+            }
             if !decoded.done {
                 self.link.route = Some(route);
                 // the decoder paused for a text that is taken here
-                if decoded.consumed > 0 && self.link.shaper.is_parsing() {
+                if decoded.consumed > 0 && self.takes_texts() {
                     continue;
                 }
                 break;
@@ -444,7 +477,6 @@ impl Connection {
     #[inline(never)]
     fn look(&mut self, now: Instant, input: &[u8]) -> bool {
         const DEMOTED: &[u8] = b"-READONLY ";
-        self.session.traces.refused();
         if !matches!(self.link.state, State::Ready) || self.session.demotable > now {
             return true;
         }
@@ -507,6 +539,9 @@ impl Machine for Connection {
             return;
         }
         let hello = self.config.protocol != Protocol::Resp2 && !self.session.no_hello;
+        if self.config.cache.is_some() && !hello {
+            return self.lose(now, Reason::Protocol3);
+        }
         let handshake = Handshake::new(&self.config, hello);
         let done = handshake.is_done();
         self.link.state = State::Shaking(Box::new(handshake));
@@ -529,6 +564,7 @@ impl Machine for Connection {
         if let Some(listening) = &mut self.session.listening {
             listening.hear(now);
         }
+        self.link.shaper.forget();
         self.read(now, input, sink).unwrap_or_else(|reason| {
             self.lose(now, reason);
             input.len()
@@ -549,9 +585,7 @@ impl Machine for Connection {
         }
         match &self.link.state {
             State::Opening => self.lose(now, Reason::Refused),
-            State::Shaking(handshake)
-                if handshake.awaits_hello() && self.config.protocol == Protocol::Auto =>
-            {
+            State::Shaking(handshake) if handshake.awaits_hello() && self.config.falls_back() => {
                 self.session.no_hello = true;
                 self.open(now);
             }
@@ -589,7 +623,12 @@ impl Machine for Connection {
         if self.is_current(link) {
             match &mut self.link.state {
                 State::Shaking(handshake) => handshake.transmitted(count),
-                State::Ready => self.queue.transmitted(count),
+                State::Ready => {
+                    self.queue.transmitted(count);
+                    if self.lane != 0 {
+                        self.settle_silent();
+                    }
+                }
                 State::Idle | State::Waiting | State::Opening => {}
             }
         }
@@ -605,6 +644,10 @@ impl Machine for Connection {
             State::Ready => self.queue.segment(),
             State::Idle | State::Waiting | State::Opening => None,
         }
+    }
+
+    fn poll_cached<S: ReplySink>(&mut self, sink: &mut S) {
+        self.tell_cached(sink);
     }
 
     fn poll_action(&mut self) -> Option<Action> {
