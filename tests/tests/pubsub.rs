@@ -15,8 +15,15 @@ const EAR: u32 = 1_000_000;
 
 fn listening(protocol: u8, config: Config) -> Peer {
     let auto = if protocol == 3 { Protocol::Auto } else { Protocol::Resp2 };
-    let mut peer = Peer::ready(protocol, Config { protocol: auto, ..config });
+    let mut peer = Peer::new(Config { protocol: auto, ..config });
     peer.connection.listen(Slot(EAR));
+    peer.connect();
+    peer.open();
+    if protocol == 3 {
+        assert_eq!(peer.sent(), ["HELLO 3"]);
+        peer.reply("%2\r\n+server\r\n+redis\r\n+proto\r\n:3\r\n");
+    }
+    assert_eq!(peer.ready.len(), 1, "the link is ready");
     peer
 }
 
@@ -250,6 +257,43 @@ fn a_subscribed_link_is_kept_alive() {
         peer.reply("+PONG\r\n");
         assert!(peer.connection.is_quiet() && peer.closed.is_empty());
     }
+}
+
+#[test]
+fn a_gap_begins_where_the_server_last_answered_what_was_asked() {
+    on_both(|peer, wire| {
+        let pong = if peer.connection.server().protocol == 2 {
+            "*2\r\n$4\r\npong\r\n$0\r\n\r\n"
+        } else {
+            "+PONG\r\n"
+        };
+        subscribe(peer, wire, &["a"]);
+        peer.advance(5_000);
+        assert!(peer.sent().is_empty(), "nothing came that could be missed");
+        let mut sure = 0;
+        for _ in 0..3 {
+            peer.reply(wire(&[bulk("message"), bulk("a"), bulk("x")]));
+            peer.advance(900);
+            peer.reply(wire(&[bulk("message"), bulk("a"), bulk("y")]));
+            assert!(peer.sent().is_empty());
+            peer.advance(100);
+            sure = peer.now.0;
+            assert_eq!(peer.sent(), ["PING"]);
+            peer.advance(3_000);
+            peer.reply(pong);
+        }
+        peer.reply(wire(&[bulk("message"), bulk("a"), bulk("z")]));
+        peer.advance(1_500);
+        // asked, and not answered: whatever came since may not be all there was
+        assert_eq!(peer.sent(), ["PING"]);
+        told(peer);
+        peer.close();
+        reopen(peer, &["SUBSCRIBE a"]);
+        peer.reply(wire(&confirmation("subscribe", "a", 1)));
+        let Some(Frame::Array(gap)) = told(peer).pop() else { unreachable!("the gap is told last") };
+        assert_eq!(gap[1..3], [int(sure as i64), int(peer.now.0 as i64)]);
+        assert_eq!(peer.connection.poll_timeout(), None, "nothing is due");
+    });
 }
 
 #[test]

@@ -617,10 +617,13 @@ export class Engine implements Home {
     const { listener } = this.#settings;
     if (failed) return listener!.ended(value);
     const [notice, first, second, third] = value as Told;
+    this.sooner = true;
     listener!.take(notice, first, second, third);
   }
 
   tell(notice: Notice, first: unknown, second: unknown): void {
+    // the core asks the server now and then while messages come
+    this.sooner = true;
     this.#settings.listener!.take(notice, first, second, undefined);
   }
 

@@ -7,13 +7,20 @@ use crate::resp::{Event, tell};
 use crate::table::Effect;
 use crate::time::Instant;
 
+/// While messages come, the server is asked this many milliseconds apart whether everything before came.
+const ROUND: u32 = 1_000;
+
 /// Who listens, and what to.
 #[derive(Debug)]
 pub(super) struct Listening {
     slot: Slot,
     registry: Registry,
-    /// When bytes came last.
-    heard: Instant,
+    /// What was published before has come: the server answered something that was asked then.
+    sure: Instant,
+    /// When the PING was asked that has no answer yet.
+    asked: Option<Instant>,
+    /// When to ask again: `NEVER` unless a message came.
+    round: Instant,
     /// Since when messages may be missing, until everything is subscribed to again.
     missing: Option<Instant>,
 }
@@ -23,14 +30,20 @@ impl Listening {
         self.slot
     }
 
-    #[inline]
-    pub(super) fn hear(&mut self, now: Instant) {
-        self.heard = now;
+    /// Forgets what there is to ask.
+    fn rest(&mut self) {
+        (self.asked, self.round) = (None, Instant::NEVER);
     }
 
     pub(super) fn clear(&mut self) {
         self.registry.clear();
         self.missing = None;
+        self.rest();
+    }
+
+    /// Gives when to call [`Connection::make_sure`].
+    pub(super) fn round(&self) -> Instant {
+        self.round
     }
 }
 
@@ -42,8 +55,14 @@ impl Connection {
     ///
     /// What is subscribed to is subscribed to again on each further link before any command is sent, and the slot is told of the gap.
     pub fn listen(&mut self, slot: Slot) {
-        self.session.listening =
-            Some(Listening { slot, registry: Registry::new(), heard: Instant(0), missing: None });
+        self.session.listening = Some(Listening {
+            slot,
+            registry: Registry::new(),
+            sure: Instant(0),
+            asked: None,
+            round: Instant::NEVER,
+            missing: None,
+        });
     }
 
     /// Tells whether what begins with `first` is not the reply to a command, though it is no push.
@@ -61,13 +80,36 @@ impl Connection {
     }
 
     /// Begins to subscribe again to what was subscribed to; tells whether there is anything.
-    pub(super) fn resume(&mut self) -> bool {
-        match (&self.session.listening, &mut self.link.state) {
-            (Some(listening), State::Shaking(handshake)) if !listening.registry.is_empty() => {
+    pub(super) fn resume(&mut self, now: Instant) -> bool {
+        let Some(listening) = &mut self.session.listening else { return false };
+        listening.sure = now;
+        match &mut self.link.state {
+            State::Shaking(handshake) if !listening.registry.is_empty() => {
                 handshake.resume(&listening.registry);
                 true
             }
             _ => false,
+        }
+    }
+
+    /// Asks the server for a sign of life.
+    pub(super) fn ask(&mut self, now: Instant) {
+        if let Some(listening) = &mut self.session.listening {
+            if listening.asked.is_some() {
+                return;
+            }
+            listening.asked = Some(now);
+        }
+        self.queue.ask(b"*1\r\n$4\r\nPING\r\n");
+    }
+
+    /// Asks, when it is time, so that less is in doubt should the link be lost.
+    pub(super) fn make_sure(&mut self, now: Instant) {
+        if let Some(listening) = &mut self.session.listening
+            && listening.round <= now
+        {
+            listening.round = Instant::NEVER;
+            self.ask(now);
         }
     }
 
@@ -76,21 +118,23 @@ impl Connection {
         self.session.listening.as_ref().is_some_and(|listening| !listening.registry.is_empty())
     }
 
-    /// The link is lost: whatever is published from now on is missed.
+    /// The link is lost: whatever may not have come is missed.
     pub(super) fn miss(&mut self) {
-        if let Some(listening) = &mut self.session.listening
-            && !listening.registry.is_empty()
-        {
-            listening.missing.get_or_insert(listening.heard);
+        let Some(listening) = &mut self.session.listening else { return };
+        listening.rest();
+        if !listening.registry.is_empty() {
+            listening.missing.get_or_insert(listening.sure);
         }
     }
 
     /// The first command in the queue has its reply.
     pub(super) fn answer(&mut self) {
-        if self.session.listening.is_some() {
+        if let (Some(listening), Some(entry)) = (&mut self.session.listening, self.queue.current()) {
             self.link.confirmed = 0;
-            let is_monitor = |effect| effect == Effect::Monitor;
-            self.link.monitoring |= self.queue.current().is_some_and(|entry| is_monitor(entry.row.effect()));
+            self.link.monitoring |= entry.row.effect() == Effect::Monitor;
+            if let Some(asked) = listening.asked.take_if(|_| entry.is_own()) {
+                listening.sure = asked;
+            }
         }
         self.queue.answer();
     }
@@ -102,6 +146,8 @@ impl Connection {
             Outcome::Told(notice) => {
                 if let Some(subscribed) = notice.confirms() {
                     self.confirmed(now, notice, subscribed, sink);
+                } else if let Some(listening) = &mut self.session.listening {
+                    listening.round = listening.round.min(now.limit(ROUND));
                 }
             }
             // pushes of other kinds are nobody's business

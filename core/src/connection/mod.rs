@@ -291,7 +291,7 @@ impl Connection {
     #[inline(never)]
     fn agree(&mut self, now: Instant, server: Server) {
         self.session.server = server;
-        if !self.resume() {
+        if !self.resume(now) {
             self.ready(now);
         }
     }
@@ -561,9 +561,6 @@ impl Machine for Connection {
             return input.len();
         }
         self.link.pulse.beat(now);
-        if let Some(listening) = &mut self.session.listening {
-            listening.hear(now);
-        }
         self.link.shaper.forget();
         self.read(now, input, sink).unwrap_or_else(|reason| {
             self.lose(now, reason);
@@ -606,6 +603,7 @@ impl Machine for Connection {
                 _ => self.lose(now, Reason::ConnectTimeout),
             }
         }
+        self.make_sure(now);
         let actions = &mut self.actions;
         let ready = matches!(self.link.state, State::Ready);
         let waited = self.session.trouble.unwrap_or(Reason::QueueTimeout);
@@ -655,6 +653,7 @@ impl Machine for Connection {
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        Some(self.link.deadline.min(self.queue.next_deadline())).filter(|&at| at != Instant::NEVER)
+        let round = self.session.listening.as_ref().map_or(Instant::NEVER, Listening::round);
+        Some(self.link.deadline.min(self.queue.next_deadline()).min(round)).filter(|&at| at != Instant::NEVER)
     }
 }

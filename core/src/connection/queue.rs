@@ -69,6 +69,16 @@ impl Entry {
     }
 }
 
+impl Entry {
+    /// Tells whether it is redwire's own.
+    pub(super) fn is_own(&self) -> bool {
+        self.slot == OWN
+    }
+}
+
+/// The slot of redwire's own commands.
+const OWN: Slot = Slot(u32::MAX);
+
 /// What becomes of a command, or of a transaction.
 enum Fate {
     Stay,
@@ -200,7 +210,7 @@ impl Queue {
         let start = self.outbound.end();
         self.outbound.append(command);
         self.entries.push(Entry {
-            slot: Slot(u32::MAX),
+            slot: OWN,
             role: Role::Plain,
             shape: Shape::RAW,
             live: false,
