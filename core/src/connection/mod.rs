@@ -429,6 +429,15 @@ impl Connection {
         while let Some((rest, &first)) = input.get(consumed..).and_then(|rest| Some((rest, rest.first()?))) {
             let mut route = match self.link.route.take() {
                 Some(route) => route,
+                None if self.session.listening.is_some() && first != b'-' => {
+                    match self.messages(now, rest, sink) {
+                        0 => self.route(first, sink)?,
+                        used => {
+                            consumed += used;
+                            continue;
+                        }
+                    }
+                }
                 None if first == b'-' && !self.look(now, rest) => break,
                 None => self.route(first, sink)?,
             };
