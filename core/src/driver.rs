@@ -102,9 +102,13 @@ impl<T: Transport> Driver<T> {
             let accepted = self.machine.submit(now, &self.outbox.batch.batch());
             debug_assert!(accepted.is_ok(), "clients write whole batches");
             self.outbox.batch.clear();
+            // a reply may be half read
+            let mut known = Inbox { news: core::mem::take(&mut self.inbox.news), ..Inbox::default() };
+            self.machine.poll_cached(&mut known);
+            self.inbox.news = known.news;
         }
         for &slot in &self.outbox.cancelled {
-            self.machine.cancel(slot);
+            self.machine.cancel(now, slot);
         }
         // nothing that is on its way to a slot may come after the slot is free again
         self.act();
@@ -201,7 +205,11 @@ impl<T: Transport> Driver<T> {
                 }
                 Action::Close(link, _) if self.stream.is_of(link) => self.hang_up(),
                 Action::Settle(slot, failure) => self.inbox.news.push((slot, News::Failed(failure))),
-                Action::Close(..) | Action::Ready(_) | Action::Rest => {}
+                Action::Close(..)
+                | Action::Ready(_)
+                | Action::Rest
+                | Action::Leased(..)
+                | Action::Unanswered(_) => {}
             }
         }
         self.shared.deliver(&mut self.inbox.news, &mut self.wakers);
@@ -264,9 +272,10 @@ impl<T: Transport> Drop for Driver<T> {
     fn drop(&mut self) {
         self.hang_up();
         let waiting = self.shared.close();
+        let now = self.transport.now();
         let machine = &mut self.machine;
         self.inbox.news.extend(waiting.into_iter().map(|slot| {
-            let maybe_executed = machine.cancel(slot).unwrap_or(false);
+            let maybe_executed = machine.cancel(now, slot).unwrap_or(false);
             (slot, News::Failed(Failure { reason: Reason::Closed, maybe_executed }))
         }));
         self.shared.deliver(&mut self.inbox.news, &mut self.wakers);

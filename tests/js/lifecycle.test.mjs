@@ -168,7 +168,7 @@ describe("close", () => {
 describe("destroy", () => {
   test("rejects everything, in flight, unsent or in a pipeline, and settles it once", async (t) => {
     for (const when of ["this tick", "connecting", "in flight"]) {
-      const { redis, fake } = faked(t, () => undefined);
+      const { redis, fake } = faked(t, () => undefined, when === "connecting" ? { greet: () => undefined } : {});
       const calls = [redis.echo("a"), redis.multi().echo("b").execute(), redis.pipeline({ transaction: false }).echo("c").echo("d").execute(), redis.mset({ k: Buffer.alloc(100_000) })].map((call) => rejection(call));
       if (when === "connecting") await until(() => redis.status === "connecting");
       if (when === "in flight") await until(() => fake.commands.length >= 6);
@@ -260,11 +260,12 @@ for (const server of programs) {
       t.after(() => redis.destroy());
       await redis.ping();
       const blocked = rejection(redis.call("BLPOP", "none", 0));
-      await redis.with({ signal: AbortSignal.timeout(50) }).ping().catch(() => {});
+      await until(async () => (await redis.clientList()).some(({ cmd }) => cmd === "blpop"), "the server blocks");
       await own.stop();
       const error = await blocked;
       assert.ok(error instanceof ConnectionError);
       assert.equal(error.maybeExecuted, true);
+      await until(() => redis.status !== "ready", "the shared connection is lost too");
       const refused = await rejection(redis.ping());
       assert.ok(refused instanceof ConnectionError);
       assert.equal(refused.maybeExecuted, false);

@@ -1,5 +1,6 @@
 /** A Redis and Valkey client whose core is WebAssembly. @module */
-export type { Give, Kind, Promised, Queued, Raw } from "./commands/give.js";
+export type { CacheOptions, CacheStats } from "./cache.js";
+export type { Give, Kind, Promised, Queued, Raw, Unanswered } from "./commands/give.js";
 export type { InertCommand, ReplyOf } from "./commands/inert.js";
 export type { Fields, Int, Several, UnixTime } from "./commands/types.js";
 export type { Connector, Endpoint, Sink, Socket, StreamPair } from "./connector.js";
@@ -9,10 +10,11 @@ export type * from "./generated/commands.js";
 export type * from "./generated/options.js";
 export type * from "./generated/replies.js";
 export { keySlot } from "./key-slot.js";
+export { Pool, type PoolOptions } from "./pool.js";
 export type { HighWater, OfflineQueue, Options } from "./options.js";
 export type { Key, Value } from "./outbox.js";
 export type { Pipeline } from "./pipeline.js";
-export { Redis, type RawCommands, type RawRedis, type ViewOptions } from "./redis.js";
+export { Redis, type Lease, type RawCommands, type RawRedis, type ViewOptions } from "./redis.js";
 export type * from "./replies.js";
 export type { Bitfield, BitfieldReader } from "./bitfield.js";
 export type { CommandDefinition } from "./custom.js";

@@ -2,18 +2,22 @@
 
 mod adapter;
 mod backoff;
+mod caching;
 mod config;
-mod fifo;
 mod handshake;
 mod inbound;
 mod keepalive;
+mod lease;
 mod outbound;
 mod queue;
+mod traces;
 
 pub use config::{Bounds, Config, Credentials, Protocol};
 pub use handshake::Server;
 
 use crate::batch::{Batch, Malformed};
+use crate::cache::Cache;
+use crate::fifo::Fifo;
 use crate::machine::{Action, Failure, LinkId, Machine, Reason, ReplySink, Segment, Slot};
 use crate::resp::Decoder;
 use crate::shape::Shaper;
@@ -21,11 +25,12 @@ use crate::time::Instant;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use backoff::Backoff;
-use fifo::Fifo;
+
 use handshake::{Handshake, Progress};
 use inbound::{Route, Router};
 use keepalive::Pulse;
-use queue::Queue;
+use queue::{Queue, Terms};
+use traces::Traces;
 
 /// Where a link stands.
 ///
@@ -49,12 +54,17 @@ enum State {
     Ready,
 }
 
-/// A [`Machine`] with one link at a time, opened when a command needs it, and opened again when it was ready and is lost.
+/// A [`Machine`] with one link at a time, opened when a command needs it, and opened again when it was ready and is lost - unless it is
+/// leased: then what was begun on one link is never gone on with on another.
 pub struct Connection {
+    /// 0 where it is shared.
+    lane: u8,
     config: Config,
     session: Session,
     link: Link,
     queue: Queue,
+    /// Made when the first command comes, where the configuration asks for it.
+    cache: Option<Box<Cache>>,
     actions: Fifo<Action>,
 }
 
@@ -78,6 +88,10 @@ struct Session {
     asked: bool,
     /// Why the last link ended, until one is ready.
     trouble: Option<Reason>,
+    /// The lease lost the link that it had.
+    spent: bool,
+    /// What the lease's commands did to the link.
+    traces: Traces,
 }
 
 /// What dies with a link.
@@ -99,6 +113,11 @@ struct Link {
 impl Connection {
     /// Makes an idle connection.
     pub const fn new(config: Config) -> Self {
+        Self::on(0, config)
+    }
+
+    /// Makes an idle connection on `lane`.
+    pub(crate) const fn on(lane: u8, config: Config) -> Self {
         let link = Link {
             id: LinkId(0),
             state: State::Idle,
@@ -120,8 +139,10 @@ impl Connection {
             lasting: false,
             asked: false,
             trouble: None,
+            spent: false,
+            traces: Traces::NONE,
         };
-        Self { config, session, link, queue: Queue::new(), actions: Fifo::new() }
+        Self { lane, config, session, link, queue: Queue::new(), cache: None, actions: Fifo::new() }
     }
 
     /// Replaces the configuration, which the next link is opened with.
@@ -138,13 +159,9 @@ impl Connection {
 
     /// Ends the link, if any, and settles everything that waits. The connection can be used again.
     pub fn shutdown(&mut self) {
-        self.close(Reason::Closed);
         self.session.backoff.reset();
         self.session.rest = Instant(0);
-        (self.session.lasting, self.session.asked) = (false, false);
-        self.link.state = State::Idle;
-        self.link.deadline = Instant::NEVER;
-        self.settle(Reason::Closed);
+        self.hang_up();
     }
 
     /// Tells whether a link that failed or was lost is going to be opened again.
@@ -175,7 +192,51 @@ impl Connection {
     /// Gives how many bytes are to come of the large text that is open on the link and may be read to where it belongs; 0 when
     /// there is none.
     pub fn bulk_left(&self) -> u64 {
-        if self.link.shaper.is_parsing() { 0 } else { self.link.decoder.bulk_left() }
+        if self.takes_texts() { 0 } else { self.link.decoder.bulk_left() }
+    }
+
+    /// Tells whether large texts of this reply are taken here, as others are.
+    fn takes_texts(&self) -> bool {
+        self.link.shaper.is_parsing() || self.cache.as_ref().is_some_and(|cache| cache.takes_texts())
+    }
+
+    /// Accepts `batch`, but for the commands that block, which are put `aside` where that is given.
+    pub(crate) fn accept<'a>(
+        &mut self,
+        now: Instant,
+        batch: &Batch<'a>,
+        aside: Option<&mut Vec<Batch<'a>>>,
+    ) -> Result<(), Malformed> {
+        let ready = matches!(self.link.state, State::Ready);
+        let wait = (!ready).then_some(self.config.queue_timeout);
+        let before = self.queue.len();
+        let terms = Terms { now, timeout: self.config.timeout, wait };
+        match self.config.cache {
+            None => self.queue.accept(&terms, batch, aside)?,
+            Some(_) => self.accept_cached(&terms, batch, aside)?,
+        }
+        if self.lane != 0 {
+            self.queue.note(before, batch);
+        }
+        if self.session.spent {
+            self.settle(Reason::LeaseLost);
+            return Ok(());
+        }
+        self.begin(now);
+        let (bounds, oldest, reason) = match self.session.trouble {
+            _ if ready => (self.config.high_water, false, Reason::HighWater),
+            Some(reason) if self.config.offline.commands == 0 => {
+                self.settle(reason);
+                return Ok(());
+            }
+            None if self.config.offline.commands == 0 => (self.config.high_water, false, Reason::HighWater),
+            _ => (self.config.offline, self.config.drop_oldest, Reason::QueueFull),
+        };
+        let actions = &mut self.actions;
+        self.queue.bound(bounds, oldest, |slot, maybe_executed| {
+            fail(actions, slot, reason, maybe_executed);
+        });
+        Ok(())
     }
 
     #[inline(never)]
@@ -195,9 +256,9 @@ impl Connection {
 
     #[inline(never)]
     fn open(&mut self, now: Instant) {
-        self.session.last_link += 1;
+        self.session.last_link = self.session.last_link.wrapping_add(1);
         self.link = Link {
-            id: LinkId(self.session.last_link),
+            id: LinkId(self.session.last_link << 8 | u32::from(self.lane)),
             state: State::Opening,
             decoder: Decoder::new(self.config.limits),
             route: None,
@@ -213,7 +274,7 @@ impl Connection {
     fn ready(&mut self, now: Instant, server: Server) {
         self.session.server = server;
         self.session.backoff.reset();
-        (self.session.lasting, self.session.asked, self.session.trouble) = (true, false, None);
+        (self.session.lasting, self.session.asked, self.session.trouble) = (self.lane == 0, false, None);
         self.link.state = State::Ready;
         self.link.deadline = now.limit(self.config.keep_alive);
         self.link.pulse.beat(now);
@@ -238,7 +299,8 @@ impl Connection {
         if permanent {
             self.session.lasting = false;
         }
-        if permanent || self.config.offline.commands == 0 {
+        self.session.spent |= was_ready && self.lane != 0;
+        if permanent || self.session.spent || self.config.offline.commands == 0 {
             self.settle(reason);
         } else if was_ready {
             let actions = &mut self.actions;
@@ -259,6 +321,9 @@ impl Connection {
     }
 
     fn close(&mut self, reason: Reason) {
+        if let Some(cache) = &mut self.cache {
+            cache.cut();
+        }
         if !matches!(self.link.state, State::Idle | State::Waiting) {
             self.actions.push(Action::Close(self.link.id, reason));
         }
@@ -278,6 +343,7 @@ impl Connection {
     }
 
     /// Decides whose reply begins with `first`.
+    #[inline(always)]
     fn route<S: ReplySink>(&mut self, first: u8, sink: &mut S) -> Result<Route, Reason> {
         if first == b'>' {
             return Ok(Route::Push);
@@ -285,8 +351,17 @@ impl Connection {
         if matches!(self.link.state, State::Shaking(_)) {
             return Ok(Route::Handshake);
         }
+        if self.lane != 0 {
+            self.foresee(first)?;
+        }
         let entry = self.queue.current().ok_or(Reason::Unsolicited)?;
-        let route = Route::of(entry, self.is_flat());
+        let mut route = Route::of(entry, self.is_flat());
+        if let Some(cache) = &mut self.cache
+            && cache.begin(entry.registration, first, !entry.live)
+            && let Route::Forward(adapter) = route
+        {
+            route = Route::Shared(adapter);
+        }
         if route.is_forwarded() {
             sink.begin(entry.slot);
         }
@@ -296,7 +371,7 @@ impl Connection {
     /// Takes the end of a reply.
     fn answered<S: ReplySink>(&mut self, now: Instant, route: &Route, sink: &mut S) -> Result<(), Reason> {
         match (route, &mut self.link.state) {
-            (Route::Push, _) => {}
+            (Route::Push | Route::Kept(_), _) => {}
             (Route::Handshake, State::Shaking(handshake)) => {
                 match handshake.end(&self.config, &mut self.session.detail) {
                     Progress::More => {}
@@ -312,6 +387,9 @@ impl Connection {
                     sink.end();
                 }
                 self.queue.answer();
+                if self.lane != 0 {
+                    self.settle_silent();
+                }
             }
         }
         Ok(())
@@ -319,7 +397,6 @@ impl Connection {
 
     fn read<S: ReplySink>(&mut self, now: Instant, input: &[u8], sink: &mut S) -> Result<usize, Reason> {
         let mut consumed = 0;
-        self.link.shaper.forget();
         while let Some((rest, &first)) = input.get(consumed..).and_then(|rest| Some((rest, rest.first()?))) {
             let mut route = match self.link.route.take() {
                 Some(route) => route,
@@ -334,16 +411,21 @@ impl Connection {
                     State::Shaking(handshake) => Some(handshake.reply()),
                     _ => None,
                 },
+                cache: self.cache.as_deref_mut(),
                 flat,
                 shaper: &mut self.link.shaper,
                 sink,
             };
             let decoded = self.link.decoder.decode(rest, &mut router).map_err(Reason::Protocol)?;
             consumed += decoded.consumed;
+            if let Some(cache) = &mut self.cache {
+                let part = rest.get(..decoded.consumed).unwrap_or_default();
+                cache.record(now, part, decoded.done);
+            }
             if !decoded.done {
                 self.link.route = Some(route);
                 // the decoder paused for a text that is taken here
-                if decoded.consumed > 0 && self.link.shaper.is_parsing() {
+                if decoded.consumed > 0 && self.takes_texts() {
                     continue;
                 }
                 break;
@@ -409,27 +491,10 @@ impl core::fmt::Debug for Connection {
 
 impl Machine for Connection {
     fn submit(&mut self, now: Instant, batch: &Batch<'_>) -> Result<(), Malformed> {
-        let ready = matches!(self.link.state, State::Ready);
-        let wait = (!ready).then_some(self.config.queue_timeout);
-        self.queue.accept(now, self.config.timeout, wait, batch)?;
-        self.begin(now);
-        let (bounds, oldest, reason) = match self.session.trouble {
-            _ if ready => (self.config.high_water, false, Reason::HighWater),
-            Some(reason) if self.config.offline.commands == 0 => {
-                self.settle(reason);
-                return Ok(());
-            }
-            None if self.config.offline.commands == 0 => (self.config.high_water, false, Reason::HighWater),
-            _ => (self.config.offline, self.config.drop_oldest, Reason::QueueFull),
-        };
-        let actions = &mut self.actions;
-        self.queue.bound(bounds, oldest, |slot, maybe_executed| {
-            fail(actions, slot, reason, maybe_executed);
-        });
-        Ok(())
+        self.accept(now, batch, None)
     }
 
-    fn cancel(&mut self, slot: Slot) -> Option<bool> {
+    fn cancel(&mut self, _: Instant, slot: Slot) -> Option<bool> {
         let written = self.queue.cancel(slot, self.config.tombstone_limit);
         self.bury();
         written
@@ -440,6 +505,9 @@ impl Machine for Connection {
             return;
         }
         let hello = self.config.protocol != Protocol::Resp2 && !self.session.no_hello;
+        if self.config.cache.is_some() && !hello {
+            return self.lose(now, Reason::Protocol3);
+        }
         let handshake = Handshake::new(&self.config, hello);
         if handshake.is_done() {
             self.ready(now, Server::resp2());
@@ -459,6 +527,7 @@ impl Machine for Connection {
             return input.len();
         }
         self.link.pulse.beat(now);
+        self.link.shaper.forget();
         self.read(now, input, sink).unwrap_or_else(|reason| {
             self.lose(now, reason);
             input.len()
@@ -479,9 +548,7 @@ impl Machine for Connection {
         }
         match &self.link.state {
             State::Opening => self.lose(now, Reason::Refused),
-            State::Shaking(handshake)
-                if handshake.awaits_hello() && self.config.protocol == Protocol::Auto =>
-            {
+            State::Shaking(handshake) if handshake.awaits_hello() && self.config.falls_back() => {
                 self.session.no_hello = true;
                 self.open(now);
             }
@@ -519,7 +586,12 @@ impl Machine for Connection {
         if self.is_current(link) {
             match &mut self.link.state {
                 State::Shaking(handshake) => handshake.transmitted(count),
-                State::Ready => self.queue.transmitted(count),
+                State::Ready => {
+                    self.queue.transmitted(count);
+                    if self.lane != 0 {
+                        self.settle_silent();
+                    }
+                }
                 State::Idle | State::Waiting | State::Opening => {}
             }
         }
@@ -535,6 +607,10 @@ impl Machine for Connection {
             State::Ready => self.queue.segment(),
             State::Idle | State::Waiting | State::Opening => None,
         }
+    }
+
+    fn poll_cached<S: ReplySink>(&mut self, sink: &mut S) {
+        self.tell_cached(sink);
     }
 
     fn poll_action(&mut self) -> Option<Action> {

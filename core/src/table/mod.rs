@@ -40,6 +40,7 @@ struct Profile {
     /// The place of the limit in [`LIMITS`].
     limit: u8,
     effect: Effect,
+    cacheable: bool,
     internal: bool,
 }
 
@@ -173,10 +174,19 @@ fn compare(word: &[u8], other: &[u8]) -> Ordering {
 }
 
 impl Row {
+    /// That of a command which the table does not know.
+    #[cfg(feature = "alloc")]
+    pub(crate) const UNKNOWN: Self = Self(0);
+
     /// Gives the row at `id`, the unknown one when there is none.
     #[inline]
     pub const fn at(id: RowId) -> Self {
         if (id.0 as usize) < COUNT { Self(id.0) } else { Self(0) }
+    }
+
+    /// Gives the position.
+    pub fn id(self) -> RowId {
+        RowId(self.0)
     }
 
     fn profile(self) -> &'static Profile {
@@ -229,6 +239,11 @@ impl Row {
         reads || ["PING", "ECHO"].iter().any(|name| self.name().is(name))
     }
 
+    /// Tells whether the reply is the same until a key of the command changes.
+    pub fn is_cacheable(self) -> bool {
+        self.profile().cacheable
+    }
+
     /// Tells whether the command is none of a client's business.
     pub fn is_internal(self) -> bool {
         self.profile().internal
@@ -245,8 +260,8 @@ impl Row {
         self.profile().limit != 0
     }
 
-    /// Gives how many milliseconds the server may hold back its reply to this command with `args` (without the name), 0 for ever;
-    /// `None` when it does not block.
+    /// Gives how many milliseconds the server may hold back its reply to this command with `args` (without the name): 0 for
+    /// ever, or as long as something says that is no plain number; `None` when it does not block.
     pub fn time_limit<'a>(self, args: impl Iterator<Item = &'a [u8]>) -> Option<u32> {
         let limit = self.limit()?;
         let mut text = None;
@@ -263,7 +278,7 @@ impl Row {
                 text = Some(arg);
             }
         }
-        milliseconds(text?, limit.seconds)
+        Some(milliseconds(text?, limit.seconds).unwrap_or(0))
     }
 
     /// Gives where its keys are.
@@ -274,6 +289,15 @@ impl Row {
     /// Gives the positions of the keys among `words`, those of the name included; each once, in order of the specs.
     pub fn keys<'a, W: AsRef<[u8]>>(self, words: &'a [W]) -> impl Iterator<Item = usize> + use<'a, W> {
         self.key_specs().iter().flat_map(move |spec| spec.keys(words))
+    }
+
+    /// Gives the same to `take` one by one, as keys.
+    #[cfg(feature = "alloc")]
+    #[inline(never)]
+    pub(crate) fn each_key(self, words: &[&[u8]], take: &mut dyn FnMut(&[u8])) {
+        for spec in self.key_specs() {
+            spec.each(words, take);
+        }
     }
 
     /// Gives the shape of the reply to this command with `args` (without the name).
@@ -324,7 +348,7 @@ impl Name {
     }
 
     /// Gives the first word, and the second, each empty where there is none.
-    fn pair(self) -> (&'static [u8], &'static [u8]) {
+    pub(crate) fn pair(self) -> (&'static [u8], &'static [u8]) {
         if self.start == self.end {
             return (&[], &[]);
         }
@@ -423,7 +447,8 @@ mod tests {
         assert_eq!(limit("BLPOP", &[b"a", b"0.001"]), Some(1));
         assert_eq!(limit("XREAD", &[b"COUNT", b"1", b"block", b"250", b"STREAMS", b"s", b"0"]), Some(250));
         assert_eq!(limit("XREAD", &[b"STREAMS", b"s", b"0"]), None);
-        assert_eq!(limit("BLPOP", &[b"a", b"soon"]), None);
+        assert_eq!(limit("BLPOP", &[b"a", b"1e3"]), Some(0));
+        assert_eq!(limit("BLPOP", &[]), None);
         assert_eq!(limit("GET", &[b"a"]), None);
     }
 

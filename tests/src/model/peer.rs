@@ -120,12 +120,13 @@ impl Peer {
 
     fn accept(&mut self, batch: &Batch<'_>) {
         self.connection.submit(self.now, batch).expect("the batch is well-formed");
+        self.caller.aside(|caller| self.connection.poll_cached(caller));
         self.act();
     }
 
     /// Gives up a command.
     pub fn cancel(&mut self, slot: u32) -> Option<bool> {
-        let executed = self.connection.cancel(Slot(slot));
+        let executed = self.connection.cancel(self.now, Slot(slot));
         if let Some(executed) = executed {
             self.caller.note(Slot(slot), Outcome::Cancelled(executed));
         }
@@ -264,6 +265,7 @@ impl Peer {
                 }
                 Action::Ready(link) => self.ready.push(link),
                 Action::Rest => self.rests += 1,
+                Action::Leased(..) | Action::Unanswered(_) => unreachable!("nothing is leased"),
                 Action::Close(link, reason) => self.closed.push((link, reason)),
                 Action::Settle(slot, failure) => self.caller.note(slot, Outcome::Failed(failure)),
             }

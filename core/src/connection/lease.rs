@@ -1,0 +1,109 @@
+//! What a pool asks of the connections that it leases.
+
+use super::queue::Role;
+use super::traces::{Note, Traces};
+use super::{Config, Connection, State};
+use crate::machine::{Action, Reason};
+use crate::table::Effect;
+use crate::time::Instant;
+
+impl Connection {
+    /// Begins another lease.
+    pub(crate) fn renew(&mut self) {
+        self.session.spent = false;
+        self.session.traces = Traces::NONE;
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    pub(crate) fn is_ready(&self) -> bool {
+        matches!(self.link.state, State::Ready)
+    }
+
+    /// Tells whether there is a link, or one is being opened.
+    pub(crate) fn is_linked(&self) -> bool {
+        !matches!(self.link.state, State::Idle | State::Waiting)
+    }
+
+    /// Settles what was written and is not answered.
+    pub(super) fn settle_silent(&mut self) {
+        while let Some(entry) = self.queue.written().copied() {
+            let traces = &mut self.session.traces;
+            if traces.answers(entry.note) {
+                break;
+            }
+            // nobody knows
+            traces.pass(entry.note, true);
+            self.queue.answer();
+            if entry.live && matches!(entry.role, Role::Plain | Role::Exec) {
+                self.actions.push(Action::Unanswered(entry.slot));
+            }
+        }
+    }
+
+    /// Looks at the first byte of the reply that is to be read.
+    pub(super) fn foresee(&mut self, first: u8) -> Result<(), Reason> {
+        let Some(entry) = self.queue.current() else { return Ok(()) };
+        let traces = &mut self.session.traces;
+        let refused = first == b'-';
+        if !traces.answers(entry.note) || (refused && traces.is_doubtful(entry.note)) {
+            return Err(Reason::Unsolicited);
+        }
+        traces.pass(entry.note, refused);
+        match (entry.effect(), first) {
+            (Effect::Hello, b'%') => self.session.server.protocol = 3,
+            (Effect::Hello, b'*') | (Effect::Reset, b'+') => self.session.server.protocol = 2,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Tells whether the server will answer what is sent next.
+    pub(super) fn is_answered(&self) -> bool {
+        let mut traces = self.session.traces;
+        self.queue.notes().for_each(|note| traces.pass(note, false));
+        traces.answers(Note::Nothing)
+    }
+
+    /// Tells whether nothing happens that is not asked for anew.
+    pub(crate) fn is_idle(&self) -> bool {
+        matches!(self.link.state, State::Idle)
+    }
+
+    /// Tells whether the link is as good as a new one.
+    pub(crate) fn is_clean(&self) -> bool {
+        self.queue.is_empty() && self.link.route.is_none() && self.session.traces.is_none()
+    }
+
+    /// Tells whether anybody waits for a reply.
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.queue.is_awaited()
+    }
+
+    /// Tells whether somebody waits for a reply that the server may hold back.
+    pub(crate) fn may_block(&self) -> bool {
+        self.queue.may_block()
+    }
+
+    /// Tells whether the link waits for a reply that nobody wants any more and that the server may hold back at will.
+    pub(crate) fn is_stuck(&self) -> bool {
+        self.queue.blocked().is_some_and(|entry| !entry.live)
+    }
+
+    /// Ends the link, if any, and settles everything that waits; the next attempt is made no sooner for it.
+    pub(crate) fn hang_up(&mut self) {
+        self.close(Reason::Closed);
+        (self.session.lasting, self.session.asked) = (false, false);
+        self.link.state = State::Idle;
+        self.link.deadline = Instant::NEVER;
+        self.settle(Reason::Closed);
+    }
+
+    /// Ends the link of a lease, which is over with it.
+    pub(crate) fn break_off(&mut self) {
+        self.session.spent = true;
+        self.hang_up();
+    }
+}
