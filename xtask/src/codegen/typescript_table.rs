@@ -46,11 +46,11 @@ fn row(command: &Command) -> Result<String> {
     } else {
         (String::new(), Version([u8::MAX; 3]))
     };
-    let effect = match (&command.internal, &command.conn) {
-        (Some(_), _) => "!internal".to_string(),
-        (None, Some(effect)) => format!("!{effect}"),
-        _ => String::new(),
-    };
+    if command.internal.is_some() {
+        // nobody can call it
+        return Ok(format!("{}!internal:", command.name));
+    }
+    let effect = command.conn.as_ref().map_or_else(String::new, |effect| format!("!{effect}"));
     let options = pieces(&arguments::signature(command)?, old);
     Ok(format!("{}{since}{effect}:{options}", command.name))
 }
