@@ -7,8 +7,9 @@ import type { ResponseError } from "../errors.js";
 import type { Give, Kind, Promised } from "../commands/give.js";
 
 /** The commands of a client; each rejects with a {@link ResponseError} when the server refuses it, and with a `TypeError`,
- * with nothing sent, when its arguments cannot be those of the command. `K` is what they give: promises, or pipelines. */
-export interface Commands<S extends Str = string, N = number, F extends Forms = Plain, K extends Kind = Promised> {
+ * with nothing sent, when its arguments cannot be those of the command. `K` is what they give: promises, or pipelines; `V` and `I` are what an adapter
+ * makes of values in replies, and takes as arguments. */
+export interface Commands<S extends Str = string, N = number, F extends Forms = Plain, K extends Kind = Promised, V = S, I = Value> {
   /** ACL CAT: lists the groups that commands are sorted into for rights, or the members of one. O(1); since 6.0.0. */
   aclCat(category?: Value): Give<K, SetOf<S, F, string>>;
   /** ACL DELUSER: removes users and closes their connections; gives how many existed. O(1), for a typical user; since 6.0.0. */
@@ -44,37 +45,37 @@ export interface Commands<S extends Str = string, N = number, F extends Forms = 
   /** ARDELRANGE: empties every slot in the given index ranges and gives how many held a value. O(N), N elements in the ranges; since 8.8.0. */
   ardelrange(key: Key, ...range: Several<readonly [start: Int, end: Int]>): Give<K, N>;
   /** ARGET: gives the value at one index, or null if the slot or the key is missing. O(1); since 8.8.0. */
-  arget(key: Key, index: Int): Give<K, S | null>;
+  arget(key: Key, index: Int): Give<K, V | null>;
   /** ARGETRANGE: gives the values from one index to another in order, with null for empty slots. O(N), N slots in the range; since 8.8.0. */
-  argetrange(key: Key, start: Int, end: Int): Give<K, (S | null)[]>;
+  argetrange(key: Key, start: Int, end: Int): Give<K, (V | null)[]>;
   /** ARGREP: gives the indexes in a range whose values match text, glob or regex conditions. O(P*C), P slots visited, C cost of the conditions; since 8.8.0. */
-  argrep(key: Key, start: Value, end: Value, predicate: readonly ({ exact: Value; match?: undefined; glob?: undefined; re?: undefined } | { exact?: undefined; match: Value; glob?: undefined; re?: undefined } | { exact?: undefined; match?: undefined; glob: Key; re?: undefined } | { exact?: undefined; match?: undefined; glob?: undefined; re: Key })[], options: ArgrepOptions & { withvalues: true }): Give<K, [N, S][]>;
+  argrep(key: Key, start: Value, end: Value, predicate: readonly ({ exact: Value; match?: undefined; glob?: undefined; re?: undefined } | { exact?: undefined; match: Value; glob?: undefined; re?: undefined } | { exact?: undefined; match?: undefined; glob: Key; re?: undefined } | { exact?: undefined; match?: undefined; glob?: undefined; re: Key })[], options: ArgrepOptions & { withvalues: true }): Give<K, [N, V][]>;
   argrep(key: Key, start: Value, end: Value, ...predicate: Several<{ exact: Value; match?: undefined; glob?: undefined; re?: undefined } | { exact?: undefined; match: Value; glob?: undefined; re?: undefined } | { exact?: undefined; match?: undefined; glob: Key; re?: undefined } | { exact?: undefined; match?: undefined; glob?: undefined; re: Key }>): Give<K, N[]>;
   argrep(key: Key, start: Value, end: Value, predicate: readonly ({ exact: Value; match?: undefined; glob?: undefined; re?: undefined } | { exact?: undefined; match: Value; glob?: undefined; re?: undefined } | { exact?: undefined; match?: undefined; glob: Key; re?: undefined } | { exact?: undefined; match?: undefined; glob?: undefined; re: Key })[], options?: ArgrepOptions): Give<K, N[]>;
   /** ARINFO: describes the internal layout of a sparse array, with slice details on request. O(1), O(N) with FULL, N slices; since 8.8.0. */
   arinfo(key: Key, options?: ArinfoOptions): Give<K, ArinfoReply<N>>;
   /** ARINSERT: writes values at the insert cursor and gives the last index written. O(N), N values; since 8.8.0. */
-  arinsert(key: Key, ...value: Several<Value>): Give<K, N>;
+  arinsert(key: Key, ...value: Several<I>): Give<K, N>;
   /** ARLASTITEMS: gives the values written most recently at the insert cursor, oldest first unless REV. O(N), N values asked for; since 8.8.0. */
-  arlastitems(key: Key, count: Int, options?: ArlastitemsOptions): Give<K, (S | null)[]>;
+  arlastitems(key: Key, count: Int, options?: ArlastitemsOptions): Give<K, (V | null)[]>;
   /** ARLEN: gives the highest filled index plus one, 0 if the key is missing. O(1); since 8.8.0. */
   arlen(key: Key): Give<K, N>;
   /** ARMGET: gives the values at several indexes, with null for each empty slot. O(N), N indexes; since 8.8.0. */
-  armget(key: Key, ...index: Several<Int>): Give<K, (S | null)[]>;
+  armget(key: Key, ...index: Several<Int>): Give<K, (V | null)[]>;
   /** ARMSET: writes values at scattered indexes and gives how many slots were empty before. O(N), N index and value pairs; since 8.8.0. */
-  armset(key: Key, data: Fields<Value, Int>): Give<K, N>;
+  armset(key: Key, data: Fields<I, Int>): Give<K, N>;
   /** ARNEXT: gives the index the insert cursor stands at, or null if no index is left. O(1); since 8.8.0. */
   arnext(key: Key): Give<K, N | null>;
   /** AROP: computes a sum, extreme, bitwise result or count over the slots of an index range. O(P), P slots visited; since 8.8.0. */
   arop(key: Key, start: Int, end: Int, operation: { match: Value } | "sum" | "min" | "max" | "and" | "or" | "xor" | "used"): Give<K, number | null | N | null>;
   /** ARRING: appends values to a ring of fixed size, overwriting the oldest; gives the last index. O(M), O(N+M) on resize; N ring size, M values; since 8.8.0. */
-  arring(key: Key, size: Int, ...value: Several<Value>): Give<K, N>;
+  arring(key: Key, size: Int, ...value: Several<I>): Give<K, N>;
   /** ARSCAN: gives index and value of each filled slot in a range, skipping empty ones. O(P), P slots visited; since 8.8.0. */
-  arscan(key: Key, start: Int, end: Int, options?: ArscanOptions): Give<K, [N, S][]>;
+  arscan(key: Key, start: Int, end: Int, options?: ArscanOptions): Give<K, [N, V][]>;
   /** ARSEEK: moves the insert cursor to an index; false if the key is missing. O(1); since 8.8.0. */
   arseek(key: Key, index: Int): Give<K, boolean>;
   /** ARSET: writes values at consecutive indexes and gives how many slots were empty before. O(N), N values; since 8.8.0. */
-  arset(key: Key, index: Int, ...value: Several<Value>): Give<K, N>;
+  arset(key: Key, index: Int, ...value: Several<I>): Give<K, N>;
   /** BACKUP ABORT: cancels a running backup that is not sealed yet. O(1); since 8.10.0. */
   backupAbort(): Give<K, boolean>;
   /** BACKUP CLEANUP: deletes the files of a finished backup so that another can begin. O(1); since 8.10.0. */
@@ -107,23 +108,23 @@ export interface Commands<S extends Str = string, N = number, F extends Forms = 
   bitpos(key: Key, bit: Int, start: Int): Give<K, N>;
   bitpos(key: Key, bit: Int, start: Int, end: Int, options?: BitcountOptions): Give<K, N>;
   /** BLMOVE: moves an element between two lists, waiting until there is one or time is up. O(1); since 6.2.0. Waits at most `timeout` seconds, 0: for ever. */
-  blmove(source: Key, destination: Key, wherefrom: "left" | "right", whereto: "left" | "right", timeout: number): Give<K, S | null>;
+  blmove(source: Key, destination: Key, wherefrom: "left" | "right", whereto: "left" | "right", timeout: number): Give<K, V | null>;
   /** BLMOVEM: moves several elements between two lists, waiting until there are enough. O(N), N elements moved; since 8.10.0. Waits at most `timeout` seconds, 0: for ever. */
-  blmovem(source: Key, destination: Key, wherefrom: "left" | "right", whereto: "left" | "right", timeout: number, options?: BlmovemOptions): Give<K, S[] | null>;
+  blmovem(source: Key, destination: Key, wherefrom: "left" | "right", whereto: "left" | "right", timeout: number, options?: BlmovemOptions): Give<K, V[] | null>;
   /** BLMPOP: takes elements from the first non-empty list, waiting if all are empty. O(N+M), N keys, M elements taken; since 7.0.0. Waits at most `timeout` seconds, 0: for ever. */
-  blmpop(timeout: number, key: readonly Key[], where: "left" | "right", options?: BlmpopOptions): Give<K, [key: S, elements: S[]] | null>;
+  blmpop(timeout: number, key: readonly Key[], where: "left" | "right", options?: BlmpopOptions): Give<K, [key: S, elements: V[]] | null>;
   /** BLPOP: takes the first element of the first non-empty list, waiting if all are empty. O(N), N keys; since 2.0.0. Waits at most `timeout` seconds, 0: for ever. */
-  blpop(key: readonly Key[], timeout: number): Give<K, [key: S, element: S] | null>;
+  blpop(key: readonly Key[], timeout: number): Give<K, [key: S, element: V] | null>;
   /** BRPOP: takes the last element of the first non-empty list, waiting if all are empty. O(N), N keys; since 2.0.0. Waits at most `timeout` seconds, 0: for ever. */
-  brpop(key: readonly Key[], timeout: number): Give<K, [key: S, element: S] | null>;
+  brpop(key: readonly Key[], timeout: number): Give<K, [key: S, element: V] | null>;
   /** BRPOPLPUSH: moves the last element of a list to the front of another, waiting for one; outdated. O(1); since 2.2.0; deprecated since 6.2.0 for BLMOVE. Waits at most `timeout` seconds, 0: for ever. */
-  brpoplpush(source: Key, destination: Key, timeout: number): Give<K, S | null>;
+  brpoplpush(source: Key, destination: Key, timeout: number): Give<K, V | null>;
   /** BZMPOP: takes members from the first non-empty sorted set, waiting if all are empty. O(K+M*log N), K keys, M taken, N in the set; since 7.0.0. Waits at most `timeout` seconds, 0: for ever. */
-  bzmpop(timeout: number, key: readonly Key[], where: "min" | "max", options?: BlmpopOptions): Give<K, [key: S, elements: [S, number][]] | null>;
+  bzmpop(timeout: number, key: readonly Key[], where: "min" | "max", options?: BlmpopOptions): Give<K, [key: S, elements: [V, number][]] | null>;
   /** BZPOPMAX: takes the member with the highest score, waiting if all sorted sets are empty. O(log N), N members in the sorted set; since 5.0.0. Waits at most `timeout` seconds, 0: for ever. */
-  bzpopmax(key: readonly Key[], timeout: number): Give<K, [key: S, member: S, score: number] | null>;
+  bzpopmax(key: readonly Key[], timeout: number): Give<K, [key: S, member: V, score: number] | null>;
   /** BZPOPMIN: takes the member with the lowest score, waiting if all sorted sets are empty. O(log N), N members in the sorted set; since 5.0.0. Waits at most `timeout` seconds, 0: for ever. */
-  bzpopmin(key: readonly Key[], timeout: number): Give<K, [key: S, member: S, score: number] | null>;
+  bzpopmin(key: readonly Key[], timeout: number): Give<K, [key: S, member: V, score: number] | null>;
   /** CLIENT GETNAME: gives the name of this connection, or null if it has none. O(1); since 2.6.9. */
   clientGetname(): Give<K, string | null>;
   /** CLIENT GETREDIR: gives the client id that tracking messages go to: 0 for itself, -1 if off. O(1); since 6.0.0. */
@@ -243,7 +244,7 @@ export interface Commands<S extends Str = string, N = number, F extends Forms = 
   /** DEL: removes keys and gives how many existed. O(N), N keys or elements of a collection; since 1.0.0. */
   del(...key: Several<Key>): Give<K, N>;
   /** DELEX: removes a key only if its value or digest compares as wanted; false if not. O(1), O(N) with a digest, N bytes of the value; since 8.4.0. */
-  delex(key: Key, options?: DelexOptions): Give<K, boolean>;
+  delex(key: Key, options?: DelexOptions<I>): Give<K, boolean>;
   /** DIGEST: gives a hash of a string in hexadecimal, or null if the key is missing. O(N), N bytes of the value; since 8.4.0. */
   digest(key: Key): Give<K, string | null>;
   /** DUMP: gives a value in the server's binary form for restoring, or null if missing. O(N*M), N parts of the value, M their average size; since 2.6.0. */
@@ -295,45 +296,45 @@ export interface Commands<S extends Str = string, N = number, F extends Forms = 
   /** FUNCTION STATS: describes the function that is running and the script engines. O(1); since 7.0.0. */
   functionStats(): Give<K, FunctionStatsReply<S, N, F>>;
   /** GEOADD: adds or moves members at longitude and latitude; gives how many were new. O(M*log N), M members given, N in the key; since 3.2.0. */
-  geoadd(key: Key, ...data: Several<readonly [longitude: number, latitude: number, member: Value]>): Give<K, N>;
-  geoadd(key: Key, data: readonly (readonly [longitude: number, latitude: number, member: Value])[], options?: GeoaddOptions): Give<K, N>;
+  geoadd(key: Key, ...data: Several<readonly [longitude: number, latitude: number, member: I]>): Give<K, N>;
+  geoadd(key: Key, data: readonly (readonly [longitude: number, latitude: number, member: I])[], options?: GeoaddOptions): Give<K, N>;
   /** GEODIST: gives the distance between two members, or null if one is missing. O(1); since 3.2.0. */
-  geodist(key: Key, member1: Value, member2: Value, options?: GeodistOptions): Give<K, number | null>;
+  geodist(key: Key, member1: I, member2: I, options?: GeodistOptions): Give<K, number | null>;
   /** GEOHASH: gives the standard geocode text of members, null for those missing. O(N), N members asked for; since 3.2.0. */
-  geohash(key: Key, ...member: Several<Value>): Give<K, (string | null)[]>;
+  geohash(key: Key, ...member: Several<I>): Give<K, (string | null)[]>;
   /** GEOPOS: gives longitude and latitude of members, null for those missing. O(N), N members asked for; since 3.2.0. */
-  geopos(key: Key, ...member: Several<Value>): Give<K, ([lon: number, lat: number] | null)[]>;
+  geopos(key: Key, ...member: Several<I>): Give<K, ([lon: number, lat: number] | null)[]>;
   /** GEORADIUS: finds members within a circle around a point and may store them; outdated. O(N+log M), N members in the area, M in the key; since 3.2.0; deprecated since 6.2.0 for GEOSEARCH, GEOSEARCHSTORE. */
   georadius(key: Key, longitude: number, latitude: number, radius: number, unit: "m" | "km" | "ft" | "mi", options: GeoradiusOptions & ({ store: Key } | { storedist: Key })): Give<K, N>;
-  georadius(key: Key, longitude: number, latitude: number, radius: number, unit: "m" | "km" | "ft" | "mi", options: GeoradiusOptions & ({ withcoord: true } | { withdist: true } | { withhash: true })): Give<K, GeoMember<S, N>[]>;
-  georadius(key: Key, longitude: number, latitude: number, radius: number, unit: "m" | "km" | "ft" | "mi", options?: GeoradiusOptions): Give<K, S[]>;
+  georadius(key: Key, longitude: number, latitude: number, radius: number, unit: "m" | "km" | "ft" | "mi", options: GeoradiusOptions & ({ withcoord: true } | { withdist: true } | { withhash: true })): Give<K, GeoMember<N, V>[]>;
+  georadius(key: Key, longitude: number, latitude: number, radius: number, unit: "m" | "km" | "ft" | "mi", options?: GeoradiusOptions): Give<K, V[]>;
   /** GEORADIUSBYMEMBER: finds members within a circle around another member and may store them; outdated. O(N+log M), N members in the area, M in the key; since 3.2.0; deprecated since 6.2.0 for GEOSEARCH, GEOSEARCHSTORE. */
-  georadiusbymember(key: Key, member: Value, radius: number, unit: "m" | "km" | "ft" | "mi", options: GeoradiusOptions & ({ store: Key } | { storedist: Key })): Give<K, N>;
-  georadiusbymember(key: Key, member: Value, radius: number, unit: "m" | "km" | "ft" | "mi", options: GeoradiusOptions & ({ withcoord: true } | { withdist: true } | { withhash: true })): Give<K, GeoMember<S, N>[]>;
-  georadiusbymember(key: Key, member: Value, radius: number, unit: "m" | "km" | "ft" | "mi", options?: GeoradiusOptions): Give<K, S[]>;
+  georadiusbymember(key: Key, member: I, radius: number, unit: "m" | "km" | "ft" | "mi", options: GeoradiusOptions & ({ store: Key } | { storedist: Key })): Give<K, N>;
+  georadiusbymember(key: Key, member: I, radius: number, unit: "m" | "km" | "ft" | "mi", options: GeoradiusOptions & ({ withcoord: true } | { withdist: true } | { withhash: true })): Give<K, GeoMember<N, V>[]>;
+  georadiusbymember(key: Key, member: I, radius: number, unit: "m" | "km" | "ft" | "mi", options?: GeoradiusOptions): Give<K, V[]>;
   /** GEORADIUSBYMEMBER_RO: finds members within a circle around another member, read-only; outdated. O(N+log M), N members in the area, M in the key; since 3.2.10; deprecated since 6.2.0 for GEOSEARCH. */
-  georadiusbymemberRo(key: Key, member: Value, radius: number, unit: "m" | "km" | "ft" | "mi", options: GeoradiusbymemberRoOptions & ({ withcoord: true } | { withdist: true } | { withhash: true })): Give<K, GeoMember<S, N>[]>;
-  georadiusbymemberRo(key: Key, member: Value, radius: number, unit: "m" | "km" | "ft" | "mi", options?: GeoradiusbymemberRoOptions): Give<K, S[]>;
+  georadiusbymemberRo(key: Key, member: I, radius: number, unit: "m" | "km" | "ft" | "mi", options: GeoradiusbymemberRoOptions & ({ withcoord: true } | { withdist: true } | { withhash: true })): Give<K, GeoMember<N, V>[]>;
+  georadiusbymemberRo(key: Key, member: I, radius: number, unit: "m" | "km" | "ft" | "mi", options?: GeoradiusbymemberRoOptions): Give<K, V[]>;
   /** GEORADIUS_RO: finds members within a circle around a point, read-only; outdated. O(N+log M), N members in the area, M in the key; since 3.2.10; deprecated since 6.2.0 for GEOSEARCH. */
-  georadiusRo(key: Key, longitude: number, latitude: number, radius: number, unit: "m" | "km" | "ft" | "mi", options: GeoradiusbymemberRoOptions & ({ withcoord: true } | { withdist: true } | { withhash: true })): Give<K, GeoMember<S, N>[]>;
-  georadiusRo(key: Key, longitude: number, latitude: number, radius: number, unit: "m" | "km" | "ft" | "mi", options?: GeoradiusbymemberRoOptions): Give<K, S[]>;
+  georadiusRo(key: Key, longitude: number, latitude: number, radius: number, unit: "m" | "km" | "ft" | "mi", options: GeoradiusbymemberRoOptions & ({ withcoord: true } | { withdist: true } | { withhash: true })): Give<K, GeoMember<N, V>[]>;
+  georadiusRo(key: Key, longitude: number, latitude: number, radius: number, unit: "m" | "km" | "ft" | "mi", options?: GeoradiusbymemberRoOptions): Give<K, V[]>;
   /** GEOSEARCH: finds members within a circle, box or polygon around a point or a member. O(N+log M), N members in the area, M in the shape; since 6.2.0. */
-  geosearch(key: Key, from: { frommember: Value; fromlonlat?: undefined } | { frommember?: undefined; fromlonlat: readonly [longitude: number, latitude: number] }, by: { byradius: readonly [radius: number, unit: "m" | "km" | "ft" | "mi"]; bybox?: undefined } | { byradius?: undefined; bybox: readonly [width: number, height: number, unit: "m" | "km" | "ft" | "mi"] }, options: GeosearchOptions & ({ withcoord: true } | { withdist: true } | { withhash: true })): Give<K, GeoMember<S, N>[]>;
-  geosearch(key: Key, from: { frommember: Value; fromlonlat?: undefined } | { frommember?: undefined; fromlonlat: readonly [longitude: number, latitude: number] }, by: { byradius: readonly [radius: number, unit: "m" | "km" | "ft" | "mi"]; bybox?: undefined } | { byradius?: undefined; bybox: readonly [width: number, height: number, unit: "m" | "km" | "ft" | "mi"] }, options?: GeosearchOptions): Give<K, S[]>;
+  geosearch(key: Key, from: { frommember: I; fromlonlat?: undefined } | { frommember?: undefined; fromlonlat: readonly [longitude: number, latitude: number] }, by: { byradius: readonly [radius: number, unit: "m" | "km" | "ft" | "mi"]; bybox?: undefined } | { byradius?: undefined; bybox: readonly [width: number, height: number, unit: "m" | "km" | "ft" | "mi"] }, options: GeosearchOptions & ({ withcoord: true } | { withdist: true } | { withhash: true })): Give<K, GeoMember<N, V>[]>;
+  geosearch(key: Key, from: { frommember: I; fromlonlat?: undefined } | { frommember?: undefined; fromlonlat: readonly [longitude: number, latitude: number] }, by: { byradius: readonly [radius: number, unit: "m" | "km" | "ft" | "mi"]; bybox?: undefined } | { byradius?: undefined; bybox: readonly [width: number, height: number, unit: "m" | "km" | "ft" | "mi"] }, options?: GeosearchOptions): Give<K, V[]>;
   /** GEOSEARCHSTORE: stores the members found within an area as a sorted set and gives their number. O(N+log M), N members in the area, M in the shape; since 6.2.0. */
-  geosearchstore(destination: Key, source: Key, from: { frommember: Value; fromlonlat?: undefined } | { frommember?: undefined; fromlonlat: readonly [longitude: number, latitude: number] }, by: { byradius: readonly [radius: number, unit: "m" | "km" | "ft" | "mi"]; bybox?: undefined } | { byradius?: undefined; bybox: readonly [width: number, height: number, unit: "m" | "km" | "ft" | "mi"] }, options?: GeosearchstoreOptions): Give<K, N>;
+  geosearchstore(destination: Key, source: Key, from: { frommember: I; fromlonlat?: undefined } | { frommember?: undefined; fromlonlat: readonly [longitude: number, latitude: number] }, by: { byradius: readonly [radius: number, unit: "m" | "km" | "ft" | "mi"]; bybox?: undefined } | { byradius?: undefined; bybox: readonly [width: number, height: number, unit: "m" | "km" | "ft" | "mi"] }, options?: GeosearchstoreOptions): Give<K, N>;
   /** GET: reads a string, null if the key is missing; fails if it holds another type. O(1); since 1.0.0. */
-  get(key: Key): Give<K, S | null>;
+  get(key: Key): Give<K, V | null>;
   /** GETBIT: reads one bit of a string by offset, 0 beyond its end or if the key is missing. O(1); since 2.2.0. */
   getbit(key: Key, offset: Int): Give<K, N>;
   /** GETDEL: gives a string and removes the key; null if it is missing. O(1); since 6.2.0. */
-  getdel(key: Key): Give<K, S | null>;
+  getdel(key: Key): Give<K, V | null>;
   /** GETEX: gives a string and sets or removes its time to live; null if the key is missing. O(1); since 6.2.0. */
-  getex(key: Key, options?: GetexOptions): Give<K, S | null>;
+  getex(key: Key, options?: GetexOptions): Give<K, V | null>;
   /** GETRANGE: gives the part of a string between two offsets, negative from the end. O(N), N bytes returned; since 2.4.0. */
   getrange(key: Key, start: Int, end: Int): Give<K, S>;
   /** GETSET: replaces a string and gives the old one, or null; outdated. O(1); since 1.0.0; deprecated since 6.2.0 for SET. */
-  getset(key: Key, value: Value): Give<K, S | null>;
+  getset(key: Key, value: I): Give<K, V | null>;
   /** HDEL: removes fields from a hash and gives how many were there. O(N), N fields; since 2.0.0. */
   hdel(key: Key, ...field: Several<Value>): Give<K, N>;
   /** HEXISTS: tells whether a hash has a field; false if the key is missing. O(1); since 2.0.0. */
@@ -347,16 +348,16 @@ export interface Commands<S extends Str = string, N = number, F extends Forms = 
   /** HEXPIRETIME: gives the Unix time in seconds hash fields end at, -1 if never, -2 if missing. O(N), N fields; since 7.4.0. */
   hexpiretime(key: Key, ...fields: Several<Value>): Give<K, N[]>;
   /** HGET: gives the value of a hash field, or null if the field or key is missing. O(1); since 2.0.0. */
-  hget(key: Key, field: Value): Give<K, S | null>;
+  hget(key: Key, field: Value): Give<K, V | null>;
   /** HGETALL: gives all fields and values of a hash, empty if the key is missing. O(N), N fields in the hash; since 2.0.0. */
-  hgetall(key: Key): Give<K, MapOf<F, S, S>>;
+  hgetall(key: Key): Give<K, MapOf<F, S, V>>;
   /** HGETDEL: gives the values of hash fields and removes these fields. O(N), N fields; since 8.0.0. */
-  hgetdel(key: Key, ...fields: Several<Value>): Give<K, (S | null)[]>;
+  hgetdel(key: Key, ...fields: Several<Value>): Give<K, (V | null)[]>;
   /** HGETEX: gives the values of hash fields and sets or removes their time to live. O(N), N fields; since 8.0.0. */
-  hgetex(key: Key, ...fields: Several<Value>): Give<K, (S | null)[]>;
-  hgetex(key: Key, fields: readonly Value[], options?: GetexOptions): Give<K, (S | null)[]>;
+  hgetex(key: Key, ...fields: Several<Value>): Give<K, (V | null)[]>;
+  hgetex(key: Key, fields: readonly Value[], options?: GetexOptions): Give<K, (V | null)[]>;
   /** HIMPORT SET: writes a hash from values alone, using field names prepared on this connection. O(N), N values; since 8.10.0. */
-  himportSet(key: Key, fieldsetName: Value, ...value: Several<Value>): Give<K, boolean>;
+  himportSet(key: Key, fieldsetName: Value, ...value: Several<I>): Give<K, boolean>;
   /** HINCRBY: adds an integer to a hash field, starting from 0, and gives the new value. O(1); since 2.0.0. */
   hincrby(key: Key, field: Value, increment: Int): Give<K, N>;
   /** HINCRBYFLOAT: adds a fraction to a hash field, starting from 0, and gives the new value. O(1); since 2.6.0. */
@@ -366,9 +367,9 @@ export interface Commands<S extends Str = string, N = number, F extends Forms = 
   /** HLEN: counts the fields of a hash, 0 if the key is missing. O(1); since 2.0.0. */
   hlen(key: Key): Give<K, N>;
   /** HMGET: gives the values of several hash fields, null for those missing. O(N), N fields; since 2.0.0. */
-  hmget(key: Key, ...field: Several<Value>): Give<K, (S | null)[]>;
+  hmget(key: Key, ...field: Several<Value>): Give<K, (V | null)[]>;
   /** HMSET: sets several fields of a hash; outdated. O(N), N fields; since 2.0.0; deprecated since 4.0.0 for HSET. */
-  hmset(key: Key, data: Fields<Value>): Give<K, boolean>;
+  hmset(key: Key, data: Fields<I>): Give<K, boolean>;
   /** HOTKEYS GET: reports the keys that took most CPU time or traffic, null if never measured. O(K), K keys reported; since 8.6.0. */
   hotkeysGet(): Give<K, HotkeysGetReply<S, N, F>>;
   /** HOTKEYS HELP: lists the subcommands for finding busy keys with a line about each. O(1); since 8.6.1. */
@@ -393,23 +394,23 @@ export interface Commands<S extends Str = string, N = number, F extends Forms = 
   hpttl(key: Key, ...fields: Several<Value>): Give<K, N[]>;
   /** HRANDFIELD: gives random fields of a hash, with values on request; null or empty if missing. O(N), N fields returned; since 6.2.0. */
   hrandfield(key: Key): Give<K, S | null>;
-  hrandfield(key: Key, count: Int, options: HrandfieldOptions & { withvalues: true }): Give<K, MapOf<F, S, S>>;
+  hrandfield(key: Key, count: Int, options: HrandfieldOptions & { withvalues: true }): Give<K, MapOf<F, S, V>>;
   hrandfield(key: Key, count: Int, options?: HrandfieldOptions): Give<K, S[]>;
   /** HSCAN: walks the fields of a hash step by step; gives the next cursor and a batch. O(1), O(N) for the whole walk, N fields in the hash; since 2.8.0. */
   hscan(key: Key, cursor: Value, options: HscanOptions & { novalues: true }): Give<K, [cursor: string, kind: S[]]>;
-  hscan(key: Key, cursor: Value, options?: HscanOptions): Give<K, [cursor: string, kind: MapOf<F, S, S>]>;
+  hscan(key: Key, cursor: Value, options?: HscanOptions): Give<K, [cursor: string, kind: MapOf<F, S, V>]>;
   /** HSET: sets fields of a hash, creating it if needed, and gives how many were new. O(N), N fields; since 2.0.0. */
-  hset(key: Key, data: Fields<Value>): Give<K, N>;
+  hset(key: Key, data: Fields<I>): Give<K, N>;
   /** HSETEX: sets hash fields with a time to live, all or none if a condition is given. O(N), N fields; since 8.0.0. */
-  hsetex(key: Key, fields: Fields<Value>, options?: HsetexOptions): Give<K, boolean>;
+  hsetex(key: Key, fields: Fields<I>, options?: HsetexOptions): Give<K, boolean>;
   /** HSETNX: sets a hash field only if it is not there yet; false if it is. O(1); since 2.0.0. */
-  hsetnx(key: Key, field: Value, value: Value): Give<K, boolean>;
+  hsetnx(key: Key, field: Value, value: I): Give<K, boolean>;
   /** HSTRLEN: gives the length in bytes of a hash field's value, 0 if missing. O(1); since 3.2.0. */
   hstrlen(key: Key, field: Value): Give<K, N>;
   /** HTTL: gives the seconds hash fields have left, -1 if unlimited, -2 if missing. O(N), N fields; since 7.4.0. */
   httl(key: Key, ...fields: Several<Value>): Give<K, N[]>;
   /** HVALS: lists the values of a hash, empty if the key is missing. O(N), N fields in the hash; since 2.0.0. */
-  hvals(key: Key): Give<K, S[]>;
+  hvals(key: Key): Give<K, V[]>;
   /** INCR: raises an integer by one, starting from 0, and gives the new value. O(1); since 1.0.0. */
   incr(key: Key): Give<K, N>;
   /** INCRBY: raises an integer by a number, starting from 0, and gives the new value. O(1); since 1.0.0. */
@@ -444,35 +445,35 @@ export interface Commands<S extends Str = string, N = number, F extends Forms = 
   lcs(key1: Key, key2: Key, options: LcsOptions & { idx: true }): Give<K, LcsReply<N>>;
   lcs(key1: Key, key2: Key, options?: LcsOptions): Give<K, S>;
   /** LINDEX: gives the list element at an index, negative from the end; null if out of range. O(N), N elements passed on the way to the index; since 1.0.0. */
-  lindex(key: Key, index: Int): Give<K, S | null>;
+  lindex(key: Key, index: Int): Give<K, V | null>;
   /** LINSERT: puts an element before or after another; -1 if that is not found, 0 if no list. O(N), N elements passed before the other one; since 2.2.0. */
-  linsert(key: Key, where: "before" | "after", pivot: Value, element: Value): Give<K, N>;
+  linsert(key: Key, where: "before" | "after", pivot: I, element: I): Give<K, N>;
   /** LLEN: counts the elements of a list, 0 if the key is missing. O(1); since 1.0.0. */
   llen(key: Key): Give<K, N>;
   /** LMOVE: moves an element from an end of one list to an end of another; null if none. O(1); since 6.2.0. */
-  lmove(source: Key, destination: Key, wherefrom: "left" | "right", whereto: "left" | "right"): Give<K, S | null>;
+  lmove(source: Key, destination: Key, wherefrom: "left" | "right", whereto: "left" | "right"): Give<K, V | null>;
   /** LMOVEM: moves several elements from an end of one list to an end of another and gives them. O(N), N elements moved; since 8.10.0. */
-  lmovem(source: Key, destination: Key, wherefrom: "left" | "right", whereto: "left" | "right", options?: BlmovemOptions): Give<K, S[] | null>;
+  lmovem(source: Key, destination: Key, wherefrom: "left" | "right", whereto: "left" | "right", options?: BlmovemOptions): Give<K, V[] | null>;
   /** LMPOP: takes elements from an end of the first non-empty list; null if all are empty. O(N+M), N keys, M elements taken; since 7.0.0. */
-  lmpop(key: readonly Key[], where: "left" | "right", options?: BlmpopOptions): Give<K, [key: S, elements: S[]] | null>;
+  lmpop(key: readonly Key[], where: "left" | "right", options?: BlmpopOptions): Give<K, [key: S, elements: V[]] | null>;
   /** LOLWUT: draws a piece of computer art and shows the server version. O(1); since 5.0.0. */
   lolwut(options?: LolwutOptions): Give<K, string>;
   /** LPOP: removes and gives the first element of a list, or several; null if it is missing. O(N), N elements removed; since 1.0.0. */
-  lpop(key: Key, count: Int): Give<K, S[]>;
-  lpop(key: Key): Give<K, S | null>;
+  lpop(key: Key, count: Int): Give<K, V[]>;
+  lpop(key: Key): Give<K, V | null>;
   /** LPOS: finds the index of matching elements of a list, null if there is none. O(N), N elements in the list; since 6.0.6. */
-  lpos(key: Key, element: Value, options: LposOptions & { count: Int }): Give<K, N[]>;
-  lpos(key: Key, element: Value, options?: LposOptions): Give<K, N | null>;
+  lpos(key: Key, element: I, options: LposOptions & { count: Int }): Give<K, N[]>;
+  lpos(key: Key, element: I, options?: LposOptions): Give<K, N | null>;
   /** LPUSH: puts elements at the front of a list, creating it if needed; gives its length. O(N), N elements given; since 1.0.0. */
-  lpush(key: Key, ...element: Several<Value>): Give<K, N>;
+  lpush(key: Key, ...element: Several<I>): Give<K, N>;
   /** LPUSHX: puts elements at the front of a list only if it exists; gives its length or 0. O(N), N elements given; since 2.2.0. */
-  lpushx(key: Key, ...element: Several<Value>): Give<K, N>;
+  lpushx(key: Key, ...element: Several<I>): Give<K, N>;
   /** LRANGE: gives the list elements between two indexes, both included. O(S+N), S distance of the start from an end, N in range; since 1.0.0. */
-  lrange(key: Key, start: Int, stop: Int): Give<K, S[]>;
+  lrange(key: Key, start: Int, stop: Int): Give<K, V[]>;
   /** LREM: removes list elements equal to a value and gives how many. O(N+M), N elements in the list, M removed; since 1.0.0. */
-  lrem(key: Key, count: Int, element: Value): Give<K, N>;
+  lrem(key: Key, count: Int, element: I): Give<K, N>;
   /** LSET: replaces the list element at an index; fails if it is out of range. O(N), N elements in the list; O(1) at the ends; since 1.0.0. */
-  lset(key: Key, index: Int, element: Value): Give<K, boolean>;
+  lset(key: Key, index: Int, element: I): Give<K, boolean>;
   /** LTRIM: cuts a list down to the elements between two indexes. O(N), N elements removed; since 1.0.0. */
   ltrim(key: Key, start: Int, stop: Int): Give<K, boolean>;
   /** MEMORY DOCTOR: explains memory problems of the server in words. O(1); since 4.0.0. */
@@ -488,7 +489,7 @@ export interface Commands<S extends Str = string, N = number, F extends Forms = 
   /** MEMORY USAGE: estimates the bytes a key and its value take, null if it is missing. O(N), N samples; since 4.0.0. */
   memoryUsage(key: Key, options?: MemoryUsageOptions): Give<K, N | null>;
   /** MGET: gives the strings of several keys, null for each that is missing or no string. O(N), N keys; since 1.0.0. */
-  mget(...key: Several<Key>): Give<K, (S | null)[]>;
+  mget(...key: Several<Key>): Give<K, (V | null)[]>;
   /** MIGRATE: moves keys atomically to another Redis server, or copies them. O(N), N size of the data moved; since 2.6.0. */
   migrate(host: Value, port: Int, key: Key, destinationDb: Int, timeout: Int, options?: MigrateOptions): Give<K, boolean | "NOKEY">;
   /** MODULE HELP: lists the module subcommands with a line about each. O(1); since 5.0.0. */
@@ -504,11 +505,11 @@ export interface Commands<S extends Str = string, N = number, F extends Forms = 
   /** MOVE: moves a key to another numbered database; false if missing or present there. O(1); since 1.0.0. */
   move(key: Key, db: Int): Give<K, boolean>;
   /** MSET: writes several strings at once. O(N), N keys; since 1.0.1. */
-  mset(data: Fields<Value>): Give<K, boolean>;
+  mset(data: Fields<I>): Give<K, boolean>;
   /** MSETEX: writes several strings with one time to live; false if a condition stops all. O(N), N keys; since 8.4.0. */
-  msetex(data: Fields<Value>, options?: MsetexOptions): Give<K, boolean>;
+  msetex(data: Fields<I>, options?: MsetexOptions): Give<K, boolean>;
   /** MSETNX: writes several strings only if none of the keys exists; else false and nothing. O(N), N keys; since 1.0.1. */
-  msetnx(data: Fields<Value>): Give<K, boolean>;
+  msetnx(data: Fields<I>): Give<K, boolean>;
   /** OBJECT ENCODING: names the internal encoding of a value, null if the key is missing. O(1); since 2.2.3. */
   objectEncoding(key: Key): Give<K, string | null>;
   /** OBJECT FREQ: gives the access frequency counter of a key, for an LFU eviction policy only. O(1); since 4.0.0. */
@@ -528,7 +529,7 @@ export interface Commands<S extends Str = string, N = number, F extends Forms = 
   /** PEXPIRETIME: gives the Unix time in milliseconds a key will end at, -1 if never, -2 if missing. O(1); since 7.0.0. */
   pexpiretime(key: Key): Give<K, N>;
   /** PFADD: adds elements to a HyperLogLog and tells whether its estimate changed. O(N), N elements; since 2.8.9. */
-  pfadd(key: Key, ...element: Several<Value>): Give<K, boolean>;
+  pfadd(key: Key, ...element: Several<I>): Give<K, boolean>;
   /** PFCOUNT: estimates how many distinct elements one HyperLogLog or a union of them has seen. O(1), O(N) with N keys; since 2.8.9. */
   pfcount(...key: Several<Key>): Give<K, N>;
   /** PFMERGE: merges HyperLogLogs into one, stored in the destination along with its own content. O(N), N sources; since 2.8.9. */
@@ -537,7 +538,7 @@ export interface Commands<S extends Str = string, N = number, F extends Forms = 
   ping(message: Value): Give<K, S>;
   ping(): Give<K, string>;
   /** PSETEX: writes a string with a time to live in milliseconds; outdated. O(1); since 2.6.0; deprecated since 2.6.12 for SET. */
-  psetex(key: Key, milliseconds: Int, value: Value): Give<K, boolean>;
+  psetex(key: Key, milliseconds: Int, value: I): Give<K, boolean>;
   /** PTTL: gives the time to live in milliseconds, -1 if unlimited, -2 if the key is missing. O(1); since 2.6.0. */
   pttl(key: Key): Give<K, N>;
   /** PUBLISH: sends a message to a channel and gives how many clients received it. O(N+M), N subscribers, M patterns of all clients; since 2.0.0. */
@@ -567,16 +568,16 @@ export interface Commands<S extends Str = string, N = number, F extends Forms = 
   /** ROLE: tells whether the server is primary, replica or Sentinel, with its peers. O(1); since 2.8.12. */
   role(): Give<K, [kind: "master", offset: N, replicas: [ip: string, port: N, offset: N][]] | [kind: "slave", host: string, port: N, state: string, offset: N] | [kind: "sentinel", masters: string[]]>;
   /** RPOP: removes and gives the last element of a list, or several; null if it is missing. O(N), N elements removed; since 1.0.0. */
-  rpop(key: Key, count: Int): Give<K, S[]>;
-  rpop(key: Key): Give<K, S | null>;
+  rpop(key: Key, count: Int): Give<K, V[]>;
+  rpop(key: Key): Give<K, V | null>;
   /** RPOPLPUSH: moves the last element of a list to the front of another; null if none; outdated. O(1); since 1.2.0; deprecated since 6.2.0 for LMOVE. */
-  rpoplpush(source: Key, destination: Key): Give<K, S | null>;
+  rpoplpush(source: Key, destination: Key): Give<K, V | null>;
   /** RPUSH: puts elements at the end of a list, creating it if needed; gives its length. O(N), N elements given; since 1.0.0. */
-  rpush(key: Key, ...element: Several<Value>): Give<K, N>;
+  rpush(key: Key, ...element: Several<I>): Give<K, N>;
   /** RPUSHX: puts elements at the end of a list only if it exists; gives its length or 0. O(N), N elements given; since 2.2.0. */
-  rpushx(key: Key, ...element: Several<Value>): Give<K, N>;
+  rpushx(key: Key, ...element: Several<I>): Give<K, N>;
   /** SADD: adds members to a set, creating it if needed, and gives how many were new. O(N), N members given; since 1.0.0. */
-  sadd(key: Key, ...member: Several<Value>): Give<K, N>;
+  sadd(key: Key, ...member: Several<I>): Give<K, N>;
   /** SAVE: writes a snapshot to disk, blocking the server until it is done. O(N), N keys; since 1.0.0. */
   save(): Give<K, boolean>;
   /** SCAN: walks the key names step by step; gives the next cursor and a batch. O(1), O(N) for the whole walk, N keys of the database; since 2.8.0. */
@@ -594,7 +595,7 @@ export interface Commands<S extends Str = string, N = number, F extends Forms = 
   /** SCRIPT LOAD: caches a Lua script without running it and gives its SHA1 digest. O(N), N bytes of the script; since 2.6.0. */
   scriptLoad(script: Value): Give<K, string>;
   /** SDIFF: gives the members of the first set that are in none of the others. O(N), N members of all sets; since 1.0.0. */
-  sdiff(...key: Several<Key>): Give<K, SetOf<S, F>>;
+  sdiff(...key: Several<Key>): Give<K, SetOf<S, F, V>>;
   /** SDIFFCARD: counts the members of the first set that are in none of the others, up to a limit. O(N), N members of all sets; since 8.10.0. */
   sdiffcard(...key: Several<Key>): Give<K, N>;
   sdiffcard(key: readonly Key[], options?: ArscanOptions): Give<K, N>;
@@ -642,25 +643,25 @@ export interface Commands<S extends Str = string, N = number, F extends Forms = 
   /** SENTINEL SLAVES: describes the replicas of a watched primary under an outdated name. O(N), N replicas; since 2.8.0; deprecated since 5.0.0. */
   sentinelSlaves(masterName: Value): Give<K, SentinelNode<S, N, F>[]>;
   /** SET: writes a string, by choice with a condition, a time to live or the old value back. O(1); since 1.0.0. */
-  set(key: Key, value: Value, options: SetOptions & { get: true }): Give<K, S | null>;
-  set(key: Key, value: Value, options?: SetOptions): Give<K, boolean>;
+  set(key: Key, value: I, options: SetOptions<I> & { get: true }): Give<K, V | null>;
+  set(key: Key, value: I, options?: SetOptions<I>): Give<K, boolean>;
   /** SETBIT: writes one bit of a string, growing it if needed, and gives the old bit. O(1); since 2.2.0. */
   setbit(key: Key, offset: Int, value: Int): Give<K, N>;
   /** SETEX: writes a string with a time to live in seconds; outdated. O(1); since 2.0.0; deprecated since 2.6.12 for SET. */
-  setex(key: Key, seconds: Int, value: Value): Give<K, boolean>;
+  setex(key: Key, seconds: Int, value: I): Give<K, boolean>;
   /** SETNX: writes a string only if the key is missing; false if it exists; outdated. O(1); since 1.0.0; deprecated since 2.6.12 for SET. */
-  setnx(key: Key, value: Value): Give<K, boolean>;
+  setnx(key: Key, value: I): Give<K, boolean>;
   /** SETRANGE: overwrites part of a string from an offset on, padding with zeros; gives its length. O(1), O(M) for long values, M bytes of the value; since 2.2.0. */
   setrange(key: Key, offset: Int, value: Value): Give<K, N>;
   /** SINTER: gives the members that all sets have in common. O(N*M), N members of the smallest set, M sets; since 1.0.0. */
-  sinter(...key: Several<Key>): Give<K, SetOf<S, F>>;
+  sinter(...key: Several<Key>): Give<K, SetOf<S, F, V>>;
   /** SINTERCARD: counts the members that all sets have in common, up to a limit. O(N*M), N members of the smallest set, M sets; since 7.0.0. */
   sintercard(...key: Several<Key>): Give<K, N>;
   sintercard(key: readonly Key[], options?: ArscanOptions): Give<K, N>;
   /** SINTERSTORE: stores the members that all sets have in common and gives how many. O(N*M), N members of the smallest set, M sets; since 1.0.0. */
   sinterstore(destination: Key, ...key: Several<Key>): Give<K, N>;
   /** SISMEMBER: tells whether a value is in a set; false if the key is missing. O(1); since 1.0.0. */
-  sismember(key: Key, member: Value): Give<K, boolean>;
+  sismember(key: Key, member: I): Give<K, boolean>;
   /** SLAVEOF: makes the server a replica of another, under an outdated name. O(1); since 1.0.0; deprecated since 5.0.0 for REPLICAOF. */
   slaveof(host: Value, port: "one" | Int): Give<K, boolean | string>;
   /** SLOWLOG GET: lists the latest slow commands with time, duration and client. O(N), N entries; since 2.2.12. */
@@ -672,34 +673,34 @@ export interface Commands<S extends Str = string, N = number, F extends Forms = 
   /** SLOWLOG RESET: forgets the slow commands recorded so far. O(N), N entries; since 2.2.12. */
   slowlogReset(): Give<K, boolean>;
   /** SMEMBERS: gives all members of a set, empty if the key is missing. O(N), N members in the set; since 1.0.0. */
-  smembers(key: Key): Give<K, SetOf<S, F>>;
+  smembers(key: Key): Give<K, SetOf<S, F, V>>;
   /** SMISMEMBER: tells for each of several values whether it is in a set. O(N), N values; since 6.2.0. */
-  smismember(key: Key, ...member: Several<Value>): Give<K, boolean[]>;
+  smismember(key: Key, ...member: Several<I>): Give<K, boolean[]>;
   /** SMOVE: takes a member out of one set and adds it to another; false if it was not there. O(1); since 1.0.0. */
-  smove(source: Key, destination: Key, member: Value): Give<K, boolean>;
+  smove(source: Key, destination: Key, member: I): Give<K, boolean>;
   /** SORT: sorts a list, set or sorted set, optionally by other keys, and may store the result. O(N+M*log M), N elements, M returned; since 1.0.0. */
   sort(key: Key, options: SortOptions & { store: Key }): Give<K, N>;
-  sort(key: Key, options?: SortOptions): Give<K, (S | null)[]>;
+  sort(key: Key, options?: SortOptions): Give<K, (V | null)[]>;
   /** SORT_RO: sorts a list, set or sorted set without storing; may run on a replica. O(N+M*log M), N elements, M returned; since 7.0.0. */
-  sortRo(key: Key, options?: SortRoOptions): Give<K, (S | null)[]>;
+  sortRo(key: Key, options?: SortRoOptions): Give<K, (V | null)[]>;
   /** SPOP: removes and gives a random member of a set, or several; null or empty if none. O(1), O(N) with a count, N the count; since 1.0.0. */
-  spop(key: Key, count: Int): Give<K, SetOf<S, F>>;
-  spop(key: Key): Give<K, S | null>;
+  spop(key: Key, count: Int): Give<K, SetOf<S, F, V>>;
+  spop(key: Key): Give<K, V | null>;
   /** SPUBLISH: sends a message to a shard channel and gives how many clients received it. O(N), N subscribers; since 7.0.0. */
   spublish(shardchannel: Value, message: Value): Give<K, N>;
   /** SRANDMEMBER: gives a random member of a set, or several, leaving them in; null or empty if none. O(1), O(N) with a count, N the count; since 1.0.0. */
-  srandmember(key: Key, count: Int): Give<K, S[] | SetOf<S, F>>;
-  srandmember(key: Key): Give<K, S | null>;
+  srandmember(key: Key, count: Int): Give<K, V[] | SetOf<S, F, V>>;
+  srandmember(key: Key): Give<K, V | null>;
   /** SREM: removes members from a set and gives how many were there. O(N), N members given; since 1.0.0. */
-  srem(key: Key, ...member: Several<Value>): Give<K, N>;
+  srem(key: Key, ...member: Several<I>): Give<K, N>;
   /** SSCAN: walks the members of a set step by step; gives the next cursor and a batch. O(1), O(N) for the whole walk, N members; since 2.8.0. */
-  sscan(key: Key, cursor: Value, options?: SscanOptions): Give<K, [cursor: string, members: SetOf<S, F>]>;
+  sscan(key: Key, cursor: Value, options?: SscanOptions): Give<K, [cursor: string, members: SetOf<S, F, V>]>;
   /** STRLEN: gives the length of a string in bytes, 0 if the key is missing. O(1); since 2.2.0. */
   strlen(key: Key): Give<K, N>;
   /** SUBSTR: gives the part of a string between two offsets, under an outdated name. O(N), N bytes returned; since 1.0.0; deprecated since 2.0.0 for GETRANGE. */
   substr(key: Key, start: Int, end: Int): Give<K, S>;
   /** SUNION: gives the members that at least one of the sets has. O(N), N members of all sets; since 1.0.0. */
-  sunion(...key: Several<Key>): Give<K, SetOf<S, F>>;
+  sunion(...key: Several<Key>): Give<K, SetOf<S, F, V>>;
   /** SUNIONCARD: counts the members that at least one of the sets has, exactly or roughly. O(N), N members of all sets; since 8.10.0. */
   sunioncard(...key: Several<Key>): Give<K, N>;
   sunioncard(key: readonly Key[], options?: SunioncardOptions): Give<K, N>;
@@ -755,16 +756,16 @@ export interface Commands<S extends Str = string, N = number, F extends Forms = 
   xackdel(key: Key, group: Value, ...ids: Several<Value>): Give<K, N[]>;
   xackdel(key: Key, group: Value, ids: readonly Value[], options?: XackdelOptions): Give<K, N[]>;
   /** XADD: appends an entry to a stream, trimming it on request, and gives the entry's id. O(1), O(N) when trimming, N entries evicted; since 5.0.0. */
-  xadd(key: Key, id: Value, data: Fields<Value>, options?: XaddOptions): Give<K, string | null>;
+  xadd(key: Key, id: Value, data: Fields<I>, options?: XaddOptions): Give<K, string | null>;
   /** XAUTOCLAIM: hands entries that were pending for too long to another consumer, batch by batch. O(1), for a small count; since 6.2.0. */
   xautoclaim(key: Key, group: Value, consumer: Value, minIdleTime: Int, start: Value, options: XautoclaimOptions & { justid: true }): Give<K, [cursor: string, entries: string[], deleted?: string[]]>;
-  xautoclaim(key: Key, group: Value, consumer: Value, minIdleTime: Int, start: Value, options?: XautoclaimOptions): Give<K, [cursor: string, entries: (StreamEntry<S, F> | null)[], deleted?: string[]]>;
+  xautoclaim(key: Key, group: Value, consumer: Value, minIdleTime: Int, start: Value, options?: XautoclaimOptions): Give<K, [cursor: string, entries: (StreamEntry<S, F, V> | null)[], deleted?: string[]]>;
   /** XCFGSET: sets how long and how many message ids a stream keeps to refuse duplicates. O(1); since 8.6.0. */
   xcfgset(key: Key, options?: XcfgsetOptions): Give<K, boolean>;
   /** XCLAIM: hands pending entries with given ids to another consumer. O(log N), N pending entries of the group; since 5.0.0. */
   xclaim(key: Key, group: Value, consumer: Value, minIdleTime: Int, id: readonly Value[], options: XclaimOptions & { justid: true }): Give<K, string[]>;
-  xclaim(key: Key, group: Value, consumer: Value, minIdleTime: Int, ...id: Several<Value>): Give<K, (StreamEntry<S, F> | null)[]>;
-  xclaim(key: Key, group: Value, consumer: Value, minIdleTime: Int, id: readonly Value[], options?: XclaimOptions): Give<K, (StreamEntry<S, F> | null)[]>;
+  xclaim(key: Key, group: Value, consumer: Value, minIdleTime: Int, ...id: Several<Value>): Give<K, (StreamEntry<S, F, V> | null)[]>;
+  xclaim(key: Key, group: Value, consumer: Value, minIdleTime: Int, id: readonly Value[], options?: XclaimOptions): Give<K, (StreamEntry<S, F, V> | null)[]>;
   /** XDEL: deletes entries of a stream by id and gives how many were there. O(N), N ids; since 5.0.0. */
   xdel(key: Key, ...id: Several<Value>): Give<K, N>;
   /** XDELEX: deletes entries of a stream with a rule for group references; a status for each. O(N), N ids; since 8.2.0. */
@@ -801,36 +802,36 @@ export interface Commands<S extends Str = string, N = number, F extends Forms = 
   xpending(key: Key, group: Value, start: Value, end: Value, count: Int, options?: XpendingOptions): Give<K, [id: string, consumer: S, idle: N, deliveries: N][]>;
   xpending(key: Key, group: Value, start: Value, end: Value, count: Int, consumer: Value, options?: XpendingOptions): Give<K, [id: string, consumer: S, idle: N, deliveries: N][]>;
   /** XRANGE: gives the entries of a stream between two ids, oldest first. O(N), N entries returned; since 5.0.0. */
-  xrange(key: Key, start: Value, end: Value, options?: BlmpopOptions): Give<K, StreamEntry<S, F>[]>;
+  xrange(key: Key, start: Value, end: Value, options?: BlmpopOptions): Give<K, StreamEntry<S, F, V>[]>;
   /** XREAD: gives new entries of streams after given ids, waiting for them on request. O(N), N entries returned; since 5.0.0. Waits at most `block` milliseconds, 0: for ever. */
-  xread(streams: Fields<Value>, options?: XreadOptions): Give<K, MapOf<F, S, StreamEntry<S, F>[]> | null>;
+  xread(streams: Fields<Value>, options?: XreadOptions): Give<K, MapOf<F, S, StreamEntry<S, F, V>[]> | null>;
   /** XREADGROUP: gives new or pending entries of streams to a consumer, waiting on request. O(M), M entries returned for each stream; since 5.0.0. Waits at most `block` milliseconds, 0: for ever. */
-  xreadgroup(group: Value, consumer: Value, streams: Fields<Value>, options?: XreadgroupOptions): Give<K, MapOf<F, S, [id: string, fields: MapOf<F, S, S> | null, idle?: N, deliveries?: N][]> | null>;
+  xreadgroup(group: Value, consumer: Value, streams: Fields<Value>, options?: XreadgroupOptions): Give<K, MapOf<F, S, [id: string, fields: MapOf<F, S, V> | null, idle?: N, deliveries?: N][]> | null>;
   /** XREVRANGE: gives the entries of a stream between two ids, newest first. O(N), N entries returned; since 5.0.0. */
-  xrevrange(key: Key, end: Value, start: Value, options?: BlmpopOptions): Give<K, StreamEntry<S, F>[]>;
+  xrevrange(key: Key, end: Value, start: Value, options?: BlmpopOptions): Give<K, StreamEntry<S, F, V>[]>;
   /** XSETID: sets the last id of a stream; for servers only. O(1); since 5.0.0. */
   xsetid(key: Key, lastId: Value, options?: XsetidOptions): Give<K, boolean>;
   /** XTRIM: removes the oldest entries of a stream by length or id; gives how many. O(N), N entries evicted; since 5.0.0. */
   xtrim(key: Key, strategy: "maxlen" | "minid", threshold: Value, options?: XtrimOptions): Give<K, N>;
   /** ZADD: adds members with scores or changes scores; gives how many members were new. O(M*log N), M members given, N in the sorted set; since 1.2.0. */
-  zadd(key: Key, data: Fields<number>, options: ZaddOptions & { incr: true }): Give<K, number | null>;
-  zadd(key: Key, data: Fields<number>, options?: ZaddOptions): Give<K, N>;
+  zadd(key: Key, data: Fields<number, I>, options: ZaddOptions & { incr: true }): Give<K, number | null>;
+  zadd(key: Key, data: Fields<number, I>, options?: ZaddOptions): Give<K, N>;
   /** ZCARD: counts the members of a sorted set, 0 if the key is missing. O(1); since 1.2.0. */
   zcard(key: Key): Give<K, N>;
   /** ZCOUNT: counts the members with a score in a range. O(log N), N members in the sorted set; since 2.0.0. */
   zcount(key: Key, min: Value, max: Value): Give<K, N>;
   /** ZDIFF: gives the members of the first sorted set that are in none of the others. O(L+(N-K)*log N), L all members, N first set, K result; since 6.2.0. */
-  zdiff(key: readonly Key[], options: VlinksOptions & { withscores: true }): Give<K, [S, number][]>;
-  zdiff(...key: Several<Key>): Give<K, S[]>;
-  zdiff(key: readonly Key[], options?: VlinksOptions): Give<K, S[]>;
+  zdiff(key: readonly Key[], options: VlinksOptions & { withscores: true }): Give<K, [V, number][]>;
+  zdiff(...key: Several<Key>): Give<K, V[]>;
+  zdiff(key: readonly Key[], options?: VlinksOptions): Give<K, V[]>;
   /** ZDIFFSTORE: stores the members of the first sorted set that no other has; gives how many. O(L+(N-K)*log N), L all members, N first set, K result; since 6.2.0. */
   zdiffstore(destination: Key, ...key: Several<Key>): Give<K, N>;
   /** ZINCRBY: adds a number to a member's score, starting from 0, and gives the new score. O(log N), N members in the sorted set; since 1.2.0. */
-  zincrby(key: Key, increment: number, member: Value): Give<K, number>;
+  zincrby(key: Key, increment: number, member: I): Give<K, number>;
   /** ZINTER: gives the members all sorted sets have in common, combining their scores. O(N*K+M*log M), N smallest set, K sets, M result; since 6.2.0. */
-  zinter(key: readonly Key[], options: ZinterOptions & { withscores: true }): Give<K, [S, number][]>;
-  zinter(...key: Several<Key>): Give<K, S[]>;
-  zinter(key: readonly Key[], options?: ZinterOptions): Give<K, S[]>;
+  zinter(key: readonly Key[], options: ZinterOptions & { withscores: true }): Give<K, [V, number][]>;
+  zinter(...key: Several<Key>): Give<K, V[]>;
+  zinter(key: readonly Key[], options?: ZinterOptions): Give<K, V[]>;
   /** ZINTERCARD: counts the members all sorted sets have in common, up to a limit. O(N*K), N members of the smallest set, K sets; since 7.0.0. */
   zintercard(...key: Several<Key>): Give<K, N>;
   zintercard(key: readonly Key[], options?: ArscanOptions): Give<K, N>;
@@ -840,34 +841,34 @@ export interface Commands<S extends Str = string, N = number, F extends Forms = 
   /** ZLEXCOUNT: counts the members between two names, when all scores are equal. O(log N), N members in the sorted set; since 2.8.9. */
   zlexcount(key: Key, min: Value, max: Value): Give<K, N>;
   /** ZMPOP: takes the lowest or highest members of the first non-empty sorted set; null if none. O(K+M*log N), K keys, M taken, N in the set; since 7.0.0. */
-  zmpop(key: readonly Key[], where: "min" | "max", options?: BlmpopOptions): Give<K, [key: S, elements: [S, number][]] | null>;
+  zmpop(key: readonly Key[], where: "min" | "max", options?: BlmpopOptions): Give<K, [key: S, elements: [V, number][]] | null>;
   /** ZMSCORE: gives the scores of several members, null for those missing. O(N), N members asked for; since 6.2.0. */
-  zmscore(key: Key, ...member: Several<Value>): Give<K, (number | null)[]>;
+  zmscore(key: Key, ...member: Several<I>): Give<K, (number | null)[]>;
   /** ZPOPMAX: removes and gives the members with the highest scores, by default one. O(M*log N), M members removed, N in the sorted set; since 5.0.0. */
-  zpopmax(key: Key, count: Int): Give<K, [S, number][]>;
-  zpopmax(key: Key): Give<K, null | [member: S, score: number]>;
+  zpopmax(key: Key, count: Int): Give<K, [V, number][]>;
+  zpopmax(key: Key): Give<K, null | [member: V, score: number]>;
   /** ZPOPMIN: removes and gives the members with the lowest scores, by default one. O(M*log N), M members removed, N in the sorted set; since 5.0.0. */
-  zpopmin(key: Key, count: Int): Give<K, [S, number][]>;
-  zpopmin(key: Key): Give<K, null | [member: S, score: number]>;
+  zpopmin(key: Key, count: Int): Give<K, [V, number][]>;
+  zpopmin(key: Key): Give<K, null | [member: V, score: number]>;
   /** ZRANDMEMBER: gives random members of a sorted set, with scores on request; null or empty if none. O(N), N members returned; since 6.2.0. */
-  zrandmember(key: Key): Give<K, S | null>;
-  zrandmember(key: Key, count: Int, options: VlinksOptions & { withscores: true }): Give<K, [S, number][]>;
-  zrandmember(key: Key, count: Int, options?: VlinksOptions): Give<K, S[]>;
+  zrandmember(key: Key): Give<K, V | null>;
+  zrandmember(key: Key, count: Int, options: VlinksOptions & { withscores: true }): Give<K, [V, number][]>;
+  zrandmember(key: Key, count: Int, options?: VlinksOptions): Give<K, V[]>;
   /** ZRANGE: gives the members in a range of ranks, scores or names, either way round. O(log N+M), N members, M returned; since 1.2.0. */
-  zrange(key: Key, start: Value, stop: Value, options: ZrangeOptions & { withscores: true }): Give<K, [S, number][]>;
-  zrange(key: Key, start: Value, stop: Value, options?: ZrangeOptions): Give<K, S[]>;
+  zrange(key: Key, start: Value, stop: Value, options: ZrangeOptions & { withscores: true }): Give<K, [V, number][]>;
+  zrange(key: Key, start: Value, stop: Value, options?: ZrangeOptions): Give<K, V[]>;
   /** ZRANGEBYLEX: gives the members between two names, when all scores are equal; outdated. O(log N+M), N members, M returned; since 2.8.9; deprecated since 6.2.0 for ZRANGE. */
-  zrangebylex(key: Key, min: Value, max: Value, options?: ZrangebylexOptions): Give<K, S[]>;
+  zrangebylex(key: Key, min: Value, max: Value, options?: ZrangebylexOptions): Give<K, V[]>;
   /** ZRANGEBYSCORE: gives the members with a score in a range, lowest first; outdated. O(log N+M), N members, M returned; since 1.0.5; deprecated since 6.2.0 for ZRANGE. */
-  zrangebyscore(key: Key, min: Value, max: Value, options: ZrangebyscoreOptions & { withscores: true }): Give<K, [S, number][]>;
-  zrangebyscore(key: Key, min: Value, max: Value, options?: ZrangebyscoreOptions): Give<K, S[]>;
+  zrangebyscore(key: Key, min: Value, max: Value, options: ZrangebyscoreOptions & { withscores: true }): Give<K, [V, number][]>;
+  zrangebyscore(key: Key, min: Value, max: Value, options?: ZrangebyscoreOptions): Give<K, V[]>;
   /** ZRANGESTORE: stores the members in a range of a sorted set under another key; gives how many. O(log N+M), N members, M stored; since 6.2.0. */
   zrangestore(dst: Key, src: Key, min: Value, max: Value, options?: ZrangestoreOptions): Give<K, N>;
   /** ZRANK: gives the position of a member counted from the lowest score, null if missing. O(log N), N members in the sorted set; since 2.0.0. */
-  zrank(key: Key, member: Value, options: ZrankOptions & { withscore: true }): Give<K, [rank: N, score: number] | null>;
-  zrank(key: Key, member: Value, options?: ZrankOptions): Give<K, N | null>;
+  zrank(key: Key, member: I, options: ZrankOptions & { withscore: true }): Give<K, [rank: N, score: number] | null>;
+  zrank(key: Key, member: I, options?: ZrankOptions): Give<K, N | null>;
   /** ZREM: removes members from a sorted set and gives how many were there. O(M*log N), M members given, N in the sorted set; since 1.2.0. */
-  zrem(key: Key, ...member: Several<Value>): Give<K, N>;
+  zrem(key: Key, ...member: Several<I>): Give<K, N>;
   /** ZREMRANGEBYLEX: removes the members between two names, when all scores are equal; gives how many. O(log N+M), N members, M removed; since 2.8.9. */
   zremrangebylex(key: Key, min: Value, max: Value): Give<K, N>;
   /** ZREMRANGEBYRANK: removes the members between two positions and gives how many. O(log N+M), N members, M removed; since 2.0.0. */
@@ -875,92 +876,92 @@ export interface Commands<S extends Str = string, N = number, F extends Forms = 
   /** ZREMRANGEBYSCORE: removes the members with a score in a range and gives how many. O(log N+M), N members, M removed; since 1.2.0. */
   zremrangebyscore(key: Key, min: Value, max: Value): Give<K, N>;
   /** ZREVRANGE: gives the members between two positions, highest score first; outdated. O(log N+M), N members, M returned; since 1.2.0; deprecated since 6.2.0 for ZRANGE. */
-  zrevrange(key: Key, start: Int, stop: Int, options: VlinksOptions & { withscores: true }): Give<K, [S, number][]>;
-  zrevrange(key: Key, start: Int, stop: Int, options?: VlinksOptions): Give<K, S[]>;
+  zrevrange(key: Key, start: Int, stop: Int, options: VlinksOptions & { withscores: true }): Give<K, [V, number][]>;
+  zrevrange(key: Key, start: Int, stop: Int, options?: VlinksOptions): Give<K, V[]>;
   /** ZREVRANGEBYLEX: gives the members between two names in reverse, when all scores are equal; outdated. O(log N+M), N members, M returned; since 2.8.9; deprecated since 6.2.0 for ZRANGE. */
-  zrevrangebylex(key: Key, max: Value, min: Value, options?: ZrangebylexOptions): Give<K, S[]>;
+  zrevrangebylex(key: Key, max: Value, min: Value, options?: ZrangebylexOptions): Give<K, V[]>;
   /** ZREVRANGEBYSCORE: gives the members with a score in a range, highest first; outdated. O(log N+M), N members, M returned; since 2.2.0; deprecated since 6.2.0 for ZRANGE. */
-  zrevrangebyscore(key: Key, max: Value, min: Value, options: ZrangebyscoreOptions & { withscores: true }): Give<K, [S, number][]>;
-  zrevrangebyscore(key: Key, max: Value, min: Value, options?: ZrangebyscoreOptions): Give<K, S[]>;
+  zrevrangebyscore(key: Key, max: Value, min: Value, options: ZrangebyscoreOptions & { withscores: true }): Give<K, [V, number][]>;
+  zrevrangebyscore(key: Key, max: Value, min: Value, options?: ZrangebyscoreOptions): Give<K, V[]>;
   /** ZREVRANK: gives the position of a member counted from the highest score, null if missing. O(log N), N members in the sorted set; since 2.0.0. */
-  zrevrank(key: Key, member: Value, options: ZrankOptions & { withscore: true }): Give<K, [rank: N, score: number] | null>;
-  zrevrank(key: Key, member: Value, options?: ZrankOptions): Give<K, N | null>;
+  zrevrank(key: Key, member: I, options: ZrankOptions & { withscore: true }): Give<K, [rank: N, score: number] | null>;
+  zrevrank(key: Key, member: I, options?: ZrankOptions): Give<K, N | null>;
   /** ZSCAN: walks members and scores step by step; gives the next cursor and a batch. O(1), O(N) for the whole walk, N members; since 2.8.0. */
-  zscan(key: Key, cursor: Value, options?: SscanOptions): Give<K, [cursor: string, members: [S, number][]]>;
+  zscan(key: Key, cursor: Value, options?: SscanOptions): Give<K, [cursor: string, members: [V, number][]]>;
   /** ZSCORE: gives the score of a member, or null if the member or key is missing. O(1); since 1.2.0. */
-  zscore(key: Key, member: Value): Give<K, number | null>;
+  zscore(key: Key, member: I): Give<K, number | null>;
   /** ZUNION: gives the members that any of the sorted sets has, combining their scores. O(N+M*log M), N members of all sets, M in the result; since 6.2.0. */
-  zunion(key: readonly Key[], options: ZinterOptions & { withscores: true }): Give<K, [S, number][]>;
-  zunion(...key: Several<Key>): Give<K, S[]>;
-  zunion(key: readonly Key[], options?: ZinterOptions): Give<K, S[]>;
+  zunion(key: readonly Key[], options: ZinterOptions & { withscores: true }): Give<K, [V, number][]>;
+  zunion(...key: Several<Key>): Give<K, V[]>;
+  zunion(key: readonly Key[], options?: ZinterOptions): Give<K, V[]>;
   /** ZUNIONSTORE: stores the members that any of the sorted sets has and gives how many. O(N+M*log M), N members of all sets, M in the result; since 2.0.0. */
   zunionstore(destination: Key, ...key: Several<Key>): Give<K, N>;
   zunionstore(destination: Key, key: readonly Key[], options?: ZinterstoreOptions): Give<K, N>;
-  readonly bf: BfCommands<S, N, F, K>;
-  readonly cf: CfCommands<S, N, F, K>;
-  readonly cms: CmsCommands<S, N, F, K>;
-  readonly ft: FtCommands<S, N, F, K>;
-  readonly json: JsonCommands<S, N, F, K>;
-  readonly tdigest: TdigestCommands<S, N, F, K>;
-  readonly topk: TopkCommands<S, N, F, K>;
-  readonly ts: TsCommands<S, N, F, K>;
+  readonly bf: BfCommands<S, N, F, K, V, I>;
+  readonly cf: CfCommands<S, N, F, K, V, I>;
+  readonly cms: CmsCommands<S, N, F, K, V, I>;
+  readonly ft: FtCommands<S, N, F, K, V, I>;
+  readonly json: JsonCommands<S, N, F, K, V, I>;
+  readonly tdigest: TdigestCommands<S, N, F, K, V, I>;
+  readonly topk: TopkCommands<S, N, F, K, V, I>;
+  readonly ts: TsCommands<S, N, F, K, V, I>;
 }
 /** The commands of `redis.bf`. */
-export interface BfCommands<S extends Str = string, N = number, F extends Forms = Plain, K extends Kind = Promised> {
+export interface BfCommands<S extends Str = string, N = number, F extends Forms = Plain, K extends Kind = Promised, V = S, I = Value> {
   /** BF.ADD: adds an item to a Bloom filter, creating it if needed; false if probably present. O(K), K hash functions; since bloom 1.0.0. */
-  add(key: Key, item: Value): Give<K, boolean>;
+  add(key: Key, item: I): Give<K, boolean>;
   /** BF.CARD: estimates how many distinct items a Bloom filter holds, 0 if the key is missing. O(1); since bloom 2.4.4. */
   card(key: Key): Give<K, N>;
   /** BF.EXISTS: tells whether a Bloom filter probably holds an item; a false answer is certain. O(K), K hash functions; since bloom 1.0.0. */
-  exists(key: Key, item: Value): Give<K, boolean>;
+  exists(key: Key, item: I): Give<K, boolean>;
   /** BF.INFO: describes a Bloom filter: capacity, size, layers, items and growth rate. O(1); since bloom 1.0.0. */
   info(key: Key, options: BfInfoOptions & ({ capacity: true } | { size: true } | { filters: true } | { items: true } | { expansion: true })): Give<K, N | null>;
   info(key: Key, options?: BfInfoOptions): Give<K, BfInfoReply<N>>;
   /** BF.INSERT: adds items to a Bloom filter, which is created with the given settings if missing. O(K*N), K hash functions, N items; since bloom 1.0.0. */
-  insert(key: Key, ...item: Several<Value>): Give<K, (boolean | ResponseError | string)[]>;
-  insert(key: Key, item: readonly Value[], options?: BfInsertOptions): Give<K, (boolean | ResponseError | string)[]>;
+  insert(key: Key, ...item: Several<I>): Give<K, (boolean | ResponseError | string)[]>;
+  insert(key: Key, item: readonly I[], options?: BfInsertOptions): Give<K, (boolean | ResponseError | string)[]>;
   /** BF.LOADCHUNK: restores one saved piece of a Bloom filter; start from an empty key. O(N), N capacity; since bloom 1.0.0. */
   loadchunk(key: Key, iterator: Int, data: Value): Give<K, boolean>;
   /** BF.MADD: adds several items to a Bloom filter and tells for each whether it was new. O(K*N), K hash functions, N items; since bloom 1.0.0. */
-  madd(key: Key, ...item: Several<Value>): Give<K, (boolean | ResponseError | string)[]>;
+  madd(key: Key, ...item: Several<I>): Give<K, (boolean | ResponseError | string)[]>;
   /** BF.MEXISTS: tells for several items whether a Bloom filter probably holds each. O(K*N), K hash functions, N items; since bloom 1.0.0. */
-  mexists(key: Key, ...item: Several<Value>): Give<K, boolean[]>;
+  mexists(key: Key, ...item: Several<I>): Give<K, boolean[]>;
   /** BF.RESERVE: creates an empty Bloom filter with an error rate and capacity; fails if it exists. O(1); since bloom 1.0.0. */
   reserve(key: Key, errorRate: number, capacity: Int, options?: BfReserveOptions): Give<K, boolean>;
   /** BF.SCANDUMP: saves a Bloom filter piece by piece, giving data and the next position. O(N), N capacity; since bloom 1.0.0. */
   scandump(key: Key, iterator: Int): Give<K, [iterator: N, data: Uint8Array | null]>;
 }
 /** The commands of `redis.cf`. */
-export interface CfCommands<S extends Str = string, N = number, F extends Forms = Plain, K extends Kind = Promised> {
+export interface CfCommands<S extends Str = string, N = number, F extends Forms = Plain, K extends Kind = Promised, V = S, I = Value> {
   /** CF.ADD: adds an item to a cuckoo filter, even if it is there already. O(K+I), K sub-filters, I maximal iterations; since bloom 1.0.0. */
-  add(key: Key, item: Value): Give<K, boolean>;
+  add(key: Key, item: I): Give<K, boolean>;
   /** CF.ADDNX: adds an item to a cuckoo filter unless it is probably there already. O(K+I), K sub-filters, I maximal iterations; since bloom 1.0.0. */
-  addnx(key: Key, item: Value): Give<K, boolean>;
+  addnx(key: Key, item: I): Give<K, boolean>;
   /** CF.COUNT: estimates how often an item was added to a cuckoo filter, never too low. O(K), K sub-filters; since bloom 1.0.0. */
-  count(key: Key, item: Value): Give<K, N>;
+  count(key: Key, item: I): Give<K, N>;
   /** CF.DEL: removes one occurrence of an item from a cuckoo filter; false if it was not found. O(K), K sub-filters; since bloom 1.0.0. */
-  del(key: Key, item: Value): Give<K, boolean>;
+  del(key: Key, item: I): Give<K, boolean>;
   /** CF.EXISTS: tells whether a cuckoo filter probably holds an item; a false answer is certain. O(K), K sub-filters; since bloom 1.0.0. */
-  exists(key: Key, item: Value): Give<K, boolean>;
+  exists(key: Key, item: I): Give<K, boolean>;
   /** CF.INFO: describes a cuckoo filter: size, buckets, items added and deleted, settings. O(1); since bloom 1.0.0. */
   info(key: Key): Give<K, CfInfoReply<N>>;
   /** CF.INSERT: adds several items to a cuckoo filter, creating it unless told otherwise. O(N*(K+I)), N items, K sub-filters, I iterations; since bloom 1.0.0. */
-  insert(key: Key, ...item: Several<Value>): Give<K, (boolean | N | ResponseError)[]>;
-  insert(key: Key, item: readonly Value[], options?: CfInsertOptions): Give<K, (boolean | N | ResponseError)[]>;
+  insert(key: Key, ...item: Several<I>): Give<K, (boolean | N | ResponseError)[]>;
+  insert(key: Key, item: readonly I[], options?: CfInsertOptions): Give<K, (boolean | N | ResponseError)[]>;
   /** CF.INSERTNX: adds those items that a cuckoo filter does not seem to hold yet, creating it if needed. O(N*(K+I)), N items, K sub-filters, I iterations; since bloom 1.0.0. */
-  insertnx(key: Key, ...item: Several<Value>): Give<K, (N | boolean | ResponseError)[]>;
-  insertnx(key: Key, item: readonly Value[], options?: CfInsertOptions): Give<K, (N | boolean | ResponseError)[]>;
+  insertnx(key: Key, ...item: Several<I>): Give<K, (N | boolean | ResponseError)[]>;
+  insertnx(key: Key, item: readonly I[], options?: CfInsertOptions): Give<K, (N | boolean | ResponseError)[]>;
   /** CF.LOADCHUNK: restores one saved piece of a cuckoo filter; start from an empty key. O(N), N capacity; since bloom 1.0.0. */
   loadchunk(key: Key, iterator: Int, data: Value): Give<K, boolean>;
   /** CF.MEXISTS: tells for several items whether a cuckoo filter probably holds each. O(K*N), K sub-filters, N items; since bloom 1.0.0. */
-  mexists(key: Key, ...item: Several<Value>): Give<K, boolean[]>;
+  mexists(key: Key, ...item: Several<I>): Give<K, boolean[]>;
   /** CF.RESERVE: creates an empty cuckoo filter of a given capacity; fails if the key exists. O(1); since bloom 1.0.0. */
   reserve(key: Key, capacity: Int, options?: CfReserveOptions): Give<K, boolean>;
   /** CF.SCANDUMP: saves a cuckoo filter piece by piece, giving data and the next position. O(N), N capacity; since bloom 1.0.0. */
   scandump(key: Key, iterator: Int): Give<K, [iterator: N, data: Uint8Array | null]>;
 }
 /** The commands of `redis.cms`. */
-export interface CmsCommands<S extends Str = string, N = number, F extends Forms = Plain, K extends Kind = Promised> {
+export interface CmsCommands<S extends Str = string, N = number, F extends Forms = Plain, K extends Kind = Promised, V = S, I = Value> {
   /** CMS.INCRBY: raises the counts of items in a count-min sketch and gives the new estimates. O(N), N items; since bloom 2.0.0. */
   incrby(key: Key, items: Fields<Int>): Give<K, N[]>;
   /** CMS.INFO: gives width, depth and total count of a count-min sketch. O(1); since bloom 2.0.0. */
@@ -976,7 +977,7 @@ export interface CmsCommands<S extends Str = string, N = number, F extends Forms
   query(key: Key, ...item: Several<Value>): Give<K, N[]>;
 }
 /** The commands of `redis.ft`. */
-export interface FtCommands<S extends Str = string, N = number, F extends Forms = Plain, K extends Kind = Promised> {
+export interface FtCommands<S extends Str = string, N = number, F extends Forms = Plain, K extends Kind = Promised, V = S, I = Value> {
   /** FT.AGGREGATE: searches an index and groups, computes and sorts the results in a pipeline. O(1), growing with the matches and the steps; since search 1.1.0. */
   aggregate(index: Value, query: Value, options: FtAggregateOptions & { withcursor: { count?: Int; maxidle?: Int } | true }): Give<K, [page: AggregateResult<S, N, F>, cursor: N]>;
   aggregate(index: Value, query: Value, step: readonly ({ groupby: { property?: readonly Value[]; reduce?: readonly (Value | { function: Value; arg?: readonly Value[]; as?: Value })[] } | true; sortby?: undefined; apply?: undefined; limit?: undefined; filter?: undefined } | { groupby?: undefined; sortby: readonly (Value | { property: Value } & ({ asc?: true; desc?: undefined } | { asc?: undefined; desc?: true }))[] | ({ key: readonly (Value | { property: Value } & ({ asc?: true; desc?: undefined } | { asc?: undefined; desc?: true }))[]; max?: Int }) & ({ withcount?: true; withoutcount?: undefined } | { withcount?: undefined; withoutcount?: true }); apply?: undefined; limit?: undefined; filter?: undefined } | { groupby?: undefined; sortby?: undefined; apply: readonly [expression: Value, name: Value]; limit?: undefined; filter?: undefined } | { groupby?: undefined; sortby?: undefined; apply?: undefined; limit: readonly [offset: Int, num: Int]; filter?: undefined } | { groupby?: undefined; sortby?: undefined; apply?: undefined; limit?: undefined; filter: Value })[], options: FtAggregateOptions & { withcursor: { count?: Int; maxidle?: Int } | true }): Give<K, [page: AggregateResult<S, N, F>, cursor: N]>;
@@ -1053,7 +1054,7 @@ export interface FtCommands<S extends Str = string, N = number, F extends Forms 
   list(): Give<K, SetOf<S, F, string>>;
 }
 /** The commands of `redis.json`. */
-export interface JsonCommands<S extends Str = string, N = number, F extends Forms = Plain, K extends Kind = Promised> {
+export interface JsonCommands<S extends Str = string, N = number, F extends Forms = Plain, K extends Kind = Promised, V = S, I = Value> {
   /** JSON.ARRAPPEND: appends JSON values to the arrays at a path and gives their new lengths. O(1), O(N) for many matches, N size of the document; since json 1.0.0. */
   arrappend(key: Key, path: Value, ...json: Several<Value>): Give<K, (N | null)[] | N | null>;
   /** JSON.ARRINDEX: finds the first position of a JSON value in the arrays at a path, -1 if absent. O(N), N size of the array or document; since json 1.0.0. */
@@ -1122,7 +1123,7 @@ export interface JsonCommands<S extends Str = string, N = number, F extends Form
   type(key: Key): Give<K, string | null>;
 }
 /** The commands of `redis.tdigest`. */
-export interface TdigestCommands<S extends Str = string, N = number, F extends Forms = Plain, K extends Kind = Promised> {
+export interface TdigestCommands<S extends Str = string, N = number, F extends Forms = Plain, K extends Kind = Promised, V = S, I = Value> {
   /** TDIGEST.ADD: adds numbers to a t-digest; fails if the key is missing. O(N), N numbers; since bloom 2.4.0. */
   add(key: Key, ...value: Several<number>): Give<K, boolean>;
   /** TDIGEST.BYRANK: estimates the values at ranks counted from the smallest, infinity past the end. O(N), N ranks; since bloom 2.4.0. */
@@ -1154,26 +1155,26 @@ export interface TdigestCommands<S extends Str = string, N = number, F extends F
   trimmedMean(key: Key, lowCutQuantile: number, highCutQuantile: number): Give<K, number>;
 }
 /** The commands of `redis.topk`. */
-export interface TopkCommands<S extends Str = string, N = number, F extends Forms = Plain, K extends Kind = Promised> {
+export interface TopkCommands<S extends Str = string, N = number, F extends Forms = Plain, K extends Kind = Promised, V = S, I = Value> {
   /** TOPK.ADD: counts items in a top-k sketch and gives those that dropped out of the top. O(N*K), N items, K depth; since bloom 2.0.0. */
-  add(key: Key, ...item: Several<Value>): Give<K, (S | null)[]>;
+  add(key: Key, ...item: Several<I>): Give<K, (V | null)[]>;
   /** TOPK.COUNT: estimates how often items were added to a top-k sketch; outdated. O(N), N items; since bloom 2.0.0; deprecated since 2.4.0. */
-  count(key: Key, ...item: Several<Value>): Give<K, N[]>;
+  count(key: Key, ...item: Several<I>): Give<K, N[]>;
   /** TOPK.INCRBY: raises the counts of items in a top-k sketch; gives those that dropped out. O(N*K*I), N items, K depth, I increment; since bloom 2.0.0. */
-  incrby(key: Key, itemIncrement: Fields<Int>): Give<K, (S | null)[]>;
+  incrby(key: Key, itemIncrement: Fields<Int, I>): Give<K, (V | null)[]>;
   /** TOPK.INFO: gives size, width, depth and decay of a top-k sketch. O(1); since bloom 2.0.0. */
   info(key: Key): Give<K, TopkInfoReply<N>>;
   /** TOPK.LIST: lists the most frequent items of a top-k sketch, with counts on request. O(K*log K), K items kept; since bloom 2.0.0. */
-  list(key: Key, options: TopkListOptions & { withcount: true }): Give<K, [S, N][]>;
-  list(key: Key, options?: TopkListOptions): Give<K, (S | null)[]>;
+  list(key: Key, options: TopkListOptions & { withcount: true }): Give<K, [V, N][]>;
+  list(key: Key, options?: TopkListOptions): Give<K, (V | null)[]>;
   /** TOPK.QUERY: tells for items whether each is among the most frequent ones. O(N), N items; since bloom 2.0.0. */
-  query(key: Key, ...item: Several<Value>): Give<K, boolean[]>;
+  query(key: Key, ...item: Several<I>): Give<K, boolean[]>;
   /** TOPK.RESERVE: creates an empty top-k sketch for the given number of items. O(1); since bloom 2.0.0. */
   reserve(key: Key, topk: Int): Give<K, boolean>;
   reserve(key: Key, topk: Int, width: Int, depth: Int, decay: number): Give<K, boolean>;
 }
 /** The commands of `redis.ts`. */
-export interface TsCommands<S extends Str = string, N = number, F extends Forms = Plain, K extends Kind = Promised> {
+export interface TsCommands<S extends Str = string, N = number, F extends Forms = Plain, K extends Kind = Promised, V = S, I = Value> {
   /** TS.ADD: adds a sample to a time series, creating it if needed; gives its timestamp. O(M), M compaction rules; O(1) without; since timeseries 1.0.0. */
   add(key: Key, timestamp: Value, value: Value, options?: TsAddOptions): Give<K, N>;
   /** TS.ALTER: changes settings of a time series; labels given replace all old ones. O(N), N labels given; since timeseries 1.0.0. */
