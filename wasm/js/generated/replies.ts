@@ -61,6 +61,8 @@ export type TdigestInfoReply<N> = { Compression: N; Capacity: N; "Merged nodes":
 export type TopkInfoReply<N> = { k: N; width: N; depth: N; decay: number; [field: string]: unknown };
 /** A reply to TS.INFO. */
 export type TsInfoReply<S extends Str, N, F extends Forms> = { totalSamples: N; memoryUsage: N; firstTimestamp: N; lastTimestamp: N; retentionTime: N; chunkCount: N; chunkSize: N; chunkType: string; duplicatePolicy: string | null; labels: MapOf<F, S, S | null> | null; sourceKey: S | null; rules: MapOf<F, S, [bucketDuration: N, aggregation: string, alignment?: N]>; ignoreMaxTimeDiff?: N; ignoreMaxValDiff?: number; keySelfName?: S; Chunks?: { startTimestamp: N; endTimestamp: N; samples: N; size: N; bytesPerSample: number; [field: string]: unknown }[]; [field: string]: unknown };
+/** A reply to TS.MRANGE. */
+export type TsMrangeReply<S extends Str, N, F extends Forms> = MapOf<F, S, [labels: { [field: string]: S | null }, samples: Sample<N>[]]>;
 /** A reply to VINFO. */
 export type VinfoReply<N> = { "quant-type": string; "vector-dim": N; size: N; "max-level": N; "vset-uid": N; "hnsw-max-node-uid": N; "hnsw-m"?: N; "projection-input-dim"?: N; "attributes-count"?: N; [field: string]: unknown } | null;
 /** A reply to XINFO CONSUMERS. */

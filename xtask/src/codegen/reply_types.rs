@@ -90,7 +90,10 @@ pub(crate) fn typescript(shape: &Shape, aliases: &Aliases) -> String {
             let named = fields.iter().filter(shown);
             let mut lines: Vec<_> = named.map(|field| member(field, aliases)).collect();
             let open = others.iter().filter(|shape| ***shape != Shape::Word(Word::Skip));
-            lines.extend(open.map(|_| "[field: string]: unknown".to_string()));
+            // what has a name of its own is of another type
+            let of = |shape| if lines.is_empty() { inner(shape) } else { "unknown".to_string() };
+            let open = open.map(|shape| format!("[field: string]: {}", of(shape))).collect::<Vec<_>>();
+            lines.extend(open);
             format!("{{ {} }}", lines.join("; "))
         }
         Shape::Case(branches) => match branches.iter().position(|branch| !branch.0.is_protocol()) {
