@@ -1,9 +1,10 @@
+import { Aborts } from "./aborts.js";
 import type { Connector, Endpoint, Sink, Socket, StreamPair } from "./connector.js";
 import { fromStreams } from "./connector.js";
 import { ClientError, ConnectionError, type RedisError } from "./errors.js";
 import { failure, Reason, type Situation } from "./failure.js";
 import { Host } from "./host.js";
-import { Outbox, type Large } from "./outbox.js";
+import { Flag, Outbox, type Large } from "./outbox.js";
 import { Reader, type Replies } from "./reader.js";
 import { Slots, type Gatherer } from "./slots.js";
 import { allocate, encode } from "./text.js";
@@ -91,6 +92,7 @@ export class Engine implements Replies {
   readonly #slots = new Slots();
   readonly #outbox = new Outbox();
   readonly #boxes: Outbox[] = [];
+  readonly #aborts = new Aborts((slot, reason) => this.cancel(slot, reason));
   /** Large arguments until their command settles, and, once it is half written, until they are written too. */
   readonly #externals = new Map<number, Externals>();
   /** Refused commands of transactions until their EXEC is answered. */
@@ -142,8 +144,8 @@ export class Engine implements Replies {
     return this.#settings.runtimeChecks;
   }
 
-  /** The version of the server, once it is connected; empty where it does not say. */
-  serverVersion: string | undefined;
+  /** The version of the server, once it is connected; empty where the server did not say in its greeting, null where it does not tell at all. */
+  serverVersion: string | null | undefined;
   /** Resolves when the version is known or cannot be: what comes later waits behind what waits for it. */
   gate: Promise<void> | undefined;
 
@@ -154,10 +156,19 @@ export class Engine implements Replies {
 
   /** Tells whether the version decides but is not known; {@link gate} then tells when it is. */
   awaitsVersion(): boolean {
-    if (!this.#settings.verifyVersion || this.serverVersion !== undefined) return false;
+    if (!this.#settings.verifyVersion || this.serverVersion || this.serverVersion === null) return false;
     const open = (): void => (this.gate = undefined);
-    this.gate ??= this.connect().then(open, open);
+    this.gate ??= this.#learnVersion().then(open, open);
     return true;
+  }
+
+  async #learnVersion(): Promise<void> {
+    await this.connect();
+    if (this.serverVersion !== "") return;
+    // not everyone may use INFO
+    const info = await this.send(Flag.NAMED, undefined, "INFO", ["INFO", "server"], 0).catch(() => undefined);
+    const { valkey_version, redis_version } = Object(info) as Readonly<Record<string, string | undefined>>;
+    if (this.serverVersion === "") this.serverVersion = valkey_version ?? redis_version ?? null;
   }
 
   get status(): Status {
@@ -313,9 +324,7 @@ export class Engine implements Replies {
   /** Gives up the command in `slot` when `signal` aborts. */
   abortable(slot: number, signal: AbortSignal): void {
     if (slot === REFUSED) return;
-    const abort = (): void => this.cancel(slot, signal.reason);
-    signal.addEventListener("abort", abort);
-    this.#slots.onSettled(slot, () => signal.removeEventListener("abort", abort));
+    this.#slots.onSettled(slot, this.#aborts.watch(signal, slot));
   }
 
   /** Connects unless connected; rejects when the first attempt fails. */
