@@ -78,7 +78,7 @@ export class Queued extends Methods {
 
   run(row: number, command: string, args: unknown[], needs?: Needs, what = 0): this {
     const { transaction, mode, raw, idempotent, timeout } = this.#settings;
-    if (mode & ENCODED) args = encoded(args, mode);
+    if (mode & ENCODED) args = encoded(command, args, mode);
     const box = (this.#box ??= this.#open());
     box.push(0, row | what | (transaction ? Flag.MEMBER : idempotent ? Flag.IDEMPOTENT : 0) | (raw ? Flag.RAW : 0), timeout, command, args);
     this.#commands.push(command);

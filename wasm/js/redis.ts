@@ -176,7 +176,7 @@ class Client extends Methods {
     }
     if (mode & ENCODED) {
       try {
-        args = encoded(args, mode);
+        args = encoded(command, args, mode);
       } catch (error) {
         return Promise.reject(error);
       }
