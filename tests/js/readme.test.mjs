@@ -41,7 +41,7 @@ test("methods follow from commands as the README says", async (t) => {
   }
 });
 
-test("replies have the types that the README says", async (t) => {
+test("replies have the types that the README says, and so have values of your own", async (t) => {
   const project = mkdtempSync(join(tmpdir(), "redwire-readme-"));
   t.after(() => rmSync(project, { recursive: true, force: true }));
   mkdirSync(join(project, "node_modules/@types"), { recursive: true });
@@ -62,9 +62,11 @@ const same = <A, B>(_: Same<A, B>): void => {};
 const [text, bytes] = [new Redis(), new Redis({ decodeResponses: false })];
 `;
   writeFileSync(join(project, "replies.ts"), head + lines.join("\n"));
+  const [, values] = /^```ts values-of-your-own\n([^]*?)^```$/m.exec(readme);
+  writeFileSync(join(project, "values.ts"), values);
   writeFileSync(join(project, "package.json"), JSON.stringify({ type: "module" }));
   const tsc = join(here, "node_modules/typescript/bin/tsc");
-  const options = ["--noEmit", "--strict", "--target", "es2022", "--lib", "es2022,esnext.disposable", "--module", "node16", "--types", "node", "replies.ts"];
+  const options = ["--noEmit", "--strict", "--target", "es2022", "--lib", "es2022,esnext.disposable", "--module", "node16", "--types", "node", "replies.ts", "values.ts"];
   await promisify(execFile)(process.execPath, [tsc, ...options], { cwd: project }).catch((error) => assert.fail(error.stdout));
 });
 
