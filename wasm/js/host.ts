@@ -1,6 +1,5 @@
-import { WASM, WASM_SIZE } from "#wasm";
-import { builtin } from "./builtin.js";
 import { ClientError } from "./errors.js";
+import { module } from "./packed.js";
 import { createCodec, type Codec } from "./text.js";
 
 /** What the module exports (`wasm/src/host.rs`, where each is described). */
@@ -10,15 +9,18 @@ interface Exports {
   host_input(bytes: number): number;
   host_words(count: number): number;
   host_configure(): void;
-  host_submit(now: number, words: number, text: number, side: number, utf16: number): number;
-  host_cancel(slot: number): number;
+  host_submit(now: number, lease: number, words: number, text: number, side: number, utf16: number): number;
+  host_cancel(now: number, slot: number): number;
+  host_lease(now: number, slot: number): void;
+  host_release(now: number, lease: number): void;
+  host_unblock(now: number): void;
   host_connect(now: number): void;
   host_shutdown(): void;
   host_opened(now: number, link: number): void;
   host_closed(now: number, link: number): void;
   host_timeout(now: number): void;
   host_next_timeout(): number;
-  host_window(): number;
+  host_window(link: number): number;
   host_receive(now: number, link: number, count: number): number;
   host_read(link: number, count: number): number;
   host_tape(): number;
@@ -35,11 +37,7 @@ const compile = (): WebAssembly.Module => {
   if (typeof WebAssembly !== "object") {
     throw new ClientError("WebAssembly is switched off in this process, and redwire's core is WebAssembly: allow it (for Node, without --jitless)");
   }
-  const zlib = builtin<typeof import("node:zlib")>("node:zlib");
-  if (zlib === undefined) {
-    throw new ClientError("this runtime lacks node:zlib, which unpacks redwire's core: use Node >= 20.19, Bun or Deno");
-  }
-  return new WebAssembly.Module(zlib.brotliDecompressSync(Buffer.from(WASM, "base64"), { maxOutputLength: WASM_SIZE }));
+  return new WebAssembly.Module(module);
 };
 
 /** One machine in its own wasm instance, with views of its memory that hold until the next call. */
