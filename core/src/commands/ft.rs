@@ -1786,7 +1786,7 @@ impl SearchSummarize {
 /// Suggests corrections for the misspelled terms of a query.
 ///
 /// `FT.SPELLCHECK`, since 1.4.0 of its module; O(1).
-pub fn spellcheck(index: impl ToArg, query: impl ToArg) -> Spellcheck<Frame> {
+pub fn spellcheck(index: impl ToArg, query: impl ToArg) -> Spellcheck<Vec<(Bytes, Vec<(Bytes, f64)>)>> {
     Spellcheck(
         Draft::new(const { draft::id("FT.SPELLCHECK") }).with(0, |out| {
             index.write_to(out);

@@ -1033,7 +1033,7 @@ export interface FtCommands<S extends Str = string, N = number, F extends Forms 
   /** FT.SEARCH: finds the documents of an index that match a query. O(N), N results of the query; since search 1.0.0. */
   search(index: Value, query: Value, options?: FtSearchOptions): Give<K, SearchResult<S, N, F>>;
   /** FT.SPELLCHECK: suggests corrections for the misspelled terms of a query. O(1); since search 1.4.0. */
-  spellcheck(index: Value, query: Value, options?: FtSpellcheckOptions): Give<K, unknown>;
+  spellcheck(index: Value, query: Value, options?: FtSpellcheckOptions): Give<K, [S, [correction: S, score: number][]][]>;
   /** FT.SUGADD: adds a text with a score to an autocomplete dictionary and gives its size. O(1); since search 1.0.0. */
   sugadd(key: Key, string: Value, score: number, options?: FtSugaddOptions): Give<K, N>;
   /** FT.SUGDEL: removes a text from an autocomplete dictionary; false if it was not there. O(1); since search 1.0.0. */
