@@ -203,7 +203,7 @@ impl Connection {
         let before = self.queue.len();
         self.queue.accept(&Terms { now, timeout: self.config.timeout, wait }, batch, aside)?;
         if self.lane != 0 {
-            self.note(before, batch);
+            self.queue.note(before, batch);
         }
         if self.session.spent {
             self.settle(Reason::LeaseLost);
@@ -416,7 +416,6 @@ impl Connection {
     #[inline(never)]
     fn look(&mut self, now: Instant, input: &[u8]) -> bool {
         const DEMOTED: &[u8] = b"-READONLY ";
-        self.session.traces.refused();
         if !matches!(self.link.state, State::Ready) || self.session.demotable > now {
             return true;
         }
