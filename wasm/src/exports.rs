@@ -30,6 +30,10 @@ exports! {
     host_input = input(bytes: usize) -> usize;
     host_words = words(count: usize) -> usize;
     host_configure = configure();
+    host_cache = cache(words: usize);
+    host_cached = cached() -> usize;
+    host_cache_epoch = cache_epoch() -> usize;
+    host_cache_stats = cache_stats() -> usize;
     host_submit = submit(now: f64, lease: u32, words: usize, text: usize, side: usize, utf16: bool) -> u32;
     host_cancel = cancel(now: f64, slot: u32) -> i32;
     host_lease = lease(now: f64, slot: u32);

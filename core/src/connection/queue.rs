@@ -41,6 +41,8 @@ pub(super) struct Entry {
     pub(super) shape: Shape,
     /// Whether the caller still waits; a tombstone only keeps its place.
     pub(super) live: bool,
+    /// The cache's registration of its reply; 0: none.
+    pub(super) registration: u32,
     /// How often it was sent on links that are over.
     tries: u8,
     /// Whether the caller said that it may be executed twice.
@@ -148,11 +150,7 @@ impl Queue {
     ) -> Result<usize, Malformed> {
         let named = is_named(request);
         let row = if named { Row::at(RowId::UNKNOWN) } else { known };
-        let shape = match request.flags & flags::RAW {
-            0 if named => named_shape(known, request.args()),
-            0 => row.shape_with(request.args()),
-            _ => Shape::RAW,
-        };
+        let shape = shape_of(known, request);
         let role = match request.flags & (flags::MULTI | flags::MEMBER | flags::EXEC) {
             0 => Role::Plain,
             flags::MULTI => Role::Multi,
@@ -186,6 +184,7 @@ impl Queue {
             role,
             shape,
             live: true,
+            registration: 0,
             tries: 0,
             idempotent,
             note: Note::Nothing,
@@ -198,17 +197,18 @@ impl Queue {
         Ok(end)
     }
 
-    /// Adds a PING of redwire's own, whose reply is nobody's.
+    /// Adds a command of redwire's own, as it is sent, whose reply is nobody's.
     #[cold]
     #[inline(never)]
-    pub(super) fn ask(&mut self) {
+    pub(super) fn ask(&mut self, command: &[u8]) {
         let start = self.outbound.end();
-        self.outbound.append(b"*1\r\n$4\r\nPING\r\n");
+        self.outbound.append(command);
         self.entries.push(Entry {
             slot: Slot(u32::MAX),
             role: Role::Plain,
             shape: Shape::RAW,
             live: false,
+            registration: 0,
             tries: 0,
             idempotent: false,
             note: Note::Nothing,
@@ -217,6 +217,13 @@ impl Queue {
             deadline: Instant::NEVER,
             start,
         });
+    }
+
+    /// Notes the cache's registration of the reply to the command that came last.
+    pub(super) fn register(&mut self, registration: u32) {
+        if let Some(entry) = self.entries.last_mut() {
+            entry.registration = registration;
+        }
     }
 
     /// Gives the next stretch to send.
@@ -546,7 +553,7 @@ fn is_named(request: &Request<'_>) -> bool {
 
 /// Gives the row of a command, also of one that comes by its name.
 #[inline]
-fn known_row(request: &Request<'_>) -> Row {
+pub(crate) fn known_row(request: &Request<'_>) -> Row {
     if is_named(request) { named_row(request.args()) } else { Row::at(request.row) }
 }
 
@@ -576,6 +583,16 @@ fn take_out<'a>(
         text: before.text.get(..before.text.len() - batch.text.len()).unwrap_or_default(),
         side: before.side.get(..before.side.len() - batch.side.len()).unwrap_or_default(),
     })
+}
+
+/// Gives the shape of the reply to a command.
+#[inline]
+pub(super) fn shape_of(known: Row, request: &Request<'_>) -> Shape {
+    match request.flags & flags::RAW {
+        0 if is_named(request) => named_shape(known, request.args()),
+        0 => known.shape_with(request.args()),
+        _ => Shape::RAW,
+    }
 }
 
 #[inline(never)]

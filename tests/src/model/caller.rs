@@ -39,6 +39,16 @@ impl Caller {
         self.outcomes.entry(slot.0).or_default().push(outcome);
     }
 
+    /// Lets `tell` tell whole replies while another may be half told.
+    pub fn aside(&mut self, tell: impl FnOnce(&mut Self)) {
+        let half = core::mem::take(self);
+        (self.outcomes, self.refused) = (half.outcomes, half.refused);
+        tell(self);
+        assert_eq!(self.current, None, "whole replies were told");
+        let whole = core::mem::take(self);
+        *self = Self { outcomes: whole.outcomes, refused: whole.refused, ..half };
+    }
+
     fn value(&mut self) {
         match self.open.last_mut() {
             Some(Some(left)) => *left = left.checked_sub(1).expect("no more values than announced"),

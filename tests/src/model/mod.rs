@@ -6,6 +6,7 @@ mod pair;
 mod peer;
 mod server;
 mod store;
+mod tracking;
 
 pub use caller::{Caller, Outcome};
 pub use fleet::Fleet;

@@ -2,6 +2,7 @@
 
 use super::Words;
 use super::store::Store;
+use super::tracking::{self, Tracking};
 use crate::wire::{bulk, encoded, encoded_resp2, error, simple};
 use redwire_core::resp::{Decoder, Frame, FrameSink};
 
@@ -51,6 +52,7 @@ pub struct Session {
     protocol: u8,
     known: bool,
     queued: Option<Vec<Words>>,
+    tracking: Option<Tracking>,
     spoiled: bool,
     decoder: Decoder,
     unread: Vec<u8>,
@@ -100,6 +102,7 @@ impl Server {
             protocol: 2,
             known: self.options.password.is_none(),
             queued: None,
+            tracking: None,
             spoiled: false,
             decoder: Decoder::default(),
             unread: Vec::new(),
@@ -134,7 +137,11 @@ impl Server {
                 (_, now) => now != Answers::On,
             };
             replies.extend(reply.filter(|_| !silent).map(|reply| session.encoded(&reply)));
+            let told = session.tracking.iter_mut().flat_map(|tracking| tracking.tell(false));
+            replies.extend(told);
         }
+        // what is broadcast comes when everything was answered
+        replies.extend(session.tracking.iter_mut().flat_map(|tracking| tracking.tell(true)));
         session.unread.drain(..consumed);
         replies
     }
@@ -152,6 +159,15 @@ impl Server {
         let mut replies = if answered { vec![session.encoded(&reply)] } else { Vec::new() };
         replies.extend(self.receive(session, &[]));
         replies
+    }
+
+    /// Executes a command of somebody else's; gives what the session is told of it.
+    pub fn beside(&mut self, session: &mut Session, command: &Words) -> Vec<u8> {
+        let words: Vec<&[u8]> = command.iter().map(Vec::as_slice).collect();
+        self.store.execute(&words);
+        let Some(tracking) = &mut session.tracking else { return Vec::new() };
+        tracking.note_write(&words);
+        tracking.tell(true).concat()
     }
 
     /// Gives the reply, unless it comes later.
@@ -182,6 +198,11 @@ impl Server {
                 };
                 simple("OK")
             }
+            [b"CLIENT", b"TRACKING", b"ON", rest @ ..] => {
+                session.tracking = Some(Tracking::new(rest));
+                simple("OK")
+            }
+            [b"CLIENT", b"CACHING", b"YES"] => tracking::caching(&mut session.tracking),
             [b"CLIENT", ..] => simple("OK"),
             [b"WATCH", key] => {
                 session.watching.push((key.to_vec(), self.store.writes(key)));
@@ -203,7 +224,11 @@ impl Server {
                 (session.queued, session.spoiled) = (Some(Vec::new()), false);
                 simple("OK")
             }
-            [b"EXEC"] => self.exec(session),
+            [b"EXEC"] => {
+                let reply = self.exec(session);
+                session.tracking.iter_mut().for_each(Tracking::end);
+                reply
+            }
             _ => {
                 self.log.push(command.clone());
                 self.execute(session, command, &words)
@@ -235,7 +260,13 @@ impl Server {
     }
 
     fn execute(&mut self, session: &mut Session, command: &Words, words: &[&[u8]]) -> Frame {
-        let Some(queued) = &mut session.queued else { return self.store.execute(words) };
+        let Some(queued) = &mut session.queued else {
+            session.tracking.iter_mut().for_each(|tracking| {
+                tracking.note(words);
+                tracking.end();
+            });
+            return self.store.execute(words);
+        };
         if words.first() == Some(&&b"NOSUCH"[..]) {
             session.spoiled = true;
             return error("ERR unknown command 'NOSUCH'");
@@ -255,6 +286,7 @@ impl Server {
         }
         let execute = |command: &Words| {
             let words: Vec<&[u8]> = command.iter().map(Vec::as_slice).collect();
+            session.tracking.iter_mut().for_each(|tracking| tracking.note(&words));
             self.store.execute(&words)
         };
         Frame::Array(queued.iter().map(execute).collect())

@@ -14,6 +14,8 @@ pub struct Store {
     hashes: BTreeMap<Vec<u8>, Words>,
     /// How often each counter was written to.
     writes: BTreeMap<Vec<u8>, u32>,
+    /// What a new counter begins above: FLUSHALL raises it, so that counters never go back.
+    pub least: i64,
 }
 
 impl Store {
@@ -63,7 +65,8 @@ impl Store {
             [b"MGET", keys @ ..] => Frame::Array(keys.iter().map(|key| text(self.texts.get(*key))).collect()),
             [b"INCR", key] => {
                 *self.writes.entry(key.to_vec()).or_default() += 1;
-                let value = self.texts.entry(key.to_vec()).or_insert_with(|| b"0".to_vec());
+                let value =
+                    self.texts.entry(key.to_vec()).or_insert_with(|| self.least.to_string().into_bytes());
                 match std::str::from_utf8(value).ok().and_then(|text| text.parse::<i64>().ok()) {
                     None => error("ERR value is not an integer or out of range"),
                     Some(number) => {
@@ -71,6 +74,12 @@ impl Store {
                         Frame::Integer(number + 1)
                     }
                 }
+            }
+            [b"FLUSHALL"] => {
+                let count = |text: &Vec<u8>| std::str::from_utf8(text).ok()?.parse::<i64>().ok();
+                let most = self.texts.values().filter_map(count).max().unwrap_or_default();
+                *self = Self { least: self.least.max(most) + 1, ..Self::default() };
+                simple("OK")
             }
             [b"DEL", keys @ ..] => {
                 Frame::Integer(keys.iter().filter(|key| self.texts.remove(**key).is_some()).count() as i64)
