@@ -216,7 +216,7 @@ impl Connection {
             Some(_) => self.accept_cached(&terms, batch, aside)?,
         }
         if self.lane != 0 {
-            self.note(before, batch);
+            self.queue.note(before, batch);
         }
         if self.session.spent {
             self.settle(Reason::LeaseLost);
@@ -443,7 +443,6 @@ impl Connection {
     #[inline(never)]
     fn look(&mut self, now: Instant, input: &[u8]) -> bool {
         const DEMOTED: &[u8] = b"-READONLY ";
-        self.session.traces.refused();
         if !matches!(self.link.state, State::Ready) || self.session.demotable > now {
             return true;
         }

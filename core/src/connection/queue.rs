@@ -2,6 +2,7 @@
 
 use super::config::Bounds;
 use super::outbound::Outbound;
+use super::traces::Note;
 use crate::batch::{Arguments, Batch, Malformed, Request, flags};
 use crate::fifo::Fifo;
 use crate::machine::{Segment, Slot};
@@ -46,8 +47,8 @@ pub(super) struct Entry {
     tries: u8,
     /// Whether the caller said that it may be executed twice.
     idempotent: bool,
-    /// What CLIENT REPLY makes of its reply.
-    pub(super) answer: Answer,
+    /// What it does to a link that is leased.
+    pub(super) note: Note,
     row: Row,
     timeout: u32,
     deadline: Instant,
@@ -64,15 +65,6 @@ impl Entry {
     pub(super) fn effect(&self) -> Effect {
         self.row.effect()
     }
-}
-
-/// Whether the server answers a command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Answer {
-    Comes,
-    /// It does, to the first command since it was told not to: when that is an error, nobody knows which command it is about.
-    ComesAgain,
-    Never,
 }
 
 /// What becomes of a command, or of a transaction.
@@ -187,7 +179,7 @@ impl Queue {
             registration: 0,
             tries: 0,
             idempotent,
-            answer: Answer::Comes,
+            note: Note::Nothing,
             row: known,
             timeout,
             deadline,
@@ -211,7 +203,7 @@ impl Queue {
             registration: 0,
             tries: 0,
             idempotent: false,
-            answer: Answer::Comes,
+            note: Note::Nothing,
             row: Row::at(RowId::UNKNOWN),
             timeout: 0,
             deadline: Instant::NEVER,
@@ -237,6 +229,7 @@ impl Queue {
     }
 
     /// Gives the entry whose reply comes next.
+    #[inline]
     pub(super) fn current(&self) -> Option<&Entry> {
         // a reply to something that was never written answers nothing
         self.entries.get(self.answered).filter(|entry| self.is_written(entry))
@@ -273,6 +266,7 @@ impl Queue {
     }
 
     /// Lets go of bytes that no entry needs.
+    #[inline]
     fn retire(&mut self) {
         self.outbound.retire(self.entries.first().map(|entry| entry.start));
     }
@@ -479,21 +473,26 @@ impl Queue {
         self.entries.len()
     }
 
-    /// Gives the command at `index`: its row, its role, and what is known of its answer.
-    pub(super) fn at(&mut self, index: usize) -> Option<(Row, Role, &mut Answer)> {
-        self.entries.get_mut(index).map(|entry| (entry.row, entry.role, &mut entry.answer))
+    /// Takes note of what the commands of `batch` do, which were accepted behind the first `count`.
+    #[inline(never)]
+    pub(super) fn note(&mut self, count: usize, batch: &Batch<'_>) {
+        let mut batch = *batch;
+        for entry in self.entries.iter_mut().skip(count) {
+            if let Ok(Some(request)) = batch.next_request() {
+                entry.note = Note::of(entry.row, entry.role, &request);
+            }
+        }
     }
 
-    /// Settles the next command if it was written as a whole and the server does not answer it; gives its slot, which is nobody's
-    /// when it was given up or is only part of a transaction.
-    pub(super) fn settle_silent(&mut self) -> Option<Option<Slot>> {
-        let entry = *self.current().filter(|entry| entry.answer == Answer::Never)?;
+    /// Gives what all commands do, in order.
+    pub(super) fn notes(&self) -> impl Iterator<Item = Note> {
+        self.entries.iter().skip(self.answered).map(|entry| entry.note)
+    }
+
+    /// Gives the entry whose reply comes next, if it was written as a whole.
+    pub(super) fn written(&self) -> Option<&Entry> {
         let end = self.entries.get(self.answered + 1).map_or(self.outbound.end(), |next| next.start);
-        if !self.outbound.is_sent(end - 1) {
-            return None;
-        }
-        self.answer();
-        Some((entry.live && matches!(entry.role, Role::Plain | Role::Exec)).then_some(entry.slot))
+        self.current().filter(|_| self.outbound.is_sent(end - 1))
     }
 
     /// Tells whether anybody waits for a reply.

@@ -232,7 +232,7 @@ impl Pool {
 
     fn grant(&mut self, now: Instant, at: usize, slot: Slot) {
         self.leases = self.leases.wrapping_add(1);
-        let lease = LeaseId(self.leases << 8 | at as u32 + 1);
+        let lease = LeaseId((self.leases << 8) | (at as u32 + 1));
         let lane = &mut self.lanes[at];
         lane.user = User::Holder(lease);
         lane.connection.renew();

@@ -194,6 +194,7 @@ impl Row {
     }
 
     /// Gives the name as Redis spells it; empty for the unknown row.
+    #[inline]
     pub const fn name(self) -> Name {
         let id = self.0 as usize;
         let [low, high] = &STARTS;

@@ -1,6 +1,6 @@
 //! Who asked, and what came of it.
 
-use redwire_core::machine::{Failure, ReplySink, Slot};
+use redwire_core::machine::{Failure, LeaseId, ReplySink, Slot};
 use redwire_core::resp::{Aggregate, Event, Frame, FrameSink, Sink};
 use std::collections::BTreeMap;
 
@@ -13,6 +13,10 @@ pub enum Outcome {
     Failed(Failure),
     /// The caller's own word, with what the machine said to it.
     Cancelled(bool),
+    /// It was written, and no reply comes.
+    Unanswered,
+    /// A lease.
+    Leased(LeaseId),
 }
 
 /// Collects outcomes and insists that what it is told makes sense.
