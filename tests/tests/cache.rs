@@ -124,6 +124,7 @@ fn what_only_reads_its_keys_is_kept_and_nothing_else_is() {
         "OBJECT FREQ a",
         "PING",
         "XREAD STREAMS a 0",
+        "TS.GET a LATEST",
         "DBSIZE",
     ]
     .iter()
