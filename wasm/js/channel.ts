@@ -65,7 +65,7 @@ export class Channel {
   }
 
   awaitsVersion(): boolean {
-    return this.engine.awaitsVersion();
+    return this.engine.awaitsVersion(this);
   }
 
   /** Gives why commands are not taken any more, if so. */

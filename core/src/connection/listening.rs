@@ -68,7 +68,9 @@ impl Connection {
     /// Takes short messages off the start of `input`: most of what there is, by a shorter way. Gives how many bytes they were.
     pub(super) fn messages<S: ReplySink>(&mut self, now: Instant, input: &[u8], sink: &mut S) -> usize {
         let push = if self.is_flat() { b'*' } else { b'>' };
-        let (State::Ready, Some(listening)) = (&self.link.state, &mut self.session.listening) else { return 0 };
+        let (State::Ready, Some(listening)) = (&self.link.state, &mut self.session.listening) else {
+            return 0;
+        };
         let mut used = 0;
         while let Some((channel, data, length)) =
             short_message(input.get(used..).unwrap_or_default(), push, self.config.limits.whole)

@@ -138,7 +138,7 @@ export class Subscriber implements PubSub<Str>, Listener {
     const command = VERBS[verb]!;
     const refusal = this.#failure ?? this.#channel.refusal(command);
     if (refusal !== undefined) return Promise.reject(refusal);
-    return this.#channel.send(rowOf(command) | Flag.IDEMPOTENT, timeout, command, this.mode & ENCODED ? encoded(names, this.mode) : names, this.mode);
+    return this.#channel.send(rowOf(command) | Flag.IDEMPOTENT, timeout, command, this.mode & ENCODED ? encoded(command, names, this.mode) : names, this.mode);
   }
 
   get subscribed(): boolean {
@@ -161,7 +161,7 @@ export class Subscriber implements PubSub<Str>, Listener {
   getMessage(options: GetMessageOptions = {}): Promise<Message<Str> | null> {
     const { timeout, signal, ignoreSubscribeMessages: ignore = this.#options.ignoreSubscribeMessages ?? false } = options;
     return new Promise((resolve, reject) => {
-      if (timeout !== undefined && !(timeout >= 0)) throw unexpected("getMessage: 'timeout'", "milliseconds, a number from 0", timeout);
+      if (timeout !== undefined && !(typeof timeout === "number" && timeout >= 0)) throw unexpected("getMessage: 'timeout'", "milliseconds, a number from 0", timeout);
       signal?.throwIfAborted();
       let timer: ReturnType<typeof setTimeout> | undefined;
       const settled = (): void => {
