@@ -136,23 +136,18 @@ impl Handshake {
         Progress::Done
     }
 
-    /// Begins to subscribe to what `registry` holds. Each name is confirmed on its own; a reply refuses them.
+    /// Begins to subscribe to what `registry` holds, name by name, since in a cluster shard channels live in different slots. A reply refuses
+    /// a name.
     pub(super) fn resume(&mut self, registry: &Registry) {
         *self = Self { reply: core::mem::take(&mut self.reply), ..Self::empty() };
         for kind in KINDS {
-            let names = registry.names(kind);
-            // in a cluster, shard channels of one command have to live in one slot
-            let size = if kind == Kind::Shard { 1 } else { names.len().max(1) };
-            for names in names.chunks(size) {
-                let verb: &[u8] = match kind {
-                    Kind::Channel => b"SUBSCRIBE",
-                    Kind::Pattern => b"PSUBSCRIBE",
-                    Kind::Shard => b"SSUBSCRIBE",
-                };
-                let args: Vec<_> =
-                    core::iter::once(verb).chain(names.iter().map(|name| &**name)).map(Some).collect();
-                self.send(Step::Subscribe, &args);
-                self.steps.extend(core::iter::repeat_n(Step::Subscribe, names.len() - 1));
+            let verb: &[u8] = match kind {
+                Kind::Channel => b"SUBSCRIBE",
+                Kind::Pattern => b"PSUBSCRIBE",
+                Kind::Shard => b"SSUBSCRIBE",
+            };
+            for name in registry.names(kind) {
+                self.send(Step::Subscribe, &[Some(verb), Some(name)]);
             }
         }
     }

@@ -66,6 +66,7 @@ impl Connection {
     }
 
     /// Takes short messages off the start of `input`: most of what there is, by a shorter way. Gives how many bytes they were.
+    #[inline(never)]
     pub(super) fn messages<S: ReplySink>(&mut self, now: Instant, input: &[u8], sink: &mut S) -> usize {
         let push = if self.is_flat() { b'*' } else { b'>' };
         let (State::Ready, Some(listening)) = (&self.link.state, &mut self.session.listening) else {
@@ -78,8 +79,9 @@ impl Connection {
             sink.begin(listening.slot);
             tell(sink, Event::Open(Aggregate::Array, Some(3)));
             tell(sink, Event::Integer(Notice::Message as i64));
-            sink.event(Event::Text(Text::Bulk, channel));
-            sink.event(Event::Text(Text::Bulk, data));
+            for text in [channel, data] {
+                sink.event(Event::Text(Text::Bulk, text));
+            }
             tell(sink, Event::Close { streamed: false });
             sink.end();
             used += length;
