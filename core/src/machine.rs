@@ -60,6 +60,12 @@ pub enum Reason {
     Silent,
     /// The server was made a replica: it takes no writes any more.
     Demoted,
+    /// The server is loading its data set.
+    Loading,
+    /// The server does not know any more who the client is, or refused who it said to be from now on.
+    Unauthenticated,
+    /// One side of the link does not trust the other: the certificate, its host name, or the other's certificate.
+    Untrusted,
     /// The peer broke the protocol.
     Protocol(DecodeError),
     /// A reply came that nothing had asked for.
@@ -81,7 +87,7 @@ pub enum Reason {
 impl Reason {
     /// Tells whether the next attempt will fail likewise, unless somebody changes a configuration.
     pub fn is_permanent(self) -> bool {
-        matches!(self, Self::Authentication | Self::Database | Self::Protocol3)
+        matches!(self, Self::Authentication | Self::Database | Self::Protocol3 | Self::Untrusted)
     }
 }
 
@@ -139,6 +145,10 @@ pub trait Machine {
 
     /// The socket of `link` is closed, or could not be opened.
     fn handle_closed(&mut self, now: Instant, link: LinkId);
+
+    /// The socket of `link` is closed, or could not be opened, because one side does not trust the other: the next attempt will fail
+    /// likewise.
+    fn handle_untrusted(&mut self, now: Instant, link: LinkId);
 
     /// Time has passed.
     fn handle_timeout(&mut self, now: Instant);

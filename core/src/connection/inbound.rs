@@ -14,6 +14,8 @@ pub(super) enum Route {
     Push,
     /// A command's that was given up.
     Tombstone,
+    /// A command's that is sent again: the error that says so.
+    Refused,
     /// The handshake's.
     Handshake,
     /// The caller's.
@@ -66,7 +68,7 @@ impl<S: ReplySink> Router<'_, S> {
     #[inline(never)]
     fn aside(&mut self, event: Event<'_>) {
         match self.route {
-            Route::Push | Route::Tombstone => {}
+            Route::Push | Route::Tombstone | Route::Refused => {}
             Route::Forward(adapter) => {
                 adapter.pass(event, self.shaper, self.sink);
             }

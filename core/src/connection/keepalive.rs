@@ -49,7 +49,7 @@ impl Connection {
             return self.lose(now, Reason::Silent);
         } else {
             pulse.asked = true;
-            self.queue.ask();
+            self.queue.ask(b"*1\r\n$4\r\nPING\r\n");
             now.limit(every.min(PATIENCE))
         };
     }

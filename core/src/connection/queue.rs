@@ -34,10 +34,19 @@ pub(super) struct Entry {
     tries: u8,
     /// Whether the caller said that it may be executed twice.
     idempotent: bool,
+    /// The server did not execute it, and it is sent again on the next link.
+    refused: bool,
     row: Row,
     timeout: u32,
     deadline: Instant,
     start: u64,
+}
+
+impl Entry {
+    /// Tells whether the server may have executed it, knowing whether any of it was written on this link.
+    fn maybe_executed(&self, written: bool) -> bool {
+        (written && !self.refused) || self.tries > 0
+    }
 }
 
 /// What becomes of a command, or of a transaction.
@@ -53,7 +62,9 @@ enum Fate {
 pub(super) struct Queue {
     entries: Fifo<Entry>,
     outbound: Outbound,
-    /// Leading entries that have their reply and stay for EXEC's.
+    /// Leading entries that were refused or settled, and stay until the link is over.
+    kept: usize,
+    /// Entries behind those that have their reply and stay for EXEC's.
     answered: usize,
     /// No deadline is earlier.
     next_deadline: Instant,
@@ -61,7 +72,13 @@ pub(super) struct Queue {
 
 impl Queue {
     pub(super) const fn new() -> Self {
-        Self { entries: Fifo::new(), outbound: Outbound::new(), answered: 0, next_deadline: Instant::NEVER }
+        Self {
+            entries: Fifo::new(),
+            outbound: Outbound::new(),
+            kept: 0,
+            answered: 0,
+            next_deadline: Instant::NEVER,
+        }
     }
 
     /// Accepts the commands of `batch`, all or none; `wait` is how long they may wait for the link that is not ready, if so.
@@ -148,6 +165,7 @@ impl Queue {
             live: true,
             tries: 0,
             idempotent,
+            refused: false,
             row: known,
             timeout,
             deadline,
@@ -157,19 +175,20 @@ impl Queue {
         Ok(end)
     }
 
-    /// Adds a PING of redwire's own, whose reply is nobody's.
+    /// Adds a command of redwire's own as it is sent, whose reply is nobody's.
     #[cold]
     #[inline(never)]
-    pub(super) fn ask(&mut self) {
+    pub(super) fn ask(&mut self, command: &[u8]) {
         let start = self.outbound.end();
-        self.outbound.append(b"*1\r\n$4\r\nPING\r\n");
+        self.outbound.append(command);
         self.entries.push(Entry {
-            slot: Slot(u32::MAX),
+            slot: OWN,
             role: Role::Plain,
             shape: Shape::RAW,
             live: false,
             tries: 0,
             idempotent: false,
+            refused: false,
             row: Row::at(RowId::UNKNOWN),
             timeout: 0,
             deadline: Instant::NEVER,
@@ -190,13 +209,14 @@ impl Queue {
     /// Gives the entry whose reply comes next.
     pub(super) fn current(&self) -> Option<&Entry> {
         // a reply to something that was never written answers nothing
-        self.entries.get(self.answered).filter(|entry| self.is_written(entry))
+        self.entries.get(self.kept + self.answered).filter(|entry| self.is_written(entry))
     }
 
     /// Tells whether nothing that was written as a whole has no reply.
     pub(super) fn is_drained(&self) -> bool {
-        let end = self.entries.get(self.answered + 1).map_or(self.outbound.end(), |next| next.start);
-        self.answered >= self.entries.len() || !self.outbound.is_sent(end - 1)
+        let next = self.kept + self.answered;
+        let end = self.entries.get(next + 1).map_or(self.outbound.end(), |next| next.start);
+        next >= self.entries.len() || !self.outbound.is_sent(end - 1)
     }
 
     /// Gives the position of the current entry among the members of its transaction.
@@ -206,7 +226,7 @@ impl Queue {
 
     /// Gives the shape of the `index`th member of the transaction that is being answered.
     pub(super) fn member_shape(&self, index: u32) -> Shape {
-        self.entries.get(index as usize + 1).map_or(Shape::PLAIN, |entry| entry.shape)
+        self.entries.get(self.kept + index as usize + 1).map_or(Shape::PLAIN, |entry| entry.shape)
     }
 
     /// Notes that the current entry has its reply.
@@ -216,11 +236,48 @@ impl Queue {
             Some(Role::Plain | Role::Exec) => {
                 let settled = self.answered + 1;
                 self.answered = 0;
+                if self.kept > 0 {
+                    return self.keep(settled, false);
+                }
                 self.entries.skip(settled);
                 self.retire();
             }
             None => {}
         }
+    }
+
+    /// Notes that the server did not execute the current command, which is to be sent again on the next link; false: its caller has to
+    /// be told, and decides.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn refuse(&mut self, writes: bool) -> bool {
+        let refusable = |entry: &&Entry| {
+            // what a script did before its own refusal nobody knows
+            entry.live && entry.role == Role::Plain && (!writes || entry.row.is_write())
+        };
+        let refused = self.current().filter(refusable).is_some();
+        if refused {
+            self.keep(1, true);
+        }
+        refused
+    }
+
+    /// Keeps the next `count` entries until the link is over: because they are to be sent again, or only because earlier ones are.
+    #[cold]
+    #[inline(never)]
+    fn keep(&mut self, count: usize, refused: bool) {
+        for entry in self.entries.iter_mut().skip(self.kept).take(count) {
+            (entry.refused, entry.live) = (refused, refused);
+            if !refused {
+                entry.deadline = Instant::NEVER;
+            }
+        }
+        self.kept += count;
+    }
+
+    /// Tells whether the current entry is a command of redwire's own.
+    pub(super) fn is_own(&self) -> bool {
+        self.current().is_some_and(|entry| entry.slot == OWN)
     }
 
     /// Lets go of bytes that no entry needs.
@@ -233,7 +290,8 @@ impl Queue {
         let first = self.entries.iter().position(|entry| entry.slot == slot && entry.live)?;
         let count = self.entries.iter().skip(first).take_while(|entry| entry.slot == slot).count();
         let entry = self.entries.get(first)?;
-        let (written, tried) = (self.is_written(entry), entry.tries > 0);
+        let written = self.is_written(entry);
+        let maybe_executed = entry.maybe_executed(written);
         if written {
             for entry in self.entries.iter_mut().skip(first).take(count) {
                 entry.live = false;
@@ -242,7 +300,7 @@ impl Queue {
         } else {
             self.remove(first, count);
         }
-        Some(written || tried)
+        Some(maybe_executed)
     }
 
     fn remove(&mut self, first: usize, count: usize) {
@@ -277,7 +335,7 @@ impl Queue {
                 stalled = true;
                 return Fate::Stay;
             }
-            tell(entry.slot, written || entry.tries > 0);
+            tell(entry.slot, entry.maybe_executed(written));
             if written { Fate::Bury } else { Fate::Remove }
         });
         stalled
@@ -286,13 +344,14 @@ impl Queue {
     /// Prepares for another link after one that was ready: what was not written stays, as do commands that may be repeated and were
     /// not `resends` times yet. Tells of each other that is waited for.
     pub(super) fn cut(&mut self, now: Instant, wait: u32, resends: u8, mut tell: impl FnMut(Slot)) {
-        self.answered = 0;
+        (self.kept, self.answered) = (0, 0);
         let limit = now.limit(wait);
         self.sift(true, &mut |entry, written| {
             if !entry.live {
                 return Fate::Remove;
             }
-            if !written {
+            if !written || entry.refused {
+                entry.refused = false;
                 entry.deadline = if entry.tries > 0 { entry.deadline.min(limit) } else { limit };
                 return Fate::Stay;
             }
@@ -411,12 +470,12 @@ impl Queue {
                 _ => self.outbound.is_sent(entry.start),
             };
             if entry.live && matches!(entry.role, Role::Plain | Role::Exec) {
-                tell(entry.slot, written || entry.tries > 0);
+                tell(entry.slot, entry.maybe_executed(written));
             }
         }
         self.entries.clear();
         self.outbound.clear();
-        self.answered = 0;
+        (self.kept, self.answered) = (0, 0);
         self.next_deadline = Instant::NEVER;
     }
 
@@ -429,6 +488,9 @@ impl Queue {
         self.outbound.is_sent(entry.start)
     }
 }
+
+/// The slot of redwire's own commands, which no caller has.
+const OWN: Slot = Slot(u32::MAX);
 
 /// How long what the server does in between may take when it holds its reply back at will.
 const MARGIN: u32 = 1000;
