@@ -15,7 +15,8 @@ interface Exports {
   host_connect(now: number): void;
   host_shutdown(): void;
   host_opened(now: number, link: number): void;
-  host_closed(now: number, link: number): void;
+  host_closed(now: number, link: number, untrusted: boolean): void;
+  host_authenticate(username: number, password: number): void;
   host_timeout(now: number): void;
   host_next_timeout(): number;
   host_window(): number;

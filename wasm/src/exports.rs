@@ -30,7 +30,8 @@ exports! {
     host_connect = connect(now: f64);
     host_shutdown = shutdown();
     host_opened = opened(now: f64, link: u32);
-    host_closed = closed(now: f64, link: u32);
+    host_closed = closed(now: f64, link: u32, untrusted: bool);
+    host_authenticate = authenticate(username: u32, password: usize);
     host_timeout = timeout(now: f64);
     host_next_timeout = next_timeout() -> f64;
     host_window = window() -> usize;

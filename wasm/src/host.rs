@@ -71,17 +71,18 @@ impl Host {
 
     /// Configures the machine, before its first use. The first words are protocol (0: auto), database, connect timeout, timeout, queue
     /// timeout, first and last ceiling of the time between attempts, resends, seed, commands and bytes that may wait for a link,
-    /// whether the oldest make room (1), commands and bytes that may be on their way, keep-alive, and the lengths of user name, password and client name, which stand one behind the other in the input; all ones
+    /// whether the oldest make room (1), commands and bytes that may be on their way, keep-alive, what to ask of the server (1: no-evict,
+    /// 2: no-touch), and the lengths of user name, password and client name, which stand one behind the other in the input; all ones
     /// where there is none.
     pub fn configure(&mut self) {
         let mut rest = self.input.as_slice();
         let mut words = self.words.iter().copied();
         let mut number = || words.next().unwrap_or_default();
-        let mut numbers = [0; 15];
+        let mut numbers = [0; 16];
         numbers.fill_with(&mut number);
         let [protocol, database, connect_timeout, timeout, queue_timeout, least, most, resends, seed, ..] =
             numbers;
-        let [.., waiting, waiting_bytes, drop_oldest, flying, flying_bytes, keep_alive] = numbers;
+        let [.., waiting, waiting_bytes, drop_oldest, flying, flying_bytes, keep_alive, features] = numbers;
         let mut text = || {
             let (text, after) = rest.split_at_checked(number() as usize)?;
             rest = after;
@@ -107,6 +108,8 @@ impl Host {
             keep_alive,
             credentials: password.map(|password| Credentials { username, password }),
             client_name,
+            no_evict: features & 1 != 0,
+            no_touch: features & 2 != 0,
             limits: Limits { whole: LARGE, pause: true, ..Limits::default() },
             ..Config::default()
         });
@@ -157,9 +160,22 @@ impl Host {
         self.connection.handle_open(instant(now), LinkId(link));
     }
 
-    /// The socket is closed, or could not be opened.
-    pub fn closed(&mut self, now: f64, link: u32) {
-        self.connection.handle_closed(instant(now), LinkId(link));
+    /// The socket is closed, or could not be opened: `untrusted`, because one side does not trust the other.
+    pub fn closed(&mut self, now: f64, link: u32, untrusted: bool) {
+        let (now, link) = (instant(now), LinkId(link));
+        if untrusted {
+            self.connection.handle_untrusted(now, link);
+        } else {
+            self.connection.handle_closed(now, link);
+        }
+    }
+
+    /// Replaces the credentials by the user name and password in the input; a length of all ones: no user name.
+    pub fn authenticate(&mut self, username: u32, password: usize) {
+        let (user, rest) = self.input.split_at_checked(username as usize).unwrap_or((&[], &self.input));
+        let username = (username != u32::MAX).then(|| user.to_vec());
+        let password = rest.get(..password).unwrap_or_default().to_vec();
+        self.connection.authenticate(Credentials { username, password });
     }
 
     /// Time has passed.
@@ -300,6 +316,9 @@ fn coded(reason: Reason) -> (u32, u32) {
         Reason::HighWater => (15, 0),
         Reason::Silent => (16, 0),
         Reason::Demoted => (17, 0),
+        Reason::Loading => (18, 0),
+        Reason::Unauthenticated => (19, 0),
+        Reason::Untrusted => (20, 0),
         _ => (0, 0),
     }
 }
