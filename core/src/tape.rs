@@ -99,6 +99,12 @@ impl Sink for Tape {
     fn event(&mut self, event: Event<'_>) {
         match event {
             Event::Text(Text::Bulk, text) => self.text(Tag::Bulk, text),
+            Event::Close { streamed: false } => {}
+            Event::Open(Aggregate::Array, Some(len)) => self.pair(Tag::Array, 0, len),
+            Event::Integer(value) => match i32::try_from(value) {
+                Ok(value) => self.pair(Tag::Integer, 0, value as u32),
+                Err(_) => self.wide(Tag::Wide, value),
+            },
             event => self.rare(event),
         }
     }
@@ -120,11 +126,7 @@ impl Tape {
     /// What is no text.
     fn small(&mut self, event: Event<'_>) {
         let (tag, field, payload) = match event {
-            Event::Text(..) | Event::Double(_) | Event::BulkPart(_) => return,
-            Event::Integer(value) => match i32::try_from(value) {
-                Ok(value) => (Tag::Integer, 0, value as u32),
-                Err(_) => return self.wide(Tag::Wide, value),
-            },
+            Event::Text(..) | Event::Double(_) | Event::BulkPart(_) | Event::Integer(_) => return,
             Event::Exact(value) => return self.wide(Tag::Exact, value),
             Event::Null => (Tag::Atom, 0, 0),
             Event::Boolean(true) => (Tag::Atom, 0, 1),
