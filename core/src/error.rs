@@ -123,6 +123,7 @@ impl fmt::Display for Reason {
             Self::HighWater => "too much is on its way",
             Self::ConnectTimeout => "the link was not ready in time",
             Self::Refused => "the transport could not be opened",
+            Self::HungUp => "the other side closed the link during the handshake",
             Self::Dropped => "the link was closed by the other side",
             Self::Silent => "the peer answers nothing any more",
             Self::Demoted => "the server takes no writes any more",

@@ -54,7 +54,9 @@ pub enum Reason {
     ConnectTimeout,
     /// The transport could not be opened.
     Refused,
-    /// The transport was closed by the other side, or failed.
+    /// The other side closed the transport during the handshake, or it failed.
+    HungUp,
+    /// The transport was closed by the other side, or failed, when the link was ready.
     Dropped,
     /// The peer answers nothing any more, neither commands nor PING.
     Silent,

@@ -122,7 +122,7 @@ fn hanging_up_twice_is_the_end_and_hello_is_asked_anew() {
     peer.open();
     peer.sent();
     peer.close();
-    assert_eq!((peer.connection.trouble(), peer.outcome(1)), (Some(Reason::Dropped), None));
+    assert_eq!((peer.connection.trouble(), peer.outcome(1)), (Some(Reason::HungUp), None));
     peer.retry();
     peer.open();
     assert_eq!(peer.sent()[0], "HELLO 3 AUTH ann secret SETNAME me", "it was not because of HELLO");
@@ -132,7 +132,7 @@ fn hanging_up_twice_is_the_end_and_hello_is_asked_anew() {
 fn hanging_up_before_hello_was_written_says_nothing_about_it() {
     let mut peer = open(config());
     peer.close();
-    assert_eq!(peer.connection.trouble(), Some(Reason::Dropped));
+    assert_eq!(peer.connection.trouble(), Some(Reason::HungUp));
     peer.retry();
     peer.open();
     assert_eq!(peer.sent()[0], "HELLO 3 AUTH ann secret SETNAME me");
@@ -144,7 +144,7 @@ fn hanging_up_later_in_the_handshake_is_a_drop() {
     peer.sent();
     peer.reply(HELLO);
     peer.close();
-    assert_eq!((peer.connection.trouble(), peer.outcome(1)), (Some(Reason::Dropped), None));
+    assert_eq!((peer.connection.trouble(), peer.outcome(1)), (Some(Reason::HungUp), None));
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn resp3_may_be_demanded() {
     let mut peer = open(Config { protocol: Protocol::Resp3, ..config() });
     peer.sent();
     peer.close();
-    assert_eq!(peer.connection.trouble(), Some(Reason::Dropped));
+    assert_eq!(peer.connection.trouble(), Some(Reason::HungUp));
     peer.retry();
     peer.open();
     assert_eq!(peer.sent()[0], "HELLO 3 AUTH ann secret SETNAME me", "no attempt in RESP2");

@@ -361,6 +361,7 @@ impl World {
                         Reason::ConnectTimeout,
                         Reason::Refused,
                         Reason::Dropped,
+                        Reason::HungUp,
                         Reason::Closed,
                         Reason::QueueTimeout,
                         Reason::Authentication,

@@ -319,6 +319,7 @@ fn coded(reason: Reason) -> (u32, u32) {
         Reason::Loading => (18, 0),
         Reason::Unauthenticated => (19, 0),
         Reason::Untrusted => (20, 0),
+        Reason::HungUp => (21, 0),
         _ => (0, 0),
     }
 }

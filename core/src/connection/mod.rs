@@ -493,6 +493,7 @@ impl Machine for Connection {
                 self.session.no_hello = true;
                 self.open(now);
             }
+            State::Shaking(_) => self.lose(now, Reason::HungUp),
             _ => self.lose(now, Reason::Dropped),
         }
     }
