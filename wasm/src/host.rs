@@ -316,10 +316,10 @@ fn coded(reason: Reason) -> (u32, u32) {
         Reason::HighWater => (15, 0),
         Reason::Silent => (16, 0),
         Reason::Demoted => (17, 0),
-        Reason::Loading => (18, 0),
-        Reason::Unauthenticated => (19, 0),
-        Reason::Untrusted => (20, 0),
-        Reason::HungUp => (21, 0),
+        Reason::Loading => (20, 0),
+        Reason::Unauthenticated => (21, 0),
+        Reason::Untrusted => (22, 0),
+        Reason::HungUp => (23, 0),
         _ => (0, 0),
     }
 }

@@ -36,6 +36,7 @@ impl Connection {
     #[cold]
     #[inline(never)]
     pub(super) fn look(&mut self, now: Instant, input: &[u8]) -> Look {
+        self.session.traces.refused();
         let rested = self.link.leaving.is_some() || self.session.refusable <= now;
         if !rested || !matches!(self.link.state, State::Ready) {
             return Look::Reply;
@@ -52,8 +53,8 @@ impl Connection {
         }
         self.link.leaving = Some(reason);
         self.session.refusable = now.limit(self.config.backoff.1);
-        // where nothing may wait for another link, the server's own words tell more
-        if self.config.offline.commands > 0 && self.queue.refuse(reason == Reason::Demoted) {
+        // where nothing waits for another link, the server's own words tell more
+        if self.lane == 0 && self.config.offline.commands > 0 && self.queue.refuse(reason == Reason::Demoted) {
             Look::Refused
         } else {
             Look::Reply

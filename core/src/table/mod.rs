@@ -173,6 +173,10 @@ fn compare(word: &[u8], other: &[u8]) -> Ordering {
 }
 
 impl Row {
+    /// That of a command which the table does not know.
+    #[cfg(feature = "alloc")]
+    pub(crate) const UNKNOWN: Self = Self(0);
+
     /// Gives the row at `id`, the unknown one when there is none.
     #[inline]
     pub const fn at(id: RowId) -> Self {
@@ -249,6 +253,16 @@ impl Row {
     #[inline]
     pub(crate) fn may_block(self) -> bool {
         self.profile().limit != 0
+    }
+
+    /// Tells whether the server may hold back its reply to this command with `args` (without the name).
+    #[cfg(feature = "alloc")]
+    pub(crate) fn blocks<'a>(self, mut args: impl Iterator<Item = &'a [u8]>) -> bool {
+        match self.limit().map(|limit| limit.place) {
+            None => false,
+            Some(LimitPlace::Token(token)) => args.any(|arg| arg.eq_ignore_ascii_case(token.as_bytes())),
+            Some(LimitPlace::Word(_) | LimitPlace::Last) => true,
+        }
     }
 
     /// Gives how many milliseconds the server may hold back its reply to this command with `args` (without the name), 0 for ever;
