@@ -1,5 +1,6 @@
 import type { Connector, Endpoint, Sink, Socket, StreamPair } from "./connector.js";
 import { fromStreams } from "./connector.js";
+import { Keeper, type CredentialsProvider } from "./credentials.js";
 import { ClientError, ConnectionError, type RedisError } from "./errors.js";
 import { failure, Reason, type Situation } from "./failure.js";
 import { Host } from "./host.js";
@@ -7,6 +8,7 @@ import { Outbox, type Large } from "./outbox.js";
 import { Reader, type Replies } from "./reader.js";
 import { Slots, type Gatherer } from "./slots.js";
 import { allocate, encode } from "./text.js";
+import { isUntrusted } from "./tls.js";
 
 /** Where a client stands. */
 export type Status = "idle" | "connecting" | "ready" | "reconnecting" | "closing" | "closed";
@@ -21,6 +23,10 @@ export interface Settings {
   database: number;
   username: string | undefined;
   password: string | undefined;
+  /** Instead of both. */
+  credentials: CredentialsProvider | undefined;
+  /** What is asked of the server: no-evict (1), no-touch (2). */
+  features: number;
   clientName: string | undefined;
   connectTimeout: number;
   timeout: number;
@@ -66,9 +72,6 @@ const SLAB = 64 << 10;
 
 /** The slot of a command that was refused for its arguments. */
 const REFUSED = -1;
-/** The length of a text that there is none of. */
-const ABSENT = 0xffff_ffff;
-
 let resolvePromise!: (value: unknown) => void;
 let rejectPromise!: (reason: unknown) => void;
 /** One executor for all promises: a command costs no closure. */
@@ -132,9 +135,14 @@ export class Engine implements Replies {
   #awake = false;
   /** The last error in the background. */
   lastError: RedisError | undefined;
+  readonly #keeper: Keeper | undefined;
 
   constructor(settings: Settings) {
     this.#settings = settings;
+    const { credentials, retryDelay, maxRetryDelay } = settings;
+    if (credentials === undefined) return;
+    const tell = (username: string | undefined, password: string): void => this.#authenticate(username, password);
+    this.#keeper = new Keeper(credentials, tell, (error) => (this.lastError = error), [retryDelay, maxRetryDelay]);
   }
 
   /** See {@link Settings.runtimeChecks}. */
@@ -318,6 +326,21 @@ export class Engine implements Replies {
     this.#slots.onSettled(slot, () => signal.removeEventListener("abort", abort));
   }
 
+  /** Resolves after so many milliseconds, or when `signal` aborts or the client is closed. */
+  pause(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
+    return new Promise((resolve) => {
+      const end = (): void => {
+        clearTimeout(timer);
+        stop();
+        signal?.removeEventListener("abort", end);
+        resolve();
+      };
+      const timer = setTimeout(end, milliseconds);
+      const stop = this.onStateChange((status) => status === "closed" && end());
+      signal?.addEventListener("abort", end);
+    });
+  }
+
   /** Connects unless connected; rejects when the first attempt fails. */
   connect(): Promise<void> {
     const refusal = this.refusal();
@@ -367,28 +390,37 @@ export class Engine implements Replies {
     this.#attempt?.fail(new ConnectionError("the client was closed"));
     this.#attempt = undefined;
     clearTimeout(this.#timer);
+    this.#keeper?.forget();
     this.#listeners.clear();
   }
 
   #start(): Host {
     const host = new Host();
     const { protocol, database, connectTimeout, timeout, username, password, clientName } = this.#settings;
-    const { queueTimeout, retryDelay, maxRetryDelay, maxResends, offline, highWater, keepAlive } = this.#settings;
-    const texts = [username, password, clientName].map((text) => (text === undefined ? undefined : encode(text)));
-    let at = host.exports.host_input(texts.reduce((sum, text) => sum + (text?.length ?? 0), 0));
-    for (const text of texts) {
-      if (text === undefined) continue;
-      host.bytes.set(text, at);
-      at += text.length;
-    }
+    const { queueTimeout, retryDelay, maxRetryDelay, maxResends, offline, highWater, keepAlive, features } = this.#settings;
+    const lengths = host.giveTexts([username, password, clientName]);
     const [seed] = crypto.getRandomValues(new Uint32Array(1));
     const times = [connectTimeout, timeout, queueTimeout, retryDelay, maxRetryDelay];
-    const words = [protocol, database, ...times, maxResends, seed!, ...offline, ...highWater, keepAlive, ...texts.map((text) => text?.length ?? ABSENT)];
+    const words = [protocol, database, ...times, maxResends, seed!, ...offline, ...highWater, keepAlive, features, ...lengths];
     const wordsAt = host.exports.host_words(words.length) >>> 2;
     host.words.set(words, wordsAt);
     host.exports.host_configure();
     this.#reader = new Reader(this, host);
+    this.#keeper?.renew();
     return host;
+  }
+
+  /** Has the core, and open links, know new credentials. */
+  #authenticate(username: string | undefined, password: string): void {
+    const host = this.#host;
+    if (host === undefined) return;
+    try {
+      const [user, secret] = host.giveTexts([username, password]);
+      host.exports.host_authenticate(user!, secret!);
+    } catch (error) {
+      this.#trap(error);
+    }
+    this.#work();
   }
 
   /** Works through what the core wants done and sent, and then through what arrived meanwhile. */
@@ -439,6 +471,7 @@ export class Engine implements Replies {
       case Act.LOST: {
         const error = failure(reason, detail, this.#situation(host));
         if (reason !== Reason.CLOSED) this.lastError = this.#trouble = error;
+        if (reason === Reason.AUTHENTICATION || reason === Reason.UNAUTHENTICATED || act === Act.CLOSE) this.#keeper?.forget();
         this.#ready = false;
         this.#sooner = true;
         this.#disconnect();
@@ -454,6 +487,7 @@ export class Engine implements Replies {
         return this.#become(act === Act.LOST ? "reconnecting" : "idle", error);
       }
       case Act.REST:
+        this.#keeper?.forget();
         return this.#become("idle", this.#trouble);
       default: {
         const unknown = act === Act.UNKNOWN;
@@ -495,8 +529,7 @@ export class Engine implements Replies {
       this.#onOpen(link, socket, sink);
     };
     const failed = (error: unknown): void => sink.onClose(error ?? new Error("the connector failed"));
-    // not before this pass through the actions is done
-    queueMicrotask(() => {
+    const open = (): void => {
       if (abort.signal.aborted) return;
       try {
         const made = this.#settings.connector(this.#settings.endpoint, sink, abort.signal);
@@ -505,6 +538,11 @@ export class Engine implements Replies {
       } catch (error) {
         failed(error);
       }
+    };
+    // not before this pass through the actions is done
+    queueMicrotask(() => {
+      if (this.#keeper === undefined) open();
+      else this.#keeper.ensure(abort.signal).then(open).catch(failed);
     });
   }
 
@@ -580,7 +618,7 @@ export class Engine implements Replies {
     this.#socket = undefined;
     this.#pieces = [];
     try {
-      host.exports.host_closed(now(), link);
+      host.exports.host_closed(now(), link, !this.#ready && isUntrusted(error));
     } catch (error) {
       this.#trap(error);
     }

@@ -3,18 +3,20 @@ import type { InertCommand, ReplyOf } from "./commands/inert.js";
 import type { Raw } from "./commands/give.js";
 import { Methods, take } from "./commands/methods.js";
 import { planOf, rowOf } from "./commands/plan.js";
-import { rawCall } from "./commands/reserved.js";
+import { knownAs, rawCall } from "./commands/reserved.js";
 import { isOlder, unsupported, type Needs } from "./commands/versions.js";
 import { customCommand, type CommandDefinition } from "./custom.js";
 import { Engine, type Status } from "./engine.js";
 import type { Commands } from "./generated/commands.js";
+import { pure } from "./host.js";
 import { pages, type Iterators } from "./iterators.js";
 import { connectNode } from "./node.js";
 import { resolveOptions, settingsOf, type Options } from "./options.js";
-import { kindOf, Flag, type Key, type Value } from "./outbox.js";
+import { kindOf, Flag, ROW, type Key, type Value } from "./outbox.js";
 import { Queued, type Pipeline } from "./pipeline.js";
 import { ENCODED, Mode } from "./reader.js";
 import type { Forms, Plain, Str } from "./replies.js";
+import { isRetryPolicy, persist, type RetryPolicy } from "./retry.js";
 import { decodes, encoded, withDecoding, type DataWith, type DecodingOptions, type FormsWith, type IntegersWith } from "./view.js";
 
 /** What a view changes. */
@@ -25,6 +27,8 @@ export interface ViewOptions extends DecodingOptions {
   timeout?: number;
   /** Whether it does no harm when commands are executed twice: they are sent again when the connection is lost before the reply. Never in transactions. */
   idempotent?: boolean;
+  /** When commands that failed are sent again, and after how long; `false`: never, whatever the client's option says. Not of pipelines. */
+  retry?: RetryPolicy | false;
   /** Gives up every command made through the view: its promise rejects with `signal.reason`. */
   signal?: AbortSignal;
 }
@@ -89,6 +93,7 @@ interface View {
   raw: boolean;
   idempotent: boolean;
   timeout: number | undefined;
+  retry: RetryPolicy | undefined;
   signal: AbortSignal | undefined;
 }
 
@@ -109,7 +114,7 @@ class Client extends Methods {
     }
     const resolved = resolveOptions(url, options as Options | undefined);
     this.#engine = new Engine(settingsOf(resolved, connectNode));
-    this.#view = { mode: withDecoding(0, resolved), raw: false, idempotent: false, timeout: undefined, signal: undefined };
+    this.#view = { mode: withDecoding(0, resolved), raw: false, idempotent: false, timeout: undefined, retry: resolved.retry, signal: undefined };
   }
 
   static fromUrl(url: string, options?: Options): Client {
@@ -154,11 +159,27 @@ class Client extends Methods {
   }
 
   #send(what: number, command: string, args: unknown[], mode: number): Promise<unknown> {
+    const { retry } = this.#view;
+    return retry === undefined ? this.#once(what, command, args, mode) : this.#persist(retry, what, command, args, mode);
+  }
+
+  #persist(retry: RetryPolicy, what: number, command: string, args: unknown[], mode: number): Promise<unknown> {
+    const engine = this.#engine;
+    const { idempotent, signal } = this.#view;
+    return persist(retry, {
+      command,
+      send: () => this.#once(what, command, args, mode),
+      isRepeatable: () => idempotent || pure().exports.host_repeatable(what & Flag.NAMED ? rowOf(knownAs(args)) : what & ROW) !== 0,
+      pause: (milliseconds) => engine.pause(milliseconds, signal),
+    });
+  }
+
+  #once(what: number, command: string, args: unknown[], mode: number): Promise<unknown> {
     const { raw, idempotent, timeout, signal } = this.#view;
     const engine = this.#engine;
     const refusal = engine.refusal(command);
     if (refusal !== undefined) return Promise.reject(refusal);
-    if (engine.gate !== undefined) return engine.gate.then(() => this.#send(what, command, args, mode));
+    if (engine.gate !== undefined) return engine.gate.then(() => this.#once(what, command, args, mode));
     if (idempotent) what |= Flag.IDEMPOTENT;
     if (raw) {
       what |= Flag.RAW;
@@ -238,6 +259,7 @@ class Client extends Methods {
       else if (name === "raw" && typeof value === "boolean") view.raw = value;
       else if (name === "idempotent" && typeof value === "boolean") view.idempotent = value;
       else if (name === "timeout" && Number.isInteger(value) && value >= 0 && value <= 0x7fff_ffff) view.timeout = value;
+      else if (name === "retry" && (value === false || isRetryPolicy(value))) view.retry = value || undefined;
       else if (name === "signal" && value instanceof AbortSignal) view.signal = value;
       else throw new TypeError(`with: '${name}' is no option, or does not take ${kindOf(value)}`);
     }

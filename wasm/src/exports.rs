@@ -43,4 +43,5 @@ exports! {
     host_detail = detail() -> usize;
     host_version = version() -> usize;
     host_key_slot = key_slot(length: usize) -> u32;
+    host_repeatable = repeatable(row: u32) -> bool;
 }

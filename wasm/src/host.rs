@@ -6,6 +6,7 @@ use redwire_core::connection::{Bounds, Config, Connection, Credentials, Protocol
 use redwire_core::machine::{Action, LinkId, Machine, Reason, Segment, Slot};
 use redwire_core::resp::{DecodeError, Limits};
 use redwire_core::slot::key_slot;
+use redwire_core::table::{Row, RowId};
 use redwire_core::tape::Tape;
 use redwire_core::time::Instant;
 
@@ -141,7 +142,7 @@ impl Host {
 
     /// Gives up a command: -1 when it does not wait, 0 when it was never written, 1 when it may be executed.
     pub fn cancel(&mut self, slot: u32) -> i32 {
-        self.connection.cancel(Slot(slot)).map_or(-1, i32::from)
+        self.connection.cancel(Instant(0), Slot(slot)).map_or(-1, i32::from)
     }
 
     /// Opens the link unless it is open.
@@ -255,7 +256,7 @@ impl Host {
                 Action::Close(link, reason) => {
                     (if self.connection.is_retrying() { 6 } else { 2 }, link.0, coded(reason))
                 }
-                Action::Rest => (5, 0, (0, 0)),
+                Action::Rest | Action::Leased(..) => (5, 0, (0, 0)),
                 Action::Settle(slot, failure) => {
                     (3 + u32::from(failure.maybe_executed), slot.0, coded(failure.reason))
                 }
@@ -278,6 +279,11 @@ impl Host {
         let version = self.connection.server().version.as_slice();
         self.registers[0] = version.as_ptr() as u32;
         version.len()
+    }
+
+    /// Tells whether the command of `row` may be executed twice.
+    pub fn repeatable(&self, row: u32) -> bool {
+        Row::at(RowId(row as u16)).is_repeatable()
     }
 
     /// Gives the slot of the key in the first `length` bytes of the input.

@@ -25,6 +25,13 @@ export const refusalOf = (method: string, name: string, effect: string): TypeErr
       : `${method}: ${name} would change the connection that all callers share: use ${alternatives[effect] ?? "a connection of its own"}`,
   );
 
+/** Gives the name, of one word or two, that the table may know a raw command by. */
+export const knownAs = (words: readonly unknown[]): string => {
+  const first = String(words[0]).toUpperCase();
+  const two = typeof words[1] === "string" ? `${first} ${words[1].toUpperCase()}` : first;
+  return rowOf(two) > 0 ? two : first;
+};
+
 /**
  * Gives the words of a raw command.
  * @throws TypeError when the name is none, or is that of a command that a shared connection cannot take.
@@ -33,9 +40,7 @@ export const rawCall = (name: unknown, args: readonly unknown[]): unknown[] => {
   if (typeof name !== "string" || name.trim() === "") throw new TypeError(`call: parameter 'name' expected a command's name, got ${kindOf(name)}`);
   const words: unknown[] = name.trim().split(/ +/);
   for (const arg of args) words.push(arg);
-  const first = String(words[0]).toUpperCase();
-  const two = typeof words[1] === "string" ? `${first} ${words[1].toUpperCase()}` : first;
-  const known = rowOf(two) > 0 ? two : first;
+  const known = knownAs(words);
   const effect = effectOf(rowOf(known));
   if (effect !== undefined && effect !== "internal") throw refusalOf("call", known, effect);
   return words;
