@@ -69,6 +69,6 @@ export const serverError = (text: string, command?: string): RedisError => {
   const unknown = code === "ERR" && /^ERR unknown command/i.test(text);
   const details = { command, code, ...(refusals.has(code) || unknown ? { maybeExecuted: false } : {}) };
   if (code === "LOADING") return new BusyLoadingError(text, details);
-  const remedy = Object.hasOwn(remedies, code) ? `: ${remedies[code]!}` : "";
+  const remedy = Object.hasOwn(remedies, code) ? ` (${remedies[code]!})` : "";
   return new (unknown ? UnknownCommandError : classOf(code))(text + remedy, details);
 };
