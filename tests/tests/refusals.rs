@@ -73,7 +73,9 @@ fn transactions_around_it_have_their_replies_and_their_errors() {
     peer.transaction(3, &[words("INCR b")]);
     peer.submit(4, "INCR 4");
     peer.sent();
-    peer.reply([DEMOTED, "+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n$1\r\na\r\n*2\r\n$1\r\nf\r\n$1\r\nv\r\n"].concat());
+    peer.reply(
+        [DEMOTED, "+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n$1\r\na\r\n*2\r\n$1\r\nf\r\n$1\r\nv\r\n"].concat(),
+    );
     let map = Frame::Map(vec![(bulk("f"), bulk("v"))]);
     assert_eq!(peer.replied(2), Some(&Frame::Array(vec![bulk("a"), map])));
     let aborted = "EXECABORT Transaction discarded because of previous errors.";

@@ -1,4 +1,4 @@
-import { AuthenticationError, BusyLoadingError, ConnectionError, ProtocolError, QueueFullError, RedisError, TimeoutError } from "./errors.js";
+import { AuthenticationError, BusyLoadingError, ConnectionError, LeaseError, ProtocolError, QueueFullError, RedisError, TimeoutError } from "./errors.js";
 import { classOf } from "./server-error.js";
 import { codeOf } from "./tls.js";
 
@@ -21,6 +21,8 @@ export const enum Reason {
   HIGH_WATER = 15,
   SILENT = 16,
   DEMOTED = 17,
+  POOL_TIMEOUT = 18,
+  LEASE_LOST = 19,
   LOADING = 20,
   UNAUTHENTICATED = 21,
   UNTRUSTED = 22,
@@ -87,6 +89,8 @@ export interface Situation {
   connectTimeout: number;
   timeout: number;
   queueTimeout: number;
+  poolTimeout: number;
+  maxConnections: number;
   /** What the server said when it refused the link; of an authentication, its code. */
   detail: string;
   /** What the socket said. */
@@ -160,6 +164,13 @@ export const failure = (reason: Reason, detail: number, at: Situation, command?:
       return new ConnectionError(`${at.where} does not speak RESP3${outcome}: set 'protocol' to "auto" or 2`, details);
     case Reason.MAX_CLIENTS:
       return new ConnectionError(`${at.where} has reached its maximum number of clients${outcome}: raise its 'maxclients', or close other clients`, details);
+    case Reason.POOL_TIMEOUT:
+      return new TimeoutError(
+        `all ${at.maxConnections} leased connections to ${at.where} were in use for ${at.poolTimeout} ms${outcome}: give leases back sooner, or raise 'maxConnections' or 'poolTimeout'`,
+        details,
+      );
+    case Reason.LEASE_LOST:
+      return new LeaseError(`the lease lost its connection to ${at.where}${outcome}: take another lease`, details);
     case Reason.CLOSED:
       return new ConnectionError(`the client was closed${outcome}`, details);
   }

@@ -13,8 +13,11 @@ interface Exports {
   host_input(bytes: number): number;
   host_words(count: number): number;
   host_configure(): void;
-  host_submit(now: number, words: number, text: number, side: number, utf16: number): number;
-  host_cancel(slot: number): number;
+  host_submit(now: number, lease: number, words: number, text: number, side: number, utf16: number): number;
+  host_cancel(now: number, slot: number): number;
+  host_lease(now: number, slot: number): void;
+  host_release(now: number, lease: number): void;
+  host_unblock(now: number): void;
   host_connect(now: number): void;
   host_shutdown(): void;
   host_opened(now: number, link: number): void;
@@ -22,7 +25,7 @@ interface Exports {
   host_authenticate(username: number, password: number): void;
   host_timeout(now: number): void;
   host_next_timeout(): number;
-  host_window(): number;
+  host_window(link: number): number;
   host_receive(now: number, link: number, count: number): number;
   host_read(link: number, count: number): number;
   host_tape(): number;

@@ -2,6 +2,7 @@ import type { Connector, Endpoint } from "./connector.js";
 import type { Settings } from "./engine.js";
 import { kindOf } from "./outbox.js";
 import type { CredentialsProvider } from "./credentials.js";
+import type { Pool } from "./pool.js";
 import { isRetryPolicy, type RetryPolicy } from "./retry.js";
 import type { TlsOptions } from "./tls.js";
 import { parseUrl } from "./url.js";
@@ -68,6 +69,19 @@ export interface Options extends DecodingOptions {
   keepAlive?: number;
   /** When commands that failed are sent again, and after how long; default: never, beyond what `maxResends` says. */
   retry?: RetryPolicy;
+  /**
+   * How many connections may be leased at once, beside the one that all callers share: for blocking commands and `lease()`. Default 8,
+   * from 1 to 255.
+   */
+  maxConnections?: number;
+  /** How many leased connections are kept open for whoever comes next; default 0. */
+  minIdle?: number;
+  /** After how long a leased connection that nobody uses is closed; default 60 000, 0: never. */
+  maxIdleTime?: number;
+  /** How long a blocking command or `lease()` waits while all leased connections are in use; default 5 000, 0: no limit. */
+  poolTimeout?: number;
+  /** Whose connections to use: how to reach the server is the pool's business then, and options about it beside this one are refused. */
+  pool?: Pool;
   /** Makes connections instead of the runtime's own sockets. */
   connector?: Connector;
 }
@@ -168,6 +182,11 @@ const rules: Record<keyof Options, Rule> = {
   highWater: [none, "{ maxCommands, maxBytes }", highWaterRules],
   keepAlive: milliseconds,
   maxResends: [integer(0, 255), "a number from 0 to 255"],
+  maxConnections: [integer(1, 255), "a number from 1 to 255"],
+  minIdle: [integer(0, 255), "a number from 0 to 255"],
+  maxIdleTime: milliseconds,
+  poolTimeout: milliseconds,
+  pool: [(value) => typeof value === "object", "a Pool"],
   retry: [isRetryPolicy, "a retry policy"],
   connector: [isFunction, "a function"],
 };
@@ -201,6 +220,10 @@ export const resolveOptions = (url: string | Options | undefined, options?: Opti
   const address = typeof url === "string" ? url : beside.url;
   const { body, query } = address === undefined ? { body: {}, query: {} } : parseUrl(address);
   const all: Options = { ...checked(body), ...beside, ...checked(query) };
+  if (all.pool !== undefined) {
+    const contrary = Object.keys(all).find((name) => name !== "pool" && name !== "retry" && decodingValues(name) === undefined);
+    if (contrary !== undefined) throw contradiction(`'${contrary}'`, "'pool', which has connections of its own");
+  }
   if (all.path !== undefined && (all.host !== undefined || all.port !== undefined)) throw contradiction("'path' (a unix socket)", "'host' and 'port'");
   if (all.path !== undefined && all.tls) throw contradiction("'path' (a unix socket)", "'tls'");
   if (body["tls"] === true && all.tls === false) throw contradiction("'tls: false'", "the URL, which asks for TLS");
@@ -239,5 +262,9 @@ export const settingsOf = (options: Options, connector: Connector): Settings => 
     retryDelay: options.retryDelay ?? 50,
     maxRetryDelay: options.maxRetryDelay ?? 2_000,
     maxResends: options.maxResends ?? 3,
+    maxConnections: options.maxConnections ?? 8,
+    minIdle: options.minIdle ?? 0,
+    maxIdleTime: options.maxIdleTime ?? 60_000,
+    poolTimeout: options.poolTimeout ?? 5_000,
   };
 };

@@ -177,8 +177,8 @@ export class Outbox {
     return this.#externals?.get(this.count - 1);
   }
 
-  /** Hands everything to the core, whose memory it is copied to, and empties the box. */
-  submit(host: Host, now: number): void {
+  /** Hands everything to the core, whose memory it is copied to, and empties the box; `lease` is 0 where there is none. */
+  submit(host: Host, now: number, lease: number): void {
     const { exports } = host;
     const text = this.#text;
     let address = exports.host_input(text.length * 3 + this.#sideUsed);
@@ -186,13 +186,13 @@ export class Outbox {
     host.words.set(this.#used === this.#words.length ? this.#words : this.#words.subarray(0, this.#used), wordsAt);
     const written = text === "" ? 0 : host.codec.write(text, address);
     if (this.#sideUsed > 0) host.bytes.set(this.#side.subarray(0, this.#sideUsed), address + written);
-    let refused = exports.host_submit(now, this.#used, written, this.#sideUsed, written === text.length ? 0 : 1);
+    let refused = exports.host_submit(now, lease, this.#used, written, this.#sideUsed, written === text.length ? 0 : 1);
     if (refused === 1) {
       // halves of surrogate pairs met across arguments: encode each argument on its own
       address = exports.host_input(text.length * 3 + this.#sideUsed);
       const length = this.#separate(host, address, wordsAt);
       host.bytes.set(this.#side.subarray(0, this.#sideUsed), address + length);
-      refused = exports.host_submit(now, this.#used, length, this.#sideUsed, 0);
+      refused = exports.host_submit(now, lease, this.#used, length, this.#sideUsed, 0);
     }
     if (refused !== 0) throw new ClientError("redwire's core did not understand its own client; please report this");
     this.clear();

@@ -1,5 +1,5 @@
 import { kindOf } from "./outbox.js";
-import { ConnectionError, RedisError, TimeoutError } from "./errors.js";
+import { ConnectionError, LeaseError, RedisError, TimeoutError } from "./errors.js";
 
 /** A command that failed. */
 export interface Failed {
@@ -45,7 +45,7 @@ const transient = new Set(["CLUSTERDOWN", "LOADING", "MASTERDOWN", "TRYAGAIN"]);
 
 /** Tells whether an error may be gone next time: no connection, a lost one, no reply in time, a server or cluster that is busy with itself. */
 export const isTransient = (error: RedisError): boolean =>
-  error instanceof ConnectionError || error instanceof TimeoutError || transient.has((error as { code?: string }).code ?? "");
+  (error instanceof ConnectionError && !(error instanceof LeaseError)) || error instanceof TimeoutError || transient.has((error as { code?: string }).code ?? "");
 
 const policy = (name: string, options: RetryOptions, delays: readonly (readonly [name: string, value: unknown])[], delay: (attempt: number) => number): RetryPolicy => {
   const { retries, on = isTransient, deadline = Infinity, onFailure, atLeastOnce = false } = options;

@@ -23,6 +23,10 @@ const queries: Readonly<Record<string, (value: string) => unknown>> = {
   retryDelay: whole,
   maxRetryDelay: whole,
   maxResends: whole,
+  maxConnections: whole,
+  minIdle: whole,
+  maxIdleTime: whole,
+  poolTimeout: whole,
 };
 
 /** What a URL says: the options in its body, and those in its query. */

@@ -25,8 +25,11 @@ exports! {
     host_input = input(bytes: usize) -> usize;
     host_words = words(count: usize) -> usize;
     host_configure = configure();
-    host_submit = submit(now: f64, words: usize, text: usize, side: usize, utf16: bool) -> u32;
-    host_cancel = cancel(slot: u32) -> i32;
+    host_submit = submit(now: f64, lease: u32, words: usize, text: usize, side: usize, utf16: bool) -> u32;
+    host_cancel = cancel(now: f64, slot: u32) -> i32;
+    host_lease = lease(now: f64, slot: u32);
+    host_release = release(now: f64, lease: u32);
+    host_unblock = unblock(now: f64);
     host_connect = connect(now: f64);
     host_shutdown = shutdown();
     host_opened = opened(now: f64, link: u32);
@@ -34,7 +37,7 @@ exports! {
     host_authenticate = authenticate(username: u32, password: usize);
     host_timeout = timeout(now: f64);
     host_next_timeout = next_timeout() -> f64;
-    host_window = window() -> usize;
+    host_window = window(link: u32) -> usize;
     host_receive = receive(now: f64, link: u32, count: usize) -> usize;
     host_read = read(link: u32, count: usize) -> usize;
     host_tape = tape() -> usize;

@@ -54,7 +54,8 @@ impl Connection {
         self.link.leaving = Some(reason);
         self.session.refusable = now.limit(self.config.backoff.1);
         // where nothing waits for another link, the server's own words tell more
-        if self.lane == 0 && self.config.offline.commands > 0 && self.queue.refuse(reason == Reason::Demoted) {
+        if self.lane == 0 && self.config.offline.commands > 0 && self.queue.refuse(reason == Reason::Demoted)
+        {
             Look::Refused
         } else {
             Look::Reply

@@ -14,6 +14,13 @@ const alternatives: Readonly<Record<string, string>> = {
   unwatch: "redis.pipeline()",
   reset: "redis.destroy()",
   quit: "redis.close()",
+};
+
+/** What turns a connection into something that answers no commands any more: not even a lease takes it. */
+const streams: Readonly<Record<string, string>> = {
+  subscribe: "redis.subscribe()",
+  unsubscribe: "redis.subscribe()",
+  monitor: "redis.monitor()",
   replication: "a replica",
 };
 
@@ -21,8 +28,8 @@ const alternatives: Readonly<Record<string, string>> = {
 export const refusalOf = (method: string, name: string, effect: string): TypeError =>
   new TypeError(
     effect === "writes"
-      ? `${method}: ${name} is about the writes of its own connection, which all callers share: use a lease`
-      : `${method}: ${name} would change the connection that all callers share: use ${alternatives[effect] ?? "a connection of its own"}`,
+      ? `${method}: ${name} is about the writes of its own connection, which all callers share: use \`await redis.lease()\``
+      : `${method}: ${name} would change the connection that all callers share: use ${alternatives[effect] ?? streams[effect] ?? "`await redis.lease()`"}`,
   );
 
 /** Gives the name, of one word or two, that the table may know a raw command by. */
@@ -32,16 +39,21 @@ export const knownAs = (words: readonly unknown[]): string => {
   return rowOf(two) > 0 ? two : first;
 };
 
+/** Gives the error for a command that a leased connection cannot take, if it cannot. */
+export const leaseRefusalOf = (method: string, name: string, effect: string): TypeError | undefined =>
+  effect in streams ? new TypeError(`${method}: ${name} would end the conversation on the lease: use ${streams[effect]}`) : undefined;
+
 /**
- * Gives the words of a raw command.
- * @throws TypeError when the name is none, or is that of a command that a shared connection cannot take.
+ * Gives the words of a raw command, which is sent on a lease or not.
+ * @throws TypeError when the name is none, or is that of a command that the connection cannot take.
  */
-export const rawCall = (name: unknown, args: readonly unknown[]): unknown[] => {
+export const rawCall = (name: unknown, args: readonly unknown[], leased: boolean): unknown[] => {
   if (typeof name !== "string" || name.trim() === "") throw new TypeError(`call: parameter 'name' expected a command's name, got ${kindOf(name)}`);
   const words: unknown[] = name.trim().split(/ +/);
   for (const arg of args) words.push(arg);
   const known = knownAs(words);
   const effect = effectOf(rowOf(known));
-  if (effect !== undefined && effect !== "internal") throw refusalOf("call", known, effect);
+  const refusal = effect === undefined || effect === "internal" ? undefined : (leased ? leaseRefusalOf : refusalOf)("call", known, effect);
+  if (refusal !== undefined) throw refusal;
   return words;
 };
