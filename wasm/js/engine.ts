@@ -251,8 +251,8 @@ export class Engine implements Home {
       try {
         const at = now();
         outbox.submit((this.host ??= this.#start()), at, lease);
-        // on a connection of its own, who knows which limit holds
-        if (at + (this.#settings.timeout || Infinity) < this.#timerAt || this.#wires.length > 1) this.sooner = true;
+        // where there is no link, or another than the shared one, who knows which limit holds
+        if (!this.#wires[0]?.ready || this.#wires.length > 1 || at + (this.#settings.timeout || Infinity) < this.#timerAt) this.sooner = true;
       } catch (error) {
         this.trap(error);
       }

@@ -166,12 +166,11 @@ impl Queue {
             Role::Plain | Role::Exec => {
                 let timeout = match request.timeout {
                     Some(timeout) => timeout,
-                    None if known.may_block() => {
-                        let names = if named { known.words() } else { 0 };
-                        let (count, Batch { words, text, side }) =
-                            (request.args().len(), request.args().rest());
-                        patience(known, names, count, words, text, side, terms.timeout)
-                    }
+                    None if known.may_block() => match own_limit(known, request) {
+                        Some(0) => 0,
+                        Some(own) if terms.timeout > 0 => own.saturating_add(MARGIN),
+                        _ => terms.timeout,
+                    },
                     None => terms.timeout,
                 };
                 (timeout, terms.wait.unwrap_or(timeout))
@@ -543,24 +542,17 @@ const OWN: Slot = Slot(u32::MAX);
 /// How long what the server does in between may take when it holds its reply back at will.
 const MARGIN: u32 = 1000;
 
-/// Gives how many milliseconds to wait for a reply that the server may hold back as the command's arguments, which are behind
-/// `names` words, say. See `Shape::of` for why they come in parts.
+/// Gives how many milliseconds the server may hold back its reply, as the command's arguments say.
+fn own_limit(known: Row, request: &Request<'_>) -> Option<u32> {
+    let names = if is_named(request) { known.words() } else { 0 };
+    let (count, Batch { words, text, side }) = (request.args().len(), request.args().rest());
+    limit_of(known, names, count, words, text, side)
+}
+
+/// The same, of arguments that are behind `names` words. See `Shape::of` for why they come in parts.
 #[inline(never)]
-fn patience(
-    known: Row,
-    names: usize,
-    count: usize,
-    words: &[u32],
-    text: &[u8],
-    side: &[u8],
-    default: u32,
-) -> u32 {
-    let args = Arguments::new(count, Batch { words, text, side }).skip(names).map(|arg| arg.bytes());
-    match known.time_limit(args) {
-        Some(0) => 0,
-        Some(own) if default > 0 => own.saturating_add(MARGIN),
-        _ => default,
-    }
+fn limit_of(known: Row, names: usize, count: usize, words: &[u32], text: &[u8], side: &[u8]) -> Option<u32> {
+    known.time_limit(Arguments::new(count, Batch { words, text, side }).skip(names).map(|arg| arg.bytes()))
 }
 
 fn is_named(request: &Request<'_>) -> bool {
@@ -577,10 +569,9 @@ fn known_row(request: &Request<'_>) -> Row {
 #[cold]
 #[inline(never)]
 fn blocks(known: Row, request: &Request<'_>) -> bool {
-    let names = if is_named(request) { known.words() } else { 0 };
     request.flags & (flags::MULTI | flags::MEMBER | flags::EXEC) == 0
         && known.effect() == Effect::None
-        && known.blocks(request.args().skip(names).map(|arg| arg.bytes()))
+        && own_limit(known, request).is_some()
 }
 
 /// Takes the arguments of `request` off `batch`, a rest of `whole`; gives the batch of that one command.
@@ -593,10 +584,7 @@ fn take_out<'a>(
 ) -> Result<Batch<'a>, Malformed> {
     let before = request.args().rest();
     let head = 3 + usize::from(request.timeout.is_some());
-    for _ in 0..request.args().len() {
-        let (place, length) = batch.place()?;
-        batch.advance(place, length);
-    }
+    batch.pass(request.args().len())?;
     let words = whole.words.len() - before.words.len() - head..whole.words.len() - batch.words.len();
     Ok(Batch {
         words: whole.words.get(words).unwrap_or_default(),
