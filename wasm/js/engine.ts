@@ -298,18 +298,19 @@ export class Engine implements Home {
     this.slots.onSettled(slot, () => signal.removeEventListener("abort", abort));
   }
 
-  /** Resolves after so many milliseconds, or when `signal` aborts or the client is closed. */
-  pause(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
+  /** Resolves after so many milliseconds, or to `true` as soon as `signal` aborts or the client is closed. */
+  pause(milliseconds: number, signal: AbortSignal | undefined): Promise<boolean> {
     return new Promise((resolve) => {
-      const end = (): void => {
+      const end = (over: boolean): void => {
         clearTimeout(timer);
         stop();
-        signal?.removeEventListener("abort", end);
-        resolve();
+        signal?.removeEventListener("abort", abort);
+        resolve(over);
       };
-      const timer = setTimeout(end, milliseconds);
-      const stop = this.onStateChange((status) => status === "closed" && end());
-      signal?.addEventListener("abort", end);
+      const abort = (): void => end(true);
+      const timer = setTimeout(end, milliseconds, false);
+      const stop = this.onStateChange((status) => status === "closed" && abort());
+      signal?.addEventListener("abort", abort);
     });
   }
 

@@ -94,8 +94,8 @@ export interface Attempts {
   send(): Promise<unknown>;
   /** Whether executing it twice changes nothing. */
   isRepeatable(): boolean;
-  /** Resolves after so many milliseconds, or as soon as nothing is to be waited for. */
-  pause(milliseconds: number): Promise<void>;
+  /** Resolves after so many milliseconds, or sooner and to `true` when nothing is wanted any more. */
+  pause(milliseconds: number): Promise<boolean>;
 }
 
 /** Sends a command until it succeeds or `policy` gives it up. */
@@ -112,7 +112,8 @@ export const persist = async (policy: RetryPolicy, attempts: Attempts): Promise<
       const safe = error.maybeExecuted === false || attempts.isRepeatable();
       const wait = ask(policy, { error, attempt, elapsed: performance.now() - started, command: attempts.command, safe });
       if (wait === undefined) throw error;
-      await attempts.pause(wait);
+      // who sends then is told why it is over
+      if (await attempts.pause(wait)) return attempts.send();
     }
   }
 };
