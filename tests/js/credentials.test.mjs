@@ -57,6 +57,7 @@ for (const server of programs) {
         await aside.call("CLIENT KILL", "USER", "ann");
         assert.equal(await within(redis.with({ idempotent: true }).aclWhoami()), "ann");
         assert.equal(count, before + 2);
+        redis.destroy();
       }
     });
 

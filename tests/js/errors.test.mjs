@@ -33,6 +33,7 @@ const texts = [
 
 /** What is added where the server does not say it. */
 const remedies = {
+  __proto__: null,
   CROSSSLOT: "give the keys one {hash tag}",
   MOVED: "this is a node of a cluster: use RedisCluster",
   NOAUTH: "set 'password', or 'username' and 'password'",
@@ -49,7 +50,8 @@ describe("server errors are replies, typed by their code", () => {
         assert.equal(error.constructor, redwire[type]);
         assert.equal(error.name, type);
         assert.equal(error.code, code);
-        assert.equal(error.message, Object.hasOwn(remedies, code) ? `${text} (${remedies[code]})` : text);
+        const remedy = type === "UnknownCommandError" ? "check its name, the server's version, and that its module is loaded" : remedies[code];
+        assert.equal(error.message, remedy === undefined ? text : `${text.trimEnd()} (${remedy})`);
         assert.equal(error.command, "GET");
         assert.equal(error.maybeExecuted, maybeExecuted);
         assert.ok(error instanceof redwire.RedisError && error instanceof Error);

@@ -487,7 +487,8 @@ export class Engine implements Home {
   #situation(host: Host, wire: Wire | undefined): Situation {
     const { where, connectTimeout, timeout, queueTimeout, poolTimeout, maxConnections } = this.#settings;
     const detail = host.text(host.exports.host_detail());
-    return { where, connectTimeout, timeout, queueTimeout, poolTimeout, maxConnections, detail, cause: wire?.cause, trouble: undefined };
+    const secure = Boolean(this.endpoint.tls);
+    return { where, secure, connectTimeout, timeout, queueTimeout, poolTimeout, maxConnections, detail, cause: wire?.cause, trouble: undefined };
   }
 
   /** Sets the one timer to the core's next deadline, unless it comes sooner anyway. */

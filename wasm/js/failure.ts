@@ -86,6 +86,8 @@ const remedyOf = (list: readonly (readonly [RegExp, string])[], text: string, ot
 export interface Situation {
   /** Where it connects to, without secrets. */
   where: string;
+  /** Whether it is to speak TLS. */
+  secure: boolean;
   connectTimeout: number;
   timeout: number;
   queueTimeout: number;
@@ -110,7 +112,7 @@ export const failure = (reason: Reason, detail: number, at: Situation, command?:
     case Reason.TIMEOUT:
       return new TimeoutError(`no reply within the command's timeout${outcome}: raise 'timeout', or look at the server's load and SLOWLOG`, details);
     case Reason.QUEUE_TIMEOUT:
-      return new TimeoutError(`${at.where} was not ready within ${at.queueTimeout} ms${outcome}: check host, port and firewall, or raise 'queueTimeout'`, details);
+      return new TimeoutError(`${at.where} was not ready within ${at.queueTimeout} ms${outcome}: check host, port${at.secure ? ", whether TLS is spoken there," : ""} and firewall, or raise 'queueTimeout'`, details);
     case Reason.QUEUE_FULL:
       return new QueueFullError(`too many commands wait for a connection to ${at.where}${outcome}: wait for them, or raise 'offlineQueue'`, details);
     case Reason.HIGH_WATER:
@@ -121,7 +123,7 @@ export const failure = (reason: Reason, detail: number, at: Situation, command?:
       return new ConnectionError(`${at.where} takes no writes any more${outcome}: it was made a replica`, details);
     case Reason.CONNECT_TIMEOUT:
       return new ConnectionError(
-        `${at.where} was not ready within ${at.connectTimeout} ms${outcome}: check host, port and firewall, or raise 'connectTimeout'`,
+        `${at.where} was not ready within ${at.connectTimeout} ms${outcome}: check host, port${at.secure ? ", whether TLS is spoken there," : ""} and firewall, or raise 'connectTimeout'`,
         details,
       );
     case Reason.REFUSED: {

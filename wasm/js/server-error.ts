@@ -69,6 +69,6 @@ export const serverError = (text: string, command?: string): RedisError => {
   const unknown = code === "ERR" && /^ERR unknown command/i.test(text);
   const details = { command, code, ...(refusals.has(code) || unknown ? { maybeExecuted: false } : {}) };
   if (code === "LOADING") return new BusyLoadingError(text, details);
-  const remedy = Object.hasOwn(remedies, code) ? ` (${remedies[code]!})` : "";
-  return new (unknown ? UnknownCommandError : classOf(code))(text + remedy, details);
+  const remedy = unknown ? "check its name, the server's version, and that its module is loaded" : Object.hasOwn(remedies, code) ? remedies[code] : undefined;
+  return new (unknown ? UnknownCommandError : classOf(code))(remedy === undefined ? text : `${text.trimEnd()} (${remedy})`, details);
 };
