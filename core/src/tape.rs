@@ -184,9 +184,22 @@ fn tag(kind: Text) -> Tag {
     }
 }
 
-/// Looks at eight bytes at a time, the last of which may be looked at twice.
+/// Looks at what is frequent, a text of 8 to 16 bytes, by itself.
 #[inline(always)]
 fn is_ascii(text: &[u8]) -> bool {
+    match (text.first_chunk(), text.last_chunk()) {
+        (Some(first), Some(last)) if text.len() <= 16 => {
+            (u64::from_ne_bytes(*first) | u64::from_ne_bytes(*last)) & HIGH_BITS == 0
+        }
+        _ => is_all_ascii(text),
+    }
+}
+
+const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
+
+/// Looks at eight bytes at a time, the last of which may be looked at twice.
+#[cfg_attr(target_family = "wasm", inline(never))]
+fn is_all_ascii(text: &[u8]) -> bool {
     let (chunks, rest) = text.as_chunks::<8>();
     let seen = match text.last_chunk::<8>() {
         Some(last) => {
@@ -194,5 +207,5 @@ fn is_ascii(text: &[u8]) -> bool {
         }
         None => rest.iter().fold(0, |seen, &byte| seen | u64::from(byte)),
     };
-    seen & 0x8080_8080_8080_8080 == 0
+    seen & HIGH_BITS == 0
 }

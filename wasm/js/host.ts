@@ -1,6 +1,5 @@
-import { WASM, WASM_SIZE } from "#wasm";
-import { builtin } from "./builtin.js";
 import { ClientError } from "./errors.js";
+import { module } from "./packed.js";
 import { createCodec, encode, type Codec } from "./text.js";
 
 /** The length of a text that there is none of. */
@@ -43,11 +42,7 @@ const compile = (): WebAssembly.Module => {
   if (typeof WebAssembly !== "object") {
     throw new ClientError("WebAssembly is switched off in this process, and redwire's core is WebAssembly: allow it (for Node, without --jitless)");
   }
-  const zlib = builtin<typeof import("node:zlib")>("node:zlib");
-  if (zlib === undefined) {
-    throw new ClientError("this runtime lacks node:zlib, which unpacks redwire's core: use Node >= 20.19, Bun or Deno");
-  }
-  return new WebAssembly.Module(zlib.brotliDecompressSync(Buffer.from(WASM, "base64"), { maxOutputLength: WASM_SIZE }));
+  return new WebAssembly.Module(module);
 };
 
 /** One machine in its own wasm instance, with views of its memory that hold until the next call. */

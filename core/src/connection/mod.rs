@@ -214,7 +214,7 @@ impl Connection {
         let before = self.queue.len();
         self.queue.accept(&Terms { now, timeout: self.config.timeout, wait }, batch, aside)?;
         if self.lane != 0 {
-            self.session.traces.note(self.queue.rows_from(before));
+            self.note(before, batch);
         }
         if self.session.spent {
             self.settle(Reason::LeaseLost);
@@ -345,6 +345,9 @@ impl Connection {
         if matches!(self.link.state, State::Shaking(_)) {
             return Ok(Route::Handshake);
         }
+        if self.lane != 0 {
+            self.foresee(first)?;
+        }
         let entry = self.queue.current().ok_or(Reason::Unsolicited)?;
         let route = Route::of(entry, self.is_flat());
         if route.is_forwarded() {
@@ -373,6 +376,9 @@ impl Connection {
                     sink.end();
                 }
                 self.queue.answer();
+                if self.lane != 0 {
+                    self.settle_silent();
+                }
             }
         }
         Ok(())
@@ -566,7 +572,12 @@ impl Machine for Connection {
         if self.is_current(link) {
             match &mut self.link.state {
                 State::Shaking(handshake) => handshake.transmitted(count),
-                State::Ready => self.queue.transmitted(count),
+                State::Ready => {
+                    self.queue.transmitted(count);
+                    if self.lane != 0 {
+                        self.settle_silent();
+                    }
+                }
                 State::Idle | State::Waiting | State::Opening => {}
             }
         }

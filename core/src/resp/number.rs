@@ -26,6 +26,7 @@ pub(super) fn line(text: &[u8], error: DecodeError) -> Result<Option<(i64, usize
     }
 }
 
+#[cfg_attr(target_family = "wasm", inline(never))]
 fn long_line(text: &[u8], error: DecodeError) -> Result<Option<(i64, usize)>, DecodeError> {
     let (negative, digits) = match text {
         [b'-', digits @ ..] => (true, digits),

@@ -259,15 +259,20 @@ impl Row {
     /// ever, or as long as something says that is no plain number; `None` when it does not block.
     pub fn time_limit<'a>(self, args: impl Iterator<Item = &'a [u8]>) -> Option<u32> {
         let limit = self.limit()?;
-        let mut args = args;
-        let text = match limit.place {
-            LimitPlace::Word(place) => args.nth(usize::from(place).checked_sub(self.words())?),
-            LimitPlace::Last => args.last(),
-            LimitPlace::Token(token) => {
-                args.find(|arg| arg.eq_ignore_ascii_case(token.as_bytes()))?;
-                args.next()
+        let mut text = None;
+        let mut behind = false;
+        for (place, arg) in (self.words()..).zip(args) {
+            let found = match limit.place {
+                LimitPlace::Word(word) => place == usize::from(word),
+                LimitPlace::Last => true,
+                LimitPlace::Token(token) => {
+                    core::mem::replace(&mut behind, arg.eq_ignore_ascii_case(token.as_bytes()))
+                }
+            };
+            if found {
+                text = Some(arg);
             }
-        };
+        }
         Some(milliseconds(text?, limit.seconds).unwrap_or(0))
     }
 
@@ -296,20 +301,22 @@ impl Row {
 
 /// Reads a number without an exponent, in seconds or milliseconds.
 fn milliseconds(text: &[u8], seconds: bool) -> Option<u32> {
-    let mut parts = text.splitn(2, |&byte| byte == b'.');
-    let digits = |part: &[u8]| core::str::from_utf8(part).ok()?.parse::<u32>().ok();
-    let whole = digits(parts.next()?)?;
-    if !seconds {
-        return Some(whole);
-    }
-    let mut thousandths = 0;
-    if let Some(fraction) = parts.next() {
-        for place in 0..3 {
-            let digit = fraction.get(place).map_or(0, |byte| byte.wrapping_sub(b'0'));
-            thousandths = thousandths * 10 + u32::from(digit.min(9));
+    let mut value = 0u32;
+    let mut places = if seconds { 3 } else { 0 };
+    let mut fraction = false;
+    for &byte in text {
+        match byte {
+            b'.' if seconds && !fraction => fraction = true,
+            b'0'..=b'9' if fraction && places == 0 => {}
+            b'0'..=b'9' => {
+                value = value.saturating_mul(10).saturating_add(u32::from(byte - b'0'));
+                places -= u32::from(fraction);
+            }
+            _ => return None,
         }
     }
-    Some(whole.saturating_mul(1000).saturating_add(thousandths))
+    let value = value.saturating_mul(10u32.pow(places));
+    (!text.is_empty()).then_some(value)
 }
 
 /// A command's name. It is kept as it is sent: a bulk string per word.
