@@ -4,6 +4,7 @@ import { Keeper, type CredentialsProvider } from "./credentials.js";
 import { ClientError, ConnectionError, type RedisError } from "./errors.js";
 import { failure, Reason, type Situation } from "./failure.js";
 import { Host } from "./host.js";
+import { Errors, inspectLinks, type Inspection } from "./inspect.js";
 import { Outbox, type Large } from "./outbox.js";
 import { Slots } from "./slots.js";
 import { Wire, type Home } from "./wire.js";
@@ -106,8 +107,7 @@ export class Engine implements Home {
   #ended: Wire | undefined;
   /** Whether the timer holds the process open. */
   #awake = false;
-  /** The last error in the background. */
-  lastError: RedisError | undefined;
+  readonly #errors = new Errors();
   readonly keeper: Keeper | undefined;
 
   constructor(settings: Settings) {
@@ -115,7 +115,7 @@ export class Engine implements Home {
     const { credentials, retryDelay, maxRetryDelay } = settings;
     if (credentials === undefined) return;
     const tell = (username: string | undefined, password: string): void => this.#authenticate(username, password);
-    this.keeper = new Keeper(credentials, tell, (error) => (this.lastError = error), [retryDelay, maxRetryDelay]);
+    this.keeper = new Keeper(credentials, tell, (error) => this.#errors.add(error), [retryDelay, maxRetryDelay]);
   }
 
   get endpoint(): Endpoint {
@@ -170,6 +170,14 @@ export class Engine implements Home {
         // a listener's own fault must not become ours
       }
     }
+  }
+
+  /** Tells what it is at. */
+  inspect(): Inspection {
+    this.#submit();
+    const links = this.host === undefined ? { links: [], waiting: [] } : inspectLinks(this.host, now(), (slot) => this.slots.commandOf(slot));
+    const version = this.serverVersion ? { version: this.serverVersion } : {};
+    return { status: this.#status, server: this.#settings.where, ...version, ...links, lastErrors: this.#errors.list() };
   }
 
   /** Gives why commands are not taken any more, if so. */
@@ -470,7 +478,7 @@ export class Engine implements Home {
 
   /** Takes the end of a link. */
   #end(host: Host, wire: Wire, error: RedisError, reason: Reason, act: Act): void {
-    if (reason !== Reason.CLOSED) this.lastError = error;
+    if (reason !== Reason.CLOSED) this.#errors.add(error);
     if (reason === Reason.AUTHENTICATION || reason === Reason.UNAUTHENTICATED) this.keeper?.forget();
     this.#ended = wire;
     wire.disconnect();
@@ -595,13 +603,14 @@ export class Engine implements Home {
       cause instanceof ClientError && host === undefined
         ? cause
         : new ClientError("redwire's core failed; the next command starts a fresh one", { command, maybeExecuted: true, cause });
-    this.lastError = error();
-    this.#attempt?.fail(this.lastError);
+    const failed = error();
+    this.#errors.add(failed);
+    this.#attempt?.fail(failed);
     this.#attempt = undefined;
     for (const slot of this.slots.all()) this.#settle(slot, error(this.slots.commandOf(slot)), true, true);
     for (const slot of this.#externals.keys()) this.#release(slot);
     this.#refused.clear();
-    this.#become("idle", this.lastError);
+    this.#become("idle", failed);
   }
 }
 

@@ -30,6 +30,7 @@ interface Exports {
   host_tape(): number;
   host_transmit(link: number): number;
   host_poll(): number;
+  host_inspect(now: number): number;
   host_detail(): number;
   host_version(): number;
   host_key_slot(length: number): number;

@@ -9,6 +9,7 @@ export * from "./errors.js";
 export type * from "./generated/commands.js";
 export type * from "./generated/options.js";
 export type * from "./generated/replies.js";
+export type { ErrorInspection, Inspection, LinkInspection, WaitingInspection } from "./inspect.js";
 export { keySlot } from "./key-slot.js";
 export { Pool, type PoolOptions } from "./pool.js";
 export type { HighWater, OfflineQueue, Options } from "./options.js";

@@ -10,6 +10,7 @@ import { Channel } from "./channel.js";
 import { Engine, type Status } from "./engine.js";
 import type { Commands, LeaseCommands } from "./generated/commands.js";
 import { pure } from "./host.js";
+import type { Inspection } from "./inspect.js";
 import { pages, type Iterators } from "./iterators.js";
 import { connectNode } from "./node.js";
 import { resolveOptions, settingsOf, type Options } from "./options.js";
@@ -46,6 +47,8 @@ export interface Redis<S extends Str = string, N = number, F extends Forms = Pla
   readonly ready: Promise<void>;
   /** Connects unless connected; rejects when the first attempt fails. */
   connect(): Promise<void>;
+  /** Tells what it is at: its connections, who waits for what since when, and the last errors; no values, no secrets. */
+  inspect(): Inspection;
   /** Calls `listener` at each change of status, with what led to it, until the function given back is called. */
   onStateChange(listener: (status: Status, cause?: unknown) => void): () => void;
   /** Sends any command: `name` as Redis spells it, its words separated by spaces. What the table knows gets its usual reply shape. */
@@ -177,6 +180,10 @@ class Client extends Methods {
   connect(): Promise<void> {
     const refusal = this.#channel.refusal();
     return refusal === undefined ? this.#channel.engine.connect() : Promise.reject(refusal);
+  }
+
+  inspect(): Inspection {
+    return this.#channel.engine.inspect();
   }
 
   onStateChange(listener: (status: Status, cause?: unknown) => void): () => void {

@@ -69,6 +69,8 @@ export const serverError = (text: string, command?: string): RedisError => {
   const unknown = code === "ERR" && /^ERR unknown command/i.test(text);
   const details = { command, code, ...(refusals.has(code) || unknown ? { maybeExecuted: false } : {}) };
   if (code === "LOADING") return new BusyLoadingError(text, details);
-  const remedy = unknown ? "check its name, the server's version, and that its module is loaded" : Object.hasOwn(remedies, code) ? remedies[code] : undefined;
-  return new (unknown ? UnknownCommandError : classOf(code))(remedy === undefined ? text : `${text.trimEnd()} (${remedy})`, details);
+  // the server repeats arguments here, which may be secrets
+  if (unknown) return new UnknownCommandError(`${text.replace(/,? with args beginning with:.*/s, "")} (check its name, the server's version, and that its module is loaded)`, details);
+  const remedy = Object.hasOwn(remedies, code) ? ` (${remedies[code]})` : "";
+  return new (classOf(code))(text + remedy, details);
 };

@@ -43,6 +43,7 @@ exports! {
     host_tape = tape() -> usize;
     host_transmit = transmit(link: u32) -> u32;
     host_poll = poll() -> usize;
+    host_inspect = inspect(now: f64) -> usize;
     host_detail = detail() -> usize;
     host_version = version() -> usize;
     host_key_slot = key_slot(length: usize) -> u32;

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 use redwire_core::batch::{self, Batch, Malformed};
-use redwire_core::connection::{Bounds, Config, Credentials, Protocol};
+use redwire_core::connection::{Bounds, Config, Credentials, Pending, Protocol};
 use redwire_core::machine::{Action, LeaseId, LinkId, Machine, Reason, Segment, Slot};
 use redwire_core::pool::{Limits as Lanes, Pool};
 use redwire_core::resp::{DecodeError, Limits};
@@ -342,6 +342,22 @@ impl Host {
         self.actions.len()
     }
 
+    /// Gives the number of words that tell what stands where; the first register gives their address.
+    ///
+    /// Of each connection: its stage, the bytes that are to be sent, and how many commands are waited for; of each of these its slot,
+    /// whether it was written, and its age in milliseconds. Those that wait for a connection come last, as if on one of stage 6.
+    pub fn inspect(&mut self, now: f64) -> usize {
+        let now = instant(now);
+        self.actions.clear();
+        for connection in self.pool.connections() {
+            let unsent = u32::try_from(connection.unsent()).unwrap_or(u32::MAX);
+            list(&mut self.actions, [connection.stage() as u32, unsent], &mut connection.pending(now));
+        }
+        list(&mut self.actions, [6, 0], &mut self.pool.pending(now));
+        self.registers[0] = self.actions.as_ptr() as u32;
+        self.actions.len()
+    }
+
     /// Gives the length of what the server said when it refused the link; the first register gives its address.
     pub fn detail(&mut self) -> usize {
         let detail = self.pool.detail();
@@ -364,6 +380,17 @@ impl Host {
     /// Gives the slot of the key in the first `length` bytes of the input.
     pub fn key_slot(&self, length: usize) -> u32 {
         self.input.get(..length).map_or(0, key_slot).into()
+    }
+}
+
+/// Adds `head`, and what is pending, to `out`.
+fn list(out: &mut Vec<u32>, head: [u32; 2], pending: &mut dyn Iterator<Item = Pending>) {
+    out.extend_from_slice(&head);
+    let at = out.len();
+    out.push(0);
+    for one in pending {
+        out.extend_from_slice(&[one.slot.0, one.written.into(), one.age]);
+        out[at] += 1;
     }
 }
 

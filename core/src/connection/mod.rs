@@ -5,6 +5,7 @@ mod backoff;
 mod config;
 mod handshake;
 mod inbound;
+mod inspect;
 mod keepalive;
 mod lease;
 mod outbound;
@@ -14,6 +15,7 @@ mod traces;
 
 pub use config::{Bounds, Config, Credentials, Protocol};
 pub use handshake::Server;
+pub use inspect::{Pending, Stage};
 
 use crate::batch::{Batch, Malformed};
 use crate::fifo::Fifo;
@@ -455,16 +457,9 @@ fn fail(actions: &mut Fifo<Action>, slot: Slot, reason: Reason, maybe_executed: 
 /// Without what is being sent and read: that is user data, and in a handshake the password.
 impl core::fmt::Debug for Connection {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let state = match self.link.state {
-            State::Idle => "idle",
-            State::Waiting => "waiting",
-            State::Opening => "opening",
-            State::Shaking(_) => "shaking hands",
-            State::Ready => "ready",
-        };
         f.debug_struct("Connection")
             .field("link", &self.link.id)
-            .field("state", &state)
+            .field("stage", &self.stage())
             .finish_non_exhaustive()
     }
 }

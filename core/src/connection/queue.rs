@@ -1,6 +1,7 @@
 //! Commands from acceptance to settlement.
 
 use super::config::Bounds;
+use super::inspect::Pending;
 use super::outbound::Outbound;
 use crate::batch::{Arguments, Batch, Malformed, Request, flags};
 use crate::fifo::Fifo;
@@ -50,6 +51,8 @@ pub(super) struct Entry {
     pub(super) answer: Answer,
     row: Row,
     timeout: u32,
+    /// When it was accepted.
+    since: Instant,
     deadline: Instant,
     start: u64,
 }
@@ -207,6 +210,7 @@ impl Queue {
             answer: Answer::Comes,
             row: known,
             timeout,
+            since: terms.now,
             deadline,
             start,
         });
@@ -231,6 +235,7 @@ impl Queue {
             answer: Answer::Comes,
             row: Row::at(RowId::UNKNOWN),
             timeout: 0,
+            since: Instant(0),
             deadline: Instant::NEVER,
             start,
         });
@@ -522,6 +527,21 @@ impl Queue {
     /// Tells whether nothing waits for a reply.
     pub(super) fn is_empty(&self) -> bool {
         self.entries.is_empty()
+    }
+
+    /// Gives how many bytes are to be sent.
+    pub(super) fn unsent(&self) -> u64 {
+        self.outbound.unsent()
+    }
+
+    /// Gives the commands that somebody waits for, and of a transaction its EXEC.
+    pub(super) fn pending(&self, now: Instant) -> impl Iterator<Item = Pending> {
+        let waited = |entry: &&Entry| entry.live && matches!(entry.role, Role::Plain | Role::Exec);
+        self.entries.iter().filter(waited).map(move |entry| Pending {
+            slot: entry.slot,
+            written: self.is_written(entry) && !entry.refused,
+            age: now.0.saturating_sub(entry.since.0).try_into().unwrap_or(u32::MAX),
+        })
     }
 
     /// Gives how many commands there are.

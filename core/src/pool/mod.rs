@@ -3,7 +3,7 @@
 mod waiting;
 
 use crate::batch::{Batch, Malformed, flags};
-use crate::connection::{Config, Connection, Credentials};
+use crate::connection::{Config, Connection, Credentials, Pending};
 use crate::fifo::Fifo;
 use crate::machine::{Action, Failure, LeaseId, LinkId, Machine, Reason, ReplySink, Segment, Slot};
 use crate::time::Instant;
@@ -111,6 +111,16 @@ impl Pool {
     /// Gives the connection that everybody shares.
     pub fn shared(&self) -> &Connection {
         &self.shared
+    }
+
+    /// Gives the connections that there are: the shared one, and those that are leased now and then.
+    pub fn connections(&self) -> impl Iterator<Item = &Connection> {
+        core::iter::once(&self.shared).chain(self.lanes.iter().map(|lane| &lane.connection))
+    }
+
+    /// Gives the blocking commands, and the leases, that wait for a connection.
+    pub fn pending(&self, now: Instant) -> impl Iterator<Item = Pending> {
+        self.waiting.pending(now)
     }
 
     /// Gives the connection of `link`.
@@ -258,7 +268,7 @@ impl Pool {
     fn wait(&mut self, now: Instant, slot: Slot, command: Option<Box<Command>>) {
         if self.waiting.has_room(self.shared.config().offline) {
             let deadline = now.limit(self.limits.pool_timeout);
-            self.waiting.push(Waiter { slot, deadline, command });
+            self.waiting.push(Waiter { slot, since: now, deadline, command });
         } else {
             self.fail(slot, Reason::QueueFull);
         }
