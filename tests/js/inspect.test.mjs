@@ -77,8 +77,8 @@ describe("leases", { skip: missing(programs[0]) }, () => {
     assert.deepEqual(waiting.map(({ command, link, written }) => [command, link, written]).sort(), [["BLPOP", undefined, false], ["BLPOP", 1, true], ["lease()", undefined, false]]);
     await redis.rpush("list", "x");
     await redis.rpush("other", "y");
-    assert.deepEqual([await blocked, await other], [["list", "x"], ["other", "y"]]);
     await (await lease).release();
+    assert.deepEqual([await blocked, await other], [["list", "x"], ["other", "y"]]);
     assert.deepEqual(redis.inspect().waiting, []);
   });
 });
