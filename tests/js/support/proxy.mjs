@@ -69,12 +69,14 @@ class Direction {
 class Link {
   /** Whether nothing passes any more, in either direction, though everything stays open. */
   blackhole = false;
+  open = true;
   #front;
   #back;
 
   constructor(proxy, front) {
     this.proxy = proxy;
     this.#front = front;
+    front.on("close", () => (this.open = false));
     this.#back = net.connect(proxy.target, "127.0.0.1");
     for (const [one, other] of [[front, this.#back], [this.#back, front]]) {
       one.setNoDelay(true);
@@ -106,8 +108,21 @@ class Link {
  * bytes are written at once.
  */
 export const startProxy = async (t, target) => {
-  const proxy = { target, links: [], split: undefined, onRequest: undefined, onReply: undefined };
-  const server = net.createServer((front) => proxy.links.push(new Link(proxy, front)));
+  const proxy = {
+    target,
+    /** Links in the order in which they were opened, and how many there were. */
+    links: [],
+    count: 0,
+    split: undefined,
+    onRequest: undefined,
+    onReply: undefined,
+    /** Forgets links that are closed. */
+    forget: () => (proxy.links = proxy.links.filter(({ open }) => open)),
+  };
+  const server = net.createServer((front) => {
+    proxy.count++;
+    proxy.links.push(new Link(proxy, front));
+  });
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
   t.after(() => {
     server.close();

@@ -24,6 +24,10 @@ pub struct Options {
     pub password: Option<&'static str>,
     /// Whether it knows CLIENT SETINFO.
     pub setinfo: bool,
+    /// Whether it is loading its data, and executes nothing.
+    pub loading: bool,
+    /// Whether it is a replica, and executes nothing that writes.
+    pub replica: bool,
 }
 
 /// A server.
@@ -35,6 +39,8 @@ pub struct Server {
     pub store: Store,
     /// Every command that was executed or queued, in order.
     pub log: Vec<Words>,
+    /// How often it forgot who its clients are.
+    pub lapses: u32,
 }
 
 /// One link as the server sees it.
@@ -42,6 +48,7 @@ pub struct Server {
 pub struct Session {
     protocol: u8,
     known: bool,
+    lapses: u32,
     queued: Option<Vec<Words>>,
     spoiled: bool,
     decoder: Decoder,
@@ -59,6 +66,7 @@ impl Server {
         Session {
             protocol: 2,
             known: self.options.password.is_none(),
+            lapses: self.lapses,
             queued: None,
             spoiled: false,
             decoder: Decoder::default(),
@@ -93,13 +101,21 @@ impl Server {
 
     fn answer(&mut self, session: &mut Session, command: &Words) -> Frame {
         let words: Vec<&[u8]> = command.iter().map(Vec::as_slice).collect();
+        if session.lapses != self.lapses {
+            session.lapses = self.lapses;
+            session.known = self.options.password.is_none();
+        }
         match words.as_slice() {
             [b"HELLO", ..] if self.options.hello == Hello::Unknown => {
                 error("ERR unknown command 'HELLO', with args beginning with: '3' ")
             }
             [b"HELLO", b"3", rest @ ..] => self.hello(session, rest),
             [b"AUTH", .., password] => self.authenticate(session, password),
-            _ if !session.known => error("NOAUTH Authentication required."),
+            [b"EXEC"] if !session.known => {
+                session.queued = None;
+                error("EXECABORT Transaction discarded because of: NOAUTH Authentication required.")
+            }
+            _ if !session.known => session.refuse("NOAUTH Authentication required."),
             [b"CLIENT", b"SETINFO", ..] if !self.options.setinfo => {
                 error("ERR unknown subcommand 'SETINFO'. Try CLIENT HELP.")
             }
@@ -109,6 +125,10 @@ impl Server {
                 simple("OK")
             }
             [b"EXEC"] => self.exec(session),
+            _ if self.options.loading => session.refuse("LOADING Redis is loading the dataset in memory"),
+            [b"INCR", ..] if self.options.replica => {
+                session.refuse("READONLY You can't write against a read only replica.")
+            }
             _ => {
                 self.log.push(command.clone());
                 self.execute(session, command, &words)
@@ -159,6 +179,14 @@ impl Server {
             self.store.execute(&words)
         };
         Frame::Array(queued.iter().map(execute).collect())
+    }
+}
+
+impl Session {
+    /// Refuses a command, and with it the transaction that it may be part of.
+    fn refuse(&mut self, text: &str) -> Frame {
+        self.spoiled = true;
+        error(text)
     }
 }
 
