@@ -108,7 +108,7 @@ for (const server of programs) {
       }
     });
 
-    test("[promise 28] killed with SIGKILL and started again: readers see nothing of it, increments say what they know", async (t) => {
+    test("killed with SIGKILL and started again: readers see nothing of it, increments say what they know", async (t) => {
       const folder = mkdtempSync(join(tmpdir(), "redwire-faults-"));
       t.after(() => rmSync(folder, { recursive: true, force: true }));
       const durable = ["--appendonly", "yes", "--appendfsync", "always", "--dir", folder];

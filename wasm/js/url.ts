@@ -29,6 +29,9 @@ const queries: Readonly<Record<string, (value: string) => unknown>> = {
   poolTimeout: whole,
 };
 
+/** Stands for the host that a unix socket does not have: URLs with a user and no host are none. */
+const NOWHERE = "-";
+
 /** What a URL says: the options in its body, and those in its query. */
 export interface Parsed {
   body: Record<string, unknown>;
@@ -40,7 +43,8 @@ export interface Parsed {
  * @throws TypeError, where it is no URL of a Redis server.
  */
 export const parseUrl = (url: string): Parsed => {
-  const parsed = URL.canParse(url.trim()) ? new URL(url.trim()) : undefined;
+  const text = url.trim().replace(/^((redis\+)?unix:\/\/[^/@]*@)\//i, `$1${NOWHERE}/`);
+  const parsed = URL.canParse(text) ? new URL(text) : undefined;
   const scheme = parsed === undefined ? undefined : schemes[parsed.protocol];
   if (parsed === undefined || scheme === undefined) {
     throw new TypeError(
@@ -53,7 +57,8 @@ export const parseUrl = (url: string): Parsed => {
   if (username !== "") body["username"] = unescape(username, "user name");
   if (password !== "") body["password"] = unescape(password, "password");
   if (scheme.unix) {
-    body["path"] = unescape(hostname + pathname, "path");
+    body["path"] = unescape((hostname === NOWHERE ? "" : hostname) + pathname, "path");
+    if (body["path"] === "/") throw new TypeError("url: the path of the unix socket is missing");
   } else {
     if (hostname !== "") body["host"] = unescape(hostname.replace(/^\[(.*)\]$/, "$1"), "host");
     if (port !== "") body["port"] = Number(port);
