@@ -142,12 +142,13 @@ fn count<Q: Request>(request: &Q) -> Result<usize, Error> {
 }
 
 fn push(batch: &mut BatchBuffer, slot: Slot, call: &Call, role: u32) {
-    let raw = if call.is_raw() { flags::RAW } else { 0 };
+    let said = [(call.is_raw(), flags::RAW), (call.is_idempotent() && role == 0, flags::IDEMPOTENT)];
+    let said = said.into_iter().filter(|(said, _)| *said).fold(role, |flags, (_, flag)| flags | flag);
     debug_assert!(
         call.row() != RowId::UNKNOWN || call.args().iter().next().is_some(),
         "a command has a name"
     );
-    batch.push(slot, call.row(), role | raw, None, call.args().iter());
+    batch.push(slot, call.row(), said, None, call.args().iter());
 }
 
 /// Commands that were submitted; dropping it gives them up.
