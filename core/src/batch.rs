@@ -29,6 +29,10 @@ pub mod flags {
     pub const EXEC: u32 = 1 << 21;
     /// Executing the command twice does no harm: it is sent again when its link is lost before the reply.
     pub const IDEMPOTENT: u32 = 1 << 22;
+    /// The reply may be kept, and come from what is kept, where commands are asked for that one by one.
+    pub const CACHED: u32 = 1 << 28;
+    /// The reply must come from the server and is not kept.
+    pub const UNCACHED: u32 = 1 << 29;
 }
 
 /// Where the bytes of an argument are.
@@ -185,10 +189,22 @@ impl<'a> Batch<'a> {
     ///
     /// # Errors
     /// [`Malformed`] when what stands there is no whole command.
+    #[inline(never)]
     pub fn next_request(&mut self) -> Result<Option<Request<'a>>, Malformed> {
         let request = self.head()?;
         self.pass(request.map_or(0, |request| request.args.len()))?;
         Ok(request)
+    }
+
+    /// Gives what stands before `rest`, which is the end of this batch.
+    #[cfg(feature = "alloc")]
+    #[inline(never)]
+    pub(crate) fn before(&self, rest: &Self) -> Self {
+        Self {
+            words: self.words.get(..self.words.len() - rest.words.len()).unwrap_or_default(),
+            text: self.text.get(..self.text.len() - rest.text.len()).unwrap_or_default(),
+            side: self.side.get(..self.side.len() - rest.side.len()).unwrap_or_default(),
+        }
     }
 
     /// Steps over `count` arguments.

@@ -184,14 +184,23 @@ fn tag(kind: Text) -> Tag {
     }
 }
 
-/// Looks at what is frequent, a text of 8 to 16 bytes, by itself.
+/// Looks at what is frequent, a text of 4 to 16 bytes, by two words.
 #[inline(always)]
 fn is_ascii(text: &[u8]) -> bool {
-    match (text.first_chunk(), text.last_chunk()) {
-        (Some(first), Some(last)) if text.len() <= 16 => {
-            (u64::from_ne_bytes(*first) | u64::from_ne_bytes(*last)) & HIGH_BITS == 0
+    let seen = match text.len() {
+        4..8 => {
+            let word = |bytes: &[u8; 4]| u64::from(u32::from_ne_bytes(*bytes));
+            text.first_chunk().map(word).zip(text.last_chunk().map(word))
         }
-        _ => is_all_ascii(text),
+        8..=16 => {
+            let word = |bytes: &[u8; 8]| u64::from_ne_bytes(*bytes);
+            text.first_chunk().map(word).zip(text.last_chunk().map(word))
+        }
+        _ => None,
+    };
+    match seen {
+        Some((first, last)) => (first | last) & HIGH_BITS == 0,
+        None => is_all_ascii(text),
     }
 }
 

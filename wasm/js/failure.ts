@@ -163,7 +163,7 @@ export const failure = (reason: Reason, detail: number, at: Situation, command?:
       return new (classOf(code))(`${at.where} refused the ${what} (${at.detail})${outcome}: ${remedy}`, { ...details, code });
     }
     case Reason.PROTOCOL3:
-      return new ConnectionError(`${at.where} does not speak RESP3${outcome}: set 'protocol' to "auto" or 2`, details);
+      return new ConnectionError(`${at.where} does not speak RESP3${outcome}: set 'protocol' to "auto" or 2, and no 'cache'`, details);
     case Reason.MAX_CLIENTS:
       return new ConnectionError(`${at.where} has reached its maximum number of clients${outcome}: raise its 'maxclients', or close other clients`, details);
     case Reason.POOL_TIMEOUT:

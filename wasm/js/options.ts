@@ -1,3 +1,4 @@
+import { cacheChecks, cacheSettings, type CacheOptions } from "./cache.js";
 import type { Connector, Endpoint } from "./connector.js";
 import type { Settings } from "./engine.js";
 import { kindOf } from "./outbox.js";
@@ -67,6 +68,8 @@ export interface Options extends DecodingOptions {
   highWater?: HighWater;
   /** After how long a silence the server is asked with a PING; 5 s later the connection is made anew. Default 15 000, 0: never. */
   keepAlive?: number;
+  /** How replies are kept until their keys change; default: not at all. Needs RESP3. */
+  cache?: CacheOptions;
   /** When commands that failed are sent again, and after how long; default: never, beyond what `maxResends` says. */
   retry?: RetryPolicy;
   /**
@@ -150,6 +153,13 @@ const offlineRules: Record<keyof OfflineQueue, Rule> = {
   maxAge: milliseconds,
   onFull: [(value) => value === "reject" || value === "drop-oldest", '"reject" or "drop-oldest"'],
 };
+const cacheRules: Record<keyof CacheOptions, Rule> = {
+  maxKeys: count,
+  maxBytes: count,
+  ttl: milliseconds,
+  mode: [cacheChecks.mode, '"default", "optin" or "broadcast"'],
+  prefixes: [cacheChecks.prefixes, "keys that are not empty"],
+};
 const highWaterRules: Record<keyof HighWater, Rule> = { maxCommands: count, maxBytes: count };
 
 const rules: Record<keyof Options, Rule> = {
@@ -181,6 +191,7 @@ const rules: Record<keyof Options, Rule> = {
   offlineQueue: [(value) => value === false, "false or { maxCommands, maxBytes, maxAge, onFull }", offlineRules],
   highWater: [none, "{ maxCommands, maxBytes }", highWaterRules],
   keepAlive: milliseconds,
+  cache: [none, "{ maxKeys, maxBytes, ttl, mode, prefixes }", cacheRules],
   maxResends: [integer(0, 255), "a number from 0 to 255"],
   maxConnections: [integer(1, 255), "a number from 1 to 255"],
   minIdle: [integer(0, 255), "a number from 0 to 255"],
@@ -262,6 +273,7 @@ export const settingsOf = (options: Options, connector: Connector): Settings => 
     retryDelay: options.retryDelay ?? 50,
     maxRetryDelay: options.maxRetryDelay ?? 2_000,
     maxResends: options.maxResends ?? 3,
+    cache: options.cache && cacheSettings(options.cache, protocol),
     maxConnections: options.maxConnections ?? 8,
     minIdle: options.minIdle ?? 0,
     maxIdleTime: options.maxIdleTime ?? 60_000,

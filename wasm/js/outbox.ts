@@ -17,6 +17,8 @@ export const enum Flag {
   MEMBER = 1 << 20,
   EXEC = 1 << 21,
   IDEMPOTENT = 1 << 22,
+  CACHED = 1 << 28,
+  UNCACHED = 1 << 29,
 }
 
 /** The bits of a command's row. */

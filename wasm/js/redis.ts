@@ -1,3 +1,4 @@
+import type { CacheStats } from "./cache.js";
 import { Operations, type Bitfield, type BitfieldReader } from "./bitfield.js";
 import type { InertCommand, ReplyOf } from "./commands/inert.js";
 import type { Raw, Unanswered } from "./commands/give.js";
@@ -30,6 +31,11 @@ export interface ViewOptions extends DecodingOptions {
   timeout?: number;
   /** Whether it does no harm when commands are executed twice: they are sent again when the connection is lost before the reply. Never in transactions. */
   idempotent?: boolean;
+  /**
+   * Whether replies may be kept, and come from what is kept; without the client's option `cache` none is. Default `true`, in its mode
+   * `"optin"` `false`. Never in transactions.
+   */
+  cache?: boolean;
   /** When commands that failed are sent again, and after how long; `false`: never, whatever the client's option says. Not of pipelines. */
   retry?: RetryPolicy | false;
   /** Gives up every command made through the view: its promise rejects with `signal.reason`. */
@@ -51,6 +57,8 @@ export interface Redis<S extends Str = string, N = number, F extends Forms = Pla
   inspect(): Inspection;
   /** Calls `listener` at each change of status, with what led to it, until the function given back is called. */
   onStateChange(listener: (status: Status, cause?: unknown) => void): () => void;
+  /** What became of commands whose replies may be kept; `undefined` without the option `cache`. */
+  readonly cacheStats: CacheStats | undefined;
   /** Sends any command: `name` as Redis spells it, its words separated by spaces. What the table knows gets its usual reply shape. */
   call(name: string, ...args: Value[]): Promise<unknown>;
   /** Tells whether the server is new enough for a command, connecting if need be to learn its version. */
@@ -128,6 +136,8 @@ interface View {
   mode: number;
   raw: boolean;
   idempotent: boolean;
+  /** The flag of `cache`, if given. */
+  cache: number;
   timeout: number | undefined;
   retry: RetryPolicy | undefined;
   signal: AbortSignal | undefined;
@@ -156,7 +166,7 @@ class Client extends Methods {
     this.#channel = new Channel(engine);
     const { url: _, ...others } = resolved;
     this.#options = others;
-    this.#view = { mode: withDecoding(0, resolved), raw: false, idempotent: false, timeout: undefined, retry: resolved.retry, signal: undefined };
+    this.#view = { mode: withDecoding(0, resolved), raw: false, idempotent: false, cache: 0, timeout: undefined, retry: resolved.retry, signal: undefined };
   }
 
   static fromUrl(url: string, options?: Options): Client {
@@ -180,6 +190,10 @@ class Client extends Methods {
   connect(): Promise<void> {
     const refusal = this.#channel.refusal();
     return refusal === undefined ? this.#channel.engine.connect() : Promise.reject(refusal);
+  }
+
+  get cacheStats(): CacheStats | undefined {
+    return this.#channel.engine.cacheStats;
   }
 
   inspect(): Inspection {
@@ -221,11 +235,12 @@ class Client extends Methods {
   }
 
   #once(what: number, command: string, args: unknown[], mode: number): Promise<unknown> {
-    const { raw, idempotent, timeout, signal } = this.#view;
+    const { raw, idempotent, cache, timeout, signal } = this.#view;
     const channel = this.#channel;
     const refusal = channel.refusal(command);
     if (refusal !== undefined) return Promise.reject(refusal);
     if (channel.gate !== undefined) return channel.gate.then(() => this.#once(what, command, args, mode));
+    what |= cache;
     if (idempotent) what |= Flag.IDEMPOTENT;
     if (raw) {
       what |= Flag.RAW;
@@ -304,6 +319,7 @@ class Client extends Methods {
       if (decodes(name, value)) view.mode = withDecoding(view.mode, { [name]: value });
       else if (name === "raw" && typeof value === "boolean") view.raw = value;
       else if (name === "idempotent" && typeof value === "boolean") view.idempotent = value;
+      else if (name === "cache" && typeof value === "boolean") view.cache = value ? Flag.CACHED : Flag.UNCACHED;
       else if (name === "timeout" && Number.isInteger(value) && value >= 0 && value <= 0x7fff_ffff) view.timeout = value;
       else if (name === "retry" && (value === false || isRetryPolicy(value))) view.retry = value || undefined;
       else if (name === "signal" && value instanceof AbortSignal) view.signal = value;

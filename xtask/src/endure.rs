@@ -28,8 +28,9 @@ pub(crate) fn soak(seconds: Option<&str>, system: bool) -> Result<ExitCode> {
         package::install(&folder)?;
     }
     step(format!("{seconds} s of faults"));
+    // the young generation of a fixed size, or memory grows because the collector thinks so
     let mut command: Command = node("--expose-gc");
-    command.current_dir(&folder).args(["faults-soak.mjs", &seconds.to_string()]);
+    command.current_dir(&folder).args(["--max-semi-space-size=2", "faults-soak.mjs", &seconds.to_string()]);
     command.env("REDWIRE_REDIS", servers::any(system)?).env("REDWIRE_TLS", tree::root().join("tests/tls"));
     run(&mut command, "see what it says above")?;
     Ok(ExitCode::SUCCESS)

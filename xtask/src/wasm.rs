@@ -21,6 +21,9 @@ const FEATURES: [&str; 8] = [
     "--enable-multivalue",
 ];
 
+/// What must be inlined or unrolled says so; the compiler's own taste costs 1 KB.
+const COMPACT: [&str; 2] = ["-inline-threshold=10", "-unroll-threshold=30"];
+
 /// Speed first. The first kilobyte of memory is the end of a stack that never gets so deep, for nothing here recurses.
 const OPTIMISE: [&str; 3] = ["-O3", "--low-memory-unused", "--reorder-functions"];
 
@@ -72,6 +75,7 @@ fn without_local_paths() -> String {
     let places = crates.map(|place| (place, "crates")).chain([(tree::root().to_owned(), "redwire")]);
     let flags =
         places.map(|(from, to)| format!("{:?}", format!("--remap-path-prefix={}={to}", from.display())));
+    let flags = flags.chain(COMPACT.map(|flag| format!("\"-Cllvm-args={flag}\"")));
     format!("target.{WASM}.rustflags = [{}]", flags.collect::<Vec<_>>().join(", "))
 }
 

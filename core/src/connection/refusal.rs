@@ -36,7 +36,6 @@ impl Connection {
     #[cold]
     #[inline(never)]
     pub(super) fn look(&mut self, now: Instant, input: &[u8]) -> Look {
-        self.session.traces.refused();
         let rested = self.link.leaving.is_some() || self.session.refusable <= now;
         if !rested || !matches!(self.link.state, State::Ready) {
             return Look::Reply;

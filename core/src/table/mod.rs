@@ -40,6 +40,7 @@ struct Profile {
     /// The place of the limit in [`LIMITS`].
     limit: u8,
     effect: Effect,
+    cacheable: bool,
     internal: bool,
 }
 
@@ -183,11 +184,17 @@ impl Row {
         if (id.0 as usize) < COUNT { Self(id.0) } else { Self(0) }
     }
 
+    /// Gives the position.
+    pub fn id(self) -> RowId {
+        RowId(self.0)
+    }
+
     fn profile(self) -> &'static Profile {
         &PROFILES[usize::from(PROFILE_OF[usize::from(self.0)])]
     }
 
     /// Gives the name as Redis spells it; empty for the unknown row.
+    #[inline]
     pub const fn name(self) -> Name {
         let id = self.0 as usize;
         let [low, high] = &STARTS;
@@ -239,6 +246,11 @@ impl Row {
         self.access() == Access::Write && !scripts.iter().any(|name| self.name().is(name))
     }
 
+    /// Tells whether the reply is the same until a key of the command changes.
+    pub fn is_cacheable(self) -> bool {
+        self.profile().cacheable
+    }
+
     /// Tells whether the command is none of a client's business.
     pub fn is_internal(self) -> bool {
         self.profile().internal
@@ -284,6 +296,15 @@ impl Row {
     /// Gives the positions of the keys among `words`, those of the name included; each once, in order of the specs.
     pub fn keys<'a, W: AsRef<[u8]>>(self, words: &'a [W]) -> impl Iterator<Item = usize> + use<'a, W> {
         self.key_specs().iter().flat_map(move |spec| spec.keys(words))
+    }
+
+    /// Gives the same to `take` one by one, as keys.
+    #[cfg(feature = "alloc")]
+    #[inline(never)]
+    pub(crate) fn each_key(self, words: &[&[u8]], take: &mut dyn FnMut(&[u8])) {
+        for spec in self.key_specs() {
+            spec.each(words, take);
+        }
     }
 
     /// Gives the shape of the reply to this command with `args` (without the name).
@@ -334,7 +355,7 @@ impl Name {
     }
 
     /// Gives the first word, and the second, each empty where there is none.
-    fn pair(self) -> (&'static [u8], &'static [u8]) {
+    pub(crate) fn pair(self) -> (&'static [u8], &'static [u8]) {
         if self.start == self.end {
             return (&[], &[]);
         }
