@@ -202,7 +202,9 @@ impl Server {
             [b"INCR", ..] if self.options.replica => {
                 session.refuse("READONLY You can't write against a read only replica.")
             }
-            [name, ..] if self.options.loading && !matches!(*name, b"CLIENT" | b"SELECT" | b"MULTI" | b"EXEC") => {
+            [name, ..]
+                if self.options.loading && !matches!(*name, b"CLIENT" | b"SELECT" | b"MULTI" | b"EXEC") =>
+            {
                 session.refuse("LOADING Redis is loading the dataset in memory")
             }
             [b"CLIENT", b"SETINFO", ..] if !self.options.setinfo => {
