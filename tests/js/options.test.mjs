@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { inspect } from "node:util";
 import { Redis } from "redwire";
@@ -203,6 +204,19 @@ describe("wrong URLs are refused, and never repeated", () => {
       // the stack quotes no source line of this file's
       assert.doesNotMatch(everything, /hunter2/);
     });
+  }
+});
+
+test("every option is documented, in the types and in the README", () => {
+  const types = readFileSync(new URL("node_modules/redwire/types/options.d.ts", import.meta.url), "utf8");
+  const readme = readFileSync(new URL("node_modules/redwire/README.md", import.meta.url), "utf8");
+  const [, body] = /export interface Options extends DecodingOptions \{\n(.*?)\n\}/s.exec(types);
+  const options = [...body.matchAll(/(\*\/\n)? {4}(\w+)\?:/g)];
+  assert.ok(options.length > 25);
+  for (const [, comment, name] of options) {
+    assert.ok(comment !== undefined, `${name} has a comment`);
+    assert.match(readme, new RegExp(`^\\|.*\`${name}\`.*\\|.*\\|`, "m"), `${name} stands in the README's table`);
+    assert.throws(() => new Redis({ [name]: Symbol("x") }), (error) => error instanceof TypeError && error.message.includes(`'${name}'`));
   }
 });
 
