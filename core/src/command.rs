@@ -100,7 +100,7 @@ impl<R> Command<R> {
     /// Appends the command to `buffer` as it goes over the wire; gives its length in bytes.
     ///
     /// # Errors
-    /// [`Full`] when `buffer`, or without `alloc` the command's own room for arguments
+    /// [`Full`] when there is a [fault](crate::argument::Arguments::fault) in the arguments; when `buffer`, or without `alloc` the command's own room for arguments
     /// ([`CAPACITY`](crate::argument::CAPACITY)), is too small; nothing was appended then.
     pub fn encode<B: Buffer>(&self, buffer: &mut B) -> Result<usize, Full> {
         self.call.encode(buffer)
@@ -137,7 +137,7 @@ impl Call {
     /// # Errors
     /// [`Full`], likewise.
     pub fn encode<B: Buffer>(&self, buffer: &mut B) -> Result<usize, Full> {
-        if !self.args.is_whole() {
+        if self.args.fault().is_some() {
             return Err(Full);
         }
         let (head, used, words) = Row::at(self.row).head();

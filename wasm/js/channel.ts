@@ -46,7 +46,7 @@ export class Channel {
   }
 
   awaitsVersion(): boolean {
-    return this.engine.awaitsVersion();
+    return this.engine.awaitsVersion(this);
   }
 
   /** Gives why commands are not taken any more, if so. */

@@ -1,3 +1,4 @@
+import { Aborts } from "./aborts.js";
 import type { CacheSettings, CacheStats } from "./cache.js";
 import type { Connector, Endpoint } from "./connector.js";
 import { Channel } from "./channel.js";
@@ -5,7 +6,7 @@ import { ClientError, ConnectionError, type RedisError } from "./errors.js";
 import { failure, Reason, type Situation } from "./failure.js";
 import { Host } from "./host.js";
 import { Memo } from "./memo.js";
-import { Outbox, type Large } from "./outbox.js";
+import { Flag, Outbox, type Large } from "./outbox.js";
 import { Reader } from "./reader.js";
 import { Slots } from "./slots.js";
 import { encode } from "./text.js";
@@ -82,6 +83,7 @@ export class Engine implements Home {
   /** The ways in, those of clients and of leases. */
   readonly #channels: Channel[] = [];
   readonly #boxes: Outbox[] = [];
+  readonly #aborts = new Aborts((slot, reason) => this.cancel(slot, reason));
   /** Large arguments until their command settles, and, once it is half written, until they are written too. */
   readonly #externals = new Map<number, Externals>();
   /** Refused commands of transactions until their EXEC is answered. */
@@ -134,8 +136,8 @@ export class Engine implements Home {
     return this.#settings.runtimeChecks;
   }
 
-  /** The version of the server, once it is connected; empty where it does not say. */
-  serverVersion: string | undefined;
+  /** The version of the server, once it is connected; empty where the server did not say in its greeting, null where it does not tell at all. */
+  serverVersion: string | null | undefined;
   /** Resolves when the version is known or cannot be: what comes later waits behind what waits for it. */
   gate: Promise<void> | undefined;
 
@@ -144,12 +146,21 @@ export class Engine implements Home {
     return (this.#settings.verifyVersion && this.serverVersion) || undefined;
   }
 
-  /** Tells whether the version decides but is not known; {@link gate} then tells when it is. */
-  awaitsVersion(): boolean {
-    if (!this.#settings.verifyVersion || this.serverVersion !== undefined) return false;
+  /** Tells whether the version decides but is not known; {@link gate} then tells when it is. What has to be asked goes through `channel`. */
+  awaitsVersion(channel: Channel): boolean {
+    if (!this.#settings.verifyVersion || this.serverVersion || this.serverVersion === null) return false;
     const open = (): void => (this.gate = undefined);
-    this.gate ??= this.connect().then(open, open);
+    this.gate ??= this.#learnVersion(channel).then(open, open);
     return true;
+  }
+
+  async #learnVersion(channel: Channel): Promise<void> {
+    await this.connect();
+    if (this.serverVersion !== "") return;
+    // not everyone may use INFO
+    const info = await channel.send(Flag.NAMED, undefined, "INFO", ["INFO", "server"], 0).catch(() => undefined);
+    const { valkey_version, redis_version } = Object(info) as Readonly<Record<string, string | undefined>>;
+    if (this.serverVersion === "") this.serverVersion = valkey_version ?? redis_version ?? null;
   }
 
   get status(): Status {
@@ -322,9 +333,7 @@ export class Engine implements Home {
 
   /** Gives up the command in `slot` when `signal` aborts. */
   abortable(slot: number, signal: AbortSignal): void {
-    const abort = (): void => this.cancel(slot, signal.reason);
-    signal.addEventListener("abort", abort);
-    this.slots.onSettled(slot, () => signal.removeEventListener("abort", abort));
+    this.slots.onSettled(slot, this.#aborts.watch(signal, slot));
   }
 
   /** Connects unless connected; rejects when the first attempt fails. */

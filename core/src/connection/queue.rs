@@ -84,11 +84,19 @@ pub(super) struct Queue {
     answered: usize,
     /// No deadline is earlier.
     next_deadline: Instant,
+    /// Where the command stood that was cancelled last: what one signal gives up stands together.
+    cancelled: usize,
 }
 
 impl Queue {
     pub(super) const fn new() -> Self {
-        Self { entries: Fifo::new(), outbound: Outbound::new(), answered: 0, next_deadline: Instant::NEVER }
+        Self {
+            entries: Fifo::new(),
+            outbound: Outbound::new(),
+            answered: 0,
+            next_deadline: Instant::NEVER,
+            cancelled: 0,
+        }
     }
 
     /// Accepts the commands of `whole`, all or none; those that block are put `aside`, where that is given, and not sent.
@@ -273,7 +281,15 @@ impl Queue {
 
     /// Gives up every command in `slot`; `None` when there is none, else whether any of it was ever written.
     pub(super) fn cancel(&mut self, slot: Slot, limit: u32) -> Option<bool> {
-        let first = self.entries.iter().position(|entry| entry.slot == slot && entry.live)?;
+        let is_wanted = |entry: &Entry| entry.slot == slot && entry.live;
+        let (before, behind) = self.entries.split_at(self.cancelled.min(self.entries.len()));
+        let first = match behind.iter().position(is_wanted) {
+            // a transaction may begin before
+            Some(0) => before.iter().rposition(|entry| !is_wanted(entry)).map_or(0, |at| at + 1),
+            Some(at) => before.len() + at,
+            None => before.iter().position(is_wanted)?,
+        };
+        self.cancelled = first;
         let count = self.entries.iter().skip(first).take_while(|entry| entry.slot == slot).count();
         let entry = self.entries.get(first)?;
         let (written, tried) = (self.is_written(entry), entry.tries > 0);
