@@ -13,6 +13,7 @@ use super::config::{Config, Credentials};
 use crate::cache::Tracking;
 use crate::machine::Reason;
 use crate::resp::{Aggregate, Event, Sink, Text, encode};
+use crate::table;
 use alloc::vec::Vec;
 
 /// What one reply is to.
@@ -337,7 +338,7 @@ fn code(error: &[u8]) -> &[u8] {
 fn is_unsupported(error: &[u8]) -> bool {
     let unknown = b"err unknown command";
     matches!(code(error), b"NOPROTO" | b"NOPERM")
-        || error.get(..unknown.len()).is_some_and(|start| start.eq_ignore_ascii_case(unknown))
+        || error.get(..unknown.len()).is_some_and(|start| table::is(start, unknown))
 }
 
 fn reason(step: Step, error: &[u8]) -> Reason {
