@@ -213,7 +213,7 @@ impl Cache {
         }
         let alone = request.flags & (flags::MULTI | flags::MEMBER | flags::EXEC | flags::UNCACHED) == 0;
         let asked = request.flags & flags::CACHED != 0 || !self.is_opt_in();
-        if !(row.is_cacheable() && alone && asked) || !self.write_request(row, request) {
+        if !(row.is_cacheable() && alone && asked && self.write_request(row, request)) {
             return Verdict::Send;
         }
         let hash = self.hash(&self.request);
