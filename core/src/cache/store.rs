@@ -284,7 +284,7 @@ mod tests {
         let mut store = Store::new();
         for number in 0..5_000_u32 {
             let entry =
-                store.insert(&number.to_le_bytes(), &[number, 1 << 20 | number % 10, 1 << 21, 1 << 21]);
+                store.insert(&number.to_le_bytes(), &[number, (1 << 20) | (number % 10), 1 << 21, 1 << 21]);
             if number % 20 != 3 {
                 store.fill(entry, b"reply".to_vec(), Instant::NEVER);
             }
