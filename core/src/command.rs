@@ -27,6 +27,7 @@ pub struct Command<R> {
 pub struct Call {
     row: RowId,
     raw: bool,
+    cached: Option<bool>,
     pub(crate) args: Arguments,
 }
 
@@ -84,6 +85,13 @@ impl<R> Command<R> {
         self.typed()
     }
 
+    /// Says whether the reply may be kept, and come from what is kept, where the client keeps replies (`Config::cache`). Unless it is
+    /// said it may, but for clients that are told so command by command (`Tracking::OptIn`). In transactions it means nothing.
+    pub fn cached(mut self, cached: bool) -> Self {
+        self.call.cached = Some(cached);
+        self
+    }
+
     /// Gives the command without the type of its reply.
     pub fn call(&self) -> &Call {
         &self.call
@@ -101,7 +109,7 @@ impl<R> Command<R> {
 
 impl Call {
     pub(crate) fn of(row: RowId) -> Self {
-        Self { row, raw: false, args: Arguments::default() }
+        Self { row, raw: false, cached: None, args: Arguments::default() }
     }
 
     /// Gives the row.
@@ -112,6 +120,11 @@ impl Call {
     /// Tells whether the reply keeps the form that the server gave it.
     pub fn is_raw(&self) -> bool {
         self.raw
+    }
+
+    /// Tells whether the reply may be kept, if that was said.
+    pub fn is_cached(&self) -> Option<bool> {
+        self.cached
     }
 
     /// Gives the arguments, with the name first where the row is [`RowId::UNKNOWN`].

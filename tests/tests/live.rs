@@ -1,6 +1,7 @@
 //! The native client against real servers: the same suite for each server, transport and protocol.
 #![cfg(unix)]
 
+use redwire_core::cache::{Caching, Tracking};
 use redwire_core::client::Client;
 use redwire_core::command::Command;
 use redwire_core::commands::*;
@@ -699,5 +700,55 @@ fn clients_and_drivers_go_where_they_are_promised_to() {
 
     async fn run<Q: Request>(client: &Client, request: Q) -> Result<Q::Output, Error> {
         client.execute(request).await
+    }
+}
+
+/// A client that keeps replies, and another that changes what they were about.
+fn kept(brand: Brand) -> Outcome {
+    let Some(server) = Server::shared(brand) else { return Ok(()) };
+    let start = |cache| {
+        let config = Config { cache, ..Config::default() };
+        Client::new(Socket::new(server.address()).expect("a socket"), config)
+    };
+    let (other, mut beside) = start(None);
+    let mut written = |value: &str| beside.block_on(other.execute(set("kept:key", value))).expect("it runs");
+    for tracking in [Tracking::Default, Tracking::OptIn, Tracking::Broadcast(vec![b"kept:".to_vec()])] {
+        let (redis, mut driver) = start(Some(Caching { tracking, ..Caching::default() }));
+        written("1")?;
+        driver
+            .block_on(async {
+                for _ in 0..3 {
+                    assert_eq!(
+                        redis.execute(get("kept:key").text().cached(true)).await?.as_deref(),
+                        Some("1")
+                    );
+                    let both = (get("kept:key").cached(true), get("kept:key").cached(false));
+                    assert_eq!(redis.execute(both).await?, (Some(Bytes::from("1")), Some(Bytes::from("1"))));
+                }
+                Outcome::Ok(())
+            })
+            .expect("it runs")?;
+        assert_eq!(driver.connection().cache_stats().hits, 5);
+        written("2")?;
+        driver
+            .block_on(async {
+                // what it was told of stands before this reply
+                redis.execute(ping()).await?;
+                assert_eq!(redis.execute(get("kept:key").text().cached(true)).await?.as_deref(), Some("2"));
+                redis.execute((set("kept:key", "3"), get("kept:key").cached(true))).await.map(|read| {
+                    assert_eq!(read, (true, Some(Bytes::from("3"))));
+                })
+            })
+            .expect("it runs")?;
+    }
+    Ok(())
+}
+
+#[test]
+fn replies_are_kept_until_their_keys_change() {
+    for brand in [Brand::Redis, Brand::Valkey] {
+        if let Err(error) = kept(brand) {
+            unreachable!("{error}");
+        }
     }
 }

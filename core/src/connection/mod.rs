@@ -411,16 +411,16 @@ impl Connection {
                     State::Shaking(handshake) => Some(handshake.reply()),
                     _ => None,
                 },
-                cache: self.cache.as_deref_mut(),
+                cache: self.cache.as_deref_mut().zip(self.config.cache.as_ref()),
                 flat,
                 shaper: &mut self.link.shaper,
                 sink,
             };
             let decoded = self.link.decoder.decode(rest, &mut router).map_err(Reason::Protocol)?;
             consumed += decoded.consumed;
-            if let Some(cache) = &mut self.cache {
+            if let (Some(cache), Some(caching)) = (&mut self.cache, &self.config.cache) {
                 let part = rest.get(..decoded.consumed).unwrap_or_default();
-                cache.record(now, part, decoded.done);
+                cache.record(caching, now, part, decoded.done);
             }
             if !decoded.done {
                 self.link.route = Some(route);

@@ -140,6 +140,7 @@ impl Pool {
             Some(at) => self.grant(now, at, slot),
             None => self.wait(now, slot, None),
         }
+        self.supply(now);
     }
 
     /// Accepts every command of `batch`, in order, on the connection of `lease`. They wait for its first link; once that is lost
@@ -257,6 +258,7 @@ impl Pool {
             Some(at) => self.run(now, at, batch),
             None => self.wait(now, Slot(slot), Some(Box::new(Command::new(batch)))),
         }
+        self.supply(now);
     }
 
     fn wait(&mut self, now: Instant, slot: Slot, command: Option<Box<Command>>) {

@@ -333,6 +333,11 @@ fn milliseconds(text: &[u8], seconds: bool) -> Option<u32> {
     (!text.is_empty()).then_some(value)
 }
 
+/// Reads a number of digits.
+fn whole(text: &[u8]) -> Option<u32> {
+    milliseconds(text, false)
+}
+
 /// A command's name. It is kept as it is sent: a bulk string per word.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Name {

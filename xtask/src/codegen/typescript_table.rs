@@ -53,11 +53,11 @@ fn row(command: &Command, aliases: &Aliases) -> Result<String> {
     } else {
         (String::new(), Version([u8::MAX; 3]))
     };
-    let effect = match (&command.internal, &command.conn) {
-        (Some(_), _) => "!internal".to_string(),
-        (None, Some(effect)) => format!("!{effect}"),
-        _ => String::new(),
-    };
+    if command.internal.is_some() {
+        // nobody can call it
+        return Ok(format!("{}!internal:", command.name));
+    }
+    let effect = command.conn.as_ref().map_or_else(String::new, |effect| format!("!{effect}"));
     let options = pieces(&arguments::signature(command)?, old);
     let places = value_places::of(command, aliases)?;
     Ok(format!("{}{since}{effect}:{options}{places}", command.name))
