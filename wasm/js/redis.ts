@@ -12,6 +12,7 @@ import { Channel } from "./channel.js";
 import { Engine, type Status } from "./engine.js";
 import type { Commands, LeaseCommands } from "./generated/commands.js";
 import { pure } from "./host.js";
+import { ResponseError } from "./errors.js";
 import type { Inspection } from "./inspect.js";
 import { pages, type Iterators } from "./iterators.js";
 import { connectNode } from "./node.js";
@@ -64,7 +65,7 @@ export interface Redis<S extends Str = string, N = number, F extends Forms = Pla
   readonly cacheStats: CacheStats | undefined;
   /** Sends any command: `name` as Redis spells it, its words separated by spaces. What the table knows gets its usual reply shape. */
   call(name: string, ...args: Value[]): Promise<unknown>;
-  /** Tells whether the server is new enough for a command, connecting if need be to learn its version. */
+  /** Tells whether the server has a command, connecting if need be; where it may not be asked, whether it is new enough. */
   supports(command: string): Promise<boolean>;
   /** BITFIELD: without operations, gives a builder of them. */
   bitfield: ((key: Key) => Bitfield<N>) & Commands<S, N, F, Promised, V, I>["bitfield"];
@@ -284,12 +285,21 @@ class Client extends Methods {
     const row = typeof command === "string" ? rowOf(command.trim().toUpperCase()) : 0;
     if (row === 0) throw new TypeError(`supports: parameter 'command' expected the name of a command, got ${kindOf(command)}`);
     await this.#channel.engine.connect();
+    if (this.#channel.awaitsVersion()) await this.#channel.gate;
     const { name, since } = planOf(row);
     const version = this.#channel.engine.serverVersion;
-    // the version tells nothing of modules, and not every server tells its version
-    if (version && !name.includes(".")) return since === undefined || !isOlder(version, since);
-    const [info] = (await this.call("COMMAND INFO", name.replace(" ", "|"))) as unknown[];
-    return info !== null && info !== undefined;
+    const isNew = Boolean(version) && !name.includes(".") && (since === undefined || !isOlder(version!, since));
+    // before 7.0 COMMAND INFO knew no second words
+    if (version && isOlder(version, "7") && name.includes(" ")) return isNew;
+    try {
+      // versions tell nothing of modules, nor of forks, and not every server tells its version
+      const infos = await this.call("COMMAND INFO", name.replace(" ", "|"));
+      if (Array.isArray(infos)) return infos[0] !== null && infos[0] !== undefined;
+    } catch (error) {
+      // not everyone may ask
+      if (!(error instanceof ResponseError)) throw error;
+    }
+    return isNew;
   }
 
   bitfield(key: Key, ...operations: unknown[]): unknown {
