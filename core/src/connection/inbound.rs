@@ -18,6 +18,8 @@ pub(super) enum Route {
     Notice,
     /// A command's that was given up.
     Tombstone,
+    /// A command's that is sent again: the error that says so.
+    Refused,
     /// The handshake's.
     Handshake,
     /// The caller's.
@@ -78,7 +80,7 @@ impl<S: ReplySink> Router<'_, S> {
     #[inline(never)]
     fn aside(&mut self, event: Event<'_>) {
         match self.route {
-            Route::Tombstone => {}
+            Route::Tombstone | Route::Refused => {}
             Route::Notice => {
                 if let Some((reading, slot)) = &mut self.listener {
                     reading.event(event, *slot, self.sink);

@@ -125,7 +125,8 @@ impl Connection {
             if listening.asked.is_some() {
                 return;
             }
-            listening.asked = Some(now);
+            // the first answer to redwire's own must be this one's
+            listening.asked = self.queue.is_empty().then_some(now);
         }
         self.queue.ask(b"*1\r\n$4\r\nPING\r\n");
     }
@@ -156,10 +157,11 @@ impl Connection {
 
     /// The first command in the queue has its reply.
     pub(super) fn answer(&mut self) {
+        let own = self.session.listening.is_some() && self.queue.is_own();
         if let (Some(listening), Some(entry)) = (&mut self.session.listening, self.queue.current()) {
             self.link.confirmed = 0;
             self.link.monitoring |= entry.row.effect() == Effect::Monitor;
-            if let Some(asked) = listening.asked.take_if(|_| entry.is_own()) {
+            if let Some(asked) = listening.asked.take_if(|_| own) {
                 listening.sure = asked;
             }
         }
