@@ -69,7 +69,8 @@ impl World {
             keep_alive: if coin() { 900 } else { 0 },
             ..Config::default()
         };
-        let mut pair = Pair::new(config, Server::new(Options { hello, password: None, setinfo: coin() }));
+        let mut pair =
+            Pair::new(config, Server::new(Options { hello, setinfo: coin(), ..Options::default() }));
         pair.peer.connection.listen(Slot(EAR));
         Self { random, pair, asked: Vec::new(), published: Vec::new() }
     }
