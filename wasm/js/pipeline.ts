@@ -167,7 +167,7 @@ export class Queued extends Methods {
     } catch (error) {
       const refused = this.#engine.takeRefused(slot);
       const position = refused.findIndex((error) => error !== undefined);
-      throw position < 0 ? error : placed(refused[position]!, position, commands, []);
+      throw position < 0 ? error : placed(refused[position]!, position, commands[position]!, []);
     }
     if (results === null) throw new WatchError({ command: "EXEC", maybeExecuted: false });
     return results as unknown[];
@@ -193,7 +193,7 @@ class Gathered implements Gatherer {
 }
 
 /** Marks a result that is no reply of the server's. */
-class Failed {
+export class Failed {
   constructor(readonly error: unknown) {}
 }
 
@@ -201,20 +201,19 @@ const finished = (results: unknown[], commands: string[], raiseOnError: boolean)
   let first = -1;
   for (let at = 0; at < results.length; at++) {
     const result = results[at];
-    if (result instanceof Failed) throw result.error instanceof ConnectionError ? result.error : placed(result.error, at, commands, results);
+    if (result instanceof Failed) throw result.error instanceof ConnectionError ? result.error : placed(result.error, at, commands[at]!, results);
     if (!(result instanceof ResponseError)) continue;
     if (first < 0) first = at;
     // EXEC's errors do not know what they are about
     if (result.command === undefined) Object.assign(result, { command: commands[at]! });
   }
-  if (raiseOnError && first >= 0) throw placed(results[first], first, commands, results);
+  if (raiseOnError && first >= 0) throw placed(results[first], first, commands[first]!, results);
   return results;
 };
 
 /** Tells an error where in the pipeline it arose. */
-const placed = (error: unknown, position: number, commands: string[], results: unknown[]): unknown => {
+export const placed = (error: unknown, position: number, command: string, results: unknown[]): unknown => {
   if (!(error instanceof Error) || !("command" in error || error instanceof ResponseError)) return error;
-  const command = commands[position]!;
   error.message = `Command # ${position + 1} (${command}) of pipeline caused error: ${error.message}`;
   return Object.assign(error as RedisError, { command, position, results });
 };

@@ -15,6 +15,7 @@ import { kindOf, Flag, type Key, type Value } from "./outbox.js";
 import { Queued, type Pipeline } from "./pipeline.js";
 import { ENCODED, Mode } from "./reader.js";
 import type { Forms, Plain, Str } from "./replies.js";
+import { Stream, type Source, type StreamOptions } from "./stream.js";
 import { decodes, encoded, withDecoding, type DataWith, type DecodingOptions, type FormsWith, type IntegersWith } from "./view.js";
 
 /** What a view changes. */
@@ -60,6 +61,13 @@ export interface Redis<S extends Str = string, N = number, F extends Forms = Pla
    * them is thrown, with its `position`, `command` and all `results`.
    */
   execute<const C extends readonly InertCommand[]>(commands: C): Promise<{ -readonly [I in keyof C]: ReplyOf<C[I], S, N, F> }>;
+  /**
+   * Sends the commands of `source`, made by the functions of `redwire/commands`, as they come, and gives how many there were: for batches
+   * that are too large for a pipeline. Only `window` of them are held at a time. Not a transaction; the stream ends at the first error unless
+   * `onResult` takes it. Where it ends early, what was not written never is, and `source` is told by `return()`.
+   * @throws TypeError for options that are none.
+   */
+  pipelineStream<C extends InertCommand>(source: Source<C>, options?: StreamOptions<ReplyOf<C, S, N, F>>): Promise<number>;
   /** Gives a pipeline, which is a transaction unless `transaction` is false. */
   pipeline(options?: { transaction?: boolean }): Pipeline<S, [], N, F>;
   /** Gives a transaction: a pipeline sent as MULTI/EXEC. */
@@ -249,6 +257,15 @@ class Client extends Methods {
     const pipeline = this.pipeline({ transaction: false });
     for (const inert of commands as readonly InertCommand[]) take(pipeline, inert);
     return pipeline.execute();
+  }
+
+  async pipelineStream(source: Source<InertCommand>, options: StreamOptions = {}): Promise<number> {
+    const { window = 1000 } = options;
+    if (Object(source)[Symbol.asyncIterator] === undefined && Object(source)[Symbol.iterator] === undefined) {
+      throw new TypeError(`pipelineStream: parameter 'source' expected an iterable, got ${kindOf(source)}`);
+    }
+    if (!Number.isInteger(window) || window < 1) throw new TypeError(`pipelineStream: option 'window' expected a whole number above 0, got ${kindOf(window)}`);
+    return new Stream(this.#engine, { transaction: false, ...this.#view }, window).execute(source, options);
   }
 
   pipeline({ transaction = true }: { transaction?: boolean } = {}): Queued {
