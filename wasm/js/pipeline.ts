@@ -45,11 +45,15 @@ export interface PipelineSettings {
   signal: AbortSignal | undefined;
 }
 
+/** A pipeline leaves in parts of so many commands: the server begins with the first while the next is made ready. */
+const PART = 256;
+
 /** The implementation of {@link Pipeline}. */
 export class Queued extends Methods {
   readonly #engine: Engine;
   readonly #settings: PipelineSettings;
-  #box: Outbox | undefined;
+  /** What is queued; a transaction is in one box. */
+  #boxes: Outbox[] = [];
   #commands: string[] = [];
   #needs: [command: string, needs: Needs][] = [];
 
@@ -70,22 +74,26 @@ export class Queued extends Methods {
   run(row: number, command: string, args: unknown[], needs?: Needs, what = 0): this {
     const { transaction, mode, raw, idempotent, timeout } = this.#settings;
     if (mode & ENCODED) args = encoded(args, mode);
-    const box = (this.#box ??= this.#open());
+    const box = this.#box();
     box.push(0, row | what | (transaction ? Flag.MEMBER : idempotent ? Flag.IDEMPOTENT : 0) | (raw ? Flag.RAW : 0), timeout, command, args);
     this.#commands.push(command);
     if (needs !== undefined) this.#needs.push([command, needs]);
     return this;
   }
 
-  /** Takes a box, with MULTI in it where the commands are to be a transaction. */
-  #open(): Outbox {
+  /** Gives the box for the next command; one with MULTI in it where the commands are to be a transaction. */
+  #box(): Outbox {
+    const { transaction } = this.#settings;
+    const last = this.#boxes[this.#boxes.length - 1];
+    if (last !== undefined && (transaction || last.count < PART)) return last;
     const box = this.#engine.takeBox();
-    if (this.#settings.transaction) box.push(0, rowOf("MULTI") | Flag.MULTI, undefined, "MULTI", []);
+    if (transaction) box.push(0, rowOf("MULTI") | Flag.MULTI, undefined, "MULTI", []);
+    this.#boxes.push(box);
     return box;
   }
 
   #forget(): void {
-    this.#box = undefined;
+    this.#boxes = [];
     this.#commands = [];
     this.#needs = [];
   }
@@ -101,8 +109,8 @@ export class Queued extends Methods {
 
   async execute({ raiseOnError = true }: { raiseOnError?: boolean } = {}): Promise<unknown[]> {
     const commands = this.#commands;
-    const box = this.#box;
-    if (box === undefined || commands.length === 0) return [];
+    const boxes = this.#boxes;
+    if (commands.length === 0) return [];
     const { transaction, signal } = this.#settings;
     const engine = this.#engine;
     const needs = this.#needs;
@@ -118,9 +126,9 @@ export class Queued extends Methods {
         const error = unsupported(command, need, engine.version);
         if (error !== undefined) throw error;
       }
-      results = transaction ? this.#transact(box, commands) : this.#gather(box, commands);
+      results = transaction ? this.#transact(boxes[0]!, commands) : this.#gather(boxes, commands);
     } finally {
-      engine.giveBox(box);
+      for (const box of boxes) engine.giveBox(box);
     }
     return finished(await results, commands, raiseOnError);
   }
@@ -130,7 +138,7 @@ export class Queued extends Methods {
   }
 
   async reset(): Promise<void> {
-    if (this.#box !== undefined) this.#engine.giveBox(this.#box);
+    for (const box of this.#boxes) this.#engine.giveBox(box);
     this.#forget();
   }
 
@@ -142,13 +150,21 @@ export class Queued extends Methods {
     return this.reset();
   }
 
-  #gather(box: Outbox, commands: string[]): Promise<unknown[]> {
+  #gather(boxes: Outbox[], commands: string[]): Promise<unknown[]> {
+    const engine = this.#engine;
     const { mode, timeout, signal } = this.#settings;
     return new Promise((resolve) => {
       const gathered = new Gathered(commands.length, resolve);
-      const slots = commands.map((command, index) => this.#engine.reserve(gathered, index, command, mode));
-      this.#engine.submit(box, timeout !== undefined, (position) => slots[position]!);
-      if (signal !== undefined) for (const slot of slots) this.#engine.abortable(slot, signal);
+      const slots: number[] = [];
+      let at = 0;
+      for (const box of boxes) {
+        engine.submit(box, timeout !== undefined, () => {
+          const slot = engine.reserve(gathered, at, commands[at++]!, mode);
+          if (signal !== undefined) slots.push(slot);
+          return slot;
+        });
+      }
+      for (const slot of slots) engine.abortable(slot, signal!);
     });
   }
 
