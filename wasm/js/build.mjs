@@ -23,5 +23,5 @@ const options = {
 const stdin = { contents: 'import "#wasm"; export * from "./index.js";', resolveDir: import.meta.dirname };
 await Promise.all([
   build({ ...options, stdin, outfile: `${outdir}/redwire.js` }),
-  build({ ...options, entryPoints: ["commands-entry.ts"], outfile: `${outdir}/commands.js` }),
+  ...["commands", "adapters"].map((part) => build({ ...options, entryPoints: [`${part}-entry.ts`], outfile: `${outdir}/${part}.js` })),
 ]).catch(() => process.exit(1)); // esbuild has said why

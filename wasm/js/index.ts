@@ -1,4 +1,5 @@
 /** A Redis and Valkey client whose core is WebAssembly. @module */
+export type { Adapter } from "./adapter.js";
 export type { Give, Kind, Promised, Queued, Raw } from "./commands/give.js";
 export type { InertCommand, ReplyOf } from "./commands/inert.js";
 export type { Fields, Int, Several, UnixTime } from "./commands/types.js";

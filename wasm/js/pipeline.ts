@@ -1,6 +1,7 @@
+import { adapted, type Adapter } from "./adapter.js";
 import type { Queued as Queueing } from "./commands/give.js";
 import { Methods } from "./commands/methods.js";
-import { rowOf } from "./commands/plan.js";
+import { planOf, rowOf, type Plan } from "./commands/plan.js";
 import { rawCall } from "./commands/reserved.js";
 import { unsupported, type Needs } from "./commands/versions.js";
 import type { Engine } from "./engine.js";
@@ -13,9 +14,10 @@ import type { Gatherer } from "./slots.js";
 import { encoded } from "./view.js";
 
 /** Commands that are sent together, as MULTI/EXEC unless `transaction` is false. It can be used again after each `execute`. */
-export interface Pipeline<S extends Str = string, T extends unknown[] = [], N = number, F extends Forms = Plain> extends Commands<S, N, F, Queueing<S, T, N, F>> {
+export interface Pipeline<S extends Str = string, T extends unknown[] = [], N = number, F extends Forms = Plain, V = S, I = Value>
+  extends Commands<S, N, F, Queueing<S, T, N, F, V, I>, V, I> {
   /** See {@link Redis.call}. */
-  call(name: string, ...args: Value[]): Pipeline<S, [...T, unknown], N, F>;
+  call(name: string, ...args: Value[]): Pipeline<S, [...T, unknown], N, F, V, I>;
   /**
    * Sends everything and gives the results in order. The first error among them is thrown, with its `position`, `command` and all
    * `results`; a transaction that was not executed throws {@link ExecAbortError}'s cause or {@link WatchError}.
@@ -24,7 +26,7 @@ export interface Pipeline<S extends Str = string, T extends unknown[] = [], N = 
   /** The same, with errors of the server in their places among the results. */
   execute(options: { raiseOnError: false }): Promise<[] extends T ? unknown[] : { [K in keyof T]: T[K] | ResponseError }>;
   /** Alias of `execute`. */
-  exec: Pipeline<S, T, N, F>["execute"];
+  exec: Pipeline<S, T, N, F, V, I>["execute"];
   /** Forgets what is queued. */
   reset(): Promise<void>;
   /** Alias of `reset`. */
@@ -43,6 +45,7 @@ export interface PipelineSettings {
   idempotent: boolean;
   timeout: number | undefined;
   signal: AbortSignal | undefined;
+  adapter: Adapter | undefined;
 }
 
 /** A pipeline leaves in parts of so many commands: the server begins with the first while the next is made ready. */
@@ -56,6 +59,8 @@ export class Queued extends Methods {
   #boxes: Outbox[] = [];
   #commands: string[] = [];
   #needs: [command: string, needs: Needs][] = [];
+  /** How replies are decoded, by the command's position; of raw commands nobody knows. */
+  #plans: (Plan | undefined)[] = [];
 
   constructor(engine: Engine, settings: PipelineSettings) {
     super();
@@ -65,6 +70,10 @@ export class Queued extends Methods {
 
   get checks(): boolean {
     return this.#engine.checks;
+  }
+
+  get adapter(): Adapter | undefined {
+    return this.#settings.adapter;
   }
 
   get length(): number {
@@ -77,6 +86,7 @@ export class Queued extends Methods {
     const box = this.#box();
     box.push(0, row | what | (transaction ? Flag.MEMBER : idempotent ? Flag.IDEMPOTENT : 0) | (raw ? Flag.RAW : 0), timeout, command, args);
     this.#commands.push(command);
+    if (this.adapter !== undefined && !raw) this.#plans.push(row > 0 ? planOf(row) : undefined);
     if (needs !== undefined) this.#needs.push([command, needs]);
     return this;
   }
@@ -96,6 +106,7 @@ export class Queued extends Methods {
     this.#boxes = [];
     this.#commands = [];
     this.#needs = [];
+    this.#plans = [];
   }
 
   fail(error: unknown): never {
@@ -114,6 +125,7 @@ export class Queued extends Methods {
     const { transaction, signal } = this.#settings;
     const engine = this.#engine;
     const needs = this.#needs;
+    const plans = this.#plans;
     let results: Promise<unknown[]>;
     this.#forget();
     try {
@@ -130,7 +142,7 @@ export class Queued extends Methods {
     } finally {
       for (const box of boxes) engine.giveBox(box);
     }
-    return finished(await results, commands, raiseOnError);
+    return this.#decoded(finished(await results, commands, raiseOnError), plans, commands);
   }
 
   exec(options?: { raiseOnError?: boolean }): Promise<unknown[]> {
@@ -148,6 +160,18 @@ export class Queued extends Methods {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.reset();
+  }
+
+  #decoded(results: unknown[], plans: (Plan | undefined)[], commands: string[]): unknown[] {
+    plans.forEach((plan, position) => {
+      if (plan === undefined || results[position] instanceof ResponseError) return;
+      try {
+        results[position] = adapted(this.adapter!, plan, results[position]);
+      } catch (error) {
+        throw placed(error, position, commands[position]!, results);
+      }
+    });
+    return results;
   }
 
   #gather(boxes: Outbox[], commands: string[]): Promise<unknown[]> {

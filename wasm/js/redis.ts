@@ -1,6 +1,7 @@
+import { isAdapter, adapted, type Adapter } from "./adapter.js";
 import { Operations, type Bitfield, type BitfieldReader } from "./bitfield.js";
 import type { InertCommand, ReplyOf } from "./commands/inert.js";
-import type { Raw } from "./commands/give.js";
+import type { Promised, Raw } from "./commands/give.js";
 import { Methods, take } from "./commands/methods.js";
 import { planOf, rowOf } from "./commands/plan.js";
 import { rawCall } from "./commands/reserved.js";
@@ -16,7 +17,7 @@ import { Queued, type Pipeline } from "./pipeline.js";
 import { ENCODED, Mode } from "./reader.js";
 import type { Forms, Plain, Str } from "./replies.js";
 import { Stream, type Source, type StreamOptions } from "./stream.js";
-import { decodes, encoded, withDecoding, type DataWith, type DecodingOptions, type FormsWith, type IntegersWith } from "./view.js";
+import { decodes, encoded, withDecoding, type Adapting, type DataWith, type DecodingOptions, type Fitting, type FormsWith, type GivenWith, type IntegersWith, type ValuesWith } from "./view.js";
 
 /** What a view changes. */
 export interface ViewOptions extends DecodingOptions {
@@ -28,13 +29,15 @@ export interface ViewOptions extends DecodingOptions {
   idempotent?: boolean;
   /** Gives up every command made through the view: its promise rejects with `signal.reason`. */
   signal?: AbortSignal;
+  /** Makes values of the caller's own of what keys hold, and the other way round; `json` of `redwire/adapters` is one. */
+  adapter?: Adapter;
 }
 
 /**
  * A client of one server. It connects on first use, shares one connection among all callers, and sends what one tick asks for in one
  * write, in order.
  */
-export interface Redis<S extends Str = string, N = number, F extends Forms = Plain> extends Commands<S, N, F>, Iterators<S, number> {
+export interface Redis<S extends Str = string, N = number, F extends Forms = Plain, V = S, I = Value> extends Commands<S, N, F, Promised, V, I>, Iterators<S, number, V> {
   /** Where it stands: `idle`, `connecting`, `ready`, `reconnecting`, `closing` or `closed`. */
   readonly status: Status;
   /** Settles when it is connected, connecting if need be; rejects when that fails. */
@@ -48,30 +51,30 @@ export interface Redis<S extends Str = string, N = number, F extends Forms = Pla
   /** Tells whether the server is new enough for a command, connecting if need be to learn its version. */
   supports(command: string): Promise<boolean>;
   /** BITFIELD: without operations, gives a builder of them. */
-  bitfield: ((key: Key) => Bitfield<N>) & Commands<S, N, F>["bitfield"];
+  bitfield: ((key: Key) => Bitfield<N>) & Commands<S, N, F, Promised, V, I>["bitfield"];
   /** BITFIELD_RO: without operations, gives a builder of them, which refuses those that write. */
-  bitfieldRo: ((key: Key) => BitfieldReader<N>) & Commands<S, N, F>["bitfieldRo"];
+  bitfieldRo: ((key: Key) => BitfieldReader<N>) & Commands<S, N, F, Promised, V, I>["bitfieldRo"];
   /** Gives a function for a command that the table does not know. */
   defineCommand<R = unknown>(definition: CommandDefinition<R>): (...args: Value[]) => Promise<R>;
   /** Gives a client that shares this one's connection and differs in `options`. */
   with(options: ViewOptions & { raw: true }): RawRedis;
-  with<const O extends ViewOptions>(options: O): Viewed<O, S, N, F>;
+  with<const O extends ViewOptions>(options: O & Fitting<O, S>): Viewed<O, S, N, F, V, I>;
   /**
    * Sends commands made by the functions of `redwire/commands`, together and in order, and gives their results. The first error among
    * them is thrown, with its `position`, `command` and all `results`.
    */
-  execute<const C extends readonly InertCommand[]>(commands: C): Promise<{ -readonly [I in keyof C]: ReplyOf<C[I], S, N, F> }>;
+  execute<const C extends readonly InertCommand[]>(commands: C): Promise<{ -readonly [P in keyof C]: ReplyOf<C[P], S, N, F, V> }>;
   /**
    * Sends the commands of `source`, made by the functions of `redwire/commands`, as they come, and gives how many there were: for batches
    * that are too large for a pipeline. Only `window` of them are held at a time. Not a transaction; the stream ends at the first error unless
    * `onResult` takes it. Where it ends early, what was not written never is, and `source` is told by `return()`.
    * @throws TypeError for options that are none.
    */
-  pipelineStream<C extends InertCommand>(source: Source<C>, options?: StreamOptions<ReplyOf<C, S, N, F>>): Promise<number>;
+  pipelineStream<C extends InertCommand>(source: Source<C>, options?: StreamOptions<ReplyOf<C, S, N, F, V>>): Promise<number>;
   /** Gives a pipeline, which is a transaction unless `transaction` is false. */
-  pipeline(options?: { transaction?: boolean }): Pipeline<S, [], N, F>;
+  pipeline(options?: { transaction?: boolean }): Pipeline<S, [], N, F, V, I>;
   /** Gives a transaction: a pipeline sent as MULTI/EXEC. */
-  multi(): Pipeline<S, [], N, F>;
+  multi(): Pipeline<S, [], N, F, V, I>;
   /** Waits for what is in flight, at most `timeout` ms (default: no limit), then closes the connection. Takes no more commands at once. */
   close(options?: { timeout?: number }): Promise<void>;
   /** Closes the connection at once; what is in flight rejects. */
@@ -80,7 +83,7 @@ export interface Redis<S extends Str = string, N = number, F extends Forms = Pla
 }
 
 /** What a client becomes with `O`. */
-export type Viewed<O extends DecodingOptions, S extends Str = string, N = number, F extends Forms = Plain> = Redis<DataWith<O, S>, IntegersWith<O, N>, FormsWith<O, F>>;
+export type Viewed<O extends DecodingOptions & Adapting, S extends Str = string, N = number, F extends Forms = Plain, V = S, I = Value> = Redis<DataWith<O, S>, IntegersWith<O, N>, FormsWith<O, F>, ValuesWith<O, S, V>, GivenWith<O, I>>;
 
 /** A client whose replies keep the form that the server gave them: nobody can say what that is. */
 export interface RawRedis extends RawCommands, Omit<Redis, keyof Commands<string> | "with"> {
@@ -98,6 +101,7 @@ interface View {
   idempotent: boolean;
   timeout: number | undefined;
   signal: AbortSignal | undefined;
+  adapter: Adapter | undefined;
 }
 
 /** The methods that the table makes. */
@@ -117,7 +121,7 @@ class Client extends Methods {
     }
     const resolved = resolveOptions(url, options as Options | undefined);
     this.#engine = new Engine(settingsOf(resolved, connectNode));
-    this.#view = { mode: withDecoding(0, resolved), raw: false, idempotent: false, timeout: undefined, signal: undefined };
+    this.#view = { mode: withDecoding(0, resolved), raw: false, idempotent: false, timeout: undefined, signal: undefined, adapter: undefined };
   }
 
   static fromUrl(url: string, options?: Options): Client {
@@ -126,6 +130,10 @@ class Client extends Methods {
 
   get checks(): boolean {
     return this.#engine.checks;
+  }
+
+  get adapter(): Adapter | undefined {
+    return this.#view.adapter;
   }
 
   get status(): Status {
@@ -154,7 +162,9 @@ class Client extends Methods {
       const error = unsupported(command, needs, engine.version);
       if (error !== undefined) return Promise.reject(error);
     }
-    return this.#send(row, command, args, this.#view.mode);
+    const { mode, adapter, raw } = this.#view;
+    const reply = this.#send(row, command, args, mode);
+    return adapter === undefined || raw ? reply : reply.then((given) => adapted(adapter, planOf(row), given));
   }
 
   fail(error: unknown): Promise<never> {
@@ -247,6 +257,7 @@ class Client extends Methods {
       else if (name === "idempotent" && typeof value === "boolean") view.idempotent = value;
       else if (name === "timeout" && Number.isInteger(value) && value >= 0 && value <= 0x7fff_ffff) view.timeout = value;
       else if (name === "signal" && value instanceof AbortSignal) view.signal = value;
+      else if (name === "adapter" && isAdapter(value)) view.adapter = value;
       else throw new TypeError(`with: '${name}' is no option, or does not take ${kindOf(value)}`);
     }
     return new Client(this.#engine, view);

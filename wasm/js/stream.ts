@@ -1,5 +1,7 @@
+import { adapted, type Adapter } from "./adapter.js";
 import type { InertCommand } from "./commands/inert.js";
 import { Methods, take } from "./commands/methods.js";
+import { planOf, type Plan } from "./commands/plan.js";
 import { unsupported, type Needs } from "./commands/versions.js";
 import type { Engine } from "./engine.js";
 import { type RedisError } from "./errors.js";
@@ -35,6 +37,7 @@ export class Stream extends Methods implements Gatherer {
   readonly #results: unknown[];
   readonly #slots: number[];
   readonly #commands: string[] = [];
+  readonly #plans: Plan[] = [];
   /** The number of the oldest command in the window, and of the next that comes. */
   #oldest = 0;
   #next = 0;
@@ -53,6 +56,10 @@ export class Stream extends Methods implements Gatherer {
 
   get checks(): boolean {
     return this.#engine.checks;
+  }
+
+  get adapter(): Adapter | undefined {
+    return this.#settings.adapter;
   }
 
   /** Sends all commands of `source` and gives how many there were. */
@@ -94,8 +101,8 @@ export class Stream extends Methods implements Gatherer {
         if (this.#end !== undefined && "error" in this.#end) throw this.#end.error;
         const index = this.#oldest;
         const place = index % results.length;
-        const result = results[place];
-        if (result === PENDING) break;
+        if (results[place] === PENDING) break;
+        const result = this.#decoded(results[place], this.#plans[place]);
         results[place] = undefined;
         const failed = result instanceof Failed;
         if (onResult !== undefined) {
@@ -106,6 +113,15 @@ export class Stream extends Methods implements Gatherer {
       if (this.#end !== undefined && "error" in this.#end) throw this.#end.error;
       if (this.#end !== undefined && this.#oldest === this.#next) return;
       await this.#settled.rung();
+    }
+  }
+
+  #decoded(result: unknown, plan: Plan | undefined): unknown {
+    if (plan === undefined || result instanceof Failed) return result;
+    try {
+      return adapted(this.adapter!, plan, result);
+    } catch (error) {
+      return new Failed(error);
     }
   }
 
@@ -132,6 +148,7 @@ export class Stream extends Methods implements Gatherer {
     const what = row | (raw ? Flag.RAW : 0) | (idempotent ? Flag.IDEMPOTENT : 0);
     const place = this.#next % this.#slots.length;
     this.#commands[place] = command;
+    if (this.adapter !== undefined && !raw) this.#plans[place] = planOf(row);
     this.#slots[place] = engine.open(this, this.#next, what, timeout, command, args, mode);
   }
 

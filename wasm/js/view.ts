@@ -1,3 +1,4 @@
+import type { Adapter } from "./adapter.js";
 import { Mode } from "./reader.js";
 import type { Forms, Str } from "./replies.js";
 
@@ -28,6 +29,20 @@ export type IntegersWith<O, N> = O extends { integers: infer I } ? (I extends "b
 export type FormsWith<O, F extends Forms> = O extends { sets: Forms["sets"] } | { maps: Forms["maps"] }
   ? { sets: O extends { sets: infer A extends Forms["sets"] } ? A : F["sets"]; maps: O extends { maps: infer A extends Forms["maps"] } ? A : F["maps"] }
   : F;
+
+/** What may come with an adapter. */
+export interface Adapting {
+  adapter?: Adapter;
+}
+
+/** What values are with `O`, where they were `V` and other user data `S`. */
+export type ValuesWith<O, S extends Str, V> = O extends { adapter: Adapter<any, infer Out> } ? Out : S extends V ? (V extends S ? DataWith<O, S> : V) : V;
+
+/** What values may be given as with `O`, where they were `I`. */
+export type GivenWith<O, I> = O extends { adapter: Adapter<infer In> } ? In : I;
+
+/** Nothing where the adapter in `O` decodes what a view with `O` has, else the adapter that would. */
+export type Fitting<O, S extends Str> = O extends { adapter: Adapter<any, any, infer Data> } ? (DataWith<O, S> extends Data ? unknown : { adapter: Adapter<any, any, DataWith<O, S>> }) : unknown;
 
 /** The part of a mode that each option decides, and what each of its values makes of it. */
 const modes: Readonly<Record<keyof DecodingOptions, Readonly<Record<string, number>>>> = {

@@ -612,7 +612,7 @@ pub fn config_get(option: impl ToArg) -> Command<Vec<(String, Option<String>)>> 
 ///
 /// `FT.CONFIG HELP`, since 1.0.0 of its module; O(1).
 /// Outdated since 8.0.0.
-pub fn config_help(option: impl ToArg) -> Command<Frame> {
+pub fn config_help(option: impl ToArg) -> Command<Vec<(String, (String, Option<String>))>> {
     Command::of(const { draft::id("FT.CONFIG HELP") }).with(|out| option.write_to(out))
 }
 

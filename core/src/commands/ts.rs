@@ -674,19 +674,6 @@ impl<R, Labels, Aggregation> Mrange<R, Labels, Aggregation> {
         )
     }
 
-    /// Adds `GROUPBY` `REDUCE` with `label`; `reducer`.
-    pub fn groupby(self, label: impl ToArg, reducer: super::Aggregator) -> Self {
-        Self(
-            self.0.with(9, |out| {
-                "GROUPBY".write_to(out);
-                label.write_to(out);
-                "REDUCE".write_to(out);
-                reducer.write_to(out);
-            }),
-            PhantomData,
-        )
-    }
-
     /// Adds `EXCLUDEEMPTY`; since 8.10.0.
     pub fn excludeempty(self) -> Self {
         Self(self.0.with(10, |out| "EXCLUDEEMPTY".write_to(out)), PhantomData)
@@ -734,6 +721,27 @@ impl<R, Labels> Mrange<R, Labels, Open> {
             self.0.with(7, |out| {
                 "AGGREGATION".write_to(out);
                 aggregation.write_all(out);
+            }),
+            PhantomData,
+        )
+    }
+}
+
+impl<Labels, Aggregation>
+    Mrange<Vec<(Bytes, (Vec<(Bytes, Option<Bytes>)>, Vec<Frame>))>, Labels, Aggregation>
+{
+    /// Adds `GROUPBY` `REDUCE` with `label`; `reducer`.
+    pub fn groupby(
+        self,
+        label: impl ToArg,
+        reducer: super::Aggregator,
+    ) -> Mrange<Vec<(Bytes, (Record, Vec<Frame>))>, Labels, Aggregation> {
+        Mrange(
+            self.0.with(9, |out| {
+                "GROUPBY".write_to(out);
+                label.write_to(out);
+                "REDUCE".write_to(out);
+                reducer.write_to(out);
             }),
             PhantomData,
         )
@@ -835,19 +843,6 @@ impl<R, Labels, Aggregation> Mrevrange<R, Labels, Aggregation> {
         )
     }
 
-    /// Adds `GROUPBY` `REDUCE` with `label`; `reducer`.
-    pub fn groupby(self, label: impl ToArg, reducer: super::Aggregator) -> Self {
-        Self(
-            self.0.with(9, |out| {
-                "GROUPBY".write_to(out);
-                label.write_to(out);
-                "REDUCE".write_to(out);
-                reducer.write_to(out);
-            }),
-            PhantomData,
-        )
-    }
-
     /// Adds `EXCLUDEEMPTY`; since 8.10.0.
     pub fn excludeempty(self) -> Self {
         Self(self.0.with(10, |out| "EXCLUDEEMPTY".write_to(out)), PhantomData)
@@ -895,6 +890,27 @@ impl<R, Labels> Mrevrange<R, Labels, Open> {
             self.0.with(7, |out| {
                 "AGGREGATION".write_to(out);
                 aggregation.write_all(out);
+            }),
+            PhantomData,
+        )
+    }
+}
+
+impl<Labels, Aggregation>
+    Mrevrange<Vec<(Bytes, (Vec<(Bytes, Option<Bytes>)>, Vec<Frame>))>, Labels, Aggregation>
+{
+    /// Adds `GROUPBY` `REDUCE` with `label`; `reducer`.
+    pub fn groupby(
+        self,
+        label: impl ToArg,
+        reducer: super::Aggregator,
+    ) -> Mrevrange<Vec<(Bytes, (Record, Vec<Frame>))>, Labels, Aggregation> {
+        Mrevrange(
+            self.0.with(9, |out| {
+                "GROUPBY".write_to(out);
+                label.write_to(out);
+                "REDUCE".write_to(out);
+                reducer.write_to(out);
             }),
             PhantomData,
         )

@@ -548,9 +548,10 @@ impl Shaper {
             Node::Array(inner) if !keyed => self.open(Aggregate::Array, len, Form::Each(inner), sink),
             Node::Set(inner) if !keyed => self.open(Aggregate::Set, len, Form::Each(inner), sink),
             Node::By(inner) if !keyed => self.open(Aggregate::Map, len, Form::Each(inner), sink),
-            Node::Tuple(..) if !keyed => {
+            Node::Tuple(..) => {
                 let layout = Layout::of(id, bits);
-                let told = match (layout.group, len) {
+                let count = if keyed { len.map(|len| len.saturating_mul(2)) } else { len };
+                let told = match (layout.group, count) {
                     (Some(_), Some(len)) if layout.fits(len) => Some(layout.grouped(len)),
                     (Some(_), _) => return self.plain(id, kind, len, sink),
                     (None, len) => len.map(|len| len - layout.dropped(len)),
@@ -709,7 +710,8 @@ impl Shaper {
                 None => event,
             },
             (Node::Int, Event::Double(text), _) => number::whole(text).map_or(event, Event::Integer),
-            (Node::Bool, Event::Integer(value @ (0 | 1)), _) => Event::Boolean(value == 1),
+            // -1 is what a full filter adds
+            (Node::Bool, Event::Integer(value @ -1..=1), _) => Event::Boolean(value == 1),
             (Node::Bool, _, Some(b"true")) => Event::Boolean(true),
             (Node::Bool, _, Some(b"false")) => Event::Boolean(false),
             (Node::Double, _, Some(text)) if is_double(text) => Event::Double(text),

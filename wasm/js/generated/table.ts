@@ -18,21 +18,21 @@ APPEND:kkey vvalue
 ARCOUNT@8.8:kkey
 ARDEL@8.8:kkey [i]index
 ARDELRANGE@8.8:kkey [t(istart iend)]range
-ARGET@8.8:kkey iindex
-ARGETRANGE@8.8:kkey istart iend
-ARGREP@8.8:kkey vstart vend [o(<.vexact|.vmatch|.kglob|.kre>)]predicate <+and|+or>? .ilimit? +withvalues? +nocase?
+ARGET@8.8:kkey iindex>v
+ARGETRANGE@8.8:kkey istart iend>v
+ARGREP@8.8:kkey vstart vend [o(<.vexact|.vmatch|.kglob|.kre>)]predicate <+and|+or>? .ilimit? +withvalues? +nocase?>v
 ARINFO@8.8:kkey +full?
-ARINSERT@8.8:kkey [v]value
-ARLASTITEMS@8.8:kkey icount +rev?
+ARINSERT@8.8:kkey [x]value
+ARLASTITEMS@8.8:kkey icount +rev?>v
 ARLEN@8.8:kkey
-ARMGET@8.8:kkey [i]index
-ARMSET@8.8:kkey {iv}data
+ARMGET@8.8:kkey [i]index>v
+ARMSET@8.8:kkey {ix}data
 ARNEXT@8.8:kkey
 AROP@8.8:kkey istart iend o(<+sum|+min|+max|+and|+or|+xor|.vmatch|+used>)operation
-ARRING@8.8:kkey isize [v]value
-ARSCAN@8.8:kkey istart iend .ilimit?
+ARRING@8.8:kkey isize [x]value
+ARSCAN@8.8:kkey istart iend .ilimit?>v
 ARSEEK@8.8:kkey iindex
-ARSET@8.8:kkey iindex [v]value
+ARSET@8.8:kkey iindex [x]value
 ASKING!asking:
 AUTH!auth:vusername? vpassword
 BACKUP ABORT@8.10:
@@ -42,15 +42,15 @@ BACKUP LIST@8.10:
 BACKUP SEAL@8.10:
 BACKUP START@8.10:
 BACKUP STATUS@8.10:
-BF.ADD:kkey vitem
+BF.ADD:kkey xitem
 BF.CARD:kkey
 BF.DEBUG!internal:kkey
-BF.EXISTS:kkey vitem
+BF.EXISTS:kkey xitem
 BF.INFO:kkey <+capacity|+size|+filters|+items|+expansion>?
-BF.INSERT:kkey .icapacity? .derror? .iexpansion? +nocreate? +nonscaling? 'ITEMS' [v]item
+BF.INSERT:kkey .icapacity? .derror? .iexpansion? +nocreate? +nonscaling? 'ITEMS' [x]item
 BF.LOADCHUNK:kkey iiterator vdata
-BF.MADD:kkey [v]item
-BF.MEXISTS:kkey [v]item
+BF.MADD:kkey [x]item
+BF.MEXISTS:kkey [x]item
 BF.RESERVE:kkey derrorRate icapacity .iexpansion? +nonscaling?
 BF.SCANDUMP:kkey iiterator
 BGREWRITEAOF:
@@ -60,26 +60,26 @@ BITFIELD:kkey [o(.=WRAP,SAT,FAIL=overflow? <.t(vencoding voffset)get|.t(vencodin
 BITFIELD_RO:kkey .{vv}0get*?
 BITOP:=AND,OR,XOR,NOT,DIFF@8.2,DIFF1@8.2,ANDOR@8.2,ONE@8.2=operation kdestkey [k]key
 BITPOS:kkey ibit (istart (iend <+byte@7|+bit@7>?)?)?
-BLMOVE@6.2:ksource kdestination =LEFT,RIGHT=wherefrom =LEFT,RIGHT=whereto dtimeout
-BLMOVEM@8.10:ksource kdestination =LEFT,RIGHT=wherefrom =LEFT,RIGHT=whereto dtimeout (<.icount|.iexactly> <+obo|+bulk>)?
-BLMPOP@7:dtimeout [k]#key =LEFT,RIGHT=where .icount?
-BLPOP:[k]key dtimeout
-BRPOP:[k]key dtimeout
-BRPOPLPUSH:ksource kdestination dtimeout
-BZMPOP@7:dtimeout [k]#key =MIN,MAX=where .icount?
-BZPOPMAX:[k]key dtimeout
-BZPOPMIN:[k]key dtimeout
-CF.ADD:kkey vitem
-CF.ADDNX:kkey vitem
-CF.COUNT:kkey vitem
+BLMOVE@6.2:ksource kdestination =LEFT,RIGHT=wherefrom =LEFT,RIGHT=whereto dtimeout>v
+BLMOVEM@8.10:ksource kdestination =LEFT,RIGHT=wherefrom =LEFT,RIGHT=whereto dtimeout (<.icount|.iexactly> <+obo|+bulk>)?>v
+BLMPOP@7:dtimeout [k]#key =LEFT,RIGHT=where .icount?>(-v)
+BLPOP:[k]key dtimeout>(-v)
+BRPOP:[k]key dtimeout>(-v)
+BRPOPLPUSH:ksource kdestination dtimeout>v
+BZMPOP@7:dtimeout [k]#key =MIN,MAX=where .icount?>(-v)
+BZPOPMAX:[k]key dtimeout>(-v-)
+BZPOPMIN:[k]key dtimeout>(-v-)
+CF.ADD:kkey xitem
+CF.ADDNX:kkey xitem
+CF.COUNT:kkey xitem
 CF.DEBUG!internal:kkey
-CF.DEL:kkey vitem
-CF.EXISTS:kkey vitem
+CF.DEL:kkey xitem
+CF.EXISTS:kkey xitem
 CF.INFO:kkey
-CF.INSERT:kkey .icapacity? +nocreate? 'ITEMS' [v]item
-CF.INSERTNX:kkey .icapacity? +nocreate? 'ITEMS' [v]item
+CF.INSERT:kkey .icapacity? +nocreate? 'ITEMS' [x]item
+CF.INSERTNX:kkey .icapacity? +nocreate? 'ITEMS' [x]item
 CF.LOADCHUNK:kkey iiterator vdata
-CF.MEXISTS:kkey [v]item
+CF.MEXISTS:kkey [x]item
 CF.RESERVE:kkey icapacity .ibucketsize? .imaxiterations? .iexpansion?
 CF.SCANDUMP:kkey iiterator
 CLIENT CACHING!caching:=YES,NO=mode
@@ -156,7 +156,7 @@ DEBUG!internal:vsubcommand [v]0arg?
 DECR:kkey
 DECRBY:kkey idecrement
 DEL:[k]key
-DELEX@8.4:kkey <.vifeq|.vifne|.vifdeq|.vifdne>?
+DELEX@8.4:kkey <.xifeq|.xifne|.vifdeq|.vifdne>?
 DIGEST@8.4:kkey
 DISCARD!discard:
 DUMP:kkey
@@ -215,42 +215,42 @@ FUNCTION LIST@7:.vlibraryname? +withcode?
 FUNCTION LOAD@7:+replace? vfunctionCode
 FUNCTION RESTORE@7:vserializedValue <+flush|+append|+replace>?
 FUNCTION STATS@7:
-GEOADD:kkey <+nx@6.2|+xx@6.2>? +ch?@6.2 [t(dlongitude dlatitude vmember)]data
-GEODIST:kkey vmember1 vmember2 <+m|+km|+ft|+mi>?
-GEOHASH:kkey [v]0member?
-GEOPOS:kkey [v]0member?
-GEORADIUS:kkey dlongitude dlatitude dradius =M,KM,FT,MI=unit +withcoord? +withdist? +withhash? (.icount +any?@6.2)? <+asc|+desc>? <.kstore|.kstoredist>?
-GEORADIUSBYMEMBER:kkey vmember dradius =M,KM,FT,MI=unit +withcoord? +withdist? +withhash? (.icount +any?)? <+asc|+desc>? <.kstore|.kstoredist>?
-GEORADIUSBYMEMBER_RO:kkey vmember dradius =M,KM,FT,MI=unit +withcoord? +withdist? +withhash? (.icount +any?)? <+asc|+desc>?
-GEORADIUS_RO:kkey dlongitude dlatitude dradius =M,KM,FT,MI=unit +withcoord? +withdist? +withhash? (.icount +any?@6.2)? <+asc|+desc>?
-GEOSEARCH@6.2:kkey o(<.vfrommember|.t(dlongitude dlatitude)fromlonlat>)from o(<.t(dradius =M,KM,FT,MI=unit)byradius|.t(dwidth dheight =M,KM,FT,MI=unit)bybox>)by <+asc|+desc>? (.icount +any?)? +withcoord? +withdist? +withhash?
-GEOSEARCHSTORE@6.2:kdestination ksource o(<.vfrommember|.t(dlongitude dlatitude)fromlonlat>)from o(<.t(dradius =M,KM,FT,MI=unit)byradius|.t(dwidth dheight =M,KM,FT,MI=unit)bybox>)by <+asc|+desc>? (.icount +any?)? +storedist?
-GET:kkey
+GEOADD:kkey <+nx@6.2|+xx@6.2>? +ch?@6.2 [t(dlongitude dlatitude xmember)]data
+GEODIST:kkey xmember1 xmember2 <+m|+km|+ft|+mi>?
+GEOHASH:kkey [x]0member?
+GEOPOS:kkey [x]0member?
+GEORADIUS:kkey dlongitude dlatitude dradius =M,KM,FT,MI=unit +withcoord? +withdist? +withhash? (.icount +any?@6.2)? <+asc|+desc>? <.kstore|.kstoredist>?>v
+GEORADIUSBYMEMBER:kkey xmember dradius =M,KM,FT,MI=unit +withcoord? +withdist? +withhash? (.icount +any?)? <+asc|+desc>? <.kstore|.kstoredist>?>v
+GEORADIUSBYMEMBER_RO:kkey xmember dradius =M,KM,FT,MI=unit +withcoord? +withdist? +withhash? (.icount +any?)? <+asc|+desc>?>v
+GEORADIUS_RO:kkey dlongitude dlatitude dradius =M,KM,FT,MI=unit +withcoord? +withdist? +withhash? (.icount +any?@6.2)? <+asc|+desc>?>v
+GEOSEARCH@6.2:kkey o(<.xfrommember|.t(dlongitude dlatitude)fromlonlat>)from o(<.t(dradius =M,KM,FT,MI=unit)byradius|.t(dwidth dheight =M,KM,FT,MI=unit)bybox>)by <+asc|+desc>? (.icount +any?)? +withcoord? +withdist? +withhash?>v
+GEOSEARCHSTORE@6.2:kdestination ksource o(<.xfrommember|.t(dlongitude dlatitude)fromlonlat>)from o(<.t(dradius =M,KM,FT,MI=unit)byradius|.t(dwidth dheight =M,KM,FT,MI=unit)bybox>)by <+asc|+desc>? (.icount +any?)? +storedist?
+GET:kkey>v
 GETBIT:kkey ioffset
-GETDEL@6.2:kkey
-GETEX@6.2:kkey <.iex|.ipx|.sexat|.mpxat|+persist>?
+GETDEL@6.2:kkey>v
+GETEX@6.2:kkey <.iex|.ipx|.sexat|.mpxat|+persist>?>v
 GETRANGE:kkey istart iend
-GETSET:kkey vvalue
+GETSET:kkey xvalue>v
 HDEL:kkey [v]field
 HELLO!hello:(iprotover .t(vusername vpassword)auth? .vsetname?)?
 HEXISTS:kkey vfield
 HEXPIRE@7.4:kkey iseconds <+nx|+xx|+gt|+lt>? 'FIELDS'[v]#fields
 HEXPIREAT@7.4:kkey sunixTimeSeconds <+nx|+xx|+gt|+lt>? 'FIELDS'[v]#fields
 HEXPIRETIME@7.4:kkey 'FIELDS'[v]#fields
-HGET:kkey vfield
-HGETALL:kkey
-HGETDEL@8:kkey 'FIELDS'[v]#fields
-HGETEX@8:kkey <.iex|.ipx|.sexat|.mpxat|+persist>? 'FIELDS'[v]#fields
+HGET:kkey vfield>v
+HGETALL:kkey>{v}
+HGETDEL@8:kkey 'FIELDS'[v]#fields>v
+HGETEX@8:kkey <.iex|.ipx|.sexat|.mpxat|+persist>? 'FIELDS'[v]#fields>v
 HIMPORT DISCARD@8.10!fieldset:vfieldsetName
 HIMPORT DISCARDALL@8.10!fieldset:
 HIMPORT PREPARE@8.10!fieldset:vfieldsetName [v]field
-HIMPORT SET@8.10:kkey vfieldsetName [v]value
+HIMPORT SET@8.10:kkey vfieldsetName [x]value
 HINCRBY:kkey vfield iincrement
 HINCRBYFLOAT:kkey vfield dincrement
 HKEYS:kkey
 HLEN:kkey
-HMGET:kkey [v]field
-HMSET:kkey {vv}data
+HMGET:kkey [v]field>v
+HMSET:kkey {vx}data
 HOTKEYS GET@8.6:
 HOTKEYS HELP@8.6.1:
 HOTKEYS RESET@8.6:
@@ -261,14 +261,14 @@ HPEXPIRE@7.4:kkey imilliseconds <+nx|+xx|+gt|+lt>? 'FIELDS'[v]#fields
 HPEXPIREAT@7.4:kkey munixTimeMilliseconds <+nx|+xx|+gt|+lt>? 'FIELDS'[v]#fields
 HPEXPIRETIME@7.4:kkey 'FIELDS'[v]#fields
 HPTTL@7.4:kkey 'FIELDS'[v]#fields
-HRANDFIELD@6.2:kkey (icount +withvalues?)?
-HSCAN:kkey vcursor .kmatch? .icount? +novalues?
-HSET:kkey {vv}data
-HSETEX@8:kkey <+fnx|+fxx>? <.iex|.ipx|.sexat|.mpxat|+keepttl>? 'FIELDS'{vv}#fields
-HSETNX:kkey vfield vvalue
+HRANDFIELD@6.2:kkey (icount +withvalues?)?>{v}
+HSCAN:kkey vcursor .kmatch? .icount? +novalues?>(-{v})
+HSET:kkey {vx}data
+HSETEX@8:kkey <+fnx|+fxx>? <.iex|.ipx|.sexat|.mpxat|+keepttl>? 'FIELDS'{vx}#fields
+HSETNX:kkey vfield xvalue
 HSTRLEN:kkey vfield
 HTTL@7.4:kkey 'FIELDS'[v]#fields
-HVALS:kkey
+HVALS:kkey>v
 INCR:kkey
 INCRBY:kkey iincrement
 INCRBYFLOAT:kkey dincrement
@@ -310,20 +310,20 @@ LATENCY HISTORY:vevent
 LATENCY LATEST:
 LATENCY RESET:[v]0event?
 LCS@7:kkey1 kkey2 +len? +idx? .iminmatchlen? +withmatchlen?
-LINDEX:kkey iindex
-LINSERT:kkey =BEFORE,AFTER=where vpivot velement
+LINDEX:kkey iindex>v
+LINSERT:kkey =BEFORE,AFTER=where xpivot xelement
 LLEN:kkey
-LMOVE@6.2:ksource kdestination =LEFT,RIGHT=wherefrom =LEFT,RIGHT=whereto
-LMOVEM@8.10:ksource kdestination =LEFT,RIGHT=wherefrom =LEFT,RIGHT=whereto (<.icount|.iexactly> <+obo|+bulk>)?
-LMPOP@7:[k]#key =LEFT,RIGHT=where .icount?
+LMOVE@6.2:ksource kdestination =LEFT,RIGHT=wherefrom =LEFT,RIGHT=whereto>v
+LMOVEM@8.10:ksource kdestination =LEFT,RIGHT=wherefrom =LEFT,RIGHT=whereto (<.icount|.iexactly> <+obo|+bulk>)?>v
+LMPOP@7:[k]#key =LEFT,RIGHT=where .icount?>(-v)
 LOLWUT:.o(''.iversion ''.[i]0arg?)version?
-LPOP:kkey icount?@6.2
-LPOS@6.0.6:kkey velement .irank? .icount? .imaxlen?
-LPUSH:kkey [v]element
-LPUSHX:kkey [v]element
-LRANGE:kkey istart istop
-LREM:kkey icount velement
-LSET:kkey iindex velement
+LPOP:kkey icount?@6.2>v
+LPOS@6.0.6:kkey xelement .irank? .icount? .imaxlen?
+LPUSH:kkey [x]element
+LPUSHX:kkey [x]element
+LRANGE:kkey istart istop>v
+LREM:kkey icount xelement
+LSET:kkey iindex xelement
 LTRIM:kkey istart istop
 MEMORY DOCTOR:
 MEMORY HELP:
@@ -331,7 +331,7 @@ MEMORY MALLOC-STATS:
 MEMORY PURGE:
 MEMORY STATS:
 MEMORY USAGE:kkey .isamples?
-MGET:[k]key
+MGET:[k]key>v
 MIGRATE:vhost iport kkey idestinationDb itimeout +copy? +replace? <.vauth|.t(vusername vpassword)auth2>? .[k]keys?
 MODULE HELP:
 MODULE LIST:
@@ -340,9 +340,9 @@ MODULE LOADEX@7:vpath .{vv}0config*? .[v]args?
 MODULE UNLOAD:vname
 MONITOR!monitor:
 MOVE:kkey idb
-MSET:{kv}data
-MSETEX@8.4:{kv}#data <+nx|+xx>? <.iex|.ipx|.sexat|.mpxat|+keepttl>?
-MSETNX:{kv}data
+MSET:{kx}data
+MSETEX@8.4:{kx}#data <+nx|+xx>? <.iex|.ipx|.sexat|.mpxat|+keepttl>?
+MSETNX:{kx}data
 MULTI!multi:
 OBJECT ENCODING:kkey
 OBJECT FREQ:kkey
@@ -353,13 +353,13 @@ PERSIST:kkey
 PEXPIRE:kkey imilliseconds <+nx@7|+xx@7|+gt@7|+lt@7>?
 PEXPIREAT:kkey munixTimeMilliseconds <+nx@7|+xx@7|+gt@7|+lt@7>?
 PEXPIRETIME@7:kkey
-PFADD:kkey [v]0element?
+PFADD:kkey [x]0element?
 PFCOUNT:[k]key
 PFDEBUG!internal:vsubcommand kkey
 PFMERGE:kdestkey [k]0sourcekey?
 PFSELFTEST!internal:
 PING:vmessage?
-PSETEX:kkey imilliseconds vvalue
+PSETEX:kkey imilliseconds xvalue
 PSUBSCRIBE!subscribe:[k]pattern
 PSYNC!internal:vreplicationid ioffset
 PTTL:kkey
@@ -383,11 +383,11 @@ RESET@6.2!reset:
 RESTORE:kkey ittl vserializedValue +replace? +absttl? .iidletime? .ifreq?
 RESTORE-ASKING!internal:kkey ittl vserializedValue +replace? +absttl? .iidletime? .ifreq?
 ROLE:
-RPOP:kkey icount?@6.2
-RPOPLPUSH:ksource kdestination
-RPUSH:kkey [v]element
-RPUSHX:kkey [v]element
-SADD:kkey [v]member
+RPOP:kkey icount?@6.2>v
+RPOPLPUSH:ksource kdestination>v
+RPUSH:kkey [x]element
+RPUSHX:kkey [x]element
+SADD:kkey [x]member
 SAVE:
 SCAN:vcursor .kmatch? .icount? .vtype?
 SCARD:kkey
@@ -397,7 +397,7 @@ SCRIPT FLUSH:<+async@6.2|+sync@6.2>?
 SCRIPT HELP:
 SCRIPT KILL:
 SCRIPT LOAD:vscript
-SDIFF:[k]key
+SDIFF:[k]key>v
 SDIFFCARD@8.10:[k]#key .ilimit?
 SDIFFSTORE:kdestination [k]key
 SELECT!select:iindex
@@ -422,37 +422,37 @@ SENTINEL SENTINELS:vmasterName
 SENTINEL SET:vmasterName {vv}data
 SENTINEL SIMULATE-FAILURE:[=CRASH-AFTER-ELECTION,CRASH-AFTER-PROMOTION,HELP=]mode
 SENTINEL SLAVES:vmasterName
-SET:kkey vvalue <+nx|+xx|.vifeq@8.4|.vifne@8.4|.vifdeq@8.4|.vifdne@8.4>? +get?@6.2 <.iex|.ipx|.sexat@6.2|.mpxat@6.2|+keepttl>?
+SET:kkey xvalue <+nx|+xx|.xifeq@8.4|.xifne@8.4|.vifdeq@8.4|.vifdne@8.4>? +get?@6.2 <.iex|.ipx|.sexat@6.2|.mpxat@6.2|+keepttl>?>v
 SETBIT:kkey ioffset ivalue
-SETEX:kkey iseconds vvalue
-SETNX:kkey vvalue
+SETEX:kkey iseconds xvalue
+SETNX:kkey xvalue
 SETRANGE:kkey ioffset vvalue
 SFLUSH@8!internal:[t(islotStart islotLast)]data <+async|+sync>?
 SHUTDOWN!shutdown:<+nosave|+save>? +now?@7 +force?@7 +abort?@7
-SINTER:[k]key
+SINTER:[k]key>v
 SINTERCARD@7:[k]#key .ilimit?
 SINTERSTORE:kdestination [k]key
-SISMEMBER:kkey vmember
+SISMEMBER:kkey xmember
 SLAVEOF:vhost e(=ONE=i)port
 SLOWLOG GET:icount?
 SLOWLOG HELP@6.2:
 SLOWLOG LEN:
 SLOWLOG RESET:
-SMEMBERS:kkey
-SMISMEMBER@6.2:kkey [v]member
-SMOVE:ksource kdestination vmember
-SORT:kkey .kby? .t(ioffset icount)limit? .[k]0get*? <+asc|+desc>? +alpha? .kstore?
-SORT_RO@7:kkey .kby? .t(ioffset icount)limit? .[k]0get*? <+asc|+desc>? +alpha?
-SPOP:kkey icount?
+SMEMBERS:kkey>v
+SMISMEMBER@6.2:kkey [x]member
+SMOVE:ksource kdestination xmember
+SORT:kkey .kby? .t(ioffset icount)limit? .[k]0get*? <+asc|+desc>? +alpha? .kstore?>v
+SORT_RO@7:kkey .kby? .t(ioffset icount)limit? .[k]0get*? <+asc|+desc>? +alpha?>v
+SPOP:kkey icount?>v
 SPUBLISH@7:vshardchannel vmessage
-SRANDMEMBER:kkey icount?
-SREM:kkey [v]member
-SSCAN:kkey vcursor .kmatch? .icount?
+SRANDMEMBER:kkey icount?>v
+SREM:kkey [x]member
+SSCAN:kkey vcursor .kmatch? .icount?>(-v)
 SSUBSCRIBE@7!subscribe:[v]shardchannel
 STRLEN:kkey
 SUBSCRIBE!subscribe:[v]channel
 SUBSTR:kkey istart iend
-SUNION:[k]key
+SUNION:[k]key>v
 SUNIONCARD@8.10:[k]#key +approx? .ilimit?
 SUNIONSTORE:kdestination [k]key
 SUNSUBSCRIBE@7!unsubscribe:[v]0shardchannel?
@@ -473,12 +473,12 @@ TDIGEST.RESET:kkey
 TDIGEST.REVRANK:kkey [d]value
 TDIGEST.TRIMMED_MEAN:kkey dlowCutQuantile dhighCutQuantile
 TIME:
-TOPK.ADD:kkey [v]item
-TOPK.COUNT:kkey [v]item
-TOPK.INCRBY:kkey {vi}itemIncrement
+TOPK.ADD:kkey [x]item>v
+TOPK.COUNT:kkey [x]item
+TOPK.INCRBY:kkey {xi}itemIncrement>v
 TOPK.INFO:kkey
-TOPK.LIST:kkey +withcount?
-TOPK.QUERY:kkey [v]item
+TOPK.LIST:kkey +withcount?>v
+TOPK.QUERY:kkey [x]item
 TOPK.RESERVE:kkey itopk (iwidth idepth ddecay)?
 TOUCH:[k]key
 TRIMSLOTS@8.4!internal:'RANGES'[t(istartslot iendslot)]#ranges
@@ -526,10 +526,10 @@ WAITAOF@7.2!writes:inumlocal inumreplicas itimeout
 WATCH!watch:[k]key
 XACK:kkey vgroup [v]id
 XACKDEL@8.2:kkey vgroup <+keepref|+delref|+acked>? 'IDS'[v]#ids
-XADD:kkey +nomkstream?@6.2 <+keepref@8.2|+delref@8.2|+acked@8.2>? <.vidmpauto@8.6|.t(vpid viid)idmp@8.6>? (<('MAXLEN'<'='+equal|'~'+approximately>? ''.vmaxlen)|('MINID'<'='+equal|'~'+approximately>? ''.vminid)@6.2> .ilimit?@6.2)? vid {vv}data
-XAUTOCLAIM@6.2:kkey vgroup vconsumer iminIdleTime vstart .icount? +justid?
+XADD:kkey +nomkstream?@6.2 <+keepref@8.2|+delref@8.2|+acked@8.2>? <.vidmpauto@8.6|.t(vpid viid)idmp@8.6>? (<('MAXLEN'<'='+equal|'~'+approximately>? ''.vmaxlen)|('MINID'<'='+equal|'~'+approximately>? ''.vminid)@6.2> .ilimit?@6.2)? vid {vx}data
+XAUTOCLAIM@6.2:kkey vgroup vconsumer iminIdleTime vstart .icount? +justid?>(-[(-{v})]-)
 XCFGSET@8.6:kkey 'IDMP-DURATION'.iidmpDuration? 'IDMP-MAXSIZE'.iidmpMaxsize?
-XCLAIM:kkey vgroup vconsumer iminIdleTime [v]id .iidle? .mtime? .iretrycount? +force? +justid? .vlastid?
+XCLAIM:kkey vgroup vconsumer iminIdleTime [v]id .iidle? .mtime? .iretrycount? +force? +justid? .vlastid?>[(-{v})]
 XDEL:kkey [v]id
 XDELEX@8.2:kkey <+keepref|+delref|+acked>? 'IDS'[v]#ids
 XGROUP CREATE:kkey vgroup vid +mkstream? .ientriesread?
@@ -546,41 +546,41 @@ XINFO STREAM:kkey (+full .icount?)?
 XLEN:kkey
 XNACK@8.8:kkey vgroup =SILENT,FAIL,FATAL=mode 'IDS'[v]#ids .iretrycount? +force?
 XPENDING:kkey vgroup (.iidle?@6.2 vstart vend icount vconsumer?)?
-XRANGE:kkey vstart vend .icount?
-XREAD:.icount? .imaxcount?@8.10 .imaxsize?@8.10 .iblock? 'STREAMS'{kv}/streams
-XREADGROUP:('GROUP'vgroup vconsumer) .icount? .imaxcount?@8.10 .imaxsize?@8.10 .iblock? .iclaim?@8.4 +noack? 'STREAMS'{kv}/streams
-XREVRANGE:kkey vend vstart .icount?
+XRANGE:kkey vstart vend .icount?>[(-{v})]
+XREAD:.icount? .imaxcount?@8.10 .imaxsize?@8.10 .iblock? 'STREAMS'{kv}/streams>{[(-{v})]}
+XREADGROUP:('GROUP'vgroup vconsumer) .icount? .imaxcount?@8.10 .imaxsize?@8.10 .iblock? .iclaim?@8.4 +noack? 'STREAMS'{kv}/streams>{[(-{v}--)]}
+XREVRANGE:kkey vend vstart .icount?>[(-{v})]
 XSETID:kkey vlastId .ientriesadded?@7 .vmaxdeletedid?@7
 XTRIM:kkey =MAXLEN,MINID@6.2=strategy <'='+equal|'~'+approximately>? vthreshold .ilimit?@6.2 <+keepref@8.2|+delref@8.2|+acked@8.2>?
-ZADD:kkey <+nx|+xx>? <+gt@6.2|+lt@6.2>? +ch? +incr? {vd}~data
+ZADD:kkey <+nx|+xx>? <+gt@6.2|+lt@6.2>? +ch? +incr? {xd}~data
 ZCARD:kkey
 ZCOUNT:kkey vmin vmax
-ZDIFF@6.2:[k]#key +withscores?
+ZDIFF@6.2:[k]#key +withscores?>v
 ZDIFFSTORE@6.2:kdestination [k]#key
-ZINCRBY:kkey dincrement vmember
-ZINTER@6.2:[k]#key .[d]weights? .=SUM,MIN,MAX,COUNT@8.8=aggregate? +withscores?
+ZINCRBY:kkey dincrement xmember
+ZINTER@6.2:[k]#key .[d]weights? .=SUM,MIN,MAX,COUNT@8.8=aggregate? +withscores?>v
 ZINTERCARD@7:[k]#key .ilimit?
 ZINTERSTORE:kdestination [k]#key .[d]weights? .=SUM,MIN,MAX,COUNT@8.8=aggregate?
 ZLEXCOUNT:kkey vmin vmax
-ZMPOP@7:[k]#key =MIN,MAX=where .icount?
-ZMSCORE@6.2:kkey [v]member
-ZPOPMAX:kkey icount?
-ZPOPMIN:kkey icount?
-ZRANDMEMBER@6.2:kkey (icount +withscores?)?
-ZRANGE:kkey vstart vstop <+byscore@6.2|+bylex@6.2>? +rev?@6.2 .t(ioffset icount)limit?@6.2 +withscores?
-ZRANGEBYLEX:kkey vmin vmax .t(ioffset icount)limit?
-ZRANGEBYSCORE:kkey vmin vmax +withscores? .t(ioffset icount)limit?
+ZMPOP@7:[k]#key =MIN,MAX=where .icount?>(-v)
+ZMSCORE@6.2:kkey [x]member
+ZPOPMAX:kkey icount?>v
+ZPOPMIN:kkey icount?>v
+ZRANDMEMBER@6.2:kkey (icount +withscores?)?>v
+ZRANGE:kkey vstart vstop <+byscore@6.2|+bylex@6.2>? +rev?@6.2 .t(ioffset icount)limit?@6.2 +withscores?>v
+ZRANGEBYLEX:kkey vmin vmax .t(ioffset icount)limit?>v
+ZRANGEBYSCORE:kkey vmin vmax +withscores? .t(ioffset icount)limit?>v
 ZRANGESTORE@6.2:kdst ksrc vmin vmax <+byscore|+bylex>? +rev? .t(ioffset icount)limit?
-ZRANK:kkey vmember +withscore?
-ZREM:kkey [v]member
+ZRANK:kkey xmember +withscore?
+ZREM:kkey [x]member
 ZREMRANGEBYLEX:kkey vmin vmax
 ZREMRANGEBYRANK:kkey istart istop
 ZREMRANGEBYSCORE:kkey vmin vmax
-ZREVRANGE:kkey istart istop +withscores?
-ZREVRANGEBYLEX:kkey vmax vmin .t(ioffset icount)limit?
-ZREVRANGEBYSCORE:kkey vmax vmin +withscores? .t(ioffset icount)limit?
-ZREVRANK:kkey vmember +withscore?
-ZSCAN:kkey vcursor .kmatch? .icount?
-ZSCORE:kkey vmember
-ZUNION@6.2:[k]#key .[d]weights? .=SUM,MIN,MAX,COUNT@8.8=aggregate? +withscores?
+ZREVRANGE:kkey istart istop +withscores?>v
+ZREVRANGEBYLEX:kkey vmax vmin .t(ioffset icount)limit?>v
+ZREVRANGEBYSCORE:kkey vmax vmin +withscores? .t(ioffset icount)limit?>v
+ZREVRANK:kkey xmember +withscore?
+ZSCAN:kkey vcursor .kmatch? .icount?>(-v)
+ZSCORE:kkey xmember
+ZUNION@6.2:[k]#key .[d]weights? .=SUM,MIN,MAX,COUNT@8.8=aggregate? +withscores?>v
 ZUNIONSTORE:kdestination [k]#key .[d]weights? .=SUM,MIN,MAX,COUNT@8.8=aggregate?`;

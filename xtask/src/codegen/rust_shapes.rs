@@ -182,7 +182,7 @@ impl<'a> Programs<'a> {
                 Word::Bool => "Bool",
                 Word::Double => "Double",
                 Word::Num => "Number",
-                Word::Bulk => "Bulk",
+                Word::Bulk | Word::Value => "Bulk",
                 Word::Bytes => "Blob",
                 Word::Text | Word::Simple => "Text",
                 Word::Ok => "Status",

@@ -167,7 +167,7 @@ fn item_kind(form: &Form, label: &str, scope: &Scope<'_>) -> Result<String> {
 /// Gives the type of a single value, and its unit.
 fn scalar_kind(scalar: Scalar, label: &str) -> (&'static str, &'static str) {
     match (scalar, label) {
-        (Scalar::Key | Scalar::Value, _) => ("impl ToArg", ""),
+        (Scalar::Key | Scalar::Value | Scalar::Own, _) => ("impl ToArg", ""),
         // never negative where they are options
         (Scalar::Integer, "seconds") => ("u64", ", a time in seconds"),
         (Scalar::Integer, "milliseconds") => ("u64", ", a time in milliseconds"),

@@ -45,6 +45,8 @@ pub(crate) enum Word {
     Num,
     /// User data.
     Bulk,
+    /// User data that is what a key holds: adapters turn it into the user's own.
+    Value,
     /// User data that is no text: bytes whatever the view.
     Bytes,
     Text,
@@ -71,12 +73,13 @@ pub(crate) enum Word {
     Flags,
 }
 
-const WORDS: [(&str, Word); 21] = [
+const WORDS: [(&str, Word); 22] = [
     ("int", Word::Int),
     ("bool", Word::Bool),
     ("double", Word::Double),
     ("num", Word::Num),
     ("bulk", Word::Bulk),
+    ("value", Word::Value),
     ("bytes", Word::Bytes),
     ("text", Word::Text),
     ("simple", Word::Simple),

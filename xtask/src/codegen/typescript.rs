@@ -116,14 +116,14 @@ fn interfaces(rooms: &BTreeMap<String, Vec<Method>>) -> String {
         let prefix = if room.is_empty() { String::new() } else { pascal(room) };
         let what = if room.is_empty() {
             "The commands of a client; each rejects with a {@link ResponseError} when the server refuses it, and with a `TypeError`,\n * \
-             with nothing sent, when its arguments cannot be those of the command. `K` is what they give: promises, or pipelines."
+             with nothing sent, when its arguments cannot be those of the command. `K` is what they give: promises, or pipelines; `V` and `I` are what an adapter\n * makes of values in replies, and takes as arguments."
                 .to_string()
         } else {
             format!("The commands of `redis.{room}`.")
         };
         let _ = writeln!(
             text,
-            "/** {what} */\nexport interface {prefix}Commands<S extends Str = string, N = number, F extends Forms = Plain, K extends Kind = Promised> {{"
+            "/** {what} */\nexport interface {prefix}Commands<S extends Str = string, N = number, F extends Forms = Plain, K extends Kind = Promised, V = S, I = Value> {{"
         );
         for Method { name, overloads, doc } in methods {
             let _ = writeln!(text, "  /** {doc} */");
@@ -133,7 +133,7 @@ fn interfaces(rooms: &BTreeMap<String, Vec<Method>>) -> String {
         }
         if room.is_empty() {
             for room in rooms.keys().filter(|room| !room.is_empty()) {
-                let _ = writeln!(text, "  readonly {room}: {}Commands<S, N, F, K>;", pascal(room));
+                let _ = writeln!(text, "  readonly {room}: {}Commands<S, N, F, K, V, I>;", pascal(room));
             }
         }
         text.push_str("}\n");
@@ -197,10 +197,12 @@ impl Options {
             number += 1;
             name = format!("{base}{number}");
         }
-        let _ = writeln!(self.text, "/** Options of {command}. */\nexport type {name} = {text};");
+        let (bounds, generics) = if contains_word(&text, "I") { ("<I = Value>", "<I>") } else { ("", "") };
+        let _ = writeln!(self.text, "/** Options of {command}. */\nexport type {name}{bounds} = {text};");
         self.names.push(name.clone());
-        self.known.insert(text, name.clone());
-        name
+        let named = name + generics;
+        self.known.insert(text, named.clone());
+        named
     }
 }
 
@@ -220,7 +222,7 @@ impl Structures {
         if let Some(known) = self.known.get(&text) {
             return known.clone();
         }
-        let generics = [("S", "S extends Str"), ("N", "N"), ("F", "F extends Forms")];
+        let generics = [("S", "S extends Str"), ("N", "N"), ("F", "F extends Forms"), ("V", "V")];
         let used: Vec<_> = generics.into_iter().filter(|(name, _)| contains_word(&text, name)).collect();
         let list = |of: fn(&(&'static str, &'static str)) -> &'static str| match used.as_slice() {
             [] => String::new(),
