@@ -29,6 +29,11 @@ pub mod flags {
     pub const EXEC: u32 = 1 << 21;
     /// Executing the command twice does no harm: it is sent again when its link is lost before the reply.
     pub const IDEMPOTENT: u32 = 1 << 22;
+    /// An EVALSHA, or EVALSHA_RO, that goes on with the script's text when the server does not know the digest; see
+    /// [`Conversations::converse`](crate::operation::Conversations::converse), without which this is any other command.
+    pub const SCRIPT: u32 = 1 << 24;
+    /// No command: the row is the number of an [operation](crate::operation::kind), the arguments are its own.
+    pub const OPERATION: u32 = 1 << 25;
 }
 
 /// Where the bytes of an argument are.
@@ -312,6 +317,11 @@ pub struct BatchBuffer {
 
 #[cfg(feature = "alloc")]
 impl BatchBuffer {
+    /// Makes an empty one.
+    pub const fn new() -> Self {
+        Self { words: alloc::vec::Vec::new(), side: alloc::vec::Vec::new() }
+    }
+
     /// Adds a command; `args` begin with its name where `row` is [`RowId::UNKNOWN`].
     pub fn push<'a>(
         &mut self,
@@ -321,17 +331,33 @@ impl BatchBuffer {
         timeout: Option<u32>,
         args: impl Iterator<Item = &'a [u8]>,
     ) {
+        self.push_arguments(slot, row, flags, timeout, args.map(Argument::Bytes));
+    }
+
+    /// Adds a command, some of whose arguments may be with the caller.
+    pub fn push_arguments<'a>(
+        &mut self,
+        slot: Slot,
+        row: RowId,
+        flags: u32,
+        timeout: Option<u32>,
+        args: impl Iterator<Item = Argument<'a>>,
+    ) {
         let named = if row == RowId::UNKNOWN { flags::NAMED } else { 0 };
         let timed = if timeout.is_some() { flags::TIMEOUT } else { 0 };
         self.words.extend([slot.0, u32::from(row.0) | flags | named | timed, 0]);
         let count = self.words.len() - 1;
         self.words.extend(timeout);
-        let first = self.words.len();
         for arg in args {
-            self.side.extend_from_slice(arg);
-            self.words.push(1 << PLACE | arg.len() as u32 & LENGTH);
+            match arg {
+                Argument::Bytes(bytes) => {
+                    self.side.extend_from_slice(bytes);
+                    self.words.push(1 << PLACE | bytes.len() as u32 & LENGTH);
+                }
+                Argument::External(length) => self.words.extend([2 << PLACE, length as u32]),
+            }
+            self.words[count] += 1;
         }
-        self.words[count] = (self.words.len() - first) as u32;
     }
 
     /// Gives the commands.

@@ -107,6 +107,8 @@ pub mod embedded;
 #[cfg(feature = "alloc")]
 pub mod error;
 pub mod machine;
+#[cfg(feature = "alloc")]
+pub mod operation;
 pub mod owned;
 #[cfg(feature = "alloc")]
 pub mod paths;
@@ -118,6 +120,7 @@ pub mod reply;
 pub mod request;
 pub mod resp;
 pub mod session;
+pub mod sha1;
 #[cfg(feature = "alloc")]
 pub mod shape;
 #[cfg(feature = "alloc")]

@@ -25,7 +25,8 @@ exports! {
     host_input = input(bytes: usize) -> usize;
     host_words = words(count: usize) -> usize;
     host_configure = configure();
-    host_submit = submit(now: f64, words: usize, text: usize, side: usize, utf16: bool) -> u32;
+    host_submit = submit(now: f64, words: usize, text: usize, side: usize, how: u32) -> u32;
+    host_script = script(length: usize) -> usize;
     host_cancel = cancel(slot: u32) -> i32;
     host_connect = connect(now: f64);
     host_shutdown = shutdown();

@@ -1,0 +1,106 @@
+//! Calling a script by its digest, with its text when the server does not know it.
+
+use super::{Answer, Operation, Outgoing, Reply, Step};
+use crate::batch::{Argument, BatchBuffer, Request, flags};
+use crate::draft;
+use crate::machine::Slot;
+use crate::sha1::sha1_hex;
+use crate::table::RowId;
+use crate::time::Instant;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::iter::once;
+use core::ops::ControlFlow;
+
+pub(crate) const EVAL: RowId = const { draft::id("EVAL") };
+pub(crate) const EVAL_RO: RowId = const { draft::id("EVAL_RO") };
+pub(crate) const EVALSHA: RowId = const { draft::id("EVALSHA") };
+pub(crate) const EVALSHA_RO: RowId = const { draft::id("EVALSHA_RO") };
+
+/// How a server says that it does not know a script.
+pub(super) const NOSCRIPT: &[u8] = b"NOSCRIPT";
+
+/// A Lua script with its digest: cheap to clone, sends nothing by itself.
+#[derive(Clone, Debug)]
+pub struct Script(Arc<Source>);
+
+#[derive(Debug)]
+struct Source {
+    sha: [u8; 40],
+    text: Vec<u8>,
+}
+
+impl Script {
+    /// Makes one of `lua`; no server is asked.
+    pub fn new(lua: impl Into<Vec<u8>>) -> Self {
+        let text = lua.into();
+        Self(Arc::new(Source { sha: sha1_hex(&text), text }))
+    }
+
+    /// Gives the text.
+    pub fn text(&self) -> &[u8] {
+        &self.0.text
+    }
+
+    /// Gives the SHA-1 of the text, 40 hexadecimal digits.
+    pub fn sha(&self) -> &str {
+        core::str::from_utf8(self.digits()).unwrap_or_default()
+    }
+
+    pub(crate) fn digits(&self) -> &[u8; 40] {
+        &self.0.sha
+    }
+
+    /// Tells whether nobody else holds it.
+    pub(super) fn is_alone(&self) -> bool {
+        Arc::strong_count(&self.0) == 1
+    }
+}
+
+/// One call: EVALSHA, and EVAL when the server answers NOSCRIPT. That one loads the script too, and cannot meet another `SCRIPT FLUSH`.
+pub(super) struct ScriptCall {
+    script: Script,
+    row: RowId,
+    flags: u32,
+    timeout: Option<u32>,
+    /// One command: what stands behind the digest.
+    rest: BatchBuffer,
+}
+
+impl ScriptCall {
+    /// Makes the call that begins with the EVALSHA in `request`.
+    pub(super) fn new(script: Script, request: &Request<'_>) -> Self {
+        Self::with(script, request.row, request.flags, request.timeout, request.args().skip(1))
+    }
+
+    pub(super) fn with<'a>(
+        script: Script,
+        row: RowId,
+        flags: u32,
+        timeout: Option<u32>,
+        rest: impl Iterator<Item = Argument<'a>>,
+    ) -> Self {
+        let mut kept = BatchBuffer::default();
+        kept.push_arguments(Slot(0), row, 0, None, rest);
+        Self { script, row, flags: flags & (flags::RAW | flags::IDEMPOTENT), timeout, rest: kept }
+    }
+
+    fn send(&self, row: RowId, first: &[u8], out: &mut Outgoing<'_>) {
+        let rest = self.rest.batch().next_request().ok().flatten();
+        let rest = rest.into_iter().flat_map(|request| request.args());
+        out.command(row, self.flags, self.timeout, once(Argument::Bytes(first)).chain(rest));
+    }
+}
+
+impl Operation for ScriptCall {
+    fn next(&mut self, _: Instant, out: &mut Outgoing<'_>) -> Step {
+        self.send(self.row, self.script.digits(), out);
+        Step::Forward(NOSCRIPT)
+    }
+
+    fn reply(&mut self, _: Instant, _: Reply, out: &mut Outgoing<'_>) -> ControlFlow<Answer, Step> {
+        let row = if self.row == EVALSHA_RO { EVAL_RO } else { EVAL };
+        self.send(row, self.script.text(), out);
+        ControlFlow::Continue(Step::Forward(b""))
+    }
+}
