@@ -3,7 +3,7 @@ import { fromStreams } from "./connector.js";
 import { ClientError, ConnectionError, type RedisError } from "./errors.js";
 import { failure, Reason, type Situation } from "./failure.js";
 import { Host } from "./host.js";
-import { Outbox, type Large } from "./outbox.js";
+import { Flag, Outbox, type Large } from "./outbox.js";
 import { Reader, type Replies } from "./reader.js";
 import { Slots, type Gatherer } from "./slots.js";
 import { allocate, encode } from "./text.js";
@@ -130,6 +130,8 @@ export class Engine implements Replies {
   #ready = false;
   /** Whether the timer holds the process open. */
   #awake = false;
+  /** Whether the core may come to wait for a time of its own, as between two tries for a lock. */
+  #waits = false;
   /** The last error in the background. */
   lastError: RedisError | undefined;
 
@@ -217,8 +219,19 @@ export class Engine implements Replies {
     const externals = outbox.lastExternals();
     if (externals !== undefined) this.#hold(slot, externals);
     if (timeout !== undefined) this.#sooner = true;
+    if (what >= Flag.OPERATION) this.#waits = true;
     this.#schedule();
     return slot;
+  }
+
+  /** Keeps the text of a script, for calls by its digest that have {@link Flag.SCRIPT}; gives the digest. */
+  learn(lua: string): string {
+    const host = (this.#host ??= this.#start());
+    const text = encode(lua);
+    const at = host.exports.host_input(text.length);
+    host.bytes.set(text, at);
+    const digest = host.exports.host_script(text.length);
+    return host.codec.utf8(digest, digest + 40);
   }
 
   /** Takes a slot for commands that {@link submit} sends. */
@@ -236,6 +249,8 @@ export class Engine implements Replies {
   /** Gives the large argument that is written next. */
   #external(slot: number, index: number): Large {
     const held = this.#externals.get(slot)!;
+    // from the first on again: the script is sent instead of its digest
+    if (index === 0) held.unwritten = held.args.length;
     held.unwritten--;
     if (held.settled && held.unwritten === 0) this.#release(slot);
     return held.args[index]!;
@@ -644,7 +659,7 @@ export class Engine implements Replies {
 
   /** Sets the one timer to the core's next deadline, unless it comes sooner anyway. */
   #arm(host: Host): void {
-    if (this.#timerAt !== Infinity && !this.#sooner) return;
+    if (this.#timerAt !== Infinity && !this.#sooner && !this.#waits) return;
     const at = host.exports.host_next_timeout();
     this.#sooner = false;
     if (at < 0 || at >= this.#timerAt) return;

@@ -10,7 +10,8 @@ interface Exports {
   host_input(bytes: number): number;
   host_words(count: number): number;
   host_configure(): void;
-  host_submit(now: number, words: number, text: number, side: number, utf16: number): number;
+  host_submit(now: number, words: number, text: number, side: number, how: number): number;
+  host_script(length: number): number;
   host_cancel(slot: number): number;
   host_connect(now: number): void;
   host_shutdown(): void;

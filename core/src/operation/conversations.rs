@@ -197,18 +197,15 @@ impl<M: Machine> Conversations<M> {
     /// Begins the operation that `request` asks for.
     #[inline(never)]
     fn start(&mut self, now: Instant, request: &Request<'_>) {
-        let mut args = request.args().map(|arg| arg.bytes());
-        let mut next = || args.next().unwrap_or_default();
-        let (key, token, timeout) = (next(), next(), request.timeout);
+        let mut args = [&[][..]; 6];
+        for (place, arg) in args.iter_mut().zip(request.args()) {
+            *place = arg.bytes();
+        }
+        let [key, token, milliseconds, ..] = args;
         let operation: Box<dyn Operation + Send> = match request.row.0 {
-            kind::RELEASE => Box::new(lock::release(key, token, timeout)),
-            kind::EXTEND => Box::new(lock::extend(key, token, next(), timeout)),
-            _ => {
-                let (ttl, sleep) = (number(next()).unwrap_or(0), number(next()).unwrap_or(0));
-                let deadline = number(next()).map_or(Instant::NEVER, |wait| Instant(now.0 + u64::from(wait)));
-                let random = number(next()).unwrap_or(0);
-                Box::new(lock::Acquire::new(key, token, ttl, sleep, deadline, random, timeout))
-            }
+            kind::RELEASE => Box::new(lock::release(key, token, request.timeout)),
+            kind::EXTEND => Box::new(lock::extend(key, token, milliseconds, request.timeout)),
+            _ => Box::new(lock::Acquire::new(now, args, request.timeout)),
         };
         self.begin(now, request.slot, operation);
     }
@@ -340,11 +337,6 @@ fn until<'a>(batch: &Batch<'a>, rest: &Batch<'_>) -> Batch<'a> {
         text: start(batch.text, rest.text),
         side: start(batch.side, rest.side),
     }
-}
-
-/// Reads a number of a caller's; `None` where there is none.
-fn number(text: &[u8]) -> Option<u32> {
-    core::str::from_utf8(text).ok()?.parse().ok()
 }
 
 impl<M: Machine> Machine for Conversations<M> {
