@@ -85,16 +85,18 @@ impl Talks {
         self.slots.get_mut(slot.0 as usize)?.as_mut()
     }
 
+    #[inline(never)]
     fn put(&mut self, slot: Slot, talk: Talk) {
         let index = slot.0 as usize;
-        if self.slots.len() <= index {
-            self.slots.resize_with(index + 1, || None);
+        while self.slots.len() <= index {
+            self.slots.push(None);
         }
         if let Some(place) = self.slots.get_mut(index) {
             *place = Some(talk);
         }
     }
 
+    #[inline(never)]
     fn take(&mut self, slot: Slot) -> Option<Talk> {
         self.slots.get_mut(slot.0 as usize)?.take()
     }
@@ -186,7 +188,7 @@ impl<M: Machine> Conversations<M> {
             if request.flags & flags::OPERATION != 0 {
                 self.submit(now, &until(&plain, &before))?;
                 plain = rest;
-                self.start(now, &request);
+                self.begin(now, request.slot, operation(now, &request));
             } else if request.flags & flags::SCRIPT != 0 {
                 self.attend(&request);
             }
@@ -194,23 +196,8 @@ impl<M: Machine> Conversations<M> {
         self.submit(now, &plain)
     }
 
-    /// Begins the operation that `request` asks for.
-    #[inline(never)]
-    fn start(&mut self, now: Instant, request: &Request<'_>) {
-        let mut args = [&[][..]; 6];
-        for (place, arg) in args.iter_mut().zip(request.args()) {
-            *place = arg.bytes();
-        }
-        let [key, token, milliseconds, ..] = args;
-        let operation: Box<dyn Operation + Send> = match request.row.0 {
-            kind::RELEASE => Box::new(lock::release(key, token, request.timeout)),
-            kind::EXTEND => Box::new(lock::extend(key, token, milliseconds, request.timeout)),
-            _ => Box::new(lock::Acquire::new(now, args, request.timeout)),
-        };
-        self.begin(now, request.slot, operation);
-    }
-
     /// Begins a conversation in `slot`.
+    #[inline(never)]
     pub fn begin(&mut self, now: Instant, slot: Slot, operation: Box<dyn Operation + Send>) {
         self.now = now;
         self.talks.put(slot, Talk { operation, awaited: Awaited::Wake(now) });
@@ -228,12 +215,14 @@ impl<M: Machine> Conversations<M> {
         }
     }
 
+    #[inline(never)]
     fn wake(&mut self, slot: Slot) {
         let Some(talk) = self.talks.get(slot) else { return };
         let step = talk.operation.next(self.now, &mut Outgoing::new(slot, &mut self.out));
         self.go_on(slot, step);
     }
 
+    #[inline(never)]
     fn go_on(&mut self, slot: Slot, step: Step) {
         let awaited = match step {
             Step::Listen => Awaited::Listen,
@@ -250,6 +239,7 @@ impl<M: Machine> Conversations<M> {
     }
 
     /// Sends what conversations wrote.
+    #[inline(never)]
     fn flush(&mut self) {
         if !self.out.is_empty() {
             let sent = self.machine.submit(self.now, &self.out.batch());
@@ -325,6 +315,23 @@ impl<M: Machine> Conversations<M> {
         }
         self.link = link;
     }
+}
+
+/// Makes the operation that `request` asks for.
+#[inline(never)]
+fn operation(now: Instant, request: &Request<'_>) -> Box<dyn Operation + Send> {
+    let mut args = [&[][..]; 6];
+    for (place, arg) in args.iter_mut().zip(request.args()) {
+        *place = arg.bytes();
+    }
+    if request.row.0 == kind::ACQUIRE {
+        return Box::new(lock::Acquire::new(now, args, request.timeout));
+    }
+    let [key, token, milliseconds, ..] = args;
+    Box::new(match request.row.0 {
+        kind::RELEASE => lock::release(key, token, request.timeout),
+        _ => lock::extend(key, token, milliseconds, request.timeout),
+    })
 }
 
 /// Gives the start of `batch`, of which `rest` is the end.
@@ -423,8 +430,8 @@ impl<M: Machine> Machine for Conversations<M> {
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        let times = [self.machine.poll_timeout(), self.talks.wake];
-        times.into_iter().flatten().min()
+        let (machine, wake) = (self.machine.poll_timeout(), self.talks.wake);
+        wake.map_or(machine, |wake| Some(machine.map_or(wake, |at| at.min(wake))))
     }
 }
 
