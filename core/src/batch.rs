@@ -192,10 +192,18 @@ impl<'a> Batch<'a> {
     /// [`Malformed`] when what stands there is no whole command.
     pub fn next_request(&mut self) -> Result<Option<Request<'a>>, Malformed> {
         let request = self.head()?;
-        for _ in 0..request.map_or(0, |request| request.args.left) {
-            self.argument()?;
-        }
+        self.pass(request.map_or(0, |request| request.args.len()))?;
         Ok(request)
+    }
+
+    /// Steps over `count` arguments.
+    #[inline(never)]
+    pub(crate) fn pass(&mut self, count: usize) -> Result<(), Malformed> {
+        for _ in 0..count {
+            let (place, length) = self.place()?;
+            self.advance(place, length);
+        }
+        Ok(())
     }
 
     /// Takes the first command off the batch, but for its arguments, which are unchecked and stay; `None` at the end.

@@ -180,8 +180,8 @@ export class Outbox {
     return this.#externals?.get(this.count - 1);
   }
 
-  /** Hands everything to the core, whose memory it is copied to, and empties the box. */
-  submit(host: Host, now: number): void {
+  /** Hands everything to the core, whose memory it is copied to, and empties the box; `lease` is 0 where there is none. */
+  submit(host: Host, now: number, lease: number): void {
     const { exports } = host;
     const text = this.#text;
     let address = exports.host_input(text.length * 3 + this.#sideUsed);
@@ -190,13 +190,13 @@ export class Outbox {
     const written = text === "" ? 0 : host.codec.write(text, address);
     if (this.#sideUsed > 0) host.bytes.set(this.#side.subarray(0, this.#sideUsed), address + written);
     const how = this.#converses ? 2 : 0;
-    let refused = exports.host_submit(now, this.#used, written, this.#sideUsed, written === text.length ? how : how + 1);
+    let refused = exports.host_submit(now, lease, this.#used, written, this.#sideUsed, written === text.length ? how : how + 1);
     if (refused === 1) {
       // halves of surrogate pairs met across arguments: encode each argument on its own
       address = exports.host_input(text.length * 3 + this.#sideUsed);
       const length = this.#separate(host, address, wordsAt);
       host.bytes.set(this.#side.subarray(0, this.#sideUsed), address + length);
-      refused = exports.host_submit(now, this.#used, length, this.#sideUsed, how);
+      refused = exports.host_submit(now, lease, this.#used, length, this.#sideUsed, how);
     }
     if (refused !== 0) throw new ClientError("redwire's core did not understand its own client; please report this");
     this.clear();

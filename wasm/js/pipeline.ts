@@ -1,9 +1,9 @@
+import type { Channel } from "./channel.js";
 import type { Queued as Queueing } from "./commands/give.js";
 import { Methods } from "./commands/methods.js";
 import { rowOf } from "./commands/plan.js";
 import { rawCall } from "./commands/reserved.js";
 import { unsupported, type Needs } from "./commands/versions.js";
-import type { Engine } from "./engine.js";
 import { ConnectionError, ResponseError, WatchError, type RedisError } from "./errors.js";
 import type { Commands } from "./generated/commands.js";
 import { Flag, type Outbox, type Value } from "./outbox.js";
@@ -47,20 +47,20 @@ export interface PipelineSettings {
 
 /** The implementation of {@link Pipeline}. */
 export class Queued extends Methods {
-  readonly #engine: Engine;
+  readonly #channel: Channel;
   readonly #settings: PipelineSettings;
   #box: Outbox | undefined;
   #commands: string[] = [];
   #needs: [command: string, needs: Needs][] = [];
 
-  constructor(engine: Engine, settings: PipelineSettings) {
+  constructor(channel: Channel, settings: PipelineSettings) {
     super();
-    this.#engine = engine;
+    this.#channel = channel;
     this.#settings = settings;
   }
 
   get checks(): boolean {
-    return this.#engine.checks;
+    return this.#channel.checks;
   }
 
   get length(): number {
@@ -79,7 +79,7 @@ export class Queued extends Methods {
 
   /** Takes a box, with MULTI in it where the commands are to be a transaction. */
   #open(): Outbox {
-    const box = this.#engine.takeBox();
+    const box = this.#channel.takeBox();
     if (this.#settings.transaction) box.push(0, rowOf("MULTI") | Flag.MULTI, undefined, "MULTI", []);
     return box;
   }
@@ -95,7 +95,7 @@ export class Queued extends Methods {
   }
 
   call(name: string, ...args: unknown[]): this {
-    const words = rawCall(name, args);
+    const words = rawCall(name, args, this.#channel.lease !== 0);
     return this.run(0, words[0] as string, words, undefined, Flag.NAMED);
   }
 
@@ -104,23 +104,23 @@ export class Queued extends Methods {
     const box = this.#box;
     if (box === undefined || commands.length === 0) return [];
     const { transaction, signal } = this.#settings;
-    const engine = this.#engine;
+    const channel = this.#channel;
     const needs = this.#needs;
     let results: Promise<unknown[]>;
     this.#forget();
     try {
-      const refusal = engine.refusal();
+      const refusal = channel.refusal();
       if (refusal !== undefined) throw refusal;
       signal?.throwIfAborted();
-      if (needs.length > 0) engine.awaitsVersion();
-      if (engine.gate !== undefined) await engine.gate;
+      if (needs.length > 0) channel.awaitsVersion();
+      if (channel.gate !== undefined) await channel.gate;
       for (const [command, need] of needs) {
-        const error = unsupported(command, need, engine.version);
+        const error = unsupported(command, need, channel.version);
         if (error !== undefined) throw error;
       }
       results = transaction ? this.#transact(box, commands) : this.#gather(box, commands);
     } finally {
-      engine.giveBox(box);
+      channel.giveBox(box);
     }
     return finished(await results, commands, raiseOnError);
   }
@@ -130,7 +130,7 @@ export class Queued extends Methods {
   }
 
   async reset(): Promise<void> {
-    if (this.#box !== undefined) this.#engine.giveBox(this.#box);
+    if (this.#box !== undefined) this.#channel.giveBox(this.#box);
     this.#forget();
   }
 
@@ -146,9 +146,9 @@ export class Queued extends Methods {
     const { mode, timeout, signal } = this.#settings;
     return new Promise((resolve) => {
       const gathered = new Gathered(commands.length, resolve);
-      const slots = commands.map((command, index) => this.#engine.reserve(gathered, index, command, mode));
-      this.#engine.submit(box, timeout !== undefined, (position) => slots[position]!);
-      if (signal !== undefined) for (const slot of slots) this.#engine.abortable(slot, signal);
+      const slots = commands.map((command, index) => this.#channel.reserve(gathered, index, command, mode));
+      this.#channel.submit(box, timeout !== undefined, (position) => slots[position]!);
+      if (signal !== undefined) for (const slot of slots) this.#channel.abortable(slot, signal);
     });
   }
 
@@ -157,15 +157,15 @@ export class Queued extends Methods {
     box.push(0, rowOf("EXEC") | Flag.EXEC | (raw ? Flag.RAW : 0), timeout, "EXEC", []);
     let slot!: number;
     const reply = new Promise<unknown>((resolve, reject) => {
-      slot = this.#engine.reserve(resolve, reject, "EXEC", mode);
-      this.#engine.submit(box, timeout !== undefined, () => slot);
-      if (signal !== undefined) this.#engine.abortable(slot, signal);
+      slot = this.#channel.reserve(resolve, reject, "EXEC", mode);
+      this.#channel.submit(box, timeout !== undefined, () => slot);
+      if (signal !== undefined) this.#channel.abortable(slot, signal);
     });
     let results: unknown;
     try {
       results = await reply;
     } catch (error) {
-      const refused = this.#engine.takeRefused(slot);
+      const refused = this.#channel.takeRefused(slot);
       const position = refused.findIndex((error) => error !== undefined);
       throw position < 0 ? error : placed(refused[position]!, position, commands, []);
     }

@@ -5,8 +5,7 @@ use super::script::ScriptCall;
 use super::tap::{Open, Tap};
 use super::{Answer, Operation, Outgoing, Reply, Script, Step, lock};
 use crate::batch::{Batch, BatchBuffer, Malformed, Request, flags};
-use crate::connection::Connection;
-use crate::machine::{Action, Failure, LinkId, Machine, Reason, ReplySink, Segment, Slot};
+use crate::machine::{Action, Failure, LeaseId, LinkId, Machine, Reason, ReplySink, Segment, Slot};
 use crate::resp::{Event, Text, tell};
 use crate::time::Instant;
 use alloc::boxed::Box;
@@ -56,6 +55,8 @@ pub(super) struct Talks {
 }
 
 struct Talk {
+    /// Where its commands go.
+    lease: LeaseId,
     operation: Box<dyn Operation + Send>,
     awaited: Awaited,
 }
@@ -152,8 +153,8 @@ impl<M> Conversations<M> {
         self.scripts.iter().find(|script| script.digits() == sha)
     }
 
-    /// Ends every conversation that waits for its time; the machine inside ends those that wait for a reply.
-    fn hush(&mut self) {
+    /// Ends every conversation that waits for its time. To be called when the machine inside was shut down, which ends all others.
+    pub fn hush(&mut self) {
         for (slot, place) in (0..).map(Slot).zip(&mut self.talks.slots) {
             if let Some(Talk { awaited: Awaited::Wake(_), .. }) = place {
                 *place = None;
@@ -163,21 +164,13 @@ impl<M> Conversations<M> {
     }
 }
 
-impl Conversations<Connection> {
-    /// Like [`Connection::shutdown`].
-    pub fn shutdown(&mut self) {
-        self.machine.shutdown();
-        self.hush();
-    }
-}
-
 impl<M: Machine> Conversations<M> {
-    /// Like [`submit`](Machine::submit), for a batch with requests that have the flag [`SCRIPT`](flags::SCRIPT) or
+    /// Like [`submit_on`](Machine::submit_on), for a batch with requests that have the flag [`SCRIPT`](flags::SCRIPT) or
     /// [`OPERATION`](flags::OPERATION). A script whose text was not [learnt](Self::learn) is called like any command.
     ///
     /// # Errors
     /// [`Malformed`] when the batch is not well-formed; nothing of it is accepted then.
-    pub fn converse(&mut self, now: Instant, batch: &Batch<'_>) -> Result<(), Malformed> {
+    pub fn converse(&mut self, now: Instant, lease: LeaseId, batch: &Batch<'_>) -> Result<(), Malformed> {
         let mut rest = *batch;
         while rest.next_request()?.is_some() {}
         // what was not submitted yet begins with `plain`
@@ -186,32 +179,38 @@ impl<M: Machine> Conversations<M> {
             let before = rest;
             let Some(request) = rest.next_request()? else { break };
             if request.flags & flags::OPERATION != 0 {
-                self.submit(now, &until(&plain, &before))?;
+                self.submit_on(now, lease, &until(&plain, &before))?;
                 plain = rest;
-                self.begin(now, request.slot, operation(now, &request));
+                self.begin(now, lease, request.slot, operation(now, &request));
             } else if request.flags & flags::SCRIPT != 0 {
-                self.attend(&request);
+                self.attend(lease, &request);
             }
         }
-        self.submit(now, &plain)
+        self.submit_on(now, lease, &plain)
     }
 
     /// Begins a conversation in `slot`.
     #[inline(never)]
-    pub fn begin(&mut self, now: Instant, slot: Slot, operation: Box<dyn Operation + Send>) {
+    pub fn begin(
+        &mut self,
+        now: Instant,
+        lease: LeaseId,
+        slot: Slot,
+        operation: Box<dyn Operation + Send>,
+    ) {
         self.now = now;
-        self.talks.put(slot, Talk { operation, awaited: Awaited::Wake(now) });
+        self.talks.put(slot, Talk { lease, operation, awaited: Awaited::Wake(now) });
         self.wake(slot);
     }
 
     /// Follows a call by digest that is being submitted.
     #[inline(never)]
-    fn attend(&mut self, request: &Request<'_>) {
+    fn attend(&mut self, lease: LeaseId, request: &Request<'_>) {
         let sha = request.args().next().map_or(&[][..], |sha| sha.bytes());
         if let Some(script) = self.script(sha).cloned() {
             let operation = Box::new(ScriptCall::new(script, request));
             let awaited = Awaited::Forward(super::script::NOSCRIPT);
-            self.talks.put(request.slot, Talk { operation, awaited });
+            self.talks.put(request.slot, Talk { lease, operation, awaited });
         }
     }
 
@@ -232,17 +231,17 @@ impl<M: Machine> Conversations<M> {
                 Awaited::Wake(at)
             }
         };
-        if let Some(talk) = self.talks.get(slot) {
-            talk.awaited = awaited;
-        }
-        self.flush();
+        let Some(talk) = self.talks.get(slot) else { return };
+        talk.awaited = awaited;
+        let lease = talk.lease;
+        self.flush(lease);
     }
 
-    /// Sends what conversations wrote.
+    /// Sends what a conversation on `lease` wrote.
     #[inline(never)]
-    fn flush(&mut self) {
+    fn flush(&mut self, lease: LeaseId) {
         if !self.out.is_empty() {
-            let sent = self.machine.submit(self.now, &self.out.batch());
+            let sent = self.machine.submit_on(self.now, lease, &self.out.batch());
             debug_assert!(sent.is_ok(), "conversations write whole commands");
             self.out.clear();
         }
@@ -260,8 +259,9 @@ impl<M: Machine> Conversations<M> {
             match talk.operation.reply(self.now, reply, out) {
                 ControlFlow::Continue(step) => self.go_on(slot, step),
                 ControlFlow::Break(answer) => {
+                    let lease = talk.lease;
                     self.talks.take(slot);
-                    self.flush();
+                    self.flush(lease);
                     sink.begin(slot);
                     match &answer {
                         Answer::Integer(value) => tell(sink, Event::Integer(*value)),
@@ -293,8 +293,9 @@ impl<M: Machine> Conversations<M> {
                         return None;
                     }
                     ControlFlow::Break(failure) => {
+                        let lease = talk.lease;
                         self.talks.take(slot);
-                        self.flush();
+                        self.flush(lease);
                         failure
                     }
                 }
@@ -352,12 +353,18 @@ impl<M: Machine> Machine for Conversations<M> {
         self.machine.submit(now, batch)
     }
 
-    fn cancel(&mut self, slot: Slot) -> Option<bool> {
-        let cancelled = self.machine.cancel(slot);
+    fn submit_on(&mut self, now: Instant, lease: LeaseId, batch: &Batch<'_>) -> Result<(), Malformed> {
+        self.now = now;
+        self.machine.submit_on(now, lease, batch)
+    }
+
+    fn cancel(&mut self, now: Instant, slot: Slot) -> Option<bool> {
+        self.now = now;
+        let cancelled = self.machine.cancel(now, slot);
         let Some(mut talk) = self.talks.take(slot) else { return cancelled };
         let maybe_executed = cancelled.unwrap_or(false);
         talk.operation.abandon(maybe_executed, &mut Outgoing::new(slot, &mut self.out));
-        self.flush();
+        self.flush(talk.lease);
         Some(maybe_executed)
     }
 
