@@ -192,10 +192,18 @@ impl<'a> Batch<'a> {
     /// [`Malformed`] when what stands there is no whole command.
     pub fn next_request(&mut self) -> Result<Option<Request<'a>>, Malformed> {
         let request = self.head()?;
-        for _ in 0..request.map_or(0, |request| request.args.left) {
-            self.argument()?;
-        }
+        self.pass(request.map_or(0, |request| request.args.len()))?;
         Ok(request)
+    }
+
+    /// Steps over `count` arguments.
+    #[inline(never)]
+    pub(crate) fn pass(&mut self, count: usize) -> Result<(), Malformed> {
+        for _ in 0..count {
+            let (place, length) = self.place()?;
+            self.advance(place, length);
+        }
+        Ok(())
     }
 
     /// Takes the first command off the batch, but for its arguments, which are unchecked and stay; `None` at the end.
@@ -331,33 +339,46 @@ impl BatchBuffer {
         timeout: Option<u32>,
         args: impl Iterator<Item = &'a [u8]>,
     ) {
-        self.push_arguments(slot, row, flags, timeout, args.map(Argument::Bytes));
+        let count = self.head(slot, row, flags, timeout);
+        for arg in args {
+            self.argument(count, arg);
+        }
     }
 
-    /// Adds a command, some of whose arguments may be with the caller.
-    pub fn push_arguments<'a>(
+    /// Adds a command whose arguments are `args` and then those of `rest`.
+    #[inline(never)]
+    pub(crate) fn push_with(
         &mut self,
         slot: Slot,
         row: RowId,
         flags: u32,
         timeout: Option<u32>,
-        args: impl Iterator<Item = Argument<'a>>,
+        args: &[&[u8]],
+        rest: &Kept,
     ) {
+        let count = self.head(slot, row, flags, timeout);
+        for arg in args {
+            self.argument(count, arg);
+        }
+        self.words[count] += rest.count;
+        self.words.extend_from_slice(&rest.arguments.words);
+        self.side.extend_from_slice(&rest.arguments.side);
+    }
+
+    /// Begins a command; gives where the number of its arguments stands.
+    fn head(&mut self, slot: Slot, row: RowId, flags: u32, timeout: Option<u32>) -> usize {
         let named = if row == RowId::UNKNOWN { flags::NAMED } else { 0 };
         let timed = if timeout.is_some() { flags::TIMEOUT } else { 0 };
         self.words.extend([slot.0, u32::from(row.0) | flags | named | timed, 0]);
         let count = self.words.len() - 1;
         self.words.extend(timeout);
-        for arg in args {
-            match arg {
-                Argument::Bytes(bytes) => {
-                    self.side.extend_from_slice(bytes);
-                    self.words.push(1 << PLACE | bytes.len() as u32 & LENGTH);
-                }
-                Argument::External(length) => self.words.extend([2 << PLACE, length as u32]),
-            }
-            self.words[count] += 1;
-        }
+        count
+    }
+
+    fn argument(&mut self, count: usize, arg: &[u8]) {
+        self.side.extend_from_slice(arg);
+        self.words.push(1 << PLACE | arg.len() as u32 & LENGTH);
+        self.words[count] += 1;
     }
 
     /// Gives the commands.
@@ -374,5 +395,30 @@ impl BatchBuffer {
     /// Tells whether there are no commands.
     pub fn is_empty(&self) -> bool {
         self.words.is_empty()
+    }
+}
+
+/// Arguments of a command, owned, to be sent another time.
+#[cfg(feature = "alloc")]
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Kept {
+    arguments: BatchBuffer,
+    count: u32,
+}
+
+#[cfg(feature = "alloc")]
+impl Kept {
+    /// Adds an argument.
+    #[inline(never)]
+    pub(crate) fn push(&mut self, arg: Argument<'_>) {
+        self.count += 1;
+        let BatchBuffer { words, side } = &mut self.arguments;
+        match arg {
+            Argument::Bytes(bytes) => {
+                side.extend_from_slice(bytes);
+                words.push(1 << PLACE | bytes.len() as u32 & LENGTH);
+            }
+            Argument::External(length) => words.extend_from_slice(&[2 << PLACE, length as u32]),
+        }
     }
 }

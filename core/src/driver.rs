@@ -104,7 +104,7 @@ impl<T: Transport> Driver<T> {
             self.outbox.batch.clear();
         }
         for &slot in &self.outbox.cancelled {
-            self.machine.cancel(slot);
+            self.machine.cancel(now, slot);
         }
         // nothing that is on its way to a slot may come after the slot is free again
         self.act();
@@ -201,7 +201,7 @@ impl<T: Transport> Driver<T> {
                 }
                 Action::Close(link, _) if self.stream.is_of(link) => self.hang_up(),
                 Action::Settle(slot, failure) => self.inbox.news.push((slot, News::Failed(failure))),
-                Action::Close(..) | Action::Ready(_) | Action::Rest => {}
+                Action::Close(..) | Action::Ready(_) | Action::Rest | Action::Leased(..) => {}
             }
         }
         self.shared.deliver(&mut self.inbox.news, &mut self.wakers);
@@ -264,9 +264,10 @@ impl<T: Transport> Drop for Driver<T> {
     fn drop(&mut self) {
         self.hang_up();
         let waiting = self.shared.close();
+        let now = self.transport.now();
         let machine = &mut self.machine;
         self.inbox.news.extend(waiting.into_iter().map(|slot| {
-            let maybe_executed = machine.cancel(slot).unwrap_or(false);
+            let maybe_executed = machine.cancel(now, slot).unwrap_or(false);
             (slot, News::Failed(Failure { reason: Reason::Closed, maybe_executed }))
         }));
         self.shared.deliver(&mut self.inbox.news, &mut self.wakers);

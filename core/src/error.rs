@@ -134,6 +134,8 @@ impl fmt::Display for Reason {
             Self::MaxClients => "the server has no room for another client",
             Self::Handshake => "the server refused the handshake",
             Self::Closed => "the client is closed",
+            Self::PoolTimeout => "no leased connection came free in time",
+            Self::LeaseLost => "the lease is over",
         })
     }
 }

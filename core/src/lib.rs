@@ -61,7 +61,7 @@
 //!                 stream = Some((link, open()));
 //!                 machine.handle_open(now(), link);
 //!             }
-//!             Action::Ready(_) | Action::Rest => {}
+//!             Action::Ready(_) | Action::Rest | Action::Leased(..) => {}
 //!             Action::Close(..) => stream = None,
 //!             Action::Settle(slot, failure) => panic!("{slot:?} failed: {failure}"),
 //!         }
@@ -106,12 +106,16 @@ pub mod driver;
 pub mod embedded;
 #[cfg(feature = "alloc")]
 pub mod error;
+#[cfg(feature = "alloc")]
+mod fifo;
 pub mod machine;
 #[cfg(feature = "alloc")]
 pub mod operation;
 pub mod owned;
 #[cfg(feature = "alloc")]
 pub mod paths;
+#[cfg(feature = "alloc")]
+pub mod pool;
 #[cfg(feature = "alloc")]
 pub mod record;
 #[cfg(feature = "alloc")]

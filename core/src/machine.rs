@@ -10,8 +10,27 @@ use crate::time::Instant;
 pub struct Slot(pub u32);
 
 /// One life of one socket. Numbers are never used twice, so nothing of one life can reach the next.
+///
+/// The low byte is the lane: 0 is the connection that everybody shares, another number is that of a leased one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LinkId(pub u32);
+
+impl LinkId {
+    /// Gives the lane.
+    #[inline]
+    pub const fn lane(self) -> u8 {
+        self.0 as u8
+    }
+}
+
+/// One lease of one connection. Numbers are never used twice; the low byte is the lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LeaseId(pub u32);
+
+impl LeaseId {
+    /// The connection that everybody shares.
+    pub const SHARED: Self = Self(0);
+}
 
 /// What a machine wants done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +45,8 @@ pub enum Action {
     Rest,
     /// A command failed without a reply.
     Settle(Slot, Failure),
+    /// Whoever asked for a lease in this slot has it.
+    Leased(Slot, LeaseId),
 }
 
 /// Why a command got no reply.
@@ -76,6 +97,10 @@ pub enum Reason {
     Handshake,
     /// The caller closed the machine.
     Closed,
+    /// No leased connection came free in time.
+    PoolTimeout,
+    /// The lease is over, because its link is, or because it was given back.
+    LeaseLost,
 }
 
 impl Reason {
@@ -121,10 +146,19 @@ pub trait Machine {
     /// [`Malformed`] when the batch is not well-formed; nothing of it is accepted then.
     fn submit(&mut self, now: Instant, batch: &Batch<'_>) -> Result<(), Malformed>;
 
+    /// Likewise, on a lease that this machine gave, or on [`LeaseId::SHARED`]. A machine that gives none has one connection.
+    ///
+    /// # Errors
+    /// Those of [`submit`](Self::submit).
+    fn submit_on(&mut self, now: Instant, lease: LeaseId, batch: &Batch<'_>) -> Result<(), Malformed> {
+        let _ = lease;
+        self.submit(now, batch)
+    }
+
     /// Gives up the command in `slot`: it is not sent if it was not yet, and its reply is dropped otherwise.
     ///
     /// Gives whether the server may execute it; `None` when no such command is waiting.
-    fn cancel(&mut self, slot: Slot) -> Option<bool>;
+    fn cancel(&mut self, now: Instant, slot: Slot) -> Option<bool>;
 
     /// The socket of `link` is open.
     fn handle_open(&mut self, now: Instant, link: LinkId);

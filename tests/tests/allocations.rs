@@ -36,13 +36,13 @@ impl Tick {
         }
         let mut connection = Connection::new(plain());
         connection.connect(Instant(0));
-        connection.handle_open(Instant(0), LinkId(1));
+        connection.handle_open(Instant(0), LinkId(1 << 8));
         while connection.poll_action().is_some() {}
         Self { connection, tape: Tape::default(), batch, replies, answered: 0 }
     }
 
     fn run(&mut self) {
-        let link = LinkId(1);
+        let link = LinkId(1 << 8);
         self.connection.submit(Instant(1), &self.batch.batch()).expect("the batch is well-formed");
         while let Some(Segment::Bytes(bytes)) = self.connection.poll_transmit(link) {
             let count = bytes.len();
@@ -71,7 +71,7 @@ fn a_command_allocates_nothing_in_the_steady_state() {
 fn commands_that_never_stop_overlapping_hold_no_more_than_is_in_flight() {
     let mut tick = Tick::new(1_000);
     tick.run();
-    let link = LinkId(1);
+    let link = LinkId(1 << 8);
     let reply = "$5\r\nhello\r\n";
     let mut one = BatchBuffer::default();
     one.push(Slot(1), table::find(b"GET"), 0, None, [b"key".as_slice()].into_iter());

@@ -133,16 +133,16 @@ proptest! {
         let mut connection = Connection::new(plain());
         let _ = connection.submit(Instant(0), &Batch { words: &words, text: &text, side: &side });
         connection.connect(Instant(0));
-        connection.handle_open(Instant(0), LinkId(1));
+        connection.handle_open(Instant(0), LinkId(1 << 8));
         let mut turns = 0;
-        while connection.poll_transmit(LinkId(1)).is_some() && turns < 100 {
-            connection.handle_transmitted(LinkId(1), 5);
+        while connection.poll_transmit(LinkId(1 << 8)).is_some() && turns < 100 {
+            connection.handle_transmitted(LinkId(1 << 8), 5);
             turns += 1;
         }
-        connection.handle_bytes(Instant(1), LinkId(1), reply.as_bytes(), &mut tape);
-        connection.cancel(Slot(cancelled));
+        connection.handle_bytes(Instant(1), LinkId(1 << 8), reply.as_bytes(), &mut tape);
+        connection.cancel(Instant(1), Slot(cancelled));
         connection.handle_timeout(Instant(1 << 40));
-        connection.handle_closed(Instant(1 << 40), LinkId(1));
+        connection.handle_closed(Instant(1 << 40), LinkId(1 << 8));
         while connection.poll_action().is_some() {}
     }
 

@@ -204,7 +204,7 @@ fn check_reuse(pair: &mut Pair) {
     }
     assert_eq!(pair.peer.replied(100), Some(&bulk("fresh")));
     assert!(pair.peer.replied(101).is_some());
-    assert_eq!(pair.peer.link(), LinkId(old.0 + 1));
+    assert_eq!(pair.peer.link(), LinkId(old.0 + (1 << 8)));
 }
 
 #[test]

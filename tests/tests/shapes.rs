@@ -191,12 +191,12 @@ fn both_protocols_write_the_same_tape() {
         let row = redwire_core::table::RowId::UNKNOWN;
         batch.push(Slot(9), row, 0, None, command.iter().map(Vec::as_slice));
         peer.connection.submit(peer.now, &batch.batch()).expect("the batch is well-formed");
-        while let Some(Segment::Bytes(bytes)) = peer.connection.poll_transmit(LinkId(1)) {
+        while let Some(Segment::Bytes(bytes)) = peer.connection.poll_transmit(LinkId(1 << 8)) {
             let count = bytes.len();
-            peer.connection.handle_transmitted(LinkId(1), count);
+            peer.connection.handle_transmitted(LinkId(1 << 8), count);
         }
         let mut read = Read::default();
-        peer.connection.handle_bytes(peer.now, LinkId(1), wire.as_bytes(), &mut read);
+        peer.connection.handle_bytes(peer.now, LinkId(1 << 8), wire.as_bytes(), &mut read);
         read.lines
     };
     for (line, two, three, _) in pairs() {

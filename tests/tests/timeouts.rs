@@ -320,7 +320,7 @@ fn shutting_down_settles_everything_and_the_connection_can_be_used_again() {
     assert_eq!(peer.connection.poll_timeout(), None);
     peer.submit(3, "ECHO 3");
     assert_eq!(peer.links.len(), 2);
-    assert_eq!(peer.connection.cancel(Slot(1)), None);
+    assert_eq!(peer.connection.cancel(peer.now, Slot(1)), None);
 }
 
 #[test]

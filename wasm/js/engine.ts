@@ -1,12 +1,12 @@
-import type { Connector, Endpoint, Sink, Socket, StreamPair } from "./connector.js";
-import { fromStreams } from "./connector.js";
+import type { Connector, Endpoint } from "./connector.js";
+import { Channel } from "./channel.js";
 import { ClientError, ConnectionError, type RedisError } from "./errors.js";
 import { failure, Reason, type Situation } from "./failure.js";
 import { Host } from "./host.js";
 import { Outbox, type Large } from "./outbox.js";
-import { Reader, type Replies } from "./reader.js";
-import { Slots, type Gatherer } from "./slots.js";
-import { allocate, encode } from "./text.js";
+import { Slots } from "./slots.js";
+import { encode } from "./text.js";
+import { Wire, type Home } from "./wire.js";
 
 /** Where a client stands. */
 export type Status = "idle" | "connecting" | "ready" | "reconnecting" | "closing" | "closed";
@@ -37,6 +37,10 @@ export interface Settings {
   /** Commands and bytes that may be on their way. */
   highWater: number[];
   keepAlive: number;
+  maxConnections: number;
+  minIdle: number;
+  maxIdleTime: number;
+  poolTimeout: number;
 }
 
 /** What the core wants done; numbers are those of `wasm/src/host.rs`. */
@@ -48,34 +52,15 @@ const enum Act {
   UNKNOWN,
   REST,
   LOST,
+  LEASED,
 }
 
-/** More than this leaves at once instead of at the end of the tick: the server works while the rest is being asked for. */
-const FULL_COMMANDS = 128;
-/** The same for pipelines, which are batches already. */
-const FULL_PIPELINES = 40;
-const FULL_BYTES = 64 << 10;
+/** The bits of a link's or a lease's number that are its lane. */
+const LANE = 0xff;
 /** This many empty boxes are kept. */
 const BOXES = 16;
-/** A socket reads at most this much at once. */
-const CHUNK = 256 << 10;
-/** The core decodes this much at once, so that its memory stays in the processor's cache. */
-const SLICE = 32 << 10;
-/** Frames are cut from slabs of this size; larger ones stand alone. */
-const SLAB = 64 << 10;
-
-/** The slot of a command that was refused for its arguments. */
-const REFUSED = -1;
 /** The length of a text that there is none of. */
 const ABSENT = 0xffff_ffff;
-
-let resolvePromise!: (value: unknown) => void;
-let rejectPromise!: (reason: unknown) => void;
-/** One executor for all promises: a command costs no closure. */
-const executor = (resolve: (value: unknown) => void, reject: (reason: unknown) => void): void => {
-  resolvePromise = resolve;
-  rejectPromise = reject;
-};
 
 /** Runs `task` once this tick's work, promises included, is done. */
 const atTickEnd: (task: () => void) => void =
@@ -85,56 +70,54 @@ const atTickEnd: (task: () => void) => void =
 
 const now = (): number => performance.now();
 
-/** One client's machine, its socket and everything that waits: the only place that calls the core. */
-export class Engine implements Replies {
+/** One client's machine and everything that waits: the only place, but for its wires, that calls the core. */
+export class Engine implements Home {
   readonly #settings: Settings;
-  readonly #slots = new Slots();
-  readonly #outbox = new Outbox();
+  readonly slots = new Slots();
+  /** The ways in, those of clients and of leases. */
+  readonly #channels: Channel[] = [];
   readonly #boxes: Outbox[] = [];
   /** Large arguments until their command settles, and, once it is half written, until they are written too. */
   readonly #externals = new Map<number, Externals>();
   /** Refused commands of transactions until their EXEC is answered. */
   readonly #refused = new Map<number, RedisError[]>();
-  #host: Host | undefined;
-  #reader!: Reader;
-  #socket: Socket | undefined;
-  #link = 0;
-  #abort: AbortController | undefined;
-  /** What the socket reads to, and the place of a large text when it reads to that instead. */
-  #chunk: Uint8Array | undefined;
-  #direct: Uint8Array | undefined;
-  #blocked = false;
-  /** What is left of the large argument that is being written. */
-  #pieces: Uint8Array[] = [];
-  #held = true;
+  host: Host | undefined;
+  /** By lane; the first is that of the shared connection. */
+  #wires: Wire[] = [];
   #flushing = false;
   /** Whether results of the core are being worked through, or a socket is being written to: whatever arrives meanwhile waits. */
-  #busy = false;
+  busy = false;
   readonly #arrived: (() => void)[] = [];
-  #slab: Uint8Array = new Uint8Array(0);
-  #slabUsed = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #timerAt = Infinity;
   /** Whether a deadline may have come that is before the timer's. */
-  #sooner = false;
+  sooner = false;
   #status: Status = "idle";
   readonly #listeners = new Set<(status: Status, cause?: unknown) => void>();
   #attempt: Attempt | undefined;
   /** Who wants to know when nothing waits any more. */
   #quiet: (() => void)[] = [];
-  /** Why the socket of the link that is being used closed. */
-  #cause: unknown;
-  /** Why there is no link, from the loss of one to the next that is ready. */
+  /** Why there is no shared link, from the loss of one to the next that is ready. */
   #trouble: RedisError | undefined;
-  /** Whether commands are being written: only then does the core keep what it was given of one that settled. */
-  #ready = false;
+  /** The wire whose link ended last, for what it made fail. */
+  #ended: Wire | undefined;
   /** Whether the timer holds the process open. */
   #awake = false;
+  /** Whether the core may come to wait for a time of its own, as between two tries for a lock. */
+  waits = false;
   /** The last error in the background. */
   lastError: RedisError | undefined;
 
   constructor(settings: Settings) {
     this.#settings = settings;
+  }
+
+  get endpoint(): Endpoint {
+    return this.#settings.endpoint;
+  }
+
+  get connector(): Connector {
+    return this.#settings.connector;
   }
 
   /** See {@link Settings.runtimeChecks}. */
@@ -189,53 +172,64 @@ export class Engine implements Replies {
     return new ConnectionError("the client is closed: make a new one", { command, maybeExecuted: false });
   }
 
-  /** Sends a command; see {@link Outbox.push} for what it throws. */
-  send(what: number, timeout: number | undefined, command: string, args: readonly unknown[], mode: number): Promise<unknown> {
-    const promise = new Promise(executor);
-    this.open(resolvePromise, rejectPromise, what, timeout, command, args, mode);
-    return promise;
+  /** Takes commands from `channel` too. */
+  add(channel: Channel): void {
+    this.#channels.push(channel);
   }
 
-  /** Sends a command and gives its slot, or {@link REFUSED}. */
-  open(
-    taker: ((value: unknown) => void) | Gatherer,
-    other: ((reason: unknown) => void) | number,
-    what: number,
-    timeout: number | undefined,
-    command: string,
-    args: readonly unknown[],
-    mode: number,
-  ): number {
-    const outbox = this.#outbox;
-    const slot = this.#slots.open(taker, other, command, mode);
+  /** Takes no more commands from `channel`; a lease is given back. */
+  remove(channel: Channel): void {
+    this.#submit();
+    this.#channels.splice(this.#channels.indexOf(channel), 1);
+    if (channel.lease !== 0 && this.host !== undefined) this.#call((host) => host.exports.host_release(now(), channel.lease));
+  }
+
+  /** Takes a connection of its own, once one is free. */
+  lease(signal: AbortSignal | undefined): Promise<Channel> {
+    const refusal = this.refusal();
+    if (refusal !== undefined) return Promise.reject(refusal);
+    if (signal?.aborted) return Promise.reject(signal.reason);
+    return new Promise((resolve, reject) => {
+      const slot = this.slots.open(resolve as (value: unknown) => void, reject, "", 0);
+      this.#call((host) => host.exports.host_lease(now(), slot));
+      if (signal !== undefined) this.abortable(slot, signal);
+    });
+  }
+
+  /** Calls the core, which is started if need be, and works through what that leads to. */
+  #call(task: (host: Host) => void): void {
+    this.sooner = true;
     try {
-      outbox.push(slot, what, timeout, command, args);
+      task((this.host ??= this.#start()));
     } catch (error) {
-      this.#settle(slot, error, true, true);
-      return REFUSED;
+      this.trap(error);
     }
-    const externals = outbox.lastExternals();
-    if (externals !== undefined) this.#hold(slot, externals);
-    if (timeout !== undefined) this.#sooner = true;
-    this.#schedule();
-    return slot;
+    if (!this.busy) this.work();
   }
 
-  /** Takes a slot for commands that {@link submit} sends. */
-  reserve(taker: ((value: unknown) => void) | Gatherer, other: ((reason: unknown) => void) | number, command: string, mode: number): number {
-    return this.#slots.open(taker, other, command, mode);
+  /** Keeps the text of a script, for calls by its digest that have {@link Flag.SCRIPT}; gives the digest. */
+  learn(lua: string): string {
+    const host = (this.host ??= this.#start());
+    const text = encode(lua);
+    const at = host.exports.host_input(text.length);
+    host.bytes.set(text, at);
+    const digest = host.exports.host_script(text.length);
+    return host.codec.utf8(digest, digest + 40);
   }
 
-  #hold(slot: number, externals: Large[]): void {
-    const held = this.#externals.get(slot) ?? { args: [], unwritten: 0, settled: false };
+  /** Keeps large arguments of the command in `slot`, which is sent on a lease or (0) not. */
+  hold(slot: number, externals: Large[], lease: number): void {
+    const held = this.#externals.get(slot) ?? { args: [], unwritten: 0, settled: false, lane: lease & LANE };
     held.args.push(...externals);
     held.unwritten += externals.length;
     this.#externals.set(slot, held);
   }
 
-  /** Gives the large argument that is written next. */
-  #external(slot: number, index: number): Large {
+  external(lane: number, slot: number, index: number): Large {
     const held = this.#externals.get(slot)!;
+    // from the first on again: the script is sent instead of its digest
+    if (index === 0) held.unwritten = held.args.length;
+    held.lane = lane;
     held.unwritten--;
     if (held.settled && held.unwritten === 0) this.#release(slot);
     return held.args[index]!;
@@ -243,7 +237,7 @@ export class Engine implements Replies {
 
   #release(slot: number): void {
     this.#externals.delete(slot);
-    this.#slots.free(slot);
+    this.slots.free(slot);
   }
 
   /** Gives an empty box to collect commands in. */
@@ -257,31 +251,23 @@ export class Engine implements Replies {
     if (this.#boxes.length < BOXES) this.#boxes.push(box);
   }
 
-  /** Sends the commands in `box` behind everything sent before; `slotOf` gives the slot of each. */
-  submit(box: Outbox, timed: boolean, slotOf: (position: number) => number): void {
-    this.#outbox.absorb(box, (position, externals) => {
-      const slot = slotOf(position);
-      if (externals !== undefined) this.#hold(slot, externals);
-      return slot;
-    });
-    if (timed) this.#sooner = true;
-    this.#schedule(FULL_PIPELINES);
-  }
-
+  /** Hands the core what is to be sent. */
   #submit(): void {
-    if (this.#outbox.count === 0) return;
-    try {
-      this.#outbox.submit((this.#host ??= this.#start()), now());
-      if (!this.#ready) this.#sooner = true;
-    } catch (error) {
-      this.#trap(error);
+    for (const { outbox, lease } of this.#channels) {
+      if (outbox.count === 0) continue;
+      try {
+        const at = now();
+        outbox.submit((this.host ??= this.#start()), at, lease);
+        // where there is no link, or another than the shared one, who knows which limit holds
+        if (!this.#wires[0]?.ready || this.#wires.length > 1 || at + (this.#settings.timeout || Infinity) < this.#timerAt) this.sooner = true;
+      } catch (error) {
+        this.trap(error);
+      }
     }
   }
 
-  #schedule(full = FULL_COMMANDS): void {
-    if (this.#outbox.count >= full || this.#outbox.size >= FULL_BYTES) {
-      if (!this.#busy) return this.#flush();
-    }
+  /** Sends everything at the end of the tick. */
+  schedule(): void {
     if (this.#flushing) return;
     this.#flushing = true;
     atTickEnd(this.#endTick);
@@ -289,33 +275,34 @@ export class Engine implements Replies {
 
   readonly #endTick = (): void => {
     this.#flushing = false;
-    this.#flush();
+    this.flush();
   };
 
-  #flush(): void {
+  /** Sends everything. */
+  flush(): void {
     this.#submit();
-    this.#work();
+    this.work();
   }
 
   /** Gives up the command in `slot`: its promise rejects with `reason`. */
   cancel(slot: number, reason: unknown): void {
     this.#submit();
     let written = 0;
-    if (this.#host !== undefined) {
-      written = this.#host.exports.host_cancel(slot);
-      this.#reader.drop(slot);
+    if (this.host !== undefined) {
+      written = this.host.exports.host_cancel(now(), slot);
+      for (const wire of this.#wires) wire.drop(slot);
     }
-    this.#settle(slot, reason, true, written !== 1 || !this.#ready);
+    this.#settle(slot, reason, true, written !== 1);
     // not at once: what else the same signal gives up must not be sent before
-    this.#schedule();
+    this.sooner = true;
+    this.schedule();
   }
 
   /** Gives up the command in `slot` when `signal` aborts. */
   abortable(slot: number, signal: AbortSignal): void {
-    if (slot === REFUSED) return;
     const abort = (): void => this.cancel(slot, signal.reason);
     signal.addEventListener("abort", abort);
-    this.#slots.onSettled(slot, () => signal.removeEventListener("abort", abort));
+    this.slots.onSettled(slot, () => signal.removeEventListener("abort", abort));
   }
 
   /** Connects unless connected; rejects when the first attempt fails. */
@@ -323,23 +310,20 @@ export class Engine implements Replies {
     const refusal = this.refusal();
     if (refusal !== undefined) return Promise.reject(refusal);
     if (this.#status === "ready") return Promise.resolve();
-    this.#attempt ??= new Attempt();
-    try {
-      this.#host ??= this.#start();
-      this.#host.exports.host_connect(now());
-      this.#sooner = true;
-    } catch (error) {
-      this.#trap(error);
-    }
-    const { promise } = this.#attempt ?? { promise: Promise.resolve() };
-    if (!this.#busy) this.#work();
+    const { promise } = (this.#attempt ??= new Attempt());
+    this.#call((host) => host.exports.host_connect(now()));
     return promise;
   }
 
   /** Takes no more commands; resolves when those in flight are settled, at the latest after `timeout` ms if given. */
   async close(timeout: number | undefined): Promise<void> {
-    if (this.#slots.waiting > 0) {
+    if (this.slots.waiting > 0) {
       this.#become("closing");
+      this.#submit();
+      // what blocks would hold everything up
+      this.#call((host) => host.exports.host_unblock(now()));
+    }
+    if (this.slots.waiting > 0) {
       await new Promise<void>((resolve) => {
         const timer = timeout === undefined ? undefined : setTimeout(resolve, timeout);
         this.#quiet.push(() => {
@@ -357,13 +341,13 @@ export class Engine implements Replies {
     this.#become("closed");
     this.#submit();
     try {
-      this.#host?.exports.host_shutdown();
-      this.#work();
+      this.host?.exports.host_shutdown();
+      this.work();
     } catch (error) {
-      this.#trap(error);
+      this.trap(error);
     }
-    this.#disconnect();
-    this.#host = undefined;
+    for (const wire of this.#wires) wire.disconnect();
+    this.host = undefined;
     this.#attempt?.fail(new ConnectionError("the client was closed"));
     this.#attempt = undefined;
     clearTimeout(this.#timer);
@@ -372,8 +356,10 @@ export class Engine implements Replies {
 
   #start(): Host {
     const host = new Host();
+    this.#wires = [];
     const { protocol, database, connectTimeout, timeout, username, password, clientName } = this.#settings;
     const { queueTimeout, retryDelay, maxRetryDelay, maxResends, offline, highWater, keepAlive } = this.#settings;
+    const { maxConnections, minIdle, maxIdleTime, poolTimeout } = this.#settings;
     const texts = [username, password, clientName].map((text) => (text === undefined ? undefined : encode(text)));
     let at = host.exports.host_input(texts.reduce((sum, text) => sum + (text?.length ?? 0), 0));
     for (const text of texts) {
@@ -383,30 +369,35 @@ export class Engine implements Replies {
     }
     const [seed] = crypto.getRandomValues(new Uint32Array(1));
     const times = [connectTimeout, timeout, queueTimeout, retryDelay, maxRetryDelay];
-    const words = [protocol, database, ...times, maxResends, seed!, ...offline, ...highWater, keepAlive, ...texts.map((text) => text?.length ?? ABSENT)];
+    const words = [protocol, database, ...times, maxResends, seed!, ...offline, ...highWater, keepAlive, maxConnections, minIdle, maxIdleTime, poolTimeout, ...texts.map((text) => text?.length ?? ABSENT)];
     const wordsAt = host.exports.host_words(words.length) >>> 2;
     host.words.set(words, wordsAt);
     host.exports.host_configure();
-    this.#reader = new Reader(this, host);
     return host;
   }
 
   /** Works through what the core wants done and sent, and then through what arrived meanwhile. */
-  #work(): void {
-    const host = this.#host;
-    if (host === undefined || this.#busy) return;
-    this.#busy = true;
+  work(): void {
+    const host = this.host;
+    if (host === undefined || this.busy) return;
+    this.busy = true;
     try {
       this.#act(host);
-      this.#transmit(host);
+      for (const wire of this.#wires) wire.transmit(host);
       this.#arm(host);
     } catch (error) {
-      this.#trap(error);
+      this.trap(error);
     } finally {
-      this.#busy = false;
+      this.busy = false;
     }
     this.#holdOpen();
-    while (this.#arrived.length > 0 && !this.#busy) this.#arrived.shift()!();
+    while (this.#arrived.length > 0 && !this.busy) this.#arrived.shift()!();
+  }
+
+  /** Calls `take` when nothing is being worked through. */
+  arrive(take: () => void): void {
+    if (this.busy) this.#arrived.push(take);
+    else take();
   }
 
   #act(host: Host): void {
@@ -420,233 +411,75 @@ export class Engine implements Replies {
   }
 
   #do(host: Host, act: Act, id: number, reason: number, detail: number): void {
+    this.sooner = true;
     switch (act) {
-      case Act.OPEN:
-        this.#disconnect();
-        this.#link = id;
-        this.#cause = undefined;
-        this.#sooner = true;
-        if (this.#status !== "reconnecting") this.#become("connecting");
-        return this.#connect(id);
-      case Act.READY:
+      case Act.OPEN: {
+        const lane = id & LANE;
+        const wire = (this.#wires[lane] ??= new Wire(lane, this, host));
+        if (lane === 0 && this.#status !== "reconnecting") this.#become("connecting");
+        return wire.open(id);
+      }
+      case Act.READY: {
+        const wire = this.#wires[id & LANE]!;
+        wire.ready = true;
+        if (wire.lane !== 0) return;
         this.serverVersion = host.text(host.exports.host_version());
-        this.#ready = this.#sooner = true;
         this.#trouble = undefined;
         this.#attempt?.succeed();
         this.#attempt = undefined;
         return this.#become("ready");
-      case Act.CLOSE:
-      case Act.LOST: {
-        const error = failure(reason, detail, this.#situation(host));
-        if (reason !== Reason.CLOSED) this.lastError = this.#trouble = error;
-        this.#ready = false;
-        this.#sooner = true;
-        this.#disconnect();
-        // what is sent again is read from its start, and asks for its large arguments again
-        this.#reader.drop();
-        for (const [slot, held] of this.#externals) {
-          if (held.settled) this.#release(slot);
-          else held.unwritten = held.args.length;
-        }
-        this.#attempt?.fail(error);
-        this.#attempt = undefined;
-        if (this.#status === "closing") return this.destroy();
-        return this.#become(act === Act.LOST ? "reconnecting" : "idle", error);
       }
+      case Act.CLOSE:
+      case Act.LOST:
+        return this.#end(host, this.#wires[id & LANE]!, failure(reason, detail, this.#situation(host, this.#wires[id & LANE])), reason, act);
       case Act.REST:
         return this.#become("idle", this.#trouble);
+      case Act.LEASED:
+        return this.#settle(id, new Channel(this, reason), false);
       default: {
         const unknown = act === Act.UNKNOWN;
+        const situation = this.#situation(host, this.#ended);
         // a command that waited has the trouble as its cause, one that was written what the socket said
-        const cause = this.#trouble === undefined ? this.#cause : this.#trouble.cause;
-        const situation = { ...this.#situation(host), cause, trouble: unknown ? undefined : this.#trouble };
-        const error = failure(reason, detail, situation, this.#slots.commandOf(id), unknown);
-        this.#reader.drop(id);
-        this.#settle(id, error, true, !unknown || reason !== Reason.TIMEOUT || !this.#ready);
+        if (this.#trouble !== undefined) situation.cause = this.#trouble.cause;
+        if (!unknown) situation.trouble = this.#trouble;
+        const error = failure(reason, detail, situation, this.slots.commandOf(id) || undefined, unknown);
+        for (const wire of this.#wires) wire.drop(id);
+        this.#settle(id, error, true, !unknown || reason !== Reason.TIMEOUT);
       }
     }
   }
 
-  #situation(host: Host): Situation {
-    const { where, connectTimeout, timeout, queueTimeout } = this.#settings;
-    return { where, connectTimeout, timeout, queueTimeout, detail: host.text(host.exports.host_detail()), cause: this.#cause, trouble: undefined };
-  }
-
-  #connect(link: number): void {
-    const abort = (this.#abort = new AbortController());
-    // a fresh core counts links from the start: only this tells a socket of ours from one that was let go
-    const ours = (): boolean => this.#abort === abort;
-    const arrive = (take: () => void): void => {
-      if (!ours()) return;
-      if (this.#busy) this.#arrived.push(() => ours() && take());
-      else take();
-    };
-    const sink: Sink = {
-      onData: (bytes) => {
-        const kept = this.#busy ? bytes.slice() : bytes;
-        arrive(() => this.#onData(link, kept));
-      },
-      onClose: (error) => arrive(() => this.#onClose(link, error)),
-      onDrain: () => arrive(() => this.#onDrain(link)),
-    };
-    const opened = (made: Socket | StreamPair): void => {
-      const socket = "readable" in made ? fromStreams(made, sink) : made;
-      if (!ours()) return socket.close();
-      this.#onOpen(link, socket, sink);
-    };
-    const failed = (error: unknown): void => sink.onClose(error ?? new Error("the connector failed"));
-    // not before this pass through the actions is done
-    queueMicrotask(() => {
-      if (abort.signal.aborted) return;
-      try {
-        const made = this.#settings.connector(this.#settings.endpoint, sink, abort.signal);
-        if ("then" in made) made.then(opened).catch(failed);
-        else opened(made);
-      } catch (error) {
-        failed(error);
-      }
-    });
-  }
-
-  #onOpen(link: number, socket: Socket, sink: Sink): void {
-    const host = this.#host;
-    if (host === undefined) return socket.close();
-    this.#socket = socket;
-    this.#blocked = false;
-    this.#held = true;
-    host.exports.host_opened(now(), link);
-    socket.readInto?.(
-      () => this.#place(),
-      (count) => this.#onRead(link, count, sink),
-    );
-    this.#work();
-  }
-
-  /** Gives where the socket reads to next. It never is the core's memory: growth would take that away while a read is pending. */
-  #place(): Uint8Array {
-    this.#direct = this.#reader.room();
-    return this.#direct ?? (this.#chunk ??= allocate(CHUNK));
-  }
-
-  #onRead(link: number, count: number, sink: Sink): void {
-    const host = this.#host;
-    if (this.#direct === undefined) return sink.onData(this.#chunk!.subarray(0, count));
-    if (host === undefined || link !== this.#link) return;
-    // what is left of the text is more than was read: all of it belongs there
-    host.exports.host_read(link, count);
-    this.#reader.filled(count);
-  }
-
-  #onData(link: number, bytes: Uint8Array): void {
-    this.#busy = true;
-    try {
-      for (let at = 0; at < bytes.length; ) {
-        const host = this.#host;
-        if (host === undefined || link !== this.#link) return;
-        at = this.#receive(host, link, bytes, at);
-        const taken = this.#reader.take(bytes, at);
-        if (taken > 0) host.exports.host_read(link, taken);
-        at += taken;
-      }
-    } catch (error) {
-      this.#trap(error);
-    } finally {
-      this.#busy = false;
+  /** Takes the end of a link. */
+  #end(host: Host, wire: Wire, error: RedisError, reason: Reason, act: Act): void {
+    if (reason !== Reason.CLOSED) this.lastError = error;
+    this.#ended = wire;
+    wire.disconnect();
+    // what is sent again is read from its start, and asks for its large arguments again
+    wire.drop();
+    for (const [slot, held] of this.#externals) {
+      if (held.lane !== wire.lane) continue;
+      if (held.settled) this.#release(slot);
+      else held.unwritten = held.args.length;
     }
-    this.#work();
+    if (wire.lane !== 0) return;
+    if (reason !== Reason.CLOSED) this.#trouble = error;
+    this.#attempt?.fail(error);
+    this.#attempt = undefined;
+    if (this.#status === "closing") return this.destroy();
+    this.#become(act === Act.LOST ? "reconnecting" : "idle", error);
   }
 
-  /** Has the core decode the next slice of `bytes`; gives where it ends. */
-  #receive(host: Host, link: number, bytes: Uint8Array, at: number): number {
-    const address = host.exports.host_window();
-    const part = bytes.subarray(at, at + Math.min(SLICE, host.register(0)));
-    host.bytes.set(part, address);
-    const words = host.exports.host_receive(now(), link, part.length);
-    const end = at + part.length - host.register(1);
-    if (words > 0) this.#reader.read(host, host.exports.host_tape() >>> 2, words, host.register(0));
-    return end;
-  }
-
-  #onDrain(link: number): void {
-    if (link !== this.#link || !this.#blocked) return;
-    this.#blocked = false;
-    this.#work();
-  }
-
-  #onClose(link: number, error: unknown): void {
-    const host = this.#host;
-    if (link !== this.#link || host === undefined) return;
-    this.#cause = error;
-    this.#socket = undefined;
-    this.#pieces = [];
-    try {
-      host.exports.host_closed(now(), link);
-    } catch (error) {
-      this.#trap(error);
-    }
-    this.#work();
-  }
-
-  /** Lets go of the socket. */
-  #disconnect(): void {
-    const socket = this.#socket;
-    this.#socket = undefined;
-    this.#pieces = [];
-    this.#link = 0;
-    this.#abort?.abort();
-    this.#abort = undefined;
-    try {
-      socket?.close();
-    } catch {
-      // it is not ours any more
-    }
-  }
-
-  #transmit(host: Host): void {
-    const socket = this.#socket;
-    if (socket === undefined) return;
-    while (!this.#blocked && this.#socket === socket) {
-      const bytes = this.#next(host);
-      if (bytes === undefined) return;
-      try {
-        this.#blocked = socket.write(bytes) === false;
-      } catch (error) {
-        const link = this.#link;
-        this.#arrived.push(() => link === this.#link && this.#onClose(link, error));
-        this.#blocked = true;
-      }
-    }
-  }
-
-  /** Gives what is written next. */
-  #next(host: Host): Uint8Array | undefined {
-    if (this.#pieces.length > 0) return this.#pieces.shift();
-    const kind = host.exports.host_transmit(this.#link);
-    if (kind === 0) return undefined;
-    const first = host.register(0);
-    const second = host.register(1);
-    if (kind === 1) return this.#frame(host, first, second);
-    this.#pieces = [...this.#external(first, second)];
-    return this.#pieces.shift();
-  }
-
-  /** Copies frames out of the core's memory: what a socket holds must never change. */
-  #frame(host: Host, at: number, length: number): Uint8Array {
-    if (length > SLAB / 4) return host.bytes.slice(at, at + length);
-    if (this.#slabUsed + length > this.#slab.length) {
-      this.#slab = allocate(SLAB);
-      this.#slabUsed = 0;
-    }
-    const frame = this.#slab.subarray(this.#slabUsed, (this.#slabUsed += length));
-    frame.set(host.bytes.subarray(at, at + length));
-    return frame;
+  #situation(host: Host, wire: Wire | undefined): Situation {
+    const { where, connectTimeout, timeout, queueTimeout, poolTimeout, maxConnections } = this.#settings;
+    const detail = host.text(host.exports.host_detail());
+    return { where, connectTimeout, timeout, queueTimeout, poolTimeout, maxConnections, detail, cause: wire?.cause, trouble: undefined };
   }
 
   /** Sets the one timer to the core's next deadline, unless it comes sooner anyway. */
   #arm(host: Host): void {
-    if (this.#timerAt !== Infinity && !this.#sooner) return;
+    if (this.#timerAt !== Infinity && !this.sooner && !this.waits) return;
     const at = host.exports.host_next_timeout();
-    this.#sooner = false;
+    this.sooner = false;
     if (at < 0 || at >= this.#timerAt) return;
     clearTimeout(this.#timer);
     this.#timerAt = at;
@@ -657,40 +490,40 @@ export class Engine implements Replies {
 
   readonly #onTimer = (): void => {
     this.#timerAt = Infinity;
-    const host = this.#host;
+    const host = this.host;
     if (host === undefined) return;
     try {
       host.exports.host_timeout(now());
     } catch (error) {
-      this.#trap(error);
+      this.trap(error);
     }
-    this.#work();
+    this.work();
   };
 
   /** Holds the process open exactly while something waits. */
   #holdOpen(): void {
-    const hold = this.#slots.waiting > 0 || this.#attempt !== undefined;
-    if (hold !== this.#held && this.#socket !== undefined) {
-      this.#held = hold;
-      if (hold) this.#socket.ref?.();
-      else this.#socket.unref?.();
+    const hold = this.slots.waiting > 0 || this.#attempt !== undefined;
+    let isOpen = false;
+    for (const wire of this.#wires) {
+      wire.hold(hold);
+      isOpen ||= wire.isOpen;
     }
     // while there is no socket, the timer is what will go on with it
-    const awake = hold && this.#socket === undefined;
+    const awake = hold && !isOpen;
     if (awake !== this.#awake && this.#timer !== undefined) {
       this.#awake = awake;
       if (awake) this.#timer.ref?.();
       else this.#timer.unref?.();
     }
-    if (this.#slots.waiting === 0) while (this.#quiet.length > 0) this.#quiet.pop()!();
+    if (this.slots.waiting === 0) while (this.#quiet.length > 0) this.#quiet.pop()!();
   }
 
   modeOf(slot: number): number {
-    return this.#slots.modeOf(slot);
+    return this.slots.modeOf(slot);
   }
 
   commandOf(slot: number): string {
-    return this.#slots.commandOf(slot);
+    return this.slots.commandOf(slot);
   }
 
   reply(slot: number, value: unknown, failed: boolean): void {
@@ -703,6 +536,11 @@ export class Engine implements Replies {
     this.#refused.set(slot, errors);
   }
 
+  /** Rejects a command that never was sent. */
+  forget(slot: number, error: unknown): void {
+    this.#settle(slot, error, true, true);
+  }
+
   /** Takes what the server refused of the transaction in `slot`. */
   takeRefused(slot: number): RedisError[] {
     const errors = this.#refused.get(slot) ?? [];
@@ -713,20 +551,24 @@ export class Engine implements Replies {
   /** Settles a command. Its slot stays taken while the core may ask for large arguments of it, unless it has forgotten it. */
   #settle(slot: number, value: unknown, failed: boolean, forgotten = false): void {
     const held = this.#externals.size === 0 ? undefined : this.#externals.get(slot);
-    if (!this.#slots.settle(slot, value, failed)) return;
-    if (held === undefined) this.#slots.free(slot);
-    else if (forgotten || held.unwritten === 0) this.#release(slot);
+    if (!this.slots.settle(slot, value, failed)) return;
+    if (held === undefined) this.slots.free(slot);
+    else if (forgotten || held.unwritten === 0 || !this.#wires[held.lane]?.ready) this.#release(slot);
     else held.settled = true;
   }
 
   /** The core failed: nothing of it can be trusted. Fails everything; the next command starts a fresh one. */
-  #trap(cause: unknown): void {
-    const host = this.#host;
-    this.#host = undefined;
-    this.#disconnect();
-    this.#outbox.clear();
+  trap(cause: unknown): void {
+    const host = this.host;
+    this.host = undefined;
+    for (const wire of this.#wires) wire.disconnect();
+    this.#wires = [];
+    for (const channel of [...this.#channels]) {
+      channel.outbox.clear();
+      // a fresh core knows nothing of leases
+      if (channel.lease !== 0) channel.close();
+    }
     this.#timerAt = Infinity;
-    this.#ready = false;
     clearTimeout(this.#timer);
     const error = (command?: string): RedisError =>
       cause instanceof ClientError && host === undefined
@@ -735,7 +577,7 @@ export class Engine implements Replies {
     this.lastError = error();
     this.#attempt?.fail(this.lastError);
     this.#attempt = undefined;
-    for (const slot of this.#slots.all()) this.#settle(slot, error(this.#slots.commandOf(slot)), true, true);
+    for (const slot of this.slots.all()) this.#settle(slot, error(this.slots.commandOf(slot)), true, true);
     for (const slot of this.#externals.keys()) this.#release(slot);
     this.#refused.clear();
     this.#become("idle", this.lastError);
@@ -747,6 +589,8 @@ interface Externals {
   args: Large[];
   unwritten: number;
   settled: boolean;
+  /** The lane of the link that they are written on, as far as that is known. */
+  lane: number;
 }
 
 /** A promise for the end of one attempt to connect; nobody has to look at it. */

@@ -32,6 +32,9 @@ export class RedisError extends Error {
 /** The connection could not be made, was lost, or is closed. */
 export class ConnectionError extends RedisError {}
 
+/** The lease is over: it was given back, or lost its connection, and another could not go on with what was begun on that. */
+export class LeaseError extends ConnectionError {}
+
 /** The server is loading its data set; nothing was executed. */
 export class BusyLoadingError extends ConnectionError {
   /** `LOADING`. */
@@ -128,6 +131,7 @@ export type UnknownCommandError = ResponseError;
 for (const [name, type] of Object.entries({
   RedisError,
   ConnectionError,
+  LeaseError,
   BusyLoadingError,
   ProtocolError,
   TimeoutError,

@@ -1,4 +1,4 @@
-import { AuthenticationError, ConnectionError, ProtocolError, QueueFullError, RedisError, ResponseError, TimeoutError } from "./errors.js";
+import { AuthenticationError, ConnectionError, LeaseError, ProtocolError, QueueFullError, RedisError, ResponseError, TimeoutError } from "./errors.js";
 
 /** What ended a link or a command; numbers are those of `wasm/src/host.rs`. */
 export const enum Reason {
@@ -19,6 +19,8 @@ export const enum Reason {
   HIGH_WATER = 15,
   SILENT = 16,
   DEMOTED = 17,
+  POOL_TIMEOUT = 18,
+  LEASE_LOST = 19,
 }
 
 const decodeFaults = [
@@ -49,6 +51,8 @@ export interface Situation {
   connectTimeout: number;
   timeout: number;
   queueTimeout: number;
+  poolTimeout: number;
+  maxConnections: number;
   /** What the server said when it refused the link; of an authentication, its code. */
   detail: string;
   /** What the socket said. */
@@ -105,6 +109,13 @@ export const failure = (reason: Reason, detail: number, at: Situation, command?:
       return new ConnectionError(`${at.where} has reached its maximum number of clients${outcome}: raise its 'maxclients', or close other clients`, details);
     case Reason.HANDSHAKE:
       return new ConnectionError(`${at.where} refused the handshake (${at.detail})${outcome}`, details);
+    case Reason.POOL_TIMEOUT:
+      return new TimeoutError(
+        `all ${at.maxConnections} leased connections to ${at.where} were in use for ${at.poolTimeout} ms${outcome}: give leases back sooner, or raise 'maxConnections' or 'poolTimeout'`,
+        details,
+      );
+    case Reason.LEASE_LOST:
+      return new LeaseError(`the lease lost its connection to ${at.where}${outcome}: take another lease`, details);
     case Reason.CLOSED:
       return new ConnectionError(`the client was closed${outcome}`, details);
   }

@@ -1,6 +1,7 @@
 import type { Connector, Endpoint } from "./connector.js";
 import type { Settings } from "./engine.js";
 import { kindOf } from "./outbox.js";
+import type { Pool } from "./pool.js";
 import { decodes, decodingValues, type DecodingOptions } from "./view.js";
 
 /** How to reach a server, and how to behave. Times are in milliseconds. */
@@ -53,6 +54,19 @@ export interface Options extends DecodingOptions {
   highWater?: HighWater;
   /** After how long a silence the server is asked with a PING; 5 s later the connection is made anew. Default 15 000, 0: never. */
   keepAlive?: number;
+  /**
+   * How many connections may be leased at once, beside the one that all callers share: for blocking commands and `lease()`. Default 8,
+   * from 1 to 255.
+   */
+  maxConnections?: number;
+  /** How many leased connections are kept open for whoever comes next; default 0. */
+  minIdle?: number;
+  /** After how long a leased connection that nobody uses is closed; default 60 000, 0: never. */
+  maxIdleTime?: number;
+  /** How long a blocking command or `lease()` waits while all leased connections are in use; default 5 000, 0: no limit. */
+  poolTimeout?: number;
+  /** Whose connections to use: how to reach the server is the pool's business then, and options about it beside this one are refused. */
+  pool?: Pool;
   /** Makes connections instead of the runtime's own sockets. */
   connector?: Connector;
 }
@@ -84,10 +98,14 @@ const UNLIMITED = 0xffff_ffff;
 
 const text: Check = (value) => typeof value === "string";
 const boolean: Check = (value) => typeof value === "boolean";
-const milliseconds: Check = (value) => Number.isInteger(value) && (value as number) >= 0 && (value as number) <= 0x7fff_ffff;
+const between =
+  (least: number, most: number): Check =>
+  (value) =>
+    Number.isInteger(value) && (value as number) >= least && (value as number) <= most;
+const milliseconds = between(0, 0x7fff_ffff);
 
 const decoding = (name: keyof DecodingOptions): readonly [check: Check, expected: string] => [(value) => decodes(name, value), decodingValues(name)!];
-const count: Check = (value) => Number.isInteger(value) && (value as number) > 0 && (value as number) <= UNLIMITED;
+const count = between(1, UNLIMITED);
 /** Takes an object of those fields. */
 const fields =
   (known: Readonly<Record<string, Check>>): Check =>
@@ -99,9 +117,9 @@ const offlineQueue = fields({ maxCommands: count, maxBytes: count, maxAge: count
 const checks: Readonly<Record<keyof Options, readonly [check: Check, expected: string]>> = {
   url: [text, "a string"],
   host: [(value) => text(value) && value !== "", "a host name or address"],
-  port: [(value) => Number.isInteger(value) && (value as number) > 0 && (value as number) < 65536, "a number from 1 to 65535"],
+  port: [between(1, 65535), "a number from 1 to 65535"],
   path: [(value) => text(value) && value !== "", "the path of a unix socket"],
-  db: [(value) => Number.isInteger(value) && (value as number) >= 0 && (value as number) <= 0x7fff_ffff, "a number from 0"],
+  db: [between(0, 0x7fff_ffff), "a number from 0"],
   username: [text, "a string"],
   password: [text, "a string"],
   tls: [(value) => boolean(value) || (typeof value === "object" && value !== null), "a boolean or an object of TLS options"],
@@ -122,7 +140,12 @@ const checks: Readonly<Record<keyof Options, readonly [check: Check, expected: s
   offlineQueue: [(value) => value === false || offlineQueue(value), "false or { maxCommands, maxBytes, maxAge, onFull }"],
   highWater: [fields({ maxCommands: count, maxBytes: count }), "{ maxCommands, maxBytes }"],
   keepAlive: [milliseconds, "milliseconds, a whole number from 0"],
-  maxResends: [(value) => Number.isInteger(value) && (value as number) >= 0 && (value as number) <= 255, "a number from 0 to 255"],
+  maxResends: [between(0, 255), "a number from 0 to 255"],
+  maxConnections: [between(1, 255), "a number from 1 to 255"],
+  minIdle: [between(0, 255), "a number from 0 to 255"],
+  maxIdleTime: [milliseconds, "milliseconds, a whole number from 0"],
+  poolTimeout: [milliseconds, "milliseconds, a whole number from 0"],
+  pool: [(value) => typeof value === "object", "a Pool"],
   connector: [(value) => typeof value === "function", "a function"],
 };
 
@@ -163,6 +186,10 @@ const queries: Readonly<Record<string, (value: string) => unknown>> = {
   retryDelay: Number,
   maxRetryDelay: Number,
   maxResends: Number,
+  maxConnections: Number,
+  minIdle: Number,
+  maxIdleTime: Number,
+  poolTimeout: Number,
 };
 
 /** Gives the options that a URL holds. Its text is never repeated in an error: it may hold a password. */
@@ -209,6 +236,10 @@ export const resolveOptions = (url: string | Options | undefined, options?: Opti
   }
   const address = typeof url === "string" ? url : beside.url;
   const all = { ...(address === undefined ? {} : fromUrl(address)), ...beside };
+  if (all.pool !== undefined) {
+    const contrary = Object.keys(all).find((name) => name !== "pool" && decodingValues(name) === undefined);
+    if (contrary !== undefined) throw new TypeError(`options: '${contrary}' contradicts 'pool', which has connections of its own`);
+  }
   if (all.path !== undefined && (all.host !== undefined || all.port !== undefined)) {
     throw new TypeError("options: 'path' (a unix socket) contradicts 'host' and 'port'");
   }
@@ -243,5 +274,9 @@ export const settingsOf = (options: Options, connector: Connector): Settings => 
     retryDelay: options.retryDelay ?? 50,
     maxRetryDelay: options.maxRetryDelay ?? 2_000,
     maxResends: options.maxResends ?? 3,
+    maxConnections: options.maxConnections ?? 8,
+    minIdle: options.minIdle ?? 0,
+    maxIdleTime: options.maxIdleTime ?? 60_000,
+    poolTimeout: options.poolTimeout ?? 5_000,
   };
 };

@@ -1,10 +1,10 @@
 import { adapted, type Adapter } from "./adapter.js";
+import type { Channel } from "./channel.js";
 import type { Queued as Queueing } from "./commands/give.js";
 import { Methods } from "./commands/methods.js";
 import { planOf, rowOf, type Plan } from "./commands/plan.js";
 import { rawCall } from "./commands/reserved.js";
 import { unsupported, type Needs } from "./commands/versions.js";
-import type { Engine } from "./engine.js";
 import { ConnectionError, ResponseError, WatchError, type RedisError } from "./errors.js";
 import type { Commands } from "./generated/commands.js";
 import { Flag, type Outbox, type Value } from "./outbox.js";
@@ -53,7 +53,7 @@ const PART = 256;
 
 /** The implementation of {@link Pipeline}. */
 export class Queued extends Methods {
-  readonly #engine: Engine;
+  readonly #channel: Channel;
   readonly #settings: PipelineSettings;
   /** What is queued; a transaction is in one box. */
   #boxes: Outbox[] = [];
@@ -62,14 +62,14 @@ export class Queued extends Methods {
   /** How replies are decoded, by the command's position; of raw commands nobody knows. */
   #plans: (Plan | undefined)[] = [];
 
-  constructor(engine: Engine, settings: PipelineSettings) {
+  constructor(channel: Channel, settings: PipelineSettings) {
     super();
-    this.#engine = engine;
+    this.#channel = channel;
     this.#settings = settings;
   }
 
   get checks(): boolean {
-    return this.#engine.checks;
+    return this.#channel.checks;
   }
 
   get adapter(): Adapter | undefined {
@@ -96,7 +96,7 @@ export class Queued extends Methods {
     const { transaction } = this.#settings;
     const last = this.#boxes[this.#boxes.length - 1];
     if (last !== undefined && (transaction || last.count < PART)) return last;
-    const box = this.#engine.takeBox();
+    const box = this.#channel.takeBox();
     if (transaction) box.push(0, rowOf("MULTI") | Flag.MULTI, undefined, "MULTI", []);
     this.#boxes.push(box);
     return box;
@@ -114,7 +114,7 @@ export class Queued extends Methods {
   }
 
   call(name: string, ...args: unknown[]): this {
-    const words = rawCall(name, args);
+    const words = rawCall(name, args, this.#channel.lease !== 0);
     return this.run(0, words[0] as string, words, undefined, Flag.NAMED);
   }
 
@@ -123,24 +123,24 @@ export class Queued extends Methods {
     const boxes = this.#boxes;
     if (commands.length === 0) return [];
     const { transaction, signal } = this.#settings;
-    const engine = this.#engine;
+    const channel = this.#channel;
     const needs = this.#needs;
     const plans = this.#plans;
     let results: Promise<unknown[]>;
     this.#forget();
     try {
-      const refusal = engine.refusal();
+      const refusal = channel.refusal();
       if (refusal !== undefined) throw refusal;
       signal?.throwIfAborted();
-      if (needs.length > 0) engine.awaitsVersion();
-      if (engine.gate !== undefined) await engine.gate;
+      if (needs.length > 0) channel.awaitsVersion();
+      if (channel.gate !== undefined) await channel.gate;
       for (const [command, need] of needs) {
-        const error = unsupported(command, need, engine.version);
+        const error = unsupported(command, need, channel.version);
         if (error !== undefined) throw error;
       }
       results = transaction ? this.#transact(boxes[0]!, commands) : this.#gather(boxes, commands);
     } finally {
-      for (const box of boxes) engine.giveBox(box);
+      for (const box of boxes) channel.giveBox(box);
     }
     return this.#decoded(finished(await results, commands, raiseOnError), plans, commands);
   }
@@ -150,7 +150,7 @@ export class Queued extends Methods {
   }
 
   async reset(): Promise<void> {
-    for (const box of this.#boxes) this.#engine.giveBox(box);
+    for (const box of this.#boxes) this.#channel.giveBox(box);
     this.#forget();
   }
 
@@ -175,20 +175,20 @@ export class Queued extends Methods {
   }
 
   #gather(boxes: Outbox[], commands: string[]): Promise<unknown[]> {
-    const engine = this.#engine;
+    const channel = this.#channel;
     const { mode, timeout, signal } = this.#settings;
     return new Promise((resolve) => {
       const gathered = new Gathered(commands.length, resolve);
       const slots: number[] = [];
       let at = 0;
       for (const box of boxes) {
-        engine.submit(box, timeout !== undefined, () => {
-          const slot = engine.reserve(gathered, at, commands[at++]!, mode);
+        channel.submit(box, timeout !== undefined, () => {
+          const slot = channel.reserve(gathered, at, commands[at++]!, mode);
           if (signal !== undefined) slots.push(slot);
           return slot;
         });
       }
-      for (const slot of slots) engine.abortable(slot, signal!);
+      for (const slot of slots) channel.abortable(slot, signal!);
     });
   }
 
@@ -197,15 +197,15 @@ export class Queued extends Methods {
     box.push(0, rowOf("EXEC") | Flag.EXEC | (raw ? Flag.RAW : 0), timeout, "EXEC", []);
     let slot!: number;
     const reply = new Promise<unknown>((resolve, reject) => {
-      slot = this.#engine.reserve(resolve, reject, "EXEC", mode);
-      this.#engine.submit(box, timeout !== undefined, () => slot);
-      if (signal !== undefined) this.#engine.abortable(slot, signal);
+      slot = this.#channel.reserve(resolve, reject, "EXEC", mode);
+      this.#channel.submit(box, timeout !== undefined, () => slot);
+      if (signal !== undefined) this.#channel.abortable(slot, signal);
     });
     let results: unknown;
     try {
       results = await reply;
     } catch (error) {
-      const refused = this.#engine.takeRefused(slot);
+      const refused = this.#channel.takeRefused(slot);
       const position = refused.findIndex((error) => error !== undefined);
       throw position < 0 ? error : placed(refused[position]!, position, commands[position]!, []);
     }

@@ -2,18 +2,20 @@ import { isAdapter, adapted, type Adapter } from "./adapter.js";
 import { Operations, type Bitfield, type BitfieldReader } from "./bitfield.js";
 import type { InertCommand, ReplyOf } from "./commands/inert.js";
 import type { Promised, Raw } from "./commands/give.js";
-import { Methods, take } from "./commands/methods.js";
+import { addLeased, Methods, take } from "./commands/methods.js";
 import { planOf, rowOf } from "./commands/plan.js";
 import { rawCall } from "./commands/reserved.js";
 import { isOlder, unsupported, type Needs } from "./commands/versions.js";
 import { customCommand, type CommandDefinition } from "./custom.js";
+import { Channel } from "./channel.js";
 import { Engine, type Status } from "./engine.js";
-import type { Commands } from "./generated/commands.js";
+import type { Commands, LeaseCommands } from "./generated/commands.js";
 import { pages, type Iterators } from "./iterators.js";
 import { connectNode } from "./node.js";
 import { resolveOptions, settingsOf, type Options } from "./options.js";
 import { kindOf, Flag, type Key, type Value } from "./outbox.js";
 import { Queued, type Pipeline } from "./pipeline.js";
+import { engineOf } from "./pool.js";
 import { ENCODED, Mode } from "./reader.js";
 import type { Forms, Plain, Str } from "./replies.js";
 import { Stream, type Source, type StreamOptions } from "./stream.js";
@@ -75,15 +77,41 @@ export interface Redis<S extends Str = string, N = number, F extends Forms = Pla
   pipeline(options?: { transaction?: boolean }): Pipeline<S, [], N, F, V, I>;
   /** Gives a transaction: a pipeline sent as MULTI/EXEC. */
   multi(): Pipeline<S, [], N, F, V, I>;
-  /** Waits for what is in flight, at most `timeout` ms (default: no limit), then closes the connection. Takes no more commands at once. */
+  /**
+   * Takes a connection of its own, once one is free: at most `maxConnections` are in use at once, and whoever waits longer than
+   * `poolTimeout` rejects with a {@link TimeoutError}. `signal` gives up waiting.
+   */
+  lease(options?: { signal?: AbortSignal }): Promise<Lease<S, N, F, V, I>>;
+  /** Gives a client with connections of its own and the same options, but for `options`; one with a `pool` shares that. */
+  duplicate<const O extends Options>(options?: O): Viewed<O, S, N, F, V, I>;
+  /**
+   * Waits for what is in flight, at most `timeout` ms (default: no limit), then closes the connections; what blocks rejects at once.
+   * Takes no more commands at once. With a `pool` it takes no more commands, and everything else is the pool's business.
+   */
   close(options?: { timeout?: number }): Promise<void>;
-  /** Closes the connection at once; what is in flight rejects. */
+  /** Closes the connections at once; what is in flight rejects. With a `pool`, the same as `close`. */
   destroy(): void;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
 /** What a client becomes with `O`. */
 export type Viewed<O extends DecodingOptions & Adapting, S extends Str = string, N = number, F extends Forms = Plain, V = S, I = Value> = Redis<DataWith<O, S>, IntegersWith<O, N>, FormsWith<O, F>, ValuesWith<O, S, V>, GivenWith<O, I>>;
+
+/**
+ * A client on a connection of its own, until it gives that back: what changes a connection, or is about its writes, changes nobody
+ * else's. A lease is one connection's life: when that is lost, everything on it rejects, and from then on with a {@link LeaseError}.
+ */
+export interface Lease<S extends Str = string, N = number, F extends Forms = Plain, V = S, I = Value>
+  extends Omit<Redis<S, N, F, V, I>, "connect" | "ready" | "close" | "destroy" | "duplicate" | "lease" | "with" | "wait" | "waitaof">,
+    LeaseCommands<S, N, F> {
+  /** Gives a client that shares this lease and differs in `options`. */
+  with<const O extends ViewOptions>(options: O & Fitting<O, S>): Lease<DataWith<O, S>, IntegersWith<O, N>, FormsWith<O, F>, ValuesWith<O, S, V>, GivenWith<O, I>>;
+  /**
+   * Gives the connection back, which is used again if it is as it was, and closed otherwise. What is in flight settles, but for what
+   * blocks, which rejects; what comes later rejects with a {@link LeaseError}.
+   */
+  release(): Promise<void>;
+}
 
 /** A client whose replies keep the form that the server gave them: nobody can say what that is. */
 export interface RawRedis extends RawCommands, Omit<Redis, keyof Commands<string> | "with"> {
@@ -109,18 +137,24 @@ type Method = (...args: unknown[]) => Promise<unknown>;
 const made = Methods.prototype as unknown as Readonly<Record<"bitfield" | "bitfieldRo" | "scan" | "hscan" | "sscan" | "zscan", Method>>;
 
 class Client extends Methods {
-  readonly #engine: Engine;
+  readonly #channel: Channel;
   readonly #view: View;
+  /** What it was made with. */
+  readonly #options: Options;
 
-  constructor(url?: string | Options | Engine, options?: Options | View) {
+  constructor(url?: string | Options | Client, options?: Options | View, channel?: Channel) {
     super();
-    if (url instanceof Engine) {
-      this.#engine = url;
+    if (url instanceof Client) {
+      this.#channel = channel!;
       this.#view = options as View;
+      this.#options = url.#options;
       return;
     }
     const resolved = resolveOptions(url, options as Options | undefined);
-    this.#engine = new Engine(settingsOf(resolved, connectNode));
+    const engine = resolved.pool === undefined ? new Engine(settingsOf(resolved, connectNode)) : engineOf(resolved.pool);
+    this.#channel = new Channel(engine);
+    const { url: _, ...others } = resolved;
+    this.#options = others;
     this.#view = { mode: withDecoding(0, resolved), raw: false, idempotent: false, timeout: undefined, signal: undefined, adapter: undefined };
   }
 
@@ -129,7 +163,7 @@ class Client extends Methods {
   }
 
   get checks(): boolean {
-    return this.#engine.checks;
+    return this.#channel.checks;
   }
 
   get adapter(): Adapter | undefined {
@@ -137,29 +171,30 @@ class Client extends Methods {
   }
 
   get status(): Status {
-    return this.#engine.status;
+    return this.#channel.engine.status;
   }
 
   get ready(): Promise<void> {
-    const ready = this.#engine.connect();
+    const ready = this.connect();
     ready.catch(() => {});
     return ready;
   }
 
   connect(): Promise<void> {
-    return this.#engine.connect();
+    const refusal = this.#channel.refusal();
+    return refusal === undefined ? this.#channel.engine.connect() : Promise.reject(refusal);
   }
 
   onStateChange(listener: (status: Status, cause?: unknown) => void): () => void {
     if (typeof listener !== "function") throw new TypeError(`onStateChange: parameter 'listener' expected a function, got ${kindOf(listener)}`);
-    return this.#engine.onStateChange(listener);
+    return this.#channel.engine.onStateChange(listener);
   }
 
   run(row: number, command: string, args: unknown[], needs?: Needs): Promise<unknown> {
-    const engine = this.#engine;
+    const channel = this.#channel;
     if (needs !== undefined) {
-      if (engine.awaitsVersion()) return engine.gate!.then(() => this.run(row, command, args, engine.version === undefined ? undefined : needs));
-      const error = unsupported(command, needs, engine.version);
+      if (channel.awaitsVersion()) return channel.gate!.then(() => this.run(row, command, args, channel.version === undefined ? undefined : needs));
+      const error = unsupported(command, needs, channel.version);
       if (error !== undefined) return Promise.reject(error);
     }
     const { mode, adapter, raw } = this.#view;
@@ -173,10 +208,10 @@ class Client extends Methods {
 
   #send(what: number, command: string, args: unknown[], mode: number): Promise<unknown> {
     const { raw, idempotent, timeout, signal } = this.#view;
-    const engine = this.#engine;
-    const refusal = engine.refusal(command);
+    const channel = this.#channel;
+    const refusal = channel.refusal(command);
     if (refusal !== undefined) return Promise.reject(refusal);
-    if (engine.gate !== undefined) return engine.gate.then(() => this.#send(what, command, args, mode));
+    if (channel.gate !== undefined) return channel.gate.then(() => this.#send(what, command, args, mode));
     if (idempotent) what |= Flag.IDEMPOTENT;
     if (raw) {
       what |= Flag.RAW;
@@ -189,17 +224,17 @@ class Client extends Methods {
         return Promise.reject(error);
       }
     }
-    if (signal === undefined) return engine.send(what, timeout, command, args, mode);
+    if (signal === undefined) return channel.send(what, timeout, command, args, mode);
     if (signal.aborted) return Promise.reject(signal.reason);
     return new Promise((resolve, reject) => {
-      engine.abortable(engine.open(resolve, reject, what, timeout, command, args, mode), signal);
+      channel.abortable(channel.open(resolve, reject, what, timeout, command, args, mode), signal);
     });
   }
 
   call(name: string, ...args: unknown[]): Promise<unknown> {
     let words: unknown[];
     try {
-      words = rawCall(name, args);
+      words = rawCall(name, args, this.#channel.lease !== 0);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -209,9 +244,9 @@ class Client extends Methods {
   async supports(command: string): Promise<boolean> {
     const row = typeof command === "string" ? rowOf(command.trim().toUpperCase()) : 0;
     if (row === 0) throw new TypeError(`supports: parameter 'command' expected the name of a command, got ${kindOf(command)}`);
-    await this.#engine.connect();
+    await this.#channel.engine.connect();
     const { name, since } = planOf(row);
-    const version = this.#engine.serverVersion;
+    const version = this.#channel.engine.serverVersion;
     // the version tells nothing of modules, and not every server tells its version
     if (version && !name.includes(".")) return since === undefined || !isOlder(version, since);
     const [info] = (await this.call("COMMAND INFO", name.replace(" ", "|"))) as unknown[];
@@ -260,7 +295,7 @@ class Client extends Methods {
       else if (name === "adapter" && isAdapter(value)) view.adapter = value;
       else throw new TypeError(`with: '${name}' is no option, or does not take ${kindOf(value)}`);
     }
-    return new Client(this.#engine, view);
+    return new (this.#channel.lease === 0 ? Client : Leased)(this, view, this.#channel);
   }
 
   async execute(commands: readonly InertCommand[]): Promise<unknown[]> {
@@ -276,29 +311,56 @@ class Client extends Methods {
       throw new TypeError(`pipelineStream: parameter 'source' expected an iterable, got ${kindOf(source)}`);
     }
     if (!Number.isInteger(window) || window < 1) throw new TypeError(`pipelineStream: option 'window' expected a whole number above 0, got ${kindOf(window)}`);
-    return new Stream(this.#engine, { transaction: false, ...this.#view }, window).execute(source, options);
+    return new Stream(this.#channel, { transaction: false, ...this.#view }, window).execute(source, options);
   }
 
   pipeline({ transaction = true }: { transaction?: boolean } = {}): Queued {
-    return new Queued(this.#engine, { transaction, ...this.#view });
+    return new Queued(this.#channel, { transaction, ...this.#view });
   }
 
   multi(): Queued {
     return this.pipeline();
   }
 
-  close({ timeout }: { timeout?: number } = {}): Promise<void> {
-    return this.#engine.close(timeout);
+  async lease({ signal }: { signal?: AbortSignal } = {}): Promise<Client> {
+    const refusal = this.#channel.refusal();
+    if (refusal !== undefined) throw refusal;
+    return new Leased(this, this.#view, await this.#channel.engine.lease(signal));
+  }
+
+  duplicate(options: Options = {}): Client {
+    const { host, port, path, db, username, password, tls, ...others } = this.#options;
+    const same = options.url === undefined ? this.#options : others;
+    const made = new Client({ ...same, ...options });
+    return new Client(made, { ...this.#view, mode: withDecoding(this.#view.mode, options) }, made.#channel);
+  }
+
+  async close({ timeout }: { timeout?: number } = {}): Promise<void> {
+    this.#channel.close();
+    if (this.#ownsEngine) await this.#channel.engine.close(timeout);
   }
 
   destroy(): void {
-    this.#engine.destroy();
+    this.#channel.close();
+    if (this.#ownsEngine) this.#channel.engine.destroy();
+  }
+
+  get #ownsEngine(): boolean {
+    return this.#channel.lease === 0 && this.#options.pool === undefined;
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
 }
+
+/** The implementation of {@link Lease}. */
+class Leased extends Client {
+  release(): Promise<void> {
+    return this.close();
+  }
+}
+addLeased(Leased.prototype, Client.prototype);
 
 /** Makes clients; nothing is opened until the first use. */
 export const Redis = Client as unknown as {

@@ -1,9 +1,9 @@
 import { adapted, type Adapter } from "./adapter.js";
 import type { InertCommand } from "./commands/inert.js";
 import { Methods, take } from "./commands/methods.js";
+import type { Channel } from "./channel.js";
 import { planOf, type Plan } from "./commands/plan.js";
 import { unsupported, type Needs } from "./commands/versions.js";
-import type { Engine } from "./engine.js";
 import { type RedisError } from "./errors.js";
 import { Flag } from "./outbox.js";
 import { Failed, placed, type PipelineSettings } from "./pipeline.js";
@@ -31,7 +31,7 @@ const PENDING = Symbol();
 
 /** Sends commands as they come, and holds no more of them than its window takes. */
 export class Stream extends Methods implements Gatherer {
-  readonly #engine: Engine;
+  readonly #channel: Channel;
   readonly #settings: PipelineSettings;
   /** What is in the window, each command in the place of its number modulo the window's size. */
   readonly #results: unknown[];
@@ -46,16 +46,16 @@ export class Stream extends Methods implements Gatherer {
   readonly #room = new Bell();
   readonly #settled = new Bell();
 
-  constructor(engine: Engine, settings: PipelineSettings, window: number) {
+  constructor(channel: Channel, settings: PipelineSettings, window: number) {
     super();
-    this.#engine = engine;
+    this.#channel = channel;
     this.#settings = settings;
     this.#results = new Array<unknown>(window);
     this.#slots = new Array<number>(window);
   }
 
   get checks(): boolean {
-    return this.#engine.checks;
+    return this.#channel.checks;
   }
 
   get adapter(): Adapter | undefined {
@@ -65,8 +65,8 @@ export class Stream extends Methods implements Gatherer {
   /** Sends all commands of `source` and gives how many there were. */
   async execute(source: Source<InertCommand>, { onResult, signal = this.#settings.signal }: StreamOptions): Promise<number> {
     signal?.throwIfAborted();
-    this.#engine.awaitsVersion();
-    await this.#engine.gate;
+    this.#channel.awaitsVersion();
+    await this.#channel.gate;
     const abort = (): void => this.#stop({ error: signal!.reason });
     signal?.addEventListener("abort", abort);
     this.#send(source).then(
@@ -132,7 +132,7 @@ export class Stream extends Methods implements Gatherer {
     if ("error" in end) {
       for (let index = this.#oldest; index < this.#next; index++) {
         const place = index % this.#results.length;
-        if (this.#results[place] === PENDING) this.#engine.cancel(this.#slots[place]!, end.error);
+        if (this.#results[place] === PENDING) this.#channel.engine.cancel(this.#slots[place]!, end.error);
       }
     }
     this.#room.ring();
@@ -140,16 +140,16 @@ export class Stream extends Methods implements Gatherer {
   }
 
   run(row: number, command: string, args: unknown[], needs?: Needs): void {
-    const engine = this.#engine;
+    const channel = this.#channel;
     const { mode, raw, idempotent, timeout } = this.#settings;
-    const error = (needs !== undefined && unsupported(command, needs, engine.version)) || engine.refusal(command);
+    const error = (needs !== undefined && unsupported(command, needs, channel.version)) || channel.refusal(command);
     if (error) return this.fail(error);
     if (mode & ENCODED) args = encoded(args, mode);
     const what = row | (raw ? Flag.RAW : 0) | (idempotent ? Flag.IDEMPOTENT : 0);
     const place = this.#next % this.#slots.length;
     this.#commands[place] = command;
     if (this.adapter !== undefined && !raw) this.#plans[place] = planOf(row);
-    this.#slots[place] = engine.open(this, this.#next, what, timeout, command, args, mode);
+    this.#slots[place] = channel.open(this, this.#next, what, timeout, command, args, mode);
   }
 
   fail(error: unknown): void {

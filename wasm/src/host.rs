@@ -2,9 +2,10 @@
 
 use alloc::vec::Vec;
 use redwire_core::batch::{self, Batch, Malformed};
-use redwire_core::connection::{Bounds, Config, Connection, Credentials, Protocol};
-use redwire_core::machine::{Action, LinkId, Machine, Reason, Segment, Slot};
+use redwire_core::connection::{Bounds, Config, Credentials, Protocol};
+use redwire_core::machine::{Action, LeaseId, LinkId, Machine, Reason, Segment, Slot};
 use redwire_core::operation::{Conversations, Script};
+use redwire_core::pool::{Limits as Lanes, Pool};
 use redwire_core::resp::{DecodeError, Limits};
 use redwire_core::slot::key_slot;
 use redwire_core::tape::Tape;
@@ -17,7 +18,7 @@ const WINDOW: usize = 160 << 10;
 
 /// One client's machine. See the module's documentation for how memory is shared.
 pub struct Host {
-    connection: Conversations<Connection>,
+    pool: Conversations<Pool>,
     /// Text and bytes on their way in from JavaScript.
     input: Vec<u8>,
     /// Words on their way in.
@@ -26,6 +27,10 @@ pub struct Host {
     window: Vec<u8>,
     /// What of the window is read and not decoded.
     unread: core::ops::Range<usize>,
+    /// The link that it came from.
+    reading: u32,
+    /// The same of other links.
+    tails: Vec<(u32, Vec<u8>)>,
     tape: Tape,
     actions: Vec<u32>,
     /// Where results of more than one number are given.
@@ -42,11 +47,13 @@ impl Host {
     /// Makes an idle machine with the default configuration.
     pub const fn new() -> Self {
         Self {
-            connection: Conversations::new(Connection::new(Config::new())),
+            pool: Conversations::new(Pool::new(Config::new(), Lanes::new())),
             input: Vec::new(),
             words: Vec::new(),
             window: Vec::new(),
             unread: 0..0,
+            reading: 0,
+            tails: Vec::new(),
             tape: Tape::new(),
             actions: Vec::new(),
             registers: [0; 2],
@@ -72,24 +79,32 @@ impl Host {
 
     /// Configures the machine, before its first use. The first words are protocol (0: auto), database, connect timeout, timeout, queue
     /// timeout, first and last ceiling of the time between attempts, resends, seed, commands and bytes that may wait for a link,
-    /// whether the oldest make room (1), commands and bytes that may be on their way, keep-alive, and the lengths of user name, password and client name, which stand one behind the other in the input; all ones
+    /// whether the oldest make room (1), commands and bytes that may be on their way, keep-alive, leased connections at most and idle
+    /// ones at least, how long these stay and how long one is waited for, and the lengths of user name, password and client name, which stand one behind the other in the input; all ones
     /// where there is none.
     pub fn configure(&mut self) {
         let mut rest = self.input.as_slice();
         let mut words = self.words.iter().copied();
         let mut number = || words.next().unwrap_or_default();
-        let mut numbers = [0; 15];
+        let mut numbers = [0; 19];
         numbers.fill_with(&mut number);
         let [protocol, database, connect_timeout, timeout, queue_timeout, least, most, resends, seed, ..] =
             numbers;
-        let [.., waiting, waiting_bytes, drop_oldest, flying, flying_bytes, keep_alive] = numbers;
+        let [.., waiting, waiting_bytes, drop_oldest, flying, flying_bytes, keep_alive, _, _, _, _] = numbers;
+        let [.., max_connections, min_idle, max_idle_time, pool_timeout] = numbers;
         let mut text = || {
             let (text, after) = rest.split_at_checked(number() as usize)?;
             rest = after;
             Some(text.to_vec())
         };
         let (username, password, client_name) = (text(), text(), text());
-        self.connection.configure(Config {
+        let lanes = Lanes {
+            max_connections: max_connections as u8,
+            min_idle: min_idle as u8,
+            max_idle_time,
+            pool_timeout,
+        };
+        let config = Config {
             protocol: match protocol {
                 2 => Protocol::Resp2,
                 3 => Protocol::Resp3,
@@ -110,14 +125,23 @@ impl Host {
             client_name,
             limits: Limits { whole: LARGE, pause: true, ..Limits::default() },
             ..Config::default()
-        });
+        };
+        self.pool.configure(config, lanes);
     }
 
-    /// Submits the commands that `words` words describe. The input holds `text` bytes of text, then `side` bytes; lengths of
+    /// Submits the commands that `words` words describe, on a lease or (0) for everybody's connection. The input holds `text` bytes of text, then `side` bytes; lengths of
     /// text are in UTF-16 code units where `how` has 1. It has 2 where some are no plain commands (`flags::SCRIPT`, `flags::OPERATION`).
     ///
     /// Gives 0, 1 when two arguments share a character (encode each on its own), or 2 when the words are malformed.
-    pub fn submit(&mut self, now: f64, words: usize, text: usize, side: usize, how: u32) -> u32 {
+    pub fn submit(
+        &mut self,
+        now: f64,
+        lease: u32,
+        words: usize,
+        text: usize,
+        side: usize,
+        how: u32,
+    ) -> u32 {
         let (Some(words), Some((text, rest))) =
             (self.words.get_mut(..words), self.input.split_at_checked(text))
         else {
@@ -132,11 +156,11 @@ impl Host {
         }
         let side = rest.get(..side).unwrap_or_default();
         let batch = Batch { words, text, side };
-        let submitted = match how & 2 {
-            0 => self.connection.submit(instant(now), &batch),
-            _ => self.connection.converse(instant(now), &batch),
+        let accepted = match how & 2 {
+            0 => self.pool.submit_on(instant(now), LeaseId(lease), &batch),
+            _ => self.pool.converse(instant(now), LeaseId(lease), &batch),
         };
-        match submitted {
+        match accepted {
             Ok(()) => 0,
             Err(_) => 2,
         }
@@ -146,47 +170,66 @@ impl Host {
     /// hexadecimal digits.
     pub fn script(&mut self, length: usize) -> usize {
         let text = self.input.get(..length).unwrap_or_default();
-        self.connection.learn(&Script::new(text)).as_ptr() as usize
+        self.pool.learn(&Script::new(text)).as_ptr() as usize
     }
 
     /// Gives up a command: -1 when it does not wait, 0 when it was never written, 1 when it may be executed.
-    pub fn cancel(&mut self, slot: u32) -> i32 {
-        self.connection.cancel(Slot(slot)).map_or(-1, i32::from)
+    pub fn cancel(&mut self, now: f64, slot: u32) -> i32 {
+        self.pool.cancel(instant(now), Slot(slot)).map_or(-1, i32::from)
     }
 
-    /// Opens the link unless it is open.
+    /// Asks for a lease: the slot settles with it.
+    pub fn lease(&mut self, now: f64, slot: u32) {
+        self.pool.lease(instant(now), Slot(slot));
+    }
+
+    /// Ends a lease.
+    pub fn release(&mut self, now: f64, lease: u32) {
+        self.pool.release(instant(now), LeaseId(lease));
+    }
+
+    /// Fails what blocks, and whoever waits for a connection of its own.
+    pub fn unblock(&mut self, now: f64) {
+        self.pool.unblock(instant(now));
+    }
+
+    /// Opens the shared link unless it is open.
     pub fn connect(&mut self, now: f64) {
-        self.connection.connect(instant(now));
+        self.pool.connect(instant(now));
     }
 
-    /// Ends the link and settles everything.
+    /// Ends all links and settles everything.
     pub fn shutdown(&mut self) {
-        self.connection.shutdown();
+        self.pool.shutdown();
+        self.pool.hush();
     }
 
     /// The socket is open.
     pub fn opened(&mut self, now: f64, link: u32) {
-        self.unread = 0..0;
-        self.connection.handle_open(instant(now), LinkId(link));
+        self.pool.handle_open(instant(now), LinkId(link));
     }
 
     /// The socket is closed, or could not be opened.
     pub fn closed(&mut self, now: f64, link: u32) {
-        self.connection.handle_closed(instant(now), LinkId(link));
+        self.forget(link);
+        self.pool.handle_closed(instant(now), LinkId(link));
     }
 
     /// Time has passed.
     pub fn timeout(&mut self, now: f64) {
-        self.connection.handle_timeout(instant(now));
+        self.pool.handle_timeout(instant(now));
     }
 
     /// Gives when to call `timeout`; negative when never.
     pub fn next_timeout(&self) -> f64 {
-        self.connection.poll_timeout().map_or(-1.0, |at| at.0 as f64)
+        self.pool.poll_timeout().map_or(-1.0, |at| at.0 as f64)
     }
 
-    /// Gives the address that the next bytes belong to; the first register gives the room there.
-    pub fn window(&mut self) -> usize {
+    /// Gives the address that the next bytes of `link` belong to; the first register gives the room there.
+    pub fn window(&mut self, link: u32) -> usize {
+        if self.reading != link {
+            self.turn(link);
+        }
         if self.window.is_empty() {
             self.window.resize(WINDOW, 0);
         }
@@ -198,17 +241,41 @@ impl Host {
         self.window.as_ptr() as usize + self.unread.end
     }
 
+    /// Puts what is left of the link that was read into the window aside, and what is left of `link` there.
+    #[cold]
+    #[inline(never)]
+    fn turn(&mut self, link: u32) {
+        let rest = self.window.get(self.unread.clone()).unwrap_or_default();
+        if !rest.is_empty() {
+            self.tails.push((self.reading, rest.to_vec()));
+        }
+        (self.reading, self.unread) = (link, 0..0);
+        if let Some(at) = self.tails.iter().position(|(of, _)| *of == link) {
+            let (_, tail) = self.tails.swap_remove(at);
+            self.window[..tail.len()].copy_from_slice(&tail);
+            self.unread = 0..tail.len();
+        }
+    }
+
+    /// Forgets what is left of `link`, which is over.
+    fn forget(&mut self, link: u32) {
+        self.tails.retain(|(of, _)| *of != link);
+        if self.reading == link {
+            self.unread = 0..0;
+        }
+    }
+
     /// Decodes, after `count` more bytes were put into the window. Gives the number of words on the tape; the first register
     /// gives the address behind the bytes, the second how many of them, at the end, are given back because a large text began:
-    /// they belong to where JavaScript wants it.
+    /// they belong to where JavaScript wants it. `link` is the one that the window was asked for.
     pub fn receive(&mut self, now: f64, link: u32, count: usize) -> usize {
         self.unread.end = (self.unread.end + count).min(self.window.len());
         let input = self.window.get(self.unread.clone()).unwrap_or_default();
         self.tape.start(0);
-        self.unread.start += self.connection.handle_bytes(instant(now), LinkId(link), input, &mut self.tape);
+        self.unread.start += self.pool.handle_bytes(instant(now), LinkId(link), input, &mut self.tape);
         let end = self.window.as_ptr() as usize + self.unread.end;
         self.registers = [end as u32, 0];
-        if self.connection.bulk_left() > 0 {
+        if self.pool.connection(LinkId(link)).is_some_and(|connection| connection.bulk_left() > 0) {
             self.registers[1] = self.unread.len() as u32;
             self.unread = 0..0;
         }
@@ -217,7 +284,7 @@ impl Host {
 
     /// Takes `count` bytes as read that belong to the open large text and are where JavaScript wants them; gives how many do.
     pub fn read(&mut self, link: u32, count: usize) -> usize {
-        self.connection.handle_read(LinkId(link), count)
+        self.pool.handle_read(LinkId(link), count)
     }
 
     /// Gives the address of the tape; its offsets are addresses.
@@ -229,29 +296,31 @@ impl Host {
     /// the second says, 2 the argument of the slot in the first register, at the index in the second.
     pub fn transmit(&mut self, link: u32) -> u32 {
         let link = LinkId(link);
-        let (kind, registers, count) = match self.connection.poll_transmit(link) {
+        let (kind, registers, count) = match self.pool.poll_transmit(link) {
             None => return 0,
             Some(Segment::Bytes(bytes)) => (1, [bytes.as_ptr() as u32, bytes.len() as u32], bytes.len()),
             Some(Segment::External(slot, index)) => (2, [slot.0, index], 0),
         };
         self.registers = registers;
-        self.connection.handle_transmitted(link, count);
+        self.pool.handle_transmitted(link, count);
         kind
     }
 
     /// Gives the number of words that tell what is to be done, four per action; the first register gives their address.
     ///
-    /// An action is `kind, link or slot, reason, detail`: 0 open, 1 ready (the reason is the protocol), 2 close, 3 settle a command
-    /// that was never written, 4 settle one that may have been executed, 5 rest, 6 close and open another later.
+    /// An action is `kind, link or slot, reason or lease, detail`: 0 open, 1 ready (the reason is the protocol), 2 close, 3 settle a command
+    /// that was never written, 4 settle one that may have been executed, 5 rest, 6 close and open another later, 7 settle with a lease.
     pub fn poll(&mut self) -> usize {
         self.actions.clear();
-        while let Some(action) = self.connection.poll_action() {
+        while let Some(action) = self.pool.poll_action() {
             let (kind, id, (reason, detail)) = match action {
                 Action::Open(link) => (0, link.0, (0, 0)),
-                Action::Ready(link) => (1, link.0, (self.connection.server().protocol.into(), 0)),
+                Action::Ready(link) => (1, link.0, (self.pool.shared().server().protocol.into(), 0)),
                 Action::Close(link, reason) => {
-                    (if self.connection.is_retrying() { 6 } else { 2 }, link.0, coded(reason))
+                    self.forget(link.0);
+                    (if self.pool.shared().is_retrying() { 6 } else { 2 }, link.0, coded(reason))
                 }
+                Action::Leased(slot, lease) => (7, slot.0, (lease.0, 0)),
                 Action::Rest => (5, 0, (0, 0)),
                 Action::Settle(slot, failure) => {
                     (3 + u32::from(failure.maybe_executed), slot.0, coded(failure.reason))
@@ -265,14 +334,14 @@ impl Host {
 
     /// Gives the length of what the server said when it refused the link; the first register gives its address.
     pub fn detail(&mut self) -> usize {
-        let detail = self.connection.detail();
+        let detail = self.pool.detail();
         self.registers[0] = detail.as_ptr() as u32;
         detail.len()
     }
 
     /// Gives the length of the server's version; the first register gives its address.
     pub fn version(&mut self) -> usize {
-        let version = self.connection.server().version.as_slice();
+        let version = self.pool.shared().server().version.as_slice();
         self.registers[0] = version.as_ptr() as u32;
         version.len()
     }
@@ -313,6 +382,8 @@ fn coded(reason: Reason) -> (u32, u32) {
         Reason::HighWater => (15, 0),
         Reason::Silent => (16, 0),
         Reason::Demoted => (17, 0),
+        Reason::PoolTimeout => (18, 0),
+        Reason::LeaseLost => (19, 0),
         _ => (0, 0),
     }
 }

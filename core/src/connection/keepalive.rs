@@ -45,6 +45,9 @@ impl Connection {
         let due = pulse.heard.limit(every);
         self.link.deadline = if due > now {
             due
+        } else if self.queue.blocked().is_some() {
+            // it answers nothing while it blocks
+            now.limit(every)
         } else if pulse.asked {
             return self.lose(now, Reason::Silent);
         } else {

@@ -3,17 +3,19 @@
 mod adapter;
 mod backoff;
 mod config;
-mod fifo;
 mod handshake;
 mod inbound;
 mod keepalive;
+mod lease;
 mod outbound;
 mod queue;
+mod traces;
 
 pub use config::{Bounds, Config, Credentials, Protocol};
 pub use handshake::Server;
 
 use crate::batch::{Batch, Malformed};
+use crate::fifo::Fifo;
 use crate::machine::{Action, Failure, LinkId, Machine, Reason, ReplySink, Segment, Slot};
 use crate::resp::Decoder;
 use crate::shape::Shaper;
@@ -21,11 +23,12 @@ use crate::time::Instant;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use backoff::Backoff;
-use fifo::Fifo;
+
 use handshake::{Handshake, Progress};
 use inbound::{Route, Router};
 use keepalive::Pulse;
-use queue::Queue;
+use queue::{Queue, Terms};
+use traces::Traces;
 
 /// Where a link stands.
 ///
@@ -49,8 +52,11 @@ enum State {
     Ready,
 }
 
-/// A [`Machine`] with one link at a time, opened when a command needs it, and opened again when it was ready and is lost.
+/// A [`Machine`] with one link at a time, opened when a command needs it, and opened again when it was ready and is lost - unless it is
+/// leased: then what was begun on one link is never gone on with on another.
 pub struct Connection {
+    /// 0 where it is shared.
+    lane: u8,
     config: Config,
     session: Session,
     link: Link,
@@ -78,6 +84,10 @@ struct Session {
     asked: bool,
     /// Why the last link ended, until one is ready.
     trouble: Option<Reason>,
+    /// The lease lost the link that it had.
+    spent: bool,
+    /// What the lease's commands did to the link.
+    traces: Traces,
 }
 
 /// What dies with a link.
@@ -99,6 +109,11 @@ struct Link {
 impl Connection {
     /// Makes an idle connection.
     pub const fn new(config: Config) -> Self {
+        Self::on(0, config)
+    }
+
+    /// Makes an idle connection on `lane`.
+    pub(crate) const fn on(lane: u8, config: Config) -> Self {
         let link = Link {
             id: LinkId(0),
             state: State::Idle,
@@ -120,8 +135,10 @@ impl Connection {
             lasting: false,
             asked: false,
             trouble: None,
+            spent: false,
+            traces: Traces::NONE,
         };
-        Self { config, session, link, queue: Queue::new(), actions: Fifo::new() }
+        Self { lane, config, session, link, queue: Queue::new(), actions: Fifo::new() }
     }
 
     /// Replaces the configuration, which the next link is opened with.
@@ -138,13 +155,9 @@ impl Connection {
 
     /// Ends the link, if any, and settles everything that waits. The connection can be used again.
     pub fn shutdown(&mut self) {
-        self.close(Reason::Closed);
         self.session.backoff.reset();
         self.session.rest = Instant(0);
-        (self.session.lasting, self.session.asked) = (false, false);
-        self.link.state = State::Idle;
-        self.link.deadline = Instant::NEVER;
-        self.settle(Reason::Closed);
+        self.hang_up();
     }
 
     /// Tells whether a link that failed or was lost is going to be opened again.
@@ -178,6 +191,41 @@ impl Connection {
         if self.link.shaper.is_parsing() { 0 } else { self.link.decoder.bulk_left() }
     }
 
+    /// Accepts `batch`, but for the commands that block, which are put `aside` where that is given.
+    pub(crate) fn accept<'a>(
+        &mut self,
+        now: Instant,
+        batch: &Batch<'a>,
+        aside: Option<&mut Vec<Batch<'a>>>,
+    ) -> Result<(), Malformed> {
+        let ready = matches!(self.link.state, State::Ready);
+        let wait = (!ready).then_some(self.config.queue_timeout);
+        let before = self.queue.len();
+        self.queue.accept(&Terms { now, timeout: self.config.timeout, wait }, batch, aside)?;
+        if self.lane != 0 {
+            self.session.traces.note(self.queue.rows_from(before));
+        }
+        if self.session.spent {
+            self.settle(Reason::LeaseLost);
+            return Ok(());
+        }
+        self.begin(now);
+        let (bounds, oldest, reason) = match self.session.trouble {
+            _ if ready => (self.config.high_water, false, Reason::HighWater),
+            Some(reason) if self.config.offline.commands == 0 => {
+                self.settle(reason);
+                return Ok(());
+            }
+            None if self.config.offline.commands == 0 => (self.config.high_water, false, Reason::HighWater),
+            _ => (self.config.offline, self.config.drop_oldest, Reason::QueueFull),
+        };
+        let actions = &mut self.actions;
+        self.queue.bound(bounds, oldest, |slot, maybe_executed| {
+            fail(actions, slot, reason, maybe_executed);
+        });
+        Ok(())
+    }
+
     #[inline(never)]
     fn begin(&mut self, now: Instant) {
         if !matches!(self.link.state, State::Idle) {
@@ -195,9 +243,9 @@ impl Connection {
 
     #[inline(never)]
     fn open(&mut self, now: Instant) {
-        self.session.last_link += 1;
+        self.session.last_link = self.session.last_link.wrapping_add(1);
         self.link = Link {
-            id: LinkId(self.session.last_link),
+            id: LinkId(self.session.last_link << 8 | u32::from(self.lane)),
             state: State::Opening,
             decoder: Decoder::new(self.config.limits),
             route: None,
@@ -213,7 +261,7 @@ impl Connection {
     fn ready(&mut self, now: Instant, server: Server) {
         self.session.server = server;
         self.session.backoff.reset();
-        (self.session.lasting, self.session.asked, self.session.trouble) = (true, false, None);
+        (self.session.lasting, self.session.asked, self.session.trouble) = (self.lane == 0, false, None);
         self.link.state = State::Ready;
         self.link.deadline = now.limit(self.config.keep_alive);
         self.link.pulse.beat(now);
@@ -238,7 +286,8 @@ impl Connection {
         if permanent {
             self.session.lasting = false;
         }
-        if permanent || self.config.offline.commands == 0 {
+        self.session.spent |= was_ready && self.lane != 0;
+        if permanent || self.session.spent || self.config.offline.commands == 0 {
             self.settle(reason);
         } else if was_ready {
             let actions = &mut self.actions;
@@ -361,6 +410,7 @@ impl Connection {
     #[inline(never)]
     fn look(&mut self, now: Instant, input: &[u8]) -> bool {
         const DEMOTED: &[u8] = b"-READONLY ";
+        self.session.traces.refused();
         if !matches!(self.link.state, State::Ready) || self.session.demotable > now {
             return true;
         }
@@ -409,27 +459,10 @@ impl core::fmt::Debug for Connection {
 
 impl Machine for Connection {
     fn submit(&mut self, now: Instant, batch: &Batch<'_>) -> Result<(), Malformed> {
-        let ready = matches!(self.link.state, State::Ready);
-        let wait = (!ready).then_some(self.config.queue_timeout);
-        self.queue.accept(now, self.config.timeout, wait, batch)?;
-        self.begin(now);
-        let (bounds, oldest, reason) = match self.session.trouble {
-            _ if ready => (self.config.high_water, false, Reason::HighWater),
-            Some(reason) if self.config.offline.commands == 0 => {
-                self.settle(reason);
-                return Ok(());
-            }
-            None if self.config.offline.commands == 0 => (self.config.high_water, false, Reason::HighWater),
-            _ => (self.config.offline, self.config.drop_oldest, Reason::QueueFull),
-        };
-        let actions = &mut self.actions;
-        self.queue.bound(bounds, oldest, |slot, maybe_executed| {
-            fail(actions, slot, reason, maybe_executed);
-        });
-        Ok(())
+        self.accept(now, batch, None)
     }
 
-    fn cancel(&mut self, slot: Slot) -> Option<bool> {
+    fn cancel(&mut self, _: Instant, slot: Slot) -> Option<bool> {
         let written = self.queue.cancel(slot, self.config.tombstone_limit);
         self.bury();
         written

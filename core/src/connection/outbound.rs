@@ -5,8 +5,8 @@
 //!             base                           sent          end
 //! ```
 
-use super::fifo::Fifo;
 use crate::batch::{Batch, Malformed, Place, Request};
+use crate::fifo::Fifo;
 use crate::machine::{Segment, Slot};
 use crate::resp::Writer;
 use crate::table::Row;

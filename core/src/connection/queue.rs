@@ -1,12 +1,12 @@
 //! Commands from acceptance to settlement.
 
 use super::config::Bounds;
-use super::fifo::Fifo;
 use super::outbound::Outbound;
 use crate::batch::{Arguments, Batch, Malformed, Request, flags};
+use crate::fifo::Fifo;
 use crate::machine::{Segment, Slot};
 use crate::shape::Shape;
-use crate::table::{self, Row, RowId};
+use crate::table::{self, Effect, Row, RowId};
 use crate::time::Instant;
 use alloc::vec::Vec;
 
@@ -21,6 +21,16 @@ pub(super) enum Role {
     Member,
     /// EXEC.
     Exec,
+}
+
+/// On which terms commands are accepted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms {
+    pub(super) now: Instant,
+    /// Milliseconds from the writing of a command to its reply, where it says nothing else.
+    pub(super) timeout: u32,
+    /// How long commands may wait for the link that is not ready, if so.
+    pub(super) wait: Option<u32>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +48,13 @@ pub(super) struct Entry {
     timeout: u32,
     deadline: Instant,
     start: u64,
+}
+
+impl Entry {
+    /// Tells whether the server may hold back its reply.
+    fn may_block(&self) -> bool {
+        self.role == Role::Plain && self.row.may_block()
+    }
 }
 
 /// What becomes of a command, or of a transaction.
@@ -64,20 +81,30 @@ impl Queue {
         Self { entries: Fifo::new(), outbound: Outbound::new(), answered: 0, next_deadline: Instant::NEVER }
     }
 
-    /// Accepts the commands of `batch`, all or none; `wait` is how long they may wait for the link that is not ready, if so.
-    pub(super) fn accept(
+    /// Accepts the commands of `whole`, all or none; those that block are put `aside`, where that is given, and not sent.
+    pub(super) fn accept<'a>(
         &mut self,
-        now: Instant,
-        default_timeout: u32,
-        wait: Option<u32>,
-        batch: &Batch<'_>,
+        terms: &Terms,
+        whole: &Batch<'a>,
+        mut aside: Option<&mut Vec<Batch<'a>>>,
     ) -> Result<(), Malformed> {
-        let mut batch = *batch;
+        let mut batch = *whole;
         let accepted = self.entries.len();
         let (mark, mut at) = self.outbound.begin(&batch);
         loop {
             let step = match batch.head() {
-                Ok(Some(request)) => self.push(now, default_timeout, wait, at, &request, &mut batch),
+                Ok(Some(request)) => {
+                    let known = known_row(&request);
+                    match &mut aside {
+                        Some(aside) if known.may_block() && blocks(known, &request) => {
+                            take_out(whole, &request, &mut batch).map(|one| {
+                                aside.push(one);
+                                at
+                            })
+                        }
+                        _ => self.push(terms, at, known, &request, &mut batch),
+                    }
+                }
                 Ok(None) => break,
                 Err(malformed) => Err(malformed),
             };
@@ -97,16 +124,14 @@ impl Queue {
     #[inline]
     fn push(
         &mut self,
-        now: Instant,
-        default_timeout: u32,
-        wait: Option<u32>,
+        terms: &Terms,
         at: usize,
+        known: Row,
         request: &Request<'_>,
         batch: &mut Batch<'_>,
     ) -> Result<usize, Malformed> {
-        let named = request.flags & flags::NAMED != 0;
-        let row = Row::at(if named { RowId::UNKNOWN } else { request.row });
-        let known = if named { named_row(request.args()) } else { row };
+        let named = is_named(request);
+        let row = if named { Row::at(RowId::UNKNOWN) } else { known };
         let shape = match request.flags & flags::RAW {
             0 if named => named_shape(known, request.args()),
             0 => row.shape_with(request.args()),
@@ -126,18 +151,17 @@ impl Queue {
             Role::Plain | Role::Exec => {
                 let timeout = match request.timeout {
                     Some(timeout) => timeout,
-                    None if known.may_block() => {
-                        let names = if named { known.words() } else { 0 };
-                        let (count, Batch { words, text, side }) =
-                            (request.args().len(), request.args().rest());
-                        patience(known, names, count, words, text, side, default_timeout)
-                    }
-                    None => default_timeout,
+                    None if known.may_block() => match own_limit(known, request) {
+                        Some(0) => 0,
+                        Some(own) if terms.timeout > 0 => own.saturating_add(MARGIN),
+                        _ => terms.timeout,
+                    },
+                    None => terms.timeout,
                 };
-                (timeout, wait.unwrap_or(timeout))
+                (timeout, terms.wait.unwrap_or(timeout))
             }
         };
-        let deadline = now.limit(wait);
+        let deadline = terms.now.limit(wait);
         let start = self.outbound.offset(at);
         let idempotent = request.flags & flags::IDEMPOTENT != 0;
         let slot = request.slot;
@@ -425,6 +449,31 @@ impl Queue {
         self.entries.is_empty()
     }
 
+    /// Gives how many commands there are.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Gives the rows and roles of the commands behind the first `count`.
+    pub(super) fn rows_from(&self, count: usize) -> impl Iterator<Item = (Row, Role)> {
+        self.entries.iter().skip(count).map(|entry| (entry.row, entry.role))
+    }
+
+    /// Tells whether anybody waits for a reply.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.entries.iter().any(|entry| entry.live)
+    }
+
+    /// Tells whether a command is among those that wait whose reply the server may hold back.
+    pub(super) fn may_block(&self) -> bool {
+        self.entries.iter().any(|entry| entry.live && entry.may_block())
+    }
+
+    /// Gives the command whose reply the server is holding back, if it may do so.
+    pub(super) fn blocked(&self) -> Option<&Entry> {
+        self.current().filter(|entry| entry.may_block())
+    }
+
     fn is_written(&self, entry: &Entry) -> bool {
         self.outbound.is_sent(entry.start)
     }
@@ -433,24 +482,55 @@ impl Queue {
 /// How long what the server does in between may take when it holds its reply back at will.
 const MARGIN: u32 = 1000;
 
-/// Gives how many milliseconds to wait for a reply that the server may hold back as the command's arguments, which are behind
-/// `names` words, say. See `Shape::of` for why they come in parts.
+/// Gives how many milliseconds the server may hold back its reply, as the command's arguments say.
+fn own_limit(known: Row, request: &Request<'_>) -> Option<u32> {
+    let names = if is_named(request) { known.words() } else { 0 };
+    let (count, Batch { words, text, side }) = (request.args().len(), request.args().rest());
+    limit_of(known, names, count, words, text, side)
+}
+
+/// The same, of arguments that are behind `names` words. See `Shape::of` for why they come in parts.
 #[inline(never)]
-fn patience(
-    known: Row,
-    names: usize,
-    count: usize,
-    words: &[u32],
-    text: &[u8],
-    side: &[u8],
-    default: u32,
-) -> u32 {
-    let args = Arguments::new(count, Batch { words, text, side }).skip(names).map(|arg| arg.bytes());
-    match known.time_limit(args) {
-        Some(0) => 0,
-        Some(own) if default > 0 => own.saturating_add(MARGIN),
-        _ => default,
-    }
+fn limit_of(known: Row, names: usize, count: usize, words: &[u32], text: &[u8], side: &[u8]) -> Option<u32> {
+    known.time_limit(Arguments::new(count, Batch { words, text, side }).skip(names).map(|arg| arg.bytes()))
+}
+
+fn is_named(request: &Request<'_>) -> bool {
+    request.flags & flags::NAMED != 0
+}
+
+/// Gives the row of a command, also of one that comes by its name.
+#[inline]
+fn known_row(request: &Request<'_>) -> Row {
+    if is_named(request) { named_row(request.args()) } else { Row::at(request.row) }
+}
+
+/// Tells whether the server may hold back its reply to a command whose row says so, and anyone's link will do for it.
+#[cold]
+#[inline(never)]
+fn blocks(known: Row, request: &Request<'_>) -> bool {
+    request.flags & (flags::MULTI | flags::MEMBER | flags::EXEC) == 0
+        && known.effect() == Effect::None
+        && own_limit(known, request).is_some()
+}
+
+/// Takes the arguments of `request` off `batch`, a rest of `whole`; gives the batch of that one command.
+#[cold]
+#[inline(never)]
+fn take_out<'a>(
+    whole: &Batch<'a>,
+    request: &Request<'a>,
+    batch: &mut Batch<'a>,
+) -> Result<Batch<'a>, Malformed> {
+    let before = request.args().rest();
+    let head = 3 + usize::from(request.timeout.is_some());
+    batch.pass(request.args().len())?;
+    let words = whole.words.len() - before.words.len() - head..whole.words.len() - batch.words.len();
+    Ok(Batch {
+        words: whole.words.get(words).unwrap_or_default(),
+        text: before.text.get(..before.text.len() - batch.text.len()).unwrap_or_default(),
+        side: before.side.get(..before.side.len() - batch.side.len()).unwrap_or_default(),
+    })
 }
 
 #[inline(never)]

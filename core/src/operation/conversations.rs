@@ -5,8 +5,7 @@ use super::script::ScriptCall;
 use super::tap::{Open, Tap};
 use super::{Answer, Operation, Outgoing, Reply, Script, Step, lock};
 use crate::batch::{Batch, BatchBuffer, Malformed, Request, flags};
-use crate::connection::Connection;
-use crate::machine::{Action, Failure, LinkId, Machine, Reason, ReplySink, Segment, Slot};
+use crate::machine::{Action, Failure, LeaseId, LinkId, Machine, Reason, ReplySink, Segment, Slot};
 use crate::resp::{Event, Text, tell};
 use crate::time::Instant;
 use alloc::boxed::Box;
@@ -56,6 +55,8 @@ pub(super) struct Talks {
 }
 
 struct Talk {
+    /// Where its commands go.
+    lease: LeaseId,
     operation: Box<dyn Operation + Send>,
     awaited: Awaited,
 }
@@ -85,16 +86,18 @@ impl Talks {
         self.slots.get_mut(slot.0 as usize)?.as_mut()
     }
 
+    #[inline(never)]
     fn put(&mut self, slot: Slot, talk: Talk) {
         let index = slot.0 as usize;
-        if self.slots.len() <= index {
-            self.slots.resize_with(index + 1, || None);
+        while self.slots.len() <= index {
+            self.slots.push(None);
         }
         if let Some(place) = self.slots.get_mut(index) {
             *place = Some(talk);
         }
     }
 
+    #[inline(never)]
     fn take(&mut self, slot: Slot) -> Option<Talk> {
         self.slots.get_mut(slot.0 as usize)?.take()
     }
@@ -150,8 +153,8 @@ impl<M> Conversations<M> {
         self.scripts.iter().find(|script| script.digits() == sha)
     }
 
-    /// Ends every conversation that waits for its time; the machine inside ends those that wait for a reply.
-    fn hush(&mut self) {
+    /// Ends every conversation that waits for its time. To be called when the machine inside was shut down, which ends all others.
+    pub fn hush(&mut self) {
         for (slot, place) in (0..).map(Slot).zip(&mut self.talks.slots) {
             if let Some(Talk { awaited: Awaited::Wake(_), .. }) = place {
                 *place = None;
@@ -161,21 +164,13 @@ impl<M> Conversations<M> {
     }
 }
 
-impl Conversations<Connection> {
-    /// Like [`Connection::shutdown`].
-    pub fn shutdown(&mut self) {
-        self.machine.shutdown();
-        self.hush();
-    }
-}
-
 impl<M: Machine> Conversations<M> {
-    /// Like [`submit`](Machine::submit), for a batch with requests that have the flag [`SCRIPT`](flags::SCRIPT) or
+    /// Like [`submit_on`](Machine::submit_on), for a batch with requests that have the flag [`SCRIPT`](flags::SCRIPT) or
     /// [`OPERATION`](flags::OPERATION). A script whose text was not [learnt](Self::learn) is called like any command.
     ///
     /// # Errors
     /// [`Malformed`] when the batch is not well-formed; nothing of it is accepted then.
-    pub fn converse(&mut self, now: Instant, batch: &Batch<'_>) -> Result<(), Malformed> {
+    pub fn converse(&mut self, now: Instant, lease: LeaseId, batch: &Batch<'_>) -> Result<(), Malformed> {
         let mut rest = *batch;
         while rest.next_request()?.is_some() {}
         // what was not submitted yet begins with `plain`
@@ -184,59 +179,49 @@ impl<M: Machine> Conversations<M> {
             let before = rest;
             let Some(request) = rest.next_request()? else { break };
             if request.flags & flags::OPERATION != 0 {
-                self.submit(now, &until(&plain, &before))?;
+                self.submit_on(now, lease, &until(&plain, &before))?;
                 plain = rest;
-                self.start(now, &request);
+                self.begin(now, lease, request.slot, operation(now, &request));
             } else if request.flags & flags::SCRIPT != 0 {
-                self.attend(&request);
+                self.attend(lease, &request);
             }
         }
-        self.submit(now, &plain)
-    }
-
-    /// Begins the operation that `request` asks for.
-    #[inline(never)]
-    fn start(&mut self, now: Instant, request: &Request<'_>) {
-        let mut args = request.args().map(|arg| arg.bytes());
-        let mut next = || args.next().unwrap_or_default();
-        let (key, token, timeout) = (next(), next(), request.timeout);
-        let operation: Box<dyn Operation + Send> = match request.row.0 {
-            kind::RELEASE => Box::new(lock::release(key, token, timeout)),
-            kind::EXTEND => Box::new(lock::extend(key, token, next(), timeout)),
-            _ => {
-                let (ttl, sleep) = (number(next()).unwrap_or(0), number(next()).unwrap_or(0));
-                let deadline = number(next()).map_or(Instant::NEVER, |wait| Instant(now.0 + u64::from(wait)));
-                let random = number(next()).unwrap_or(0);
-                Box::new(lock::Acquire::new(key, token, ttl, sleep, deadline, random, timeout))
-            }
-        };
-        self.begin(now, request.slot, operation);
+        self.submit_on(now, lease, &plain)
     }
 
     /// Begins a conversation in `slot`.
-    pub fn begin(&mut self, now: Instant, slot: Slot, operation: Box<dyn Operation + Send>) {
+    #[inline(never)]
+    pub fn begin(
+        &mut self,
+        now: Instant,
+        lease: LeaseId,
+        slot: Slot,
+        operation: Box<dyn Operation + Send>,
+    ) {
         self.now = now;
-        self.talks.put(slot, Talk { operation, awaited: Awaited::Wake(now) });
+        self.talks.put(slot, Talk { lease, operation, awaited: Awaited::Wake(now) });
         self.wake(slot);
     }
 
     /// Follows a call by digest that is being submitted.
     #[inline(never)]
-    fn attend(&mut self, request: &Request<'_>) {
+    fn attend(&mut self, lease: LeaseId, request: &Request<'_>) {
         let sha = request.args().next().map_or(&[][..], |sha| sha.bytes());
         if let Some(script) = self.script(sha).cloned() {
             let operation = Box::new(ScriptCall::new(script, request));
             let awaited = Awaited::Forward(super::script::NOSCRIPT);
-            self.talks.put(request.slot, Talk { operation, awaited });
+            self.talks.put(request.slot, Talk { lease, operation, awaited });
         }
     }
 
+    #[inline(never)]
     fn wake(&mut self, slot: Slot) {
         let Some(talk) = self.talks.get(slot) else { return };
         let step = talk.operation.next(self.now, &mut Outgoing::new(slot, &mut self.out));
         self.go_on(slot, step);
     }
 
+    #[inline(never)]
     fn go_on(&mut self, slot: Slot, step: Step) {
         let awaited = match step {
             Step::Listen => Awaited::Listen,
@@ -246,16 +231,17 @@ impl<M: Machine> Conversations<M> {
                 Awaited::Wake(at)
             }
         };
-        if let Some(talk) = self.talks.get(slot) {
-            talk.awaited = awaited;
-        }
-        self.flush();
+        let Some(talk) = self.talks.get(slot) else { return };
+        talk.awaited = awaited;
+        let lease = talk.lease;
+        self.flush(lease);
     }
 
-    /// Sends what conversations wrote.
-    fn flush(&mut self) {
+    /// Sends what a conversation on `lease` wrote.
+    #[inline(never)]
+    fn flush(&mut self, lease: LeaseId) {
         if !self.out.is_empty() {
-            let sent = self.machine.submit(self.now, &self.out.batch());
+            let sent = self.machine.submit_on(self.now, lease, &self.out.batch());
             debug_assert!(sent.is_ok(), "conversations write whole commands");
             self.out.clear();
         }
@@ -273,8 +259,9 @@ impl<M: Machine> Conversations<M> {
             match talk.operation.reply(self.now, reply, out) {
                 ControlFlow::Continue(step) => self.go_on(slot, step),
                 ControlFlow::Break(answer) => {
+                    let lease = talk.lease;
                     self.talks.take(slot);
-                    self.flush();
+                    self.flush(lease);
                     sink.begin(slot);
                     match &answer {
                         Answer::Integer(value) => tell(sink, Event::Integer(*value)),
@@ -306,8 +293,9 @@ impl<M: Machine> Conversations<M> {
                         return None;
                     }
                     ControlFlow::Break(failure) => {
+                        let lease = talk.lease;
                         self.talks.take(slot);
-                        self.flush();
+                        self.flush(lease);
                         failure
                     }
                 }
@@ -330,6 +318,23 @@ impl<M: Machine> Conversations<M> {
     }
 }
 
+/// Makes the operation that `request` asks for.
+#[inline(never)]
+fn operation(now: Instant, request: &Request<'_>) -> Box<dyn Operation + Send> {
+    let mut args = [&[][..]; 6];
+    for (place, arg) in args.iter_mut().zip(request.args()) {
+        *place = arg.bytes();
+    }
+    if request.row.0 == kind::ACQUIRE {
+        return Box::new(lock::Acquire::new(now, args, request.timeout));
+    }
+    let [key, token, milliseconds, ..] = args;
+    Box::new(match request.row.0 {
+        kind::RELEASE => lock::release(key, token, request.timeout),
+        _ => lock::extend(key, token, milliseconds, request.timeout),
+    })
+}
+
 /// Gives the start of `batch`, of which `rest` is the end.
 fn until<'a>(batch: &Batch<'a>, rest: &Batch<'_>) -> Batch<'a> {
     fn start<'a, T>(all: &'a [T], rest: &[T]) -> &'a [T] {
@@ -342,23 +347,24 @@ fn until<'a>(batch: &Batch<'a>, rest: &Batch<'_>) -> Batch<'a> {
     }
 }
 
-/// Reads a number of a caller's; `None` where there is none.
-fn number(text: &[u8]) -> Option<u32> {
-    core::str::from_utf8(text).ok()?.parse().ok()
-}
-
 impl<M: Machine> Machine for Conversations<M> {
     fn submit(&mut self, now: Instant, batch: &Batch<'_>) -> Result<(), Malformed> {
         self.now = now;
         self.machine.submit(now, batch)
     }
 
-    fn cancel(&mut self, slot: Slot) -> Option<bool> {
-        let cancelled = self.machine.cancel(slot);
+    fn submit_on(&mut self, now: Instant, lease: LeaseId, batch: &Batch<'_>) -> Result<(), Malformed> {
+        self.now = now;
+        self.machine.submit_on(now, lease, batch)
+    }
+
+    fn cancel(&mut self, now: Instant, slot: Slot) -> Option<bool> {
+        self.now = now;
+        let cancelled = self.machine.cancel(now, slot);
         let Some(mut talk) = self.talks.take(slot) else { return cancelled };
         let maybe_executed = cancelled.unwrap_or(false);
         talk.operation.abandon(maybe_executed, &mut Outgoing::new(slot, &mut self.out));
-        self.flush();
+        self.flush(talk.lease);
         Some(maybe_executed)
     }
 
@@ -431,8 +437,8 @@ impl<M: Machine> Machine for Conversations<M> {
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        let times = [self.machine.poll_timeout(), self.talks.wake];
-        times.into_iter().flatten().min()
+        let (machine, wake) = (self.machine.poll_timeout(), self.talks.wake);
+        wake.map_or(machine, |wake| Some(machine.map_or(wake, |at| at.min(wake))))
     }
 }
 

@@ -3,10 +3,9 @@
 //! Time is counted from before the command was sent that took or extended the lock, so that its owner never thinks longer than the server
 //! that it is held, and some is taken off for clocks that do not run alike.
 
-use super::script::{EVAL, EVALSHA, ScriptCall};
+use super::script::{EVAL, ScriptCall};
 use super::{Answer, Operation, Outgoing, Reply, Script, Step};
-use crate::argument::{Arguments, ToArg};
-use crate::batch::{Argument, flags};
+use crate::batch::flags;
 use crate::draft;
 use crate::machine::Failure;
 use crate::table::RowId;
@@ -33,17 +32,13 @@ const LOST: u8 = 3;
 
 /// Makes the conversation that deletes the lock `key` if it holds `token`: its reply is 1, or 0 where it does not.
 pub(super) fn release(key: &[u8], token: &[u8], timeout: Option<u32>) -> ScriptCall {
-    owned(RELEASE, &[b"1", key, token], timeout)
+    ScriptCall::with(Script::new(RELEASE), timeout, &[b"1", key, token])
 }
 
 /// Makes the conversation that gives the lock `key` so many `milliseconds` more if it holds `token`: its reply is the time to live, or 0
 /// where it does not, or has none.
 pub(super) fn extend(key: &[u8], token: &[u8], milliseconds: &[u8], timeout: Option<u32>) -> ScriptCall {
-    owned(EXTEND, &[b"1", key, token, milliseconds], timeout)
-}
-
-fn owned(lua: &str, args: &[&[u8]], timeout: Option<u32>) -> ScriptCall {
-    ScriptCall::with(Script::new(lua), EVALSHA, 0, timeout, args.iter().copied().map(Argument::Bytes))
+    ScriptCall::with(Script::new(EXTEND), timeout, &[b"1", key, token, milliseconds])
 }
 
 /// Takes a lock. Its answer is for how many milliseconds the lock is held from now on (-1: for ever); 0 when it was not to be had.
@@ -51,10 +46,12 @@ fn owned(lua: &str, args: &[&[u8]], timeout: Option<u32>) -> ScriptCall {
 /// A try whose reply was lost may have taken the lock: when the next finds it taken, the token tells by whom. Whatever may hold the
 /// token in vain is deleted behind the caller's back.
 pub(super) struct Acquire {
-    key: Vec<u8>,
-    token: Vec<u8>,
+    /// Key, token and time to live as they are sent, and where the last two begin.
+    texts: Vec<u8>,
+    token: usize,
+    ttl: usize,
     /// Milliseconds after which the lock goes by itself; 0: never.
-    ttl: u32,
+    milliseconds: u32,
     /// Milliseconds between two tries, about.
     sleep: u32,
     /// No try is made after.
@@ -72,36 +69,45 @@ pub(super) struct Acquire {
 }
 
 impl Acquire {
-    /// Times are in milliseconds; `random` is any number.
-    pub(super) fn new(
-        key: &[u8],
-        token: &[u8],
-        ttl: u32,
-        sleep: u32,
-        deadline: Instant,
-        random: u32,
-        timeout: Option<u32>,
-    ) -> Self {
+    /// Makes one of its arguments: see [`kind::ACQUIRE`](super::kind::ACQUIRE).
+    pub(super) fn new(now: Instant, args: [&[u8]; 6], timeout: Option<u32>) -> Self {
+        let [key, token, ttl, sleep, wait, random] = args;
+        let deadline = match wait {
+            [] => Instant::NEVER,
+            wait => Instant(now.0 + u64::from(number(wait))),
+        };
         Self {
-            key: key.into(),
-            token: token.into(),
-            ttl,
-            sleep,
+            texts: [key, token, ttl].concat(),
+            token: key.len(),
+            ttl: key.len() + token.len(),
+            milliseconds: number(ttl),
+            sleep: number(sleep),
             deadline,
             timeout,
-            random: random | 1,
-            sent: deadline,
+            random: number(random) | 1,
+            sent: now,
             unsure: None,
             asking: false,
             lost: 0,
         }
     }
 
+    fn texts(&self) -> [&[u8]; 3] {
+        let (start, ttl) = self.texts.split_at(self.ttl);
+        let (key, token) = start.split_at(self.token);
+        [key, token, ttl]
+    }
+
+    #[inline(never)]
+    fn send(&self, row: RowId, args: &[&[u8]], out: &mut Outgoing<'_>) {
+        out.command(row, flags::RAW, self.timeout, args);
+    }
+
     fn held(&mut self, now: Instant, since: Instant, out: &mut Outgoing<'_>) -> ControlFlow<Answer, Step> {
-        if self.ttl == 0 {
+        if self.milliseconds == 0 {
             return ControlFlow::Break(Answer::Integer(-1));
         }
-        let (ttl, elapsed) = (u64::from(self.ttl), now.0.saturating_sub(since.0));
+        let (ttl, elapsed) = (u64::from(self.milliseconds), now.0.saturating_sub(since.0));
         let drift = ttl / 100 + 2;
         match ttl.saturating_sub(elapsed + drift) {
             0 => {
@@ -138,31 +144,37 @@ impl Acquire {
     }
 
     /// Deletes the lock if it is ours after all.
+    #[inline(never)]
     fn clean(&mut self, out: &mut Outgoing<'_>) {
         self.unsure = None;
-        out.forget(EVAL, [RELEASE.as_bytes(), b"1", &self.key, &self.token].into_iter());
+        let [key, token, _] = self.texts();
+        out.forget(EVAL, &[RELEASE.as_bytes(), b"1", key, token]);
     }
+}
+
+/// Reads decimal digits; what is too large is as large as can be.
+#[inline(never)]
+fn number(text: &[u8]) -> u32 {
+    let add = |number: u32, digit: &u8| {
+        number.saturating_mul(10).saturating_add(u32::from(digit.wrapping_sub(b'0')))
+    };
+    text.iter().fold(0, add)
 }
 
 impl Operation for Acquire {
     fn next(&mut self, now: Instant, out: &mut Outgoing<'_>) -> Step {
         (self.sent, self.asking) = (now, false);
-        let mut args = Arguments::default();
-        for arg in [self.key.as_slice(), &self.token, b"NX"] {
-            args.push(arg);
-        }
-        if self.ttl > 0 {
-            args.push(b"PX");
-            self.ttl.write_to(&mut args);
-        }
-        out.command(SET, flags::RAW, self.timeout, args.iter().map(Argument::Bytes));
+        let [key, token, ttl] = self.texts();
+        let args = [key, token, b"NX", b"PX", ttl];
+        let count = if self.milliseconds > 0 { args.len() } else { 3 };
+        self.send(SET, &args[..count], out);
         Step::Listen
     }
 
     fn reply(&mut self, now: Instant, reply: Reply, out: &mut Outgoing<'_>) -> ControlFlow<Answer, Step> {
         match reply {
             Reply::Text(token) if self.asking => match self.unsure {
-                Some(since) if token == self.token => self.held(now, since, out),
+                Some(since) if token == self.texts()[1] => self.held(now, since, out),
                 _ => self.again(now, out),
             },
             Reply::Text(_) => self.held(now, self.sent, out),
@@ -173,8 +185,7 @@ impl Operation for Acquire {
             _ if self.unsure.is_some() && !self.asking => {
                 self.asking = true;
                 // no token is longer, and what stands there may be large
-                let args = [self.key.as_slice(), b"0", b"255"].map(Argument::Bytes);
-                out.command(GETRANGE, flags::RAW, self.timeout, args.into_iter());
+                self.send(GETRANGE, &[self.texts()[0], b"0", b"255"], out);
                 ControlFlow::Continue(Step::Listen)
             }
             _ => self.again(now, out),

@@ -1,6 +1,6 @@
 //! What a conversation sends.
 
-use crate::batch::{Argument, BatchBuffer, flags};
+use crate::batch::{BatchBuffer, Kept, flags};
 use crate::machine::Slot;
 use crate::table::RowId;
 
@@ -20,18 +20,24 @@ impl<'a> Outgoing<'a> {
     }
 
     /// Writes the command that is answered to the conversation, or to its caller; `timeout` is its own, in milliseconds (0: none).
-    pub fn command<'b>(
+    pub fn command(&mut self, row: RowId, flags: u32, timeout: Option<u32>, args: &[&[u8]]) {
+        self.command_with(row, flags, timeout, args, &Kept::default());
+    }
+
+    /// Likewise; the arguments in `rest` come behind the others.
+    pub(super) fn command_with(
         &mut self,
         row: RowId,
         flags: u32,
         timeout: Option<u32>,
-        args: impl Iterator<Item = Argument<'b>>,
+        args: &[&[u8]],
+        rest: &Kept,
     ) {
-        self.batch.push_arguments(self.slot, row, flags, timeout, args);
+        self.batch.push_with(self.slot, row, flags, timeout, args, rest);
     }
 
     /// Writes a command whose reply is dropped, and that is sent again when its link is lost: executing it twice must do no harm.
-    pub fn forget<'b>(&mut self, row: RowId, args: impl Iterator<Item = &'b [u8]>) {
-        self.batch.push(NOBODY, row, flags::RAW | flags::IDEMPOTENT, None, args);
+    pub fn forget(&mut self, row: RowId, args: &[&[u8]]) {
+        self.batch.push_with(NOBODY, row, flags::RAW | flags::IDEMPOTENT, None, args, &Kept::default());
     }
 }

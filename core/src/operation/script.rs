@@ -1,15 +1,13 @@
 //! Calling a script by its digest, with its text when the server does not know it.
 
 use super::{Answer, Operation, Outgoing, Reply, Step};
-use crate::batch::{Argument, BatchBuffer, Request, flags};
+use crate::batch::{Argument, Kept, Request, flags};
 use crate::draft;
-use crate::machine::Slot;
 use crate::sha1::sha1_hex;
 use crate::table::RowId;
 use crate::time::Instant;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::iter::once;
 use core::ops::ControlFlow;
 
 pub(crate) const EVAL: RowId = const { draft::id("EVAL") };
@@ -33,7 +31,11 @@ struct Source {
 impl Script {
     /// Makes one of `lua`; no server is asked.
     pub fn new(lua: impl Into<Vec<u8>>) -> Self {
-        let text = lua.into();
+        Self::of(lua.into())
+    }
+
+    #[inline(never)]
+    fn of(text: Vec<u8>) -> Self {
         Self(Arc::new(Source { sha: sha1_hex(&text), text }))
     }
 
@@ -63,32 +65,36 @@ pub(super) struct ScriptCall {
     row: RowId,
     flags: u32,
     timeout: Option<u32>,
-    /// One command: what stands behind the digest.
-    rest: BatchBuffer,
+    /// What stands behind the digest.
+    rest: Kept,
 }
 
 impl ScriptCall {
     /// Makes the call that begins with the EVALSHA in `request`.
     pub(super) fn new(script: Script, request: &Request<'_>) -> Self {
-        Self::with(script, request.row, request.flags, request.timeout, request.args().skip(1))
+        let mut rest = Kept::default();
+        let mut args = request.args();
+        args.next();
+        for arg in args {
+            rest.push(arg);
+        }
+        let flags = request.flags & (flags::RAW | flags::IDEMPOTENT);
+        Self { script, row: request.row, flags, timeout: request.timeout, rest }
     }
 
-    pub(super) fn with<'a>(
-        script: Script,
-        row: RowId,
-        flags: u32,
-        timeout: Option<u32>,
-        rest: impl Iterator<Item = Argument<'a>>,
-    ) -> Self {
-        let mut kept = BatchBuffer::default();
-        kept.push_arguments(Slot(0), row, 0, None, rest);
-        Self { script, row, flags: flags & (flags::RAW | flags::IDEMPOTENT), timeout, rest: kept }
+    /// Makes a call with these words behind the digest.
+    #[inline(never)]
+    pub(super) fn with(script: Script, timeout: Option<u32>, words: &[&[u8]]) -> Self {
+        let mut rest = Kept::default();
+        for word in words {
+            rest.push(Argument::Bytes(word));
+        }
+        Self { script, row: EVALSHA, flags: 0, timeout, rest }
     }
 
+    #[inline(never)]
     fn send(&self, row: RowId, first: &[u8], out: &mut Outgoing<'_>) {
-        let rest = self.rest.batch().next_request().ok().flatten();
-        let rest = rest.into_iter().flat_map(|request| request.args());
-        out.command(row, self.flags, self.timeout, once(Argument::Bytes(first)).chain(rest));
+        out.command_with(row, self.flags, self.timeout, &[first], &self.rest);
     }
 }
 

@@ -4,7 +4,7 @@ use super::Reply;
 use crate::machine::{ReplySink, Slot};
 use crate::operation::conversations::{Awaited, Talks};
 use crate::operation::outgoing::NOBODY;
-use crate::resp::{Event, Sink, Text, tell};
+use crate::resp::{Event, Sink, Text};
 use alloc::vec::Vec;
 
 /// Whose reply is being read on a link. It may come in several pieces.
@@ -35,9 +35,8 @@ pub(super) struct Tap<'a, S> {
 impl<S: ReplySink> Sink for Tap<'_, S> {
     #[inline(always)]
     fn event(&mut self, event: Event<'_>) {
-        match self.open {
-            Open::Callers => self.sink.event(event),
-            _ => self.listen(event),
+        if matches!(self.open, Open::Callers | Open::Last(_)) || self.listen(event) {
+            self.sink.event(event);
         }
     }
 }
@@ -76,30 +75,25 @@ impl<S: ReplySink> Tap<'_, S> {
         };
     }
 
+    /// Takes an event that may not be the caller's; tells whether it is.
     #[inline(never)]
-    fn listen(&mut self, event: Event<'_>) {
-        match self.open {
-            Open::Either(slot, code) => {
+    fn listen(&mut self, event: Event<'_>) -> bool {
+        match (&mut *self.open, event) {
+            (Open::Either(slot, code), Event::Text(Text::Error | Text::BlobError, text))
+                if !code.is_empty() && text.starts_with(code) =>
+            {
+                *self.open = Open::Listening(*slot, Some(error(text)));
+            }
+            (Open::Either(slot, _), _) => {
                 let slot = *slot;
-                match event {
-                    Event::Text(Text::Error | Text::BlobError, text)
-                        if !code.is_empty() && text.starts_with(code) =>
-                    {
-                        *self.open = Open::Listening(slot, Some(error(text)));
-                    }
-                    event => {
-                        *self.open = Open::Last(slot);
-                        self.sink.begin(slot);
-                        tell(self.sink, event);
-                    }
-                }
+                *self.open = Open::Last(slot);
+                self.sink.begin(slot);
+                return true;
             }
-            Open::Last(_) => tell(self.sink, event),
-            Open::Listening(_, reply) => {
-                reply.get_or_insert_with(|| short(event));
-            }
-            Open::Callers | Open::Dropped => {}
+            (Open::Listening(_, reply @ None), event) => *reply = Some(short(event)),
+            _ => {}
         }
+        false
     }
 
     #[inline(never)]

@@ -173,6 +173,10 @@ fn compare(word: &[u8], other: &[u8]) -> Ordering {
 }
 
 impl Row {
+    /// That of a command which the table does not know.
+    #[cfg(feature = "alloc")]
+    pub(crate) const UNKNOWN: Self = Self(0);
+
     /// Gives the row at `id`, the unknown one when there is none.
     #[inline]
     pub const fn at(id: RowId) -> Self {
@@ -244,8 +248,8 @@ impl Row {
         self.profile().limit != 0
     }
 
-    /// Gives how many milliseconds the server may hold back its reply to this command with `args` (without the name), 0 for ever;
-    /// `None` when it does not block.
+    /// Gives how many milliseconds the server may hold back its reply to this command with `args` (without the name): 0 for
+    /// ever, or as long as something says that is no plain number; `None` when it does not block.
     pub fn time_limit<'a>(self, args: impl Iterator<Item = &'a [u8]>) -> Option<u32> {
         let limit = self.limit()?;
         let mut args = args;
@@ -257,7 +261,7 @@ impl Row {
                 args.next()
             }
         };
-        milliseconds(text?, limit.seconds)
+        Some(milliseconds(text?, limit.seconds).unwrap_or(0))
     }
 
     /// Gives where its keys are.
@@ -415,7 +419,8 @@ mod tests {
         assert_eq!(limit("BLPOP", &[b"a", b"0.001"]), Some(1));
         assert_eq!(limit("XREAD", &[b"COUNT", b"1", b"block", b"250", b"STREAMS", b"s", b"0"]), Some(250));
         assert_eq!(limit("XREAD", &[b"STREAMS", b"s", b"0"]), None);
-        assert_eq!(limit("BLPOP", &[b"a", b"soon"]), None);
+        assert_eq!(limit("BLPOP", &[b"a", b"1e3"]), Some(0));
+        assert_eq!(limit("BLPOP", &[]), None);
         assert_eq!(limit("GET", &[b"a"]), None);
     }
 

@@ -125,7 +125,7 @@ impl Peer {
 
     /// Gives up a command.
     pub fn cancel(&mut self, slot: u32) -> Option<bool> {
-        let executed = self.connection.cancel(Slot(slot));
+        let executed = self.connection.cancel(self.now, Slot(slot));
         if let Some(executed) = executed {
             self.caller.note(Slot(slot), Outcome::Cancelled(executed));
         }
@@ -264,6 +264,7 @@ impl Peer {
                 }
                 Action::Ready(link) => self.ready.push(link),
                 Action::Rest => self.rests += 1,
+                Action::Leased(..) => unreachable!("a connection leases nothing"),
                 Action::Close(link, reason) => self.closed.push((link, reason)),
                 Action::Settle(slot, failure) => self.caller.note(slot, Outcome::Failed(failure)),
             }

@@ -3,7 +3,7 @@ import { encode } from "./encode.js";
 import type { InertCommand } from "./inert.js";
 import { kindOf } from "../outbox.js";
 import { effectOf, lines, methodOf, planOf, rowOf, type Plan } from "./plan.js";
-import { refusalOf } from "./reserved.js";
+import { leaseRefusalOf, refusalOf } from "./reserved.js";
 import type { Needs } from "./versions.js";
 
 /** Turns calls into rows and arguments, for whoever sends or queues them. Its methods are those of the table. */
@@ -66,6 +66,8 @@ type Gathered = Record<string, unknown>;
 /** The classes' methods; those of namespaces by their names. */
 const gathered: Gathered = Object.create(null);
 const namespaces = new Map<string, Gathered>();
+/** Methods of leases only. */
+const leased: Gathered = Object.create(null);
 
 /** Gives the methods of a namespace, which a getter of {@link Methods} makes. */
 const namespace = (name: string): Gathered => {
@@ -89,23 +91,33 @@ for (let row = 1; row < lines.length; row++) {
   const end = line.search(/[@!:]/);
   const name = line.slice(0, end);
   const effect = line[end] === ":" ? undefined : effectOf(row);
-  // waiting for replicas is about one's own connection: whoever looks for it is told
-  if (effect !== undefined && effect !== "writes") continue;
+  if (effect === "internal") continue;
   const [module, method] = methodOf(name);
   let plan: Plan | undefined;
-  if (effect !== undefined) {
-    gathered[method] = function (this: Methods) {
-      return this.fail(refusalOf(method, name, effect));
-    };
-  } else if (module === undefined) {
-    gathered[method] = function (this: Methods, ...args: unknown[]) {
-      return make(this, row, (plan ??= planOf(row)), args);
-    };
-  } else {
+  if (module !== undefined) {
     namespace(module)[method] = function (this: Namespace, ...args: unknown[]) {
       return make(this.target, row, (plan ??= planOf(row)), args);
+    };
+    continue;
+  }
+  const send = function (this: Methods, ...args: unknown[]): unknown {
+    return make(this, row, (plan ??= planOf(row)), args);
+  };
+  if (effect === undefined) gathered[method] = send;
+  else if (leaseRefusalOf(method, name, effect) === undefined) leased[method] = send;
+  // waiting for replicas is about one's own connection: whoever looks for it is told
+  if (effect === "writes") {
+    gathered[method] = function (this: Methods) {
+      return this.fail(refusalOf(method, name, effect));
     };
   }
 }
 for (const methods of [gathered, ...namespaces.values()]) Object.setPrototypeOf(methods, Object.prototype);
 Object.setPrototypeOf(Methods.prototype, gathered);
+
+/** Gives the class of leases the commands that change their connection, but for what it calls otherwise. */
+export const addLeased = (prototype: Methods, base: object): void => {
+  for (const [name, value] of Object.entries(leased)) {
+    if (!Object.hasOwn(base, name)) Object.defineProperty(prototype, name, { value, configurable: true, writable: true });
+  }
+};

@@ -14,6 +14,13 @@ const alternatives: Readonly<Record<string, string>> = {
   unwatch: "redis.pipeline()",
   reset: "redis.destroy()",
   quit: "redis.close()",
+};
+
+/** What turns a connection into something that answers no commands any more: not even a lease takes it. */
+const streams: Readonly<Record<string, string>> = {
+  subscribe: "redis.subscribe()",
+  unsubscribe: "redis.subscribe()",
+  monitor: "redis.monitor()",
   replication: "a replica",
 };
 
@@ -21,15 +28,19 @@ const alternatives: Readonly<Record<string, string>> = {
 export const refusalOf = (method: string, name: string, effect: string): TypeError =>
   new TypeError(
     effect === "writes"
-      ? `${method}: ${name} is about the writes of its own connection, which all callers share: use a lease`
-      : `${method}: ${name} would change the connection that all callers share: use ${alternatives[effect] ?? "a connection of its own"}`,
+      ? `${method}: ${name} is about the writes of its own connection, which all callers share: use \`await redis.lease()\``
+      : `${method}: ${name} would change the connection that all callers share: use ${alternatives[effect] ?? streams[effect] ?? "`await redis.lease()`"}`,
   );
 
+/** Gives the error for a command that a leased connection cannot take, if it cannot. */
+export const leaseRefusalOf = (method: string, name: string, effect: string): TypeError | undefined =>
+  effect in streams ? new TypeError(`${method}: ${name} would end the conversation on the lease: use ${streams[effect]}`) : undefined;
+
 /**
- * Gives the words of a raw command.
- * @throws TypeError when the name is none, or is that of a command that a shared connection cannot take.
+ * Gives the words of a raw command, which is sent on a lease or not.
+ * @throws TypeError when the name is none, or is that of a command that the connection cannot take.
  */
-export const rawCall = (name: unknown, args: readonly unknown[]): unknown[] => {
+export const rawCall = (name: unknown, args: readonly unknown[], leased: boolean): unknown[] => {
   if (typeof name !== "string" || name.trim() === "") throw new TypeError(`call: parameter 'name' expected a command's name, got ${kindOf(name)}`);
   const words: unknown[] = name.trim().split(/ +/);
   for (const arg of args) words.push(arg);
@@ -37,6 +48,7 @@ export const rawCall = (name: unknown, args: readonly unknown[]): unknown[] => {
   const two = typeof words[1] === "string" ? `${first} ${words[1].toUpperCase()}` : first;
   const known = rowOf(two) > 0 ? two : first;
   const effect = effectOf(rowOf(known));
-  if (effect !== undefined && effect !== "internal") throw refusalOf("call", known, effect);
+  const refusal = effect === undefined || effect === "internal" ? undefined : (leased ? leaseRefusalOf : refusalOf)("call", known, effect);
+  if (refusal !== undefined) throw refusal;
   return words;
 };

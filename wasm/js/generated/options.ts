@@ -33,6 +33,8 @@ export type CfReserveOptions = { bucketsize?: Int; maxiterations?: Int; expansio
 export type ClientListOptions = { type?: "normal" | "master" | "slave" | "replica" | "pubsub"; id?: readonly Int[] };
 /** Options of CLIENT PAUSE. */
 export type ClientPauseOptions = { write?: true; all?: undefined } | { write?: undefined; all?: true };
+/** Options of CLIENT TRACKING. */
+export type ClientTrackingOptions = { redirect?: Int; prefix?: readonly Value[]; bcast?: true; optin?: true; optout?: true; noloop?: true };
 /** Options of CLIENT UNBLOCK. */
 export type ClientUnblockOptions = { timeout?: true; error?: undefined } | { timeout?: undefined; error?: true };
 /** Options of CLUSTER FAILOVER. */
@@ -95,6 +97,8 @@ export type GeosearchOptions = { withcoord?: true; withdist?: true; withhash?: t
 export type GeosearchstoreOptions = { storedist?: true } & ({ asc?: true; desc?: undefined } | { asc?: undefined; desc?: true }) & ({ count: Int; any?: true } | { count?: undefined; any?: undefined });
 /** Options of GETEX. */
 export type GetexOptions = { ex?: Int; px?: undefined; exat?: undefined; pxat?: undefined; persist?: undefined } | { ex?: undefined; px?: Int; exat?: undefined; pxat?: undefined; persist?: undefined } | { ex?: undefined; px?: undefined; exat?: UnixTime; pxat?: undefined; persist?: undefined } | { ex?: undefined; px?: undefined; exat?: undefined; pxat?: UnixTime; persist?: undefined } | { ex?: undefined; px?: undefined; exat?: undefined; pxat?: undefined; persist?: true };
+/** Options of HELLO. */
+export type HelloOptions = { auth?: readonly [username: Value, password: Value]; setname?: Value };
 /** Options of HOTKEYS START. */
 export type HotkeysStartOptions = { cpu?: true; net?: true; count?: Int; duration?: Int; sample?: Int; slots?: readonly Int[] };
 /** Options of HRANDFIELD. */
@@ -133,6 +137,8 @@ export type RestoreOptions = { replace?: true; absttl?: true; idletime?: Int; fr
 export type ScanOptions = { match?: Key; count?: Int; type?: Value };
 /** Options of SET. */
 export type SetOptions<I = Value> = { get?: true } & ({ nx?: true; xx?: undefined; ifeq?: undefined; ifne?: undefined; ifdeq?: undefined; ifdne?: undefined } | { nx?: undefined; xx?: true; ifeq?: undefined; ifne?: undefined; ifdeq?: undefined; ifdne?: undefined } | { nx?: undefined; xx?: undefined; ifeq?: I; ifne?: undefined; ifdeq?: undefined; ifdne?: undefined } | { nx?: undefined; xx?: undefined; ifeq?: undefined; ifne?: I; ifdeq?: undefined; ifdne?: undefined } | { nx?: undefined; xx?: undefined; ifeq?: undefined; ifne?: undefined; ifdeq?: Value; ifdne?: undefined } | { nx?: undefined; xx?: undefined; ifeq?: undefined; ifne?: undefined; ifdeq?: undefined; ifdne?: Value }) & ({ ex?: Int; px?: undefined; exat?: undefined; pxat?: undefined; keepttl?: undefined } | { ex?: undefined; px?: Int; exat?: undefined; pxat?: undefined; keepttl?: undefined } | { ex?: undefined; px?: undefined; exat?: UnixTime; pxat?: undefined; keepttl?: undefined } | { ex?: undefined; px?: undefined; exat?: undefined; pxat?: UnixTime; keepttl?: undefined } | { ex?: undefined; px?: undefined; exat?: undefined; pxat?: undefined; keepttl?: true });
+/** Options of SHUTDOWN. */
+export type ShutdownOptions = { now?: true; force?: true; abort?: true } & ({ nosave?: true; save?: undefined } | { nosave?: undefined; save?: true });
 /** Options of SORT. */
 export type SortOptions = { by?: Key; limit?: readonly [offset: Int, count: Int]; get?: readonly Key[]; alpha?: true; store?: Key } & ({ asc?: true; desc?: undefined } | { asc?: undefined; desc?: true });
 /** Options of SORT_RO. */

@@ -43,6 +43,8 @@ export type FtInfoReply<N, F extends Forms> = { index_name: string; index_option
 export type FunctionListReply<S extends Str, F extends Forms> = MapOf<F, string, { library_name: string; engine: string; functions: MapOf<F, string, { name: string; description: string | null; flags: SetOf<S, F, string> }>; library_code?: string }>;
 /** A reply to FUNCTION STATS. */
 export type FunctionStatsReply<S extends Str, N, F extends Forms> = { running_script: { name: string; command: S[]; duration_ms: N } | null; engines: MapOf<F, string, { libraries_count: N; functions_count: N }> };
+/** A reply to HELLO. */
+export type HelloReply<N> = { server: string; version: string; proto: N; id: N; mode: string; role: string; modules: { name: string; ver: N; path?: string; args?: string[]; [field: string]: unknown }[]; [field: string]: unknown };
 /** A reply to HOTKEYS GET. */
 export type HotkeysGetReply<S extends Str, N, F extends Forms> = { "tracking-active": N; "sample-ratio": N; "selected-slots": N[][]; "sampled-commands-selected-slots-us"?: N; "all-commands-selected-slots-us"?: N; "all-commands-all-slots-us": N; "net-bytes-sampled-commands-selected-slots"?: N; "net-bytes-all-commands-selected-slots"?: N; "net-bytes-all-commands-all-slots": N; "collection-start-time-unix-ms": N; "collection-duration-ms": N; "total-cpu-time-sys-ms"?: N; "total-cpu-time-user-ms"?: N; "total-net-bytes"?: N; "by-cpu-time-us"?: MapOf<F, S, N>; "by-net-bytes"?: MapOf<F, S, N>; [field: string]: unknown }[] | null;
 /** A reply to LATENCY HISTOGRAM. */

@@ -4,19 +4,19 @@ use alloc::vec::Vec;
 use core::ops::{Deref, DerefMut, Range};
 
 #[derive(Debug)]
-pub(super) struct Fifo<T> {
+pub(crate) struct Fifo<T> {
     items: Vec<T>,
     /// Items at the start that were taken.
     taken: usize,
 }
 
 impl<T: Copy> Fifo<T> {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self { items: Vec::new(), taken: 0 }
     }
 
     #[inline]
-    pub(super) fn push(&mut self, item: T) {
+    pub(crate) fn push(&mut self, item: T) {
         if self.items.len() == self.items.capacity() {
             self.tidy();
         }
@@ -34,38 +34,38 @@ impl<T: Copy> Fifo<T> {
 
     /// Takes the first `count` items, of which there are so many.
     #[inline]
-    pub(super) fn skip(&mut self, count: usize) {
+    pub(crate) fn skip(&mut self, count: usize) {
         self.taken += count;
         if self.taken >= self.items.len() {
             self.clear();
         }
     }
 
-    pub(super) fn pop(&mut self) -> Option<T> {
+    pub(crate) fn pop(&mut self) -> Option<T> {
         let item = *self.first()?;
         self.skip(1);
         Some(item)
     }
 
-    pub(super) fn remove(&mut self, range: Range<usize>) {
+    pub(crate) fn remove(&mut self, range: Range<usize>) {
         self.items.drain(self.taken + range.start..self.taken + range.end);
     }
 
-    pub(super) fn retain(&mut self, keep: impl FnMut(&T) -> bool) {
+    pub(crate) fn retain(&mut self, keep: impl FnMut(&T) -> bool) {
         self.items.drain(..self.taken);
         self.taken = 0;
         self.items.retain(keep);
     }
 
-    pub(super) fn insert(&mut self, index: usize, item: T) {
+    pub(crate) fn insert(&mut self, index: usize, item: T) {
         self.items.insert(self.taken + index, item);
     }
 
-    pub(super) fn truncate(&mut self, len: usize) {
+    pub(crate) fn truncate(&mut self, len: usize) {
         self.items.truncate(self.taken + len);
     }
 
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.items.clear();
         self.taken = 0;
     }

@@ -1,0 +1,67 @@
+//! What a pool asks of the connections that it leases.
+
+use super::traces::Traces;
+use super::{Config, Connection, State};
+use crate::machine::Reason;
+use crate::time::Instant;
+
+impl Connection {
+    /// Begins another lease.
+    pub(crate) fn renew(&mut self) {
+        self.session.spent = false;
+        self.session.traces = Traces::NONE;
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    pub(crate) fn is_ready(&self) -> bool {
+        matches!(self.link.state, State::Ready)
+    }
+
+    /// Tells whether there is a link, or one is being opened.
+    pub(crate) fn is_linked(&self) -> bool {
+        !matches!(self.link.state, State::Idle | State::Waiting)
+    }
+
+    /// Tells whether nothing happens that is not asked for anew.
+    pub(crate) fn is_idle(&self) -> bool {
+        matches!(self.link.state, State::Idle)
+    }
+
+    /// Tells whether the link is as good as a new one.
+    pub(crate) fn is_clean(&self) -> bool {
+        self.queue.is_empty() && self.link.route.is_none() && self.session.traces.is_none()
+    }
+
+    /// Tells whether anybody waits for a reply.
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.queue.is_awaited()
+    }
+
+    /// Tells whether somebody waits for a reply that the server may hold back.
+    pub(crate) fn may_block(&self) -> bool {
+        self.queue.may_block()
+    }
+
+    /// Tells whether the link waits for a reply that nobody wants any more and that the server may hold back at will.
+    pub(crate) fn is_stuck(&self) -> bool {
+        self.queue.blocked().is_some_and(|entry| !entry.live)
+    }
+
+    /// Ends the link, if any, and settles everything that waits; the next attempt is made no sooner for it.
+    pub(crate) fn hang_up(&mut self) {
+        self.close(Reason::Closed);
+        (self.session.lasting, self.session.asked) = (false, false);
+        self.link.state = State::Idle;
+        self.link.deadline = Instant::NEVER;
+        self.settle(Reason::Closed);
+    }
+
+    /// Ends the link of a lease, which is over with it.
+    pub(crate) fn break_off(&mut self) {
+        self.session.spent = true;
+        self.hang_up();
+    }
+}

@@ -1,0 +1,460 @@
+//! One endpoint: a connection that everybody shares, and leased ones for what needs a connection of its own.
+
+mod waiting;
+
+use crate::batch::{Batch, Malformed, flags};
+use crate::connection::{Config, Connection};
+use crate::fifo::Fifo;
+use crate::machine::{Action, Failure, LeaseId, LinkId, Machine, Reason, ReplySink, Segment, Slot};
+use crate::time::Instant;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use waiting::{Command, Waiter, Waiting};
+
+/// How many leased connections there may be, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Leased connections at most, beside the shared one; 0: none.
+    pub max_connections: u8,
+    /// Leased connections that are kept open for whoever comes, while the shared one is ready.
+    pub min_idle: u8,
+    /// Milliseconds after which a leased connection that nobody uses is closed; 0: never.
+    pub max_idle_time: u32,
+    /// Milliseconds that a blocking command, or who wants a lease, waits for a connection at most; 0: no limit.
+    pub pool_timeout: u32,
+}
+
+impl Limits {
+    /// The default limits.
+    pub const fn new() -> Self {
+        Self { max_connections: 8, min_idle: 0, max_idle_time: 60_000, pool_timeout: 5_000 }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A [`Machine`] with one shared connection and up to [`Limits::max_connections`] leased ones.
+///
+/// A command that blocks does so on a connection of its own, which goes back when it settles; whoever gives it up closes its link.
+/// [`lease`](Self::lease) gives a connection to whoever changes what a connection is, or waits for its writes.
+pub struct Pool {
+    limits: Limits,
+    shared: Connection,
+    lanes: Vec<Lane>,
+    waiting: Waiting,
+    actions: Fifo<Action>,
+    /// How many leases there were.
+    leases: u32,
+}
+
+/// A connection that is leased; its lane is its place, counted from 1.
+struct Lane {
+    connection: Connection,
+    user: User,
+}
+
+/// Who uses a leased connection.
+///
+/// ```text
+///             a blocking command          settled, link clean
+///         +------------------------> Passing ---------------+
+///         |                             ^                   v
+///       Idle                            | released        Idle, its link open for max_idle_time
+///         |                             |                   ^
+///         +------------------------> Holder ----------------+
+///                  a lease                    link lost, or not clean: closed
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum User {
+    /// Nobody, who lets go of the link at this time.
+    Idle(Instant),
+    /// Whoever waits for what is in flight.
+    Passing,
+    /// Whoever has this lease.
+    Holder(LeaseId),
+}
+
+impl Pool {
+    /// Makes an idle pool.
+    pub const fn new(config: Config, limits: Limits) -> Self {
+        Self {
+            limits,
+            shared: Connection::new(config),
+            lanes: Vec::new(),
+            waiting: Waiting::new(),
+            actions: Fifo::new(),
+            leases: 0,
+        }
+    }
+
+    /// Replaces the configuration, which the next links are opened with.
+    pub fn configure(&mut self, config: Config, limits: Limits) {
+        for lane in &mut self.lanes {
+            lane.connection.configure(config.clone());
+        }
+        self.shared.configure(config);
+        self.limits = limits;
+    }
+
+    /// Gives the connection that everybody shares.
+    pub fn shared(&self) -> &Connection {
+        &self.shared
+    }
+
+    /// Gives the connection of `link`.
+    pub fn connection(&self, link: LinkId) -> Option<&Connection> {
+        match link.lane() {
+            0 => Some(&self.shared),
+            lane => self.lanes.get(usize::from(lane) - 1).map(|lane| &lane.connection),
+        }
+    }
+
+    /// Gives what the server said when it last refused a link; of an authentication, its error code only.
+    pub fn detail(&self) -> &[u8] {
+        let mut all = core::iter::once(&self.shared).chain(self.lanes.iter().map(|lane| &lane.connection));
+        all.find(|one| !one.detail().is_empty()).unwrap_or(&self.shared).detail()
+    }
+
+    /// Opens the shared link unless it is open or being opened; after a failure, not before the time of the next attempt.
+    pub fn connect(&mut self, now: Instant) {
+        self.shared.connect(now);
+    }
+
+    /// Asks for a lease: [`Action::Leased`] tells of it, or [`Action::Settle`] that there is none. [`Machine::cancel`] gives it up
+    /// while it is waited for.
+    pub fn lease(&mut self, now: Instant, slot: Slot) {
+        match self.vacancy() {
+            Some(at) => self.grant(now, at, slot),
+            None => self.wait(now, slot, None),
+        }
+    }
+
+    /// Accepts every command of `batch`, in order, on the connection of `lease`. They wait for its first link; once that is lost
+    /// they fail with [`Reason::LeaseLost`].
+    ///
+    /// # Errors
+    /// [`Malformed`] when the batch is not well-formed; nothing of it is accepted then.
+    pub fn submit_leased(
+        &mut self,
+        now: Instant,
+        lease: LeaseId,
+        batch: &Batch<'_>,
+    ) -> Result<(), Malformed> {
+        if let Some(at) = self.holder(lease) {
+            return self.lanes[at].connection.submit(now, batch);
+        }
+        let mut rest = *batch;
+        while rest.next_request()?.is_some() {}
+        rest = *batch;
+        while let Some(request) = rest.next_request()? {
+            if request.flags & (flags::MULTI | flags::MEMBER) == 0 {
+                self.fail(request.slot, Reason::LeaseLost);
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends a lease. Its connection goes back when what is in flight is answered, or at once when that blocks; it is closed unless it
+    /// is as good as a new one.
+    pub fn release(&mut self, now: Instant, lease: LeaseId) {
+        let Some(at) = self.holder(lease) else { return };
+        self.lanes[at].user = User::Passing;
+        if self.lanes[at].connection.may_block() {
+            self.lanes[at].connection.hang_up();
+        }
+        self.review(now, at);
+    }
+
+    /// Fails what blocks, and whoever waits for a connection; everything else goes on.
+    pub fn unblock(&mut self, now: Instant) {
+        self.dismiss(Instant::NEVER, Reason::Closed);
+        for at in 0..self.lanes.len() {
+            if self.lanes[at].connection.may_block() {
+                self.lanes[at].connection.break_off();
+            }
+            self.review(now, at);
+        }
+    }
+
+    /// Ends all links and leases, and settles everything that waits. The pool can be used again.
+    pub fn shutdown(&mut self) {
+        self.dismiss(Instant::NEVER, Reason::Closed);
+        self.shared.shutdown();
+        for lane in &mut self.lanes {
+            lane.connection.shutdown();
+            lane.user = User::Idle(Instant::NEVER);
+        }
+    }
+
+    /// Tells whether nothing waits for a reply or a connection.
+    pub fn is_quiet(&self) -> bool {
+        self.waiting.is_empty()
+            && self.shared.is_quiet()
+            && self.lanes.iter().all(|lane| lane.connection.is_quiet())
+    }
+
+    /// Gives the place of the connection of `lease`, while that lasts.
+    fn holder(&self, lease: LeaseId) -> Option<usize> {
+        let at = usize::from(lease.0 as u8).checked_sub(1)?;
+        (self.lanes.get(at)?.user == User::Holder(lease)).then_some(at)
+    }
+
+    /// Gives the place of a connection that nobody uses: one with a link, or one that there is, or a new one.
+    fn vacancy(&mut self) -> Option<usize> {
+        let is_idle = |lane: &Lane| matches!(lane.user, User::Idle(_));
+        let linked = self.lanes.iter().position(|lane| is_idle(lane) && lane.connection.is_linked());
+        linked.or_else(|| self.lanes.iter().position(is_idle)).or_else(|| self.extend())
+    }
+
+    /// Adds a connection, if there may be another; gives its place.
+    fn extend(&mut self) -> Option<usize> {
+        let at = self.lanes.len();
+        let number = u8::try_from(at + 1).ok().filter(|&number| number <= self.limits.max_connections)?;
+        let connection = Connection::on(number, self.shared.config().clone());
+        self.lanes.push(Lane { connection, user: User::Idle(Instant::NEVER) });
+        Some(at)
+    }
+
+    fn grant(&mut self, now: Instant, at: usize, slot: Slot) {
+        self.leases = self.leases.wrapping_add(1);
+        let lease = LeaseId(self.leases << 8 | at as u32 + 1);
+        let lane = &mut self.lanes[at];
+        lane.user = User::Holder(lease);
+        lane.connection.renew();
+        lane.connection.connect(now);
+        self.actions.push(Action::Leased(slot, lease));
+    }
+
+    /// Has the connection at `at` run the command of `batch`, which blocks.
+    fn run(&mut self, now: Instant, at: usize, batch: &Batch<'_>) {
+        let lane = &mut self.lanes[at];
+        lane.user = User::Passing;
+        lane.connection.renew();
+        let accepted = lane.connection.submit(now, batch);
+        debug_assert!(accepted.is_ok(), "it was well-formed");
+    }
+
+    /// Runs the command of `batch`, which blocks, now or when a connection comes free.
+    fn divert(&mut self, now: Instant, batch: &Batch<'_>) {
+        let Some(&slot) = batch.words.first() else { return };
+        match self.vacancy() {
+            Some(at) => self.run(now, at, batch),
+            None => self.wait(now, Slot(slot), Some(Box::new(Command::new(batch)))),
+        }
+    }
+
+    fn wait(&mut self, now: Instant, slot: Slot, command: Option<Box<Command>>) {
+        if self.waiting.has_room(self.shared.config().offline) {
+            let deadline = now.limit(self.limits.pool_timeout);
+            self.waiting.push(Waiter { slot, deadline, command });
+        } else {
+            self.fail(slot, Reason::QueueFull);
+        }
+    }
+
+    /// Fails those who wait no longer than to `end`.
+    fn dismiss(&mut self, end: Instant, reason: Reason) {
+        while let Some(waiter) = self.waiting.pop_until(end) {
+            self.fail(waiter.slot, reason);
+        }
+    }
+
+    fn fail(&mut self, slot: Slot, reason: Reason) {
+        self.actions.push(Action::Settle(slot, Failure { reason, maybe_executed: false }));
+    }
+
+    /// Looks after the leased connection at `at` when something happened there.
+    fn review(&mut self, now: Instant, at: usize) {
+        let lane = &mut self.lanes[at];
+        if lane.connection.is_stuck() {
+            lane.connection.break_off();
+        }
+        if lane.user == User::Passing && !lane.connection.is_awaited() {
+            if !lane.connection.is_clean() {
+                lane.connection.hang_up();
+            }
+            lane.user = User::Idle(now.limit(self.limits.max_idle_time));
+        }
+        self.supply(now);
+    }
+
+    /// Gives free connections to those who wait, and opens as many more as are kept open.
+    fn supply(&mut self, now: Instant) {
+        while !self.waiting.is_empty() {
+            let Some(at) = self.vacancy() else { return };
+            let Some(waiter) = self.waiting.pop_until(Instant::NEVER) else { return };
+            match waiter.command {
+                Some(command) => self.run(now, at, &command.batch()),
+                None => self.grant(now, at, waiter.slot),
+            }
+        }
+        if self.limits.min_idle > 0 && self.shared.is_ready() {
+            self.stock(now);
+        }
+    }
+
+    /// Opens idle connections until there are enough.
+    #[cold]
+    #[inline(never)]
+    fn stock(&mut self, now: Instant) {
+        let (mut at, mut idle) = (0, 0);
+        while idle < self.limits.min_idle && (at < self.lanes.len() || self.extend().is_some()) {
+            let lane = &mut self.lanes[at];
+            if matches!(lane.user, User::Idle(_)) {
+                idle += 1;
+                if lane.connection.is_idle() {
+                    lane.connection.connect(now);
+                }
+            }
+            at += 1;
+        }
+    }
+
+    /// Looks after everything but the shared connection when time has passed.
+    #[cold]
+    #[inline(never)]
+    fn tend(&mut self, now: Instant) {
+        self.dismiss(now, Reason::PoolTimeout);
+        for at in 0..self.lanes.len() {
+            self.lanes[at].connection.handle_timeout(now);
+            self.review(now, at);
+        }
+        let is_idle = |lane: &Lane| matches!(lane.user, User::Idle(_)) && lane.connection.is_linked();
+        let mut idle = self.lanes.iter().filter(|lane| is_idle(lane)).count();
+        for lane in &mut self.lanes {
+            if matches!(lane.user, User::Idle(until) if until <= now) {
+                // who is kept now is kept for good: others come after it
+                lane.user = User::Idle(Instant::NEVER);
+                if is_idle(lane) && idle > self.limits.min_idle.into() {
+                    idle -= 1;
+                    lane.connection.hang_up();
+                }
+            }
+        }
+    }
+
+    fn connection_mut(&mut self, link: LinkId) -> Option<&mut Connection> {
+        match link.lane() {
+            0 => Some(&mut self.shared),
+            lane => self.lanes.get_mut(usize::from(lane) - 1).map(|lane| &mut lane.connection),
+        }
+    }
+
+    /// Looks after the connection of `link` when something happened there.
+    #[inline]
+    fn follow(&mut self, now: Instant, link: LinkId) {
+        match usize::from(link.lane()).checked_sub(1) {
+            Some(at) if at < self.lanes.len() => self.review(now, at),
+            _ if self.limits.min_idle > 0 => self.supply(now),
+            _ => {}
+        }
+    }
+
+    /// Gives up the command in `slot` unless it is on the shared connection.
+    #[inline(never)]
+    fn cancel_leased(&mut self, now: Instant, slot: Slot) -> Option<bool> {
+        if self.waiting.remove(slot).is_some() {
+            return Some(false);
+        }
+        for at in 0..self.lanes.len() {
+            if let Some(written) = self.lanes[at].connection.cancel(now, slot) {
+                self.review(now, at);
+                return Some(written);
+            }
+        }
+        None
+    }
+}
+
+impl Machine for Pool {
+    fn submit(&mut self, now: Instant, batch: &Batch<'_>) -> Result<(), Malformed> {
+        let mut aside = Vec::new();
+        self.shared.accept(now, batch, Some(&mut aside))?;
+        for one in aside {
+            self.divert(now, &one);
+        }
+        Ok(())
+    }
+
+    fn submit_on(&mut self, now: Instant, lease: LeaseId, batch: &Batch<'_>) -> Result<(), Malformed> {
+        if lease == LeaseId::SHARED { self.submit(now, batch) } else { self.submit_leased(now, lease, batch) }
+    }
+
+    fn cancel(&mut self, now: Instant, slot: Slot) -> Option<bool> {
+        self.shared.cancel(now, slot).or_else(|| self.cancel_leased(now, slot))
+    }
+
+    fn handle_open(&mut self, now: Instant, link: LinkId) {
+        if let Some(connection) = self.connection_mut(link) {
+            connection.handle_open(now, link);
+            self.follow(now, link);
+        }
+    }
+
+    fn handle_bytes<S: ReplySink>(
+        &mut self,
+        now: Instant,
+        link: LinkId,
+        input: &[u8],
+        sink: &mut S,
+    ) -> usize {
+        let Some(connection) = self.connection_mut(link) else { return input.len() };
+        let used = connection.handle_bytes(now, link, input, sink);
+        self.follow(now, link);
+        used
+    }
+
+    fn handle_read(&mut self, link: LinkId, count: usize) -> usize {
+        self.connection_mut(link).map_or(0, |connection| connection.handle_read(link, count))
+    }
+
+    fn handle_closed(&mut self, now: Instant, link: LinkId) {
+        if let Some(connection) = self.connection_mut(link) {
+            connection.handle_closed(now, link);
+            self.follow(now, link);
+        }
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.shared.handle_timeout(now);
+        if !self.lanes.is_empty() || !self.waiting.is_empty() {
+            self.tend(now);
+        }
+    }
+
+    fn handle_transmitted(&mut self, link: LinkId, count: usize) {
+        if let Some(connection) = self.connection_mut(link) {
+            connection.handle_transmitted(link, count);
+        }
+    }
+
+    fn poll_transmit(&self, link: LinkId) -> Option<Segment<'_>> {
+        self.connection(link)?.poll_transmit(link)
+    }
+
+    fn poll_action(&mut self) -> Option<Action> {
+        let own = self.actions.pop().or_else(|| self.shared.poll_action());
+        own.or_else(|| {
+            let mut leased = self.lanes.iter_mut();
+            // a leased connection that rests is nobody's news
+            leased.find_map(|lane| lane.connection.poll_action().filter(|action| *action != Action::Rest))
+        })
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        let lanes = self.lanes.iter().map(|lane| {
+            let idle = match lane.user {
+                User::Idle(until) if lane.connection.is_linked() => until,
+                _ => Instant::NEVER,
+            };
+            lane.connection.poll_timeout().unwrap_or(Instant::NEVER).min(idle)
+        });
+        let shared = self.shared.poll_timeout().unwrap_or(Instant::NEVER);
+        let next = lanes.fold(shared.min(self.waiting.deadline()), Instant::min);
+        Some(next).filter(|&at| at != Instant::NEVER)
+    }
+}

@@ -1,0 +1,141 @@
+import { Flag, Outbox } from "./outbox.js";
+import { ConnectionError, LeaseError, type RedisError } from "./errors.js";
+import type { Engine } from "./engine.js";
+import type { Gatherer } from "./slots.js";
+
+/** More than this leaves at once instead of at the end of the tick: the server works while the rest is being asked for. */
+const FULL_COMMANDS = 128;
+/** The same for pipelines, which are batches already. */
+const FULL_PIPELINES = 40;
+const FULL_BYTES = 64 << 10;
+/** The slot of a command that was refused for its arguments. */
+const REFUSED = -1;
+
+let resolvePromise!: (value: unknown) => void;
+let rejectPromise!: (reason: unknown) => void;
+/** One executor for all promises: a command costs no closure. */
+const executor = (resolve: (value: unknown) => void, reject: (reason: unknown) => void): void => {
+  resolvePromise = resolve;
+  rejectPromise = reject;
+};
+
+/** The way of commands into an engine, in order: onto the connection that everybody shares, or onto a lease. */
+export class Channel {
+  readonly engine: Engine;
+  /** The core's number for the lease; 0 for everybody's connection. */
+  readonly lease: number;
+  readonly outbox = new Outbox();
+  #closed = false;
+
+  constructor(engine: Engine, lease = 0) {
+    this.engine = engine;
+    this.lease = lease;
+    engine.add(this);
+  }
+
+  get checks(): boolean {
+    return this.engine.checks;
+  }
+
+  get version(): string | undefined {
+    return this.engine.version;
+  }
+
+  get gate(): Promise<void> | undefined {
+    return this.engine.gate;
+  }
+
+  awaitsVersion(): boolean {
+    return this.engine.awaitsVersion();
+  }
+
+  /** Gives why commands are not taken any more, if so. */
+  refusal(command?: string): RedisError | undefined {
+    if (!this.#closed) return this.engine.refusal(command);
+    const details = { command, maybeExecuted: false };
+    if (this.lease === 0) return new ConnectionError("the client is closed: make a new one", details);
+    return new LeaseError("the lease is over: take another", details);
+  }
+
+  /** Sends a command; see {@link Outbox.push} for what it throws. */
+  send(what: number, timeout: number | undefined, command: string, args: readonly unknown[], mode: number): Promise<unknown> {
+    const promise = new Promise(executor);
+    this.open(resolvePromise, rejectPromise, what, timeout, command, args, mode);
+    return promise;
+  }
+
+  /** Sends a command and gives its slot, or {@link REFUSED}. */
+  open(
+    taker: ((value: unknown) => void) | Gatherer,
+    other: ((reason: unknown) => void) | number,
+    what: number,
+    timeout: number | undefined,
+    command: string,
+    args: readonly unknown[],
+    mode: number,
+  ): number {
+    const { engine, outbox } = this;
+    const slot = engine.slots.open(taker, other, command, mode);
+    try {
+      outbox.push(slot, what, timeout, command, args);
+    } catch (error) {
+      engine.forget(slot, error);
+      return REFUSED;
+    }
+    const externals = outbox.lastExternals();
+    if (externals !== undefined) engine.hold(slot, externals, this.lease);
+    if (timeout !== undefined) engine.sooner = true;
+    if (what >= Flag.OPERATION) engine.waits = true;
+    this.#schedule(FULL_COMMANDS);
+    return slot;
+  }
+
+  /** Takes a slot for commands that {@link submit} sends. */
+  reserve(taker: ((value: unknown) => void) | Gatherer, other: ((reason: unknown) => void) | number, command: string, mode: number): number {
+    return this.engine.slots.open(taker, other, command, mode);
+  }
+
+  /** Gives an empty box to collect commands in. */
+  takeBox(): Outbox {
+    return this.engine.takeBox();
+  }
+
+  /** Takes back a box. */
+  giveBox(box: Outbox): void {
+    this.engine.giveBox(box);
+  }
+
+  /** Sends the commands in `box` behind everything sent before; `slotOf` gives the slot of each. */
+  submit(box: Outbox, timed: boolean, slotOf: (position: number) => number): void {
+    this.outbox.absorb(box, (position, externals) => {
+      const slot = slotOf(position);
+      if (externals !== undefined) this.engine.hold(slot, externals, this.lease);
+      return slot;
+    });
+    if (timed) this.engine.sooner = true;
+    this.#schedule(FULL_PIPELINES);
+  }
+
+  #schedule(full: number): void {
+    const { engine, outbox } = this;
+    if ((outbox.count >= full || outbox.size >= FULL_BYTES) && !engine.busy) engine.flush();
+    else engine.schedule();
+  }
+
+  /** Gives up the command in `slot` when `signal` aborts. */
+  abortable(slot: number, signal: AbortSignal): void {
+    if (slot !== REFUSED) this.engine.abortable(slot, signal);
+  }
+
+  /** Takes what the server refused of the transaction in `slot`. */
+  takeRefused(slot: number): RedisError[] {
+    return this.engine.takeRefused(slot);
+  }
+
+  /** Takes no more commands; those that were sent settle. A lease is given back. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.engine.remove(this);
+  }
+}
