@@ -105,6 +105,8 @@ export class Engine implements Home {
   #awake = false;
   /** Whether the core may come to wait for a time of its own, as between two tries for a lock. */
   waits = false;
+  /** The scripts that the core knows, by their text. */
+  readonly #digests = new Map<string, string>();
   /** The last error in the background. */
   lastError: RedisError | undefined;
 
@@ -210,11 +212,15 @@ export class Engine implements Home {
   /** Keeps the text of a script, for calls by its digest that have {@link Flag.SCRIPT}; gives the digest. */
   learn(lua: string): string {
     const host = (this.host ??= this.#start());
+    const known = this.#digests.get(lua);
+    if (known !== undefined) return known;
     const text = encode(lua);
     const at = host.exports.host_input(text.length);
     host.bytes.set(text, at);
-    const digest = host.exports.host_script(text.length);
-    return host.codec.utf8(digest, digest + 40);
+    const address = host.exports.host_script(text.length);
+    const digest = host.codec.utf8(address, address + 40);
+    this.#digests.set(lua, digest);
+    return digest;
   }
 
   /** Keeps large arguments of the command in `slot`, which is sent on a lease or (0) not. */
@@ -355,6 +361,7 @@ export class Engine implements Home {
   }
 
   #start(): Host {
+    this.#digests.clear();
     const host = new Host();
     this.#wires = [];
     const { protocol, database, connectTimeout, timeout, username, password, clientName } = this.#settings;

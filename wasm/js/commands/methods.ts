@@ -8,8 +8,8 @@ import type { Needs } from "./versions.js";
 
 /** Turns calls into rows and arguments, for whoever sends or queues them. Its methods are those of the table. */
 export abstract class Methods {
-  /** Takes one command, which not every server knows if it has needs. */
-  abstract run(row: number, command: string, args: unknown[], needs?: Needs): unknown;
+  /** Takes one command, which not every server knows if it has needs; `what` are flags of its. */
+  abstract run(row: number, command: string, args: unknown[], needs?: Needs, what?: number): unknown;
 
   /** Reports that a command cannot be made of what was given. */
   abstract fail(error: unknown): unknown;
@@ -88,7 +88,7 @@ const namespace = (name: string): Gathered => {
 
 for (let row = 1; row < lines.length; row++) {
   const line = lines[row]!;
-  const end = line.search(/[@!:]/);
+  const end = line.search(/[@!~:]/);
   const name = line.slice(0, end);
   const effect = line[end] === ":" ? undefined : effectOf(row);
   if (effect === "internal") continue;

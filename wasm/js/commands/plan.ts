@@ -55,6 +55,8 @@ export interface Plan {
   name: string;
   /** The version of the server that brought it, unless all have it. */
   since: string | undefined;
+  /** The word that makes it block, empty where it always does; absent where it never does. */
+  blocks: string | undefined;
   /** As in errors: the method's name. */
   method: string;
   pieces: readonly Piece[];
@@ -75,10 +77,10 @@ export interface Plan {
 /** The rows; the first is the unknown command's. */
 export const lines: readonly string[] = table.split("\n");
 
-const nameIn = (line: string): string => /^[^@!:]*/.exec(line)![0];
+const nameIn = (line: string): string => /^[^@!~:]*/.exec(line)![0];
 
 /** Gives what the command in row `row` does to its connection; `internal` for what nobody should call. */
-export const effectOf = (row: number): string | undefined => /^[^:!]*!([^:]+):/.exec(lines[row]!)?.[1];
+export const effectOf = (row: number): string | undefined => /^[^:!]*!([^:~]+)[:~]/.exec(lines[row]!)?.[1];
 
 let rows: Map<string, number> | undefined;
 
@@ -102,6 +104,12 @@ const plans: (Plan | undefined)[] = [];
 /** Gives how the command in row `row` is called. */
 export const planOf = (row: number): Plan => (plans[row] ??= new Parser(lines[row]!).plan());
 
+/** Tells whether the command in row `row` blocks with `args`. */
+export const blocks = (row: number, args: readonly unknown[]): boolean => {
+  const word = planOf(row).blocks;
+  return word !== undefined && (word === "" || args.some((arg) => String(arg).toUpperCase() === word));
+};
+
 /** Reads one row; the notation is described in `xtask/src/codegen/typescript_table.rs`. */
 class Parser {
   readonly #text: string;
@@ -113,9 +121,9 @@ class Parser {
   }
 
   plan(): Plan {
-    const name = this.#match(/[^@!:]*/y);
+    const name = this.#match(/[^@!~:]*/y);
     const since = this.#since();
-    this.#match(/[^:]*:/y);
+    const marks = this.#match(/[^:]*:/y);
     const pieces = this.#pieces(true);
     const values = this.#take(">") ? this.#place() : "-";
     const parameters = this.#parameters;
@@ -129,6 +137,7 @@ class Parser {
       since,
       values,
       spread: pieces.every((piece) => piece.type === "part" && !piece.optional && (piece === last ? isPlainList(piece) : piece.index >= 0 && isPlain(piece))),
+      blocks: /~(.*):/.exec(marks)?.[1],
       method: methodOf(name).filter(Boolean).join("."),
       pieces,
       parameters,

@@ -60,15 +60,15 @@ BITFIELD:kkey [o(.=WRAP,SAT,FAIL=overflow? <.t(vencoding voffset)get|.t(vencodin
 BITFIELD_RO:kkey .{vv}0get*?
 BITOP:=AND,OR,XOR,NOT,DIFF@8.2,DIFF1@8.2,ANDOR@8.2,ONE@8.2=operation kdestkey [k]key
 BITPOS:kkey ibit (istart (iend <+byte@7|+bit@7>?)?)?
-BLMOVE@6.2:ksource kdestination =LEFT,RIGHT=wherefrom =LEFT,RIGHT=whereto dtimeout>v
-BLMOVEM@8.10:ksource kdestination =LEFT,RIGHT=wherefrom =LEFT,RIGHT=whereto dtimeout (<.icount|.iexactly> <+obo|+bulk>)?>v
-BLMPOP@7:dtimeout [k]#key =LEFT,RIGHT=where .icount?>(-v)
-BLPOP:[k]key dtimeout>(-v)
-BRPOP:[k]key dtimeout>(-v)
-BRPOPLPUSH:ksource kdestination dtimeout>v
-BZMPOP@7:dtimeout [k]#key =MIN,MAX=where .icount?>(-v)
-BZPOPMAX:[k]key dtimeout>(-v-)
-BZPOPMIN:[k]key dtimeout>(-v-)
+BLMOVE@6.2~:ksource kdestination =LEFT,RIGHT=wherefrom =LEFT,RIGHT=whereto dtimeout>v
+BLMOVEM@8.10~:ksource kdestination =LEFT,RIGHT=wherefrom =LEFT,RIGHT=whereto dtimeout (<.icount|.iexactly> <+obo|+bulk>)?>v
+BLMPOP@7~:dtimeout [k]#key =LEFT,RIGHT=where .icount?>(-v)
+BLPOP~:[k]key dtimeout>(-v)
+BRPOP~:[k]key dtimeout>(-v)
+BRPOPLPUSH~:ksource kdestination dtimeout>v
+BZMPOP@7~:dtimeout [k]#key =MIN,MAX=where .icount?>(-v)
+BZPOPMAX~:[k]key dtimeout>(-v-)
+BZPOPMIN~:[k]key dtimeout>(-v-)
 CF.ADD:kkey xitem
 CF.ADDNX:kkey xitem
 CF.COUNT:kkey xitem
@@ -501,7 +501,7 @@ TS.NREVRANGE:[k]#key vfromTimestamp vtoTimestamp +latest? .[v]filterByTs? .t(dmi
 TS.QUERYINDEX:[v]filterExpr
 TS.QUERYLABELS:o(<+labels|.vvalues>)subtype .[v]filter?
 TS.RANGE:kkey vfromTimestamp vtoTimestamp +latest? .[v]filterByTs? .t(dmin dmax)filterByValue? .icount? (.valign? .o(''.vaggregators ''.ibucketDuration .=start,-,end,+,mid,~=buckettimestamp? +empty?)aggregation)?
-TS.READ:kkey vtimestamp (.iblock ''.iminCount)? .imaxCount?
+TS.READ~BLOCK:kkey vtimestamp (.iblock ''.iminCount)? .imaxCount?
 TS.REVRANGE:kkey vfromTimestamp vtoTimestamp +latest? .[v]filterByTs? .t(dmin dmax)filterByValue? .icount? (.valign? .o(''.vaggregators ''.ibucketDuration .=start,-,end,+,mid,~=buckettimestamp? +empty?)aggregation)?
 TTL:kkey
 TYPE:kkey
@@ -521,8 +521,8 @@ VRANGE@8.4:kkey vstart vend icount?
 VREM@8:kkey velement
 VSETATTR@8:kkey velement vjson
 VSIM@8:kkey o(<.vele|.vfp32|.[v]#values>)query +withscores? +withattribs?@8.2 .icount? .depsilon?@8.2 .ief? .vfilter? 'FILTER-EF'.ifilterEf? +truth? +nothread?
-WAIT!writes:inumreplicas itimeout
-WAITAOF@7.2!writes:inumlocal inumreplicas itimeout
+WAIT!writes~:inumreplicas itimeout
+WAITAOF@7.2!writes~:inumlocal inumreplicas itimeout
 WATCH!watch:[k]key
 XACK:kkey vgroup [v]id
 XACKDEL@8.2:kkey vgroup <+keepref|+delref|+acked>? 'IDS'[v]#ids
@@ -547,8 +547,8 @@ XLEN:kkey
 XNACK@8.8:kkey vgroup =SILENT,FAIL,FATAL=mode 'IDS'[v]#ids .iretrycount? +force?
 XPENDING:kkey vgroup (.iidle?@6.2 vstart vend icount vconsumer?)?
 XRANGE:kkey vstart vend .icount?>[(-{v})]
-XREAD:.icount? .imaxcount?@8.10 .imaxsize?@8.10 .iblock? 'STREAMS'{kv}/streams>{[(-{v})]}
-XREADGROUP:('GROUP'vgroup vconsumer) .icount? .imaxcount?@8.10 .imaxsize?@8.10 .iblock? .iclaim?@8.4 +noack? 'STREAMS'{kv}/streams>{[(-{v}--)]}
+XREAD~BLOCK:.icount? .imaxcount?@8.10 .imaxsize?@8.10 .iblock? 'STREAMS'{kv}/streams>{[(-{v})]}
+XREADGROUP~BLOCK:('GROUP'vgroup vconsumer) .icount? .imaxcount?@8.10 .imaxsize?@8.10 .iblock? .iclaim?@8.4 +noack? 'STREAMS'{kv}/streams>{[(-{v}--)]}
 XREVRANGE:kkey vend vstart .icount?>[(-{v})]
 XSETID:kkey vlastId .ientriesadded?@7 .vmaxdeletedid?@7
 XTRIM:kkey =MAXLEN,MINID@6.2=strategy <'='+equal|'~'+approximately>? vthreshold .ilimit?@6.2 <+keepref@8.2|+delref@8.2|+acked@8.2>?

@@ -1,7 +1,7 @@
 //! `wasm/js/generated/table.ts`: every command and its arguments as one string, which `wasm/js/commands/plan.ts` reads.
 //!
 //! ```text
-//! row    = name [ "@" since ] [ "!" effect ] ":" pieces [ ">" places ]
+//! row    = name [ "@" since ] [ "!" effect ] [ "~" [ word ] ] ":" pieces [ ">" places ]      "~": it blocks, where it has a word with that
 //! pieces = piece { " " piece }
 //! piece  = [ tokens ] [ "." ] form name marks      a parameter; with "." an option, whose token is its name unless tokens are given
 //!        | "+" name marks                          an option that is its token
@@ -62,7 +62,10 @@ fn row(command: &Command, aliases: &Aliases) -> Result<String> {
     };
     let options = pieces(&arguments::signature(command)?, old);
     let places = value_places::of(command, aliases)?;
-    Ok(format!("{}{since}{effect}:{options}{places}", command.name))
+    let blocks =
+        command.blocking.as_ref().map(|blocking| format!("~{}", blocking.token.as_deref().unwrap_or_default()));
+    let blocks = blocks.unwrap_or_default();
+    Ok(format!("{}{since}{effect}{blocks}:{options}{places}", command.name))
 }
 
 /// What every server has that redwire may meet needs no version.
