@@ -201,7 +201,11 @@ impl<T: Transport> Driver<T> {
                 }
                 Action::Close(link, _) if self.stream.is_of(link) => self.hang_up(),
                 Action::Settle(slot, failure) => self.inbox.news.push((slot, News::Failed(failure))),
-                Action::Close(..) | Action::Ready(_) | Action::Rest | Action::Leased(..) => {}
+                Action::Close(..)
+                | Action::Ready(_)
+                | Action::Rest
+                | Action::Leased(..)
+                | Action::Unanswered(_) => {}
             }
         }
         self.shared.deliver(&mut self.inbox.news, &mut self.wakers);

@@ -61,7 +61,7 @@
 //!                 stream = Some((link, open()));
 //!                 machine.handle_open(now(), link);
 //!             }
-//!             Action::Ready(_) | Action::Rest | Action::Leased(..) => {}
+//!             Action::Ready(_) | Action::Rest | Action::Leased(..) | Action::Unanswered(_) => {}
 //!             Action::Close(..) => stream = None,
 //!             Action::Settle(slot, failure) => panic!("{slot:?} failed: {failure}"),
 //!         }

@@ -45,6 +45,8 @@ pub enum Action {
     Rest,
     /// A command failed without a reply.
     Settle(Slot, Failure),
+    /// A command was written, and the server does not answer it, as CLIENT REPLY said.
+    Unanswered(Slot),
     /// Whoever asked for a lease in this slot has it.
     Leased(Slot, LeaseId),
 }

@@ -53,6 +53,7 @@ const enum Act {
   REST,
   LOST,
   LEASED,
+  UNANSWERED,
 }
 
 /** The bits of a link's or a lease's number that are its lane. */
@@ -391,6 +392,8 @@ export class Engine implements Home {
     try {
       this.#act(host);
       for (const wire of this.#wires) wire.transmit(host);
+      // what is not answered settles when it was written
+      if (this.#wires.length > 1) this.#act(host);
       this.#arm(host);
     } catch (error) {
       this.trap(error);
@@ -422,9 +425,9 @@ export class Engine implements Home {
     switch (act) {
       case Act.OPEN: {
         const lane = id & LANE;
-        const wire = (this.#wires[lane] ??= new Wire(lane, this, host));
+        while (this.#wires.length <= lane) this.#wires.push(new Wire(this.#wires.length, this, host));
         if (lane === 0 && this.#status !== "reconnecting") this.#become("connecting");
-        return wire.open(id);
+        return this.#wires[lane]!.open(id);
       }
       case Act.READY: {
         const wire = this.#wires[id & LANE]!;
@@ -443,6 +446,8 @@ export class Engine implements Home {
         return this.#become("idle", this.#trouble);
       case Act.LEASED:
         return this.#settle(id, new Channel(this, reason), false);
+      case Act.UNANSWERED:
+        return this.#settle(id, undefined, false);
       default: {
         const unknown = act === Act.UNKNOWN;
         const situation = this.#situation(host, this.#ended);

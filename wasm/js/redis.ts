@@ -1,7 +1,7 @@
 import { isAdapter, adapted, type Adapter } from "./adapter.js";
 import { Operations, type Bitfield, type BitfieldReader } from "./bitfield.js";
 import type { InertCommand, ReplyOf } from "./commands/inert.js";
-import type { Promised, Raw } from "./commands/give.js";
+import type { Promised, Raw, Unanswered } from "./commands/give.js";
 import { addLeased, Methods, take } from "./commands/methods.js";
 import { planOf, rowOf } from "./commands/plan.js";
 import { rawCall } from "./commands/reserved.js";
@@ -110,6 +110,11 @@ export interface Redis<S extends Str = string, N = number, F extends Forms = Pla
    * `poolTimeout` rejects with a {@link TimeoutError}. `signal` gives up waiting.
    */
   lease(options?: { signal?: AbortSignal }): Promise<Lease<S, N, F, V, I>>;
+  /**
+   * Calls `task` with a client whose commands the server executes without answering: their promises settle once they are written, and
+   * what goes wrong is never known. Resolves when the server has executed them all. It uses CLIENT REPLY OFF on a lease.
+   */
+  ignoreReplies(task: (redis: Commands<S, N, F, Unanswered, V, I>) => unknown): Promise<void>;
   /** Gives a client with connections of its own and the same options, but for `options`; one with a `pool` shares that. */
   duplicate<const O extends Options>(options?: O): Viewed<O, S, N, F, V, I>;
   /**
@@ -130,7 +135,7 @@ export type Viewed<O extends DecodingOptions & Adapting, S extends Str = string,
  * else's. A lease is one connection's life: when that is lost, everything on it rejects, and from then on with a {@link LeaseError}.
  */
 export interface Lease<S extends Str = string, N = number, F extends Forms = Plain, V = S, I = Value>
-  extends Omit<Redis<S, N, F, V, I>, "connect" | "ready" | "close" | "destroy" | "duplicate" | "lease" | "with" | "wait" | "waitaof">,
+  extends Omit<Redis<S, N, F, V, I>, "connect" | "ready" | "close" | "destroy" | "duplicate" | "ignoreReplies" | "lease" | "with" | "wait" | "waitaof">,
     LeaseCommands<S, N, F> {
   /** Gives a client that shares this lease and differs in `options`. */
   with<const O extends ViewOptions>(options: O & Fitting<O, S>): Lease<DataWith<O, S>, IntegersWith<O, N>, FormsWith<O, F>, ValuesWith<O, S, V>, GivenWith<O, I>>;
@@ -442,6 +447,17 @@ class Client extends Methods {
     return new Leased(this, this.#view, await this.#channel.engine.lease(signal));
   }
 
+  async ignoreReplies(task: (redis: Client) => unknown): Promise<void> {
+    const lease = (await this.lease()) as Leased;
+    try {
+      await lease.call("CLIENT REPLY", "OFF");
+      await task(lease);
+      await lease.call("CLIENT REPLY", "ON");
+    } finally {
+      await lease.release();
+    }
+  }
+
   duplicate(options: Options = {}): Client {
     const { host, port, path, db, username, password, tls, ...others } = this.#options;
     const same = options.url === undefined ? this.#options : others;
@@ -450,8 +466,12 @@ class Client extends Methods {
   }
 
   async close({ timeout }: { timeout?: number } = {}): Promise<void> {
+    const { engine, lease } = this.#channel;
+    // an answer to this comes behind those to all before
+    const last = lease === 0 && !this.#ownsEngine && engine.slots.waiting > 0 ? this.with({ timeout: timeout ?? 0 }).call("PING") : undefined;
     this.#channel.close();
-    if (this.#ownsEngine) await this.#channel.engine.close(timeout);
+    if (this.#ownsEngine) await engine.close(timeout);
+    await last?.catch(() => {});
   }
 
   destroy(): void {

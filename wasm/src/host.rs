@@ -309,7 +309,8 @@ impl Host {
     /// Gives the number of words that tell what is to be done, four per action; the first register gives their address.
     ///
     /// An action is `kind, link or slot, reason or lease, detail`: 0 open, 1 ready (the reason is the protocol), 2 close, 3 settle a command
-    /// that was never written, 4 settle one that may have been executed, 5 rest, 6 close and open another later, 7 settle with a lease.
+    /// that was never written, 4 settle one that may have been executed, 5 rest, 6 close and open another later, 7 settle with a lease, 8 settle
+    /// without an answer.
     pub fn poll(&mut self) -> usize {
         self.actions.clear();
         while let Some(action) = self.pool.poll_action() {
@@ -320,6 +321,7 @@ impl Host {
                     self.forget(link.0);
                     (if self.pool.shared().is_retrying() { 6 } else { 2 }, link.0, coded(reason))
                 }
+                Action::Unanswered(slot) => (8, slot.0, (0, 0)),
                 Action::Leased(slot, lease) => (7, slot.0, (lease.0, 0)),
                 Action::Rest => (5, 0, (0, 0)),
                 Action::Settle(slot, failure) => {

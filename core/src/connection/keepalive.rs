@@ -45,8 +45,8 @@ impl Connection {
         let due = pulse.heard.limit(every);
         self.link.deadline = if due > now {
             due
-        } else if self.queue.blocked().is_some() {
-            // it answers nothing while it blocks
+        } else if self.queue.blocked().is_some() || self.session.traces.is_silent() {
+            // it answers nothing while it blocks, or was told not to
             now.limit(every)
         } else if pulse.asked {
             return self.lose(now, Reason::Silent);

@@ -1,8 +1,11 @@
 //! What a pool asks of the connections that it leases.
 
+use super::queue::Answer;
 use super::traces::Traces;
 use super::{Config, Connection, State};
-use crate::machine::Reason;
+use crate::batch::Batch;
+use crate::machine::{Action, Reason};
+use crate::table::Effect;
 use crate::time::Instant;
 
 impl Connection {
@@ -23,6 +26,42 @@ impl Connection {
     /// Tells whether there is a link, or one is being opened.
     pub(crate) fn is_linked(&self) -> bool {
         !matches!(self.link.state, State::Idle | State::Waiting)
+    }
+
+    /// Takes note of the commands of `batch`, which were accepted behind the first `count`.
+    #[inline(never)]
+    pub(super) fn note(&mut self, count: usize, batch: &Batch<'_>) {
+        let mut batch = *batch;
+        for index in count.. {
+            let (Ok(Some(request)), Some((row, role, answer))) = (batch.next_request(), self.queue.at(index))
+            else {
+                break;
+            };
+            *answer = self.session.traces.note(row, role, &request);
+        }
+    }
+
+    /// Settles what was written and is not answered.
+    pub(super) fn settle_silent(&mut self) {
+        while let Some(slot) = self.queue.settle_silent() {
+            if let Some(slot) = slot {
+                self.actions.push(Action::Unanswered(slot));
+            }
+        }
+    }
+
+    /// Looks at the first byte of a reply that is to be read: HELLO and RESET change the protocol, and after silence an error may be
+    /// about anything.
+    pub(super) fn foresee(&mut self, first: u8) -> Result<(), Reason> {
+        let Some(entry) = self.queue.current() else { return Ok(()) };
+        let protocol = match (entry.effect(), first) {
+            _ if first == b'-' && entry.answer == Answer::ComesAgain => return Err(Reason::Unsolicited),
+            (Effect::Hello, b'%') => 3,
+            (Effect::Hello, b'*') | (Effect::Reset, b'+') => 2,
+            _ => return Ok(()),
+        };
+        self.session.server.protocol = protocol;
+        Ok(())
     }
 
     /// Tells whether nothing happens that is not asked for anew.

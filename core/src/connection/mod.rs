@@ -203,7 +203,7 @@ impl Connection {
         let before = self.queue.len();
         self.queue.accept(&Terms { now, timeout: self.config.timeout, wait }, batch, aside)?;
         if self.lane != 0 {
-            self.session.traces.note(self.queue.rows_from(before));
+            self.note(before, batch);
         }
         if self.session.spent {
             self.settle(Reason::LeaseLost);
@@ -334,6 +334,9 @@ impl Connection {
         if matches!(self.link.state, State::Shaking(_)) {
             return Ok(Route::Handshake);
         }
+        if self.lane != 0 {
+            self.foresee(first)?;
+        }
         let entry = self.queue.current().ok_or(Reason::Unsolicited)?;
         let route = Route::of(entry, self.is_flat());
         if route.is_forwarded() {
@@ -361,6 +364,9 @@ impl Connection {
                     sink.end();
                 }
                 self.queue.answer();
+                if self.lane != 0 {
+                    self.settle_silent();
+                }
             }
         }
         Ok(())
@@ -410,8 +416,11 @@ impl Connection {
     #[inline(never)]
     fn look(&mut self, now: Instant, input: &[u8]) -> bool {
         const DEMOTED: &[u8] = b"-READONLY ";
+        if !matches!(self.link.state, State::Ready) {
+            return true;
+        }
         self.session.traces.refused();
-        if !matches!(self.link.state, State::Ready) || self.session.demotable > now {
+        if self.session.demotable > now {
             return true;
         }
         if input.starts_with(DEMOTED) {
@@ -552,7 +561,12 @@ impl Machine for Connection {
         if self.is_current(link) {
             match &mut self.link.state {
                 State::Shaking(handshake) => handshake.transmitted(count),
-                State::Ready => self.queue.transmitted(count),
+                State::Ready => {
+                    self.queue.transmitted(count);
+                    if self.lane != 0 {
+                        self.settle_silent();
+                    }
+                }
                 State::Idle | State::Waiting | State::Opening => {}
             }
         }

@@ -44,6 +44,8 @@ pub(super) struct Entry {
     tries: u8,
     /// Whether the caller said that it may be executed twice.
     idempotent: bool,
+    /// What CLIENT REPLY makes of its reply.
+    pub(super) answer: Answer,
     row: Row,
     timeout: u32,
     deadline: Instant,
@@ -55,6 +57,20 @@ impl Entry {
     fn may_block(&self) -> bool {
         self.role == Role::Plain && self.row.may_block()
     }
+
+    /// Gives what it does to its connection.
+    pub(super) fn effect(&self) -> Effect {
+        self.row.effect()
+    }
+}
+
+/// Whether the server answers a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    Comes,
+    /// It does, to the first command since it was told not to: when that is an error, nobody knows which command it is about.
+    ComesAgain,
+    Never,
 }
 
 /// What becomes of a command, or of a transaction.
@@ -172,6 +188,7 @@ impl Queue {
             live: true,
             tries: 0,
             idempotent,
+            answer: Answer::Comes,
             row: known,
             timeout,
             deadline,
@@ -194,6 +211,7 @@ impl Queue {
             live: false,
             tries: 0,
             idempotent: false,
+            answer: Answer::Comes,
             row: Row::at(RowId::UNKNOWN),
             timeout: 0,
             deadline: Instant::NEVER,
@@ -454,9 +472,21 @@ impl Queue {
         self.entries.len()
     }
 
-    /// Gives the rows and roles of the commands behind the first `count`.
-    pub(super) fn rows_from(&self, count: usize) -> impl Iterator<Item = (Row, Role)> {
-        self.entries.iter().skip(count).map(|entry| (entry.row, entry.role))
+    /// Gives the command at `index`: its row, its role, and what is known of its answer.
+    pub(super) fn at(&mut self, index: usize) -> Option<(Row, Role, &mut Answer)> {
+        self.entries.get_mut(index).map(|entry| (entry.row, entry.role, &mut entry.answer))
+    }
+
+    /// Settles the next command if it was written as a whole and the server does not answer it; gives its slot, which is nobody's
+    /// when it was given up or is only part of a transaction.
+    pub(super) fn settle_silent(&mut self) -> Option<Option<Slot>> {
+        let entry = *self.current().filter(|entry| entry.answer == Answer::Never)?;
+        let end = self.entries.get(self.answered + 1).map_or(self.outbound.end(), |next| next.start);
+        if !self.outbound.is_sent(end - 1) {
+            return None;
+        }
+        self.answer();
+        Some((entry.live && matches!(entry.role, Role::Plain | Role::Exec)).then_some(entry.slot))
     }
 
     /// Tells whether anybody waits for a reply.

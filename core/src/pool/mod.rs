@@ -301,16 +301,12 @@ impl Pool {
     #[cold]
     #[inline(never)]
     fn stock(&mut self, now: Instant) {
-        let (mut at, mut idle) = (0, 0);
-        while idle < self.limits.min_idle && (at < self.lanes.len() || self.extend().is_some()) {
-            let lane = &mut self.lanes[at];
-            if matches!(lane.user, User::Idle(_)) {
-                idle += 1;
-                if lane.connection.is_idle() {
-                    lane.connection.connect(now);
-                }
-            }
-            at += 1;
+        let is_idle = |lane: &Lane| matches!(lane.user, User::Idle(_));
+        let is_stocked = |lane: &&Lane| is_idle(lane) && !lane.connection.is_idle();
+        for _ in self.lanes.iter().filter(is_stocked).count()..self.limits.min_idle.into() {
+            let at = self.lanes.iter().position(|lane| is_idle(lane) && lane.connection.is_idle());
+            let Some(at) = at.or_else(|| self.extend()) else { return };
+            self.lanes[at].connection.connect(now);
         }
     }
 
@@ -358,6 +354,14 @@ impl Pool {
     #[inline(never)]
     fn cancel_leased(&mut self, now: Instant, slot: Slot) -> Option<bool> {
         if self.waiting.remove(slot).is_some() {
+            return Some(false);
+        }
+        if let Some(at) =
+            self.actions.iter().position(|action| matches!(action, Action::Leased(of, _) if *of == slot))
+            && let Some(Action::Leased(_, lease)) = self.actions.get(at).copied()
+        {
+            self.actions.remove(at..at + 1);
+            self.release(now, lease);
             return Some(false);
         }
         for at in 0..self.lanes.len() {
@@ -449,6 +453,8 @@ impl Machine for Pool {
         let lanes = self.lanes.iter().map(|lane| {
             let idle = match lane.user {
                 User::Idle(until) if lane.connection.is_linked() => until,
+                // what was not answered settled when it was written
+                User::Passing if !lane.connection.is_awaited() => Instant(0),
                 _ => Instant::NEVER,
             };
             lane.connection.poll_timeout().unwrap_or(Instant::NEVER).min(idle)

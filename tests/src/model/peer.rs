@@ -264,7 +264,7 @@ impl Peer {
                 }
                 Action::Ready(link) => self.ready.push(link),
                 Action::Rest => self.rests += 1,
-                Action::Leased(..) => unreachable!("a connection leases nothing"),
+                Action::Leased(..) | Action::Unanswered(_) => unreachable!("nothing is leased"),
                 Action::Close(link, reason) => self.closed.push((link, reason)),
                 Action::Settle(slot, failure) => self.caller.note(slot, Outcome::Failed(failure)),
             }
