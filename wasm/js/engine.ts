@@ -219,7 +219,7 @@ export class Engine implements Home {
     const at = host.exports.host_input(text.length);
     host.bytes.set(text, at);
     const address = host.exports.host_script(text.length);
-    const digest = host.codec.utf8(address, address + 40);
+    const digest = String.fromCharCode(...host.bytes.subarray(address, address + 40));
     this.#digests.set(lua, digest);
     return digest;
   }

@@ -125,7 +125,7 @@ export class Queued extends Methods implements Runner {
     if (this.#immediate !== undefined) return this.#immediate.run(row, command, args, needs, what);
     const { mode, raw, idempotent, timeout } = this.#settings;
     const transaction = this.#transaction;
-    if (!transaction && blocks(row || rowOf(command), args)) {
+    if (!transaction && blocks(row || rowOf(command.toUpperCase()), args)) {
       throw new TypeError(`${command} blocks, and whatever is behind it in a pipeline would wait: send it by itself, or in a transaction, where it does not block`);
     }
     if (mode & ENCODED) args = encoded(args, mode);
