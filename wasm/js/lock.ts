@@ -68,6 +68,7 @@ export class Lock {
 
   /** For `redis.lock(name, options)`. */
   constructor(home: Keeper, name: Key, { timeout, sleep = Math.min(100, timeout ?? 100), blockingTimeout }: LockOptions) {
+    if (typeof name !== "string" && !(name instanceof Uint8Array)) throw new TypeError(`lock: parameter 'name' expected string | Uint8Array, got ${kindOf(name)}`);
     for (const [option, value] of Object.entries({ timeout, sleep, blockingTimeout })) check(`lock: option '${option}'`, value, option === "timeout" ? 1 : 0);
     if (timeout !== undefined && sleep > timeout) throw new LockError("'sleep' must be less than 'timeout'");
     this.#home = home;
