@@ -15,9 +15,16 @@ import type { Runner } from "./script.js";
 import { encoded } from "./view.js";
 import type { Watching } from "./watching.js";
 
+declare const results: unique symbol;
+
+/** Whatever has results of type `T`; for types only. */
+export interface Yields<T> {
+  readonly [results]: T;
+}
+
 /** Commands that are sent together, as MULTI/EXEC unless `transaction` is false. It can be used again after each `execute`. */
 export interface Pipeline<S extends Str = string, T extends unknown[] = [], N = number, F extends Forms = Plain, V = S, I = Value>
-  extends Commands<S, N, F, Queueing<S, T, N, F, V, I>, V, I> {
+  extends Commands<S, N, F, Queueing<S, T, N, F, V, I>, V, I>, Yields<T> {
   /** See {@link Redis.call}. */
   call(name: string, ...args: Value[]): Pipeline<S, [...T, unknown], N, F, V, I>;
   /**

@@ -17,7 +17,7 @@ import { resolveOptions, settingsOf, type Options } from "./options.js";
 import { kindOf, Flag, type Key, type Value } from "./outbox.js";
 import { Library, libraryOf, type LibraryClass } from "./library.js";
 import { LuaLock, type Lock, type LockOptions, type Operation } from "./lock.js";
-import { Queued, type Held, type Pipeline } from "./pipeline.js";
+import { Queued, type Held, type Pipeline, type Yields } from "./pipeline.js";
 import { engineOf } from "./pool.js";
 import { ENCODED, Mode } from "./reader.js";
 import type { Forms, Plain, Str } from "./replies.js";
@@ -91,7 +91,7 @@ export interface Redis<S extends Str = string, N = number, F extends Forms = Pla
     fn: (watching: Watching<S, N, F, V, I>) => R | Promise<R>,
     keys: readonly Key[],
     options?: TransactionOptions & { valueFromCallable?: false },
-  ): Promise<R extends Pipeline<any, infer T, any, any, any, any> ? T : unknown[]>;
+  ): Promise<R extends Yields<infer T> ? T : unknown[]>;
   /** Makes a function of the Lua script `lua`. No server is asked. */
   registerScript<R = unknown>(lua: string): Script<R>;
   /** Loads the library `name` (Redis 7.0), whose functions `code` has. Rejects when there is one, unless it is to be replaced. */
