@@ -27,6 +27,7 @@ pub struct Command<R> {
 pub struct Call {
     row: RowId,
     raw: bool,
+    cached: Option<bool>,
     pub(crate) args: Arguments,
 }
 
@@ -84,6 +85,13 @@ impl<R> Command<R> {
         self.typed()
     }
 
+    /// Says whether the reply may be kept, and come from what is kept, where the client keeps replies (`Config::cache`). Unless it is
+    /// said it may, but for clients that are told so command by command (`Tracking::OptIn`). In transactions it means nothing.
+    pub fn cached(mut self, cached: bool) -> Self {
+        self.call.cached = Some(cached);
+        self
+    }
+
     /// Gives the command without the type of its reply.
     pub fn call(&self) -> &Call {
         &self.call
@@ -92,7 +100,7 @@ impl<R> Command<R> {
     /// Appends the command to `buffer` as it goes over the wire; gives its length in bytes.
     ///
     /// # Errors
-    /// [`Full`] when `buffer`, or without `alloc` the command's own room for arguments
+    /// [`Full`] when there is a [fault](crate::argument::Arguments::fault) in the arguments; when `buffer`, or without `alloc` the command's own room for arguments
     /// ([`CAPACITY`](crate::argument::CAPACITY)), is too small; nothing was appended then.
     pub fn encode<B: Buffer>(&self, buffer: &mut B) -> Result<usize, Full> {
         self.call.encode(buffer)
@@ -101,7 +109,7 @@ impl<R> Command<R> {
 
 impl Call {
     pub(crate) fn of(row: RowId) -> Self {
-        Self { row, raw: false, args: Arguments::default() }
+        Self { row, raw: false, cached: None, args: Arguments::default() }
     }
 
     /// Gives the row.
@@ -114,6 +122,11 @@ impl Call {
         self.raw
     }
 
+    /// Tells whether the reply may be kept, if that was said.
+    pub fn is_cached(&self) -> Option<bool> {
+        self.cached
+    }
+
     /// Gives the arguments, with the name first where the row is [`RowId::UNKNOWN`].
     pub fn args(&self) -> &Arguments {
         &self.args
@@ -124,7 +137,7 @@ impl Call {
     /// # Errors
     /// [`Full`], likewise.
     pub fn encode<B: Buffer>(&self, buffer: &mut B) -> Result<usize, Full> {
-        if !self.args.is_whole() {
+        if self.args.fault().is_some() {
             return Err(Full);
         }
         let (head, used, words) = Row::at(self.row).head();

@@ -1,6 +1,6 @@
 //! What the builders of [`commands`](crate::commands) are made of: words in slots, each of which can be filled at any time.
 
-use crate::argument::{Arguments, ToArg};
+use crate::argument::{Arguments, Fault, ToArg};
 use crate::command::Call;
 use crate::table::{self, Row, RowId};
 
@@ -82,6 +82,15 @@ tuples! {
 /// Writes every item.
 pub(crate) fn list(out: &mut Arguments, items: impl IntoIterator<Item = impl ToArgs>) {
     items.into_iter().for_each(|item| item.write_all(out));
+}
+
+/// Writes what `write` writes, which must be something: it is what the parameter of this name was given.
+pub(crate) fn some(out: &mut Arguments, parameter: &'static str, write: impl FnOnce(&mut Arguments)) {
+    let start = out.size();
+    write(out);
+    if out.size() == start {
+        out.fail(Fault::Empty(parameter));
+    }
 }
 
 /// Writes every item with its second part first.

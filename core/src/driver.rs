@@ -102,6 +102,10 @@ impl<T: Transport> Driver<T> {
             let accepted = self.machine.submit(now, &self.outbox.batch.batch());
             debug_assert!(accepted.is_ok(), "clients write whole batches");
             self.outbox.batch.clear();
+            // a reply may be half read
+            let mut known = Inbox { news: core::mem::take(&mut self.inbox.news), ..Inbox::default() };
+            self.machine.poll_cached(&mut known);
+            self.inbox.news = known.news;
         }
         for &slot in &self.outbox.cancelled {
             self.machine.cancel(now, slot);

@@ -1,6 +1,7 @@
 //! What can go wrong, by whose fault.
 
 use crate::machine::{Failure, Reason};
+use crate::table::Name;
 use bytes::Bytes;
 use core::fmt;
 
@@ -26,6 +27,13 @@ pub enum Error {
     Reply(Mismatch),
     /// An argument is larger than any server takes; nothing was sent.
     TooLarge,
+    /// A list that takes one value at least has none; nothing was sent.
+    Empty {
+        /// The command's name.
+        command: Name,
+        /// Which of the parameters it is.
+        parameter: &'static str,
+    },
     /// Security was demanded and the transport has none; nothing was opened.
     Insecure,
 }
@@ -77,6 +85,9 @@ impl fmt::Display for Error {
             Self::Failure(failure) => failure.fmt(f),
             Self::Reply(mismatch) => mismatch.fmt(f),
             Self::TooLarge => f.write_str("an argument is too large"),
+            Self::Empty { command, parameter } => {
+                write!(f, "{command}: parameter '{parameter}' expected one value at least, got none")
+            }
             Self::Insecure => f.write_str("security was demanded but the transport has none"),
         }
     }

@@ -94,6 +94,8 @@ extern crate alloc;
 pub mod argument;
 pub mod batch;
 #[cfg(feature = "alloc")]
+pub mod cache;
+#[cfg(feature = "alloc")]
 pub mod client;
 pub mod command;
 pub mod commands;

@@ -185,6 +185,10 @@ pub trait Machine {
     /// Gives what is to be sent next on `link`.
     fn poll_transmit(&self, link: LinkId) -> Option<Segment<'_>>;
 
+    /// Gives the replies to commands that were submitted and need not be sent, because they are known: to be called after each
+    /// [`submit`](Self::submit). What it tells stays where it is until it is called again.
+    fn poll_cached<S: ReplySink>(&mut self, sink: &mut S);
+
     /// Gives what is to be done next.
     fn poll_action(&mut self) -> Option<Action>;
 

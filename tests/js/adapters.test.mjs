@@ -90,6 +90,9 @@ for (const server of programs) {
           assert.deepEqual([...results[3]].map(({ name }) => name).sort(), ["Ada", "Bob"]);
         }
         assert.deepEqual(await docs.execute([sadd("t", "one"), smembers("t"), exists("t"), get("k")]), [1, new Set(["one"]), 1, ada]);
+        const lease = await docs.lease();
+        assert.deepEqual(await lease.get("k"), ada);
+        await lease.release();
         const seen = [];
         for await (const [field, value] of docs.hscanIter("h")) seen.push([field, value]);
         for await (const member of docs.sscanIter("t")) seen.push(member);

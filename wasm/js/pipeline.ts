@@ -60,6 +60,7 @@ export interface PipelineSettings {
   mode: number;
   raw: boolean;
   idempotent: boolean;
+  cache: number;
   timeout: number | undefined;
   signal: AbortSignal | undefined;
   adapter: Adapter | undefined;
@@ -130,13 +131,13 @@ export class Queued extends Methods implements Runner {
 
   run(row: number, command: string, args: unknown[], needs?: Needs, what = 0): unknown {
     if (this.#immediate !== undefined) return this.#immediate.run(row, command, args, needs, what);
-    const { mode, raw, idempotent, timeout } = this.#settings;
+    const { mode, raw, idempotent, cache, timeout } = this.#settings;
     const transaction = this.#transaction;
     if (!transaction && blocks(row || rowOf(command.toUpperCase()), args)) {
       throw new TypeError(`${command} blocks, and whatever is behind it in a pipeline would wait: send it by itself, or in a transaction, where it does not block`);
     }
-    if (mode & ENCODED) args = encoded(args, mode);
-    this.#box(transaction).push(0, row | what | (transaction ? Flag.MEMBER : idempotent ? Flag.IDEMPOTENT : 0) | (raw ? Flag.RAW : 0), timeout, command, args);
+    if (mode & ENCODED) args = encoded(command, args, mode);
+    this.#box(transaction).push(0, row | what | cache | (transaction ? Flag.MEMBER : idempotent ? Flag.IDEMPOTENT : 0) | (raw ? Flag.RAW : 0), timeout, command, args);
     this.#commands.push(command);
     if (this.adapter !== undefined && !raw) this.#plans.push(row > 0 ? planOf(row) : undefined);
     if (needs !== undefined) this.#needs.push([command, needs]);

@@ -1,4 +1,5 @@
 import { isAdapter, adapted, type Adapter } from "./adapter.js";
+import type { CacheStats } from "./cache.js";
 import { Operations, type Bitfield, type BitfieldReader } from "./bitfield.js";
 import type { InertCommand, ReplyOf } from "./commands/inert.js";
 import type { Promised, Raw, Unanswered } from "./commands/give.js";
@@ -34,6 +35,11 @@ export interface ViewOptions extends DecodingOptions {
   timeout?: number;
   /** Whether it does no harm when commands are executed twice: they are sent again when the connection is lost before the reply. Never in transactions. */
   idempotent?: boolean;
+  /**
+   * Whether replies may be kept, and come from what is kept; without the client's option `cache` none is. Default `true`, in its mode
+   * `"optin"` `false`. Never in transactions.
+   */
+  cache?: boolean;
   /** Gives up every command made through the view: its promise rejects with `signal.reason`. */
   signal?: AbortSignal;
   /** Makes values of the caller's own of what keys hold, and the other way round; `json` of `redwire/adapters` is one. */
@@ -53,6 +59,8 @@ export interface Redis<S extends Str = string, N = number, F extends Forms = Pla
   connect(): Promise<void>;
   /** Calls `listener` at each change of status, with what led to it, until the function given back is called. */
   onStateChange(listener: (status: Status, cause?: unknown) => void): () => void;
+  /** What became of commands whose replies may be kept; `undefined` without the option `cache`. */
+  readonly cacheStats: CacheStats | undefined;
   /** Sends any command: `name` as Redis spells it, its words separated by spaces. What the table knows gets its usual reply shape. */
   call(name: string, ...args: Value[]): Promise<unknown>;
   /** Tells whether the server is new enough for a command, connecting if need be to learn its version. */
@@ -136,7 +144,7 @@ export type Viewed<O extends DecodingOptions & Adapting, S extends Str = string,
  */
 export interface Lease<S extends Str = string, N = number, F extends Forms = Plain, V = S, I = Value>
   extends Omit<Redis<S, N, F, V, I>, "connect" | "ready" | "close" | "destroy" | "duplicate" | "ignoreReplies" | "lease" | "with" | "wait" | "waitaof">,
-    LeaseCommands<S, N, F> {
+    LeaseCommands<S, N, F, Promised, V, I> {
   /** Gives a client that shares this lease and differs in `options`. */
   with<const O extends ViewOptions>(options: O & Fitting<O, S>): Lease<DataWith<O, S>, IntegersWith<O, N>, FormsWith<O, F>, ValuesWith<O, S, V>, GivenWith<O, I>>;
   /**
@@ -160,6 +168,8 @@ interface View {
   mode: number;
   raw: boolean;
   idempotent: boolean;
+  /** The flag of `cache`, if given. */
+  cache: number;
   timeout: number | undefined;
   signal: AbortSignal | undefined;
   adapter: Adapter | undefined;
@@ -188,7 +198,7 @@ class Client extends Methods {
     this.#channel = new Channel(engine);
     const { url: _, ...others } = resolved;
     this.#options = others;
-    this.#view = { mode: withDecoding(0, resolved), raw: false, idempotent: false, timeout: undefined, signal: undefined, adapter: undefined };
+    this.#view = { mode: withDecoding(0, resolved), raw: false, idempotent: false, cache: 0, timeout: undefined, signal: undefined, adapter: undefined };
   }
 
   static fromUrl(url: string, options?: Options): Client {
@@ -218,6 +228,10 @@ class Client extends Methods {
     return refusal === undefined ? this.#channel.engine.connect() : Promise.reject(refusal);
   }
 
+  get cacheStats(): CacheStats | undefined {
+    return this.#channel.engine.cacheStats;
+  }
+
   onStateChange(listener: (status: Status, cause?: unknown) => void): () => void {
     if (typeof listener !== "function") throw new TypeError(`onStateChange: parameter 'listener' expected a function, got ${kindOf(listener)}`);
     return this.#channel.engine.onStateChange(listener);
@@ -240,11 +254,12 @@ class Client extends Methods {
   }
 
   #send(what: number, command: string, args: unknown[], mode: number): Promise<unknown> {
-    const { raw, idempotent, timeout, signal } = this.#view;
+    const { raw, idempotent, cache, timeout, signal } = this.#view;
     const channel = this.#channel;
     const refusal = channel.refusal(command);
     if (refusal !== undefined) return Promise.reject(refusal);
     if (channel.gate !== undefined) return channel.gate.then(() => this.#send(what, command, args, mode));
+    what |= cache;
     if (idempotent) what |= Flag.IDEMPOTENT;
     if (raw) {
       what |= Flag.RAW;
@@ -252,7 +267,7 @@ class Client extends Methods {
     }
     if (mode & ENCODED) {
       try {
-        args = encoded(args, mode);
+        args = encoded(command, args, mode);
       } catch (error) {
         return Promise.reject(error);
       }
@@ -323,6 +338,7 @@ class Client extends Methods {
       if (decodes(name, value)) view.mode = withDecoding(view.mode, { [name]: value });
       else if (name === "raw" && typeof value === "boolean") view.raw = value;
       else if (name === "idempotent" && typeof value === "boolean") view.idempotent = value;
+      else if (name === "cache" && typeof value === "boolean") view.cache = value ? Flag.CACHED : Flag.UNCACHED;
       else if (name === "timeout" && Number.isInteger(value) && value >= 0 && value <= 0x7fff_ffff) view.timeout = value;
       else if (name === "signal" && value instanceof AbortSignal) view.signal = value;
       else if (name === "adapter" && isAdapter(value)) view.adapter = value;

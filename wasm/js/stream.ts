@@ -142,11 +142,11 @@ export class Stream extends Methods implements Gatherer {
 
   run(row: number, command: string, args: unknown[], needs?: Needs): void {
     const channel = this.#channel;
-    const { mode, raw, idempotent, timeout } = this.#settings;
+    const { mode, raw, idempotent, cache, timeout } = this.#settings;
     const error = (needs !== undefined && unsupported(command, needs, channel.version)) || channel.refusal(command);
     if (error) return this.fail(error);
-    if (mode & ENCODED) args = encoded(args, mode);
-    const what = row | (raw ? Flag.RAW : 0) | (idempotent ? Flag.IDEMPOTENT : 0);
+    if (mode & ENCODED) args = encoded(command, args, mode);
+    const what = row | cache | (raw ? Flag.RAW : 0) | (idempotent ? Flag.IDEMPOTENT : 0);
     const place = this.#next % this.#slots.length;
     this.#commands[place] = command;
     if (this.adapter !== undefined && !raw) this.#plans[place] = planOf(row);

@@ -74,10 +74,15 @@ export const withDecoding = (mode: number, options: DecodingOptions): number => 
 
 const NOT_ASCII = /[^\x00-\x7f]/;
 
-/** Gives `args` as they are sent in the encoding of `mode`, which is not UTF-8. */
-export const encoded = (args: readonly unknown[], mode: number): unknown[] =>
-  args.map((arg) => {
+/**
+ * Gives `args` of `command` as they are sent in the encoding of `mode`, which is not UTF-8.
+ * @throws TypeError when one has characters that the encoding lacks.
+ */
+export const encoded = (command: string, args: readonly unknown[], mode: number): unknown[] =>
+  args.map((arg, index) => {
     if (typeof arg !== "string" || !NOT_ASCII.test(arg)) return arg;
-    if (mode & Mode.ASCII || /[^\x00-\xff]/.test(arg)) throw new TypeError(`an argument has characters that the encoding ${mode & Mode.ASCII ? "ascii" : "latin1"} lacks`);
+    if (mode & Mode.ASCII || /[^\x00-\xff]/.test(arg)) {
+      throw new TypeError(`${command.toLowerCase()}: argument ${index + 1} has characters that the encoding ${mode & Mode.ASCII ? "ascii" : "latin1"} lacks`);
+    }
     return Uint8Array.from(arg, (char) => char.charCodeAt(0));
   });

@@ -1,9 +1,8 @@
 //! What a pool asks of the connections that it leases.
 
-use super::queue::Answer;
-use super::traces::Traces;
+use super::queue::Role;
+use super::traces::{Note, Traces};
 use super::{Config, Connection, State};
-use crate::batch::Batch;
 use crate::machine::{Action, Reason};
 use crate::table::Effect;
 use crate::time::Instant;
@@ -28,40 +27,44 @@ impl Connection {
         !matches!(self.link.state, State::Idle | State::Waiting)
     }
 
-    /// Takes note of the commands of `batch`, which were accepted behind the first `count`.
-    #[inline(never)]
-    pub(super) fn note(&mut self, count: usize, batch: &Batch<'_>) {
-        let mut batch = *batch;
-        for index in count.. {
-            let (Ok(Some(request)), Some((row, role, answer))) = (batch.next_request(), self.queue.at(index))
-            else {
-                break;
-            };
-            *answer = self.session.traces.note(row, role, &request);
-        }
-    }
-
     /// Settles what was written and is not answered.
     pub(super) fn settle_silent(&mut self) {
-        while let Some(slot) = self.queue.settle_silent() {
-            if let Some(slot) = slot {
-                self.actions.push(Action::Unanswered(slot));
+        while let Some(entry) = self.queue.written().copied() {
+            let traces = &mut self.session.traces;
+            if traces.answers(entry.note) {
+                break;
+            }
+            // nobody knows
+            traces.pass(entry.note, true);
+            self.queue.answer();
+            if entry.live && matches!(entry.role, Role::Plain | Role::Exec) {
+                self.actions.push(Action::Unanswered(entry.slot));
             }
         }
     }
 
-    /// Looks at the first byte of a reply that is to be read: HELLO and RESET change the protocol, and after silence an error may be
-    /// about anything.
+    /// Looks at the first byte of the reply that is to be read.
     pub(super) fn foresee(&mut self, first: u8) -> Result<(), Reason> {
         let Some(entry) = self.queue.current() else { return Ok(()) };
-        let protocol = match (entry.effect(), first) {
-            _ if first == b'-' && entry.answer == Answer::ComesAgain => return Err(Reason::Unsolicited),
-            (Effect::Hello, b'%') => 3,
-            (Effect::Hello, b'*') | (Effect::Reset, b'+') => 2,
-            _ => return Ok(()),
-        };
-        self.session.server.protocol = protocol;
+        let traces = &mut self.session.traces;
+        let refused = first == b'-';
+        if !traces.answers(entry.note) || (refused && traces.is_doubtful(entry.note)) {
+            return Err(Reason::Unsolicited);
+        }
+        traces.pass(entry.note, refused);
+        match (entry.effect(), first) {
+            (Effect::Hello, b'%') => self.session.server.protocol = 3,
+            (Effect::Hello, b'*') | (Effect::Reset, b'+') => self.session.server.protocol = 2,
+            _ => {}
+        }
         Ok(())
+    }
+
+    /// Tells whether the server will answer what is sent next.
+    pub(super) fn is_answered(&self) -> bool {
+        let mut traces = self.session.traces;
+        self.queue.notes().for_each(|note| traces.pass(note, false));
+        traces.answers(Note::Nothing)
     }
 
     /// Tells whether nothing happens that is not asked for anew.

@@ -2,6 +2,7 @@
 
 use super::config::Bounds;
 use super::outbound::Outbound;
+use super::traces::Note;
 use crate::batch::{Arguments, Batch, Malformed, Request, flags};
 use crate::fifo::Fifo;
 use crate::machine::{Segment, Slot};
@@ -40,12 +41,14 @@ pub(super) struct Entry {
     pub(super) shape: Shape,
     /// Whether the caller still waits; a tombstone only keeps its place.
     pub(super) live: bool,
+    /// The cache's registration of its reply; 0: none.
+    pub(super) registration: u32,
     /// How often it was sent on links that are over.
     tries: u8,
     /// Whether the caller said that it may be executed twice.
     idempotent: bool,
-    /// What CLIENT REPLY makes of its reply.
-    pub(super) answer: Answer,
+    /// What it does to a link that is leased.
+    pub(super) note: Note,
     row: Row,
     timeout: u32,
     deadline: Instant,
@@ -62,15 +65,6 @@ impl Entry {
     pub(super) fn effect(&self) -> Effect {
         self.row.effect()
     }
-}
-
-/// Whether the server answers a command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Answer {
-    Comes,
-    /// It does, to the first command since it was told not to: when that is an error, nobody knows which command it is about.
-    ComesAgain,
-    Never,
 }
 
 /// What becomes of a command, or of a transaction.
@@ -90,11 +84,19 @@ pub(super) struct Queue {
     answered: usize,
     /// No deadline is earlier.
     next_deadline: Instant,
+    /// Where the command stood that was cancelled last: what one signal gives up stands together.
+    cancelled: usize,
 }
 
 impl Queue {
     pub(super) const fn new() -> Self {
-        Self { entries: Fifo::new(), outbound: Outbound::new(), answered: 0, next_deadline: Instant::NEVER }
+        Self {
+            entries: Fifo::new(),
+            outbound: Outbound::new(),
+            answered: 0,
+            next_deadline: Instant::NEVER,
+            cancelled: 0,
+        }
     }
 
     /// Accepts the commands of `whole`, all or none; those that block are put `aside`, where that is given, and not sent.
@@ -148,11 +150,7 @@ impl Queue {
     ) -> Result<usize, Malformed> {
         let named = is_named(request);
         let row = if named { Row::at(RowId::UNKNOWN) } else { known };
-        let shape = match request.flags & flags::RAW {
-            0 if named => named_shape(known, request.args()),
-            0 => row.shape_with(request.args()),
-            _ => Shape::RAW,
-        };
+        let shape = shape_of(known, request);
         let role = match request.flags & (flags::MULTI | flags::MEMBER | flags::EXEC) {
             0 => Role::Plain,
             flags::MULTI => Role::Multi,
@@ -186,9 +184,10 @@ impl Queue {
             role,
             shape,
             live: true,
+            registration: 0,
             tries: 0,
             idempotent,
-            answer: Answer::Comes,
+            note: Note::Nothing,
             row: known,
             timeout,
             deadline,
@@ -198,25 +197,33 @@ impl Queue {
         Ok(end)
     }
 
-    /// Adds a PING of redwire's own, whose reply is nobody's.
+    /// Adds a command of redwire's own, as it is sent, whose reply is nobody's.
     #[cold]
     #[inline(never)]
-    pub(super) fn ask(&mut self) {
+    pub(super) fn ask(&mut self, command: &[u8]) {
         let start = self.outbound.end();
-        self.outbound.append(b"*1\r\n$4\r\nPING\r\n");
+        self.outbound.append(command);
         self.entries.push(Entry {
             slot: Slot(u32::MAX),
             role: Role::Plain,
             shape: Shape::RAW,
             live: false,
+            registration: 0,
             tries: 0,
             idempotent: false,
-            answer: Answer::Comes,
+            note: Note::Nothing,
             row: Row::at(RowId::UNKNOWN),
             timeout: 0,
             deadline: Instant::NEVER,
             start,
         });
+    }
+
+    /// Notes the cache's registration of the reply to the command that came last.
+    pub(super) fn register(&mut self, registration: u32) {
+        if let Some(entry) = self.entries.last_mut() {
+            entry.registration = registration;
+        }
     }
 
     /// Gives the next stretch to send.
@@ -230,6 +237,7 @@ impl Queue {
     }
 
     /// Gives the entry whose reply comes next.
+    #[inline]
     pub(super) fn current(&self) -> Option<&Entry> {
         // a reply to something that was never written answers nothing
         self.entries.get(self.answered).filter(|entry| self.is_written(entry))
@@ -266,13 +274,22 @@ impl Queue {
     }
 
     /// Lets go of bytes that no entry needs.
+    #[inline]
     fn retire(&mut self) {
         self.outbound.retire(self.entries.first().map(|entry| entry.start));
     }
 
     /// Gives up every command in `slot`; `None` when there is none, else whether any of it was ever written.
     pub(super) fn cancel(&mut self, slot: Slot, limit: u32) -> Option<bool> {
-        let first = self.entries.iter().position(|entry| entry.slot == slot && entry.live)?;
+        let is_wanted = |entry: &Entry| entry.slot == slot && entry.live;
+        let (before, behind) = self.entries.split_at(self.cancelled.min(self.entries.len()));
+        let first = match behind.iter().position(is_wanted) {
+            // a transaction may begin before
+            Some(0) => before.iter().rposition(|entry| !is_wanted(entry)).map_or(0, |at| at + 1),
+            Some(at) => before.len() + at,
+            None => before.iter().position(is_wanted)?,
+        };
+        self.cancelled = first;
         let count = self.entries.iter().skip(first).take_while(|entry| entry.slot == slot).count();
         let entry = self.entries.get(first)?;
         let (written, tried) = (self.is_written(entry), entry.tries > 0);
@@ -472,21 +489,26 @@ impl Queue {
         self.entries.len()
     }
 
-    /// Gives the command at `index`: its row, its role, and what is known of its answer.
-    pub(super) fn at(&mut self, index: usize) -> Option<(Row, Role, &mut Answer)> {
-        self.entries.get_mut(index).map(|entry| (entry.row, entry.role, &mut entry.answer))
+    /// Takes note of what the commands of `batch` do, which were accepted behind the first `count`.
+    #[inline(never)]
+    pub(super) fn note(&mut self, count: usize, batch: &Batch<'_>) {
+        let mut batch = *batch;
+        for entry in self.entries.iter_mut().skip(count) {
+            if let Ok(Some(request)) = batch.next_request() {
+                entry.note = Note::of(entry.row, entry.role, &request);
+            }
+        }
     }
 
-    /// Settles the next command if it was written as a whole and the server does not answer it; gives its slot, which is nobody's
-    /// when it was given up or is only part of a transaction.
-    pub(super) fn settle_silent(&mut self) -> Option<Option<Slot>> {
-        let entry = *self.current().filter(|entry| entry.answer == Answer::Never)?;
+    /// Gives what all commands do, in order.
+    pub(super) fn notes(&self) -> impl Iterator<Item = Note> {
+        self.entries.iter().skip(self.answered).map(|entry| entry.note)
+    }
+
+    /// Gives the entry whose reply comes next, if it was written as a whole.
+    pub(super) fn written(&self) -> Option<&Entry> {
         let end = self.entries.get(self.answered + 1).map_or(self.outbound.end(), |next| next.start);
-        if !self.outbound.is_sent(end - 1) {
-            return None;
-        }
-        self.answer();
-        Some((entry.live && matches!(entry.role, Role::Plain | Role::Exec)).then_some(entry.slot))
+        self.current().filter(|_| self.outbound.is_sent(end - 1))
     }
 
     /// Tells whether anybody waits for a reply.
@@ -531,7 +553,7 @@ fn is_named(request: &Request<'_>) -> bool {
 
 /// Gives the row of a command, also of one that comes by its name.
 #[inline]
-fn known_row(request: &Request<'_>) -> Row {
+pub(crate) fn known_row(request: &Request<'_>) -> Row {
     if is_named(request) { named_row(request.args()) } else { Row::at(request.row) }
 }
 
@@ -561,6 +583,16 @@ fn take_out<'a>(
         text: before.text.get(..before.text.len() - batch.text.len()).unwrap_or_default(),
         side: before.side.get(..before.side.len() - batch.side.len()).unwrap_or_default(),
     })
+}
+
+/// Gives the shape of the reply to a command.
+#[inline]
+pub(super) fn shape_of(known: Row, request: &Request<'_>) -> Shape {
+    match request.flags & flags::RAW {
+        0 if is_named(request) => named_shape(known, request.args()),
+        0 => known.shape_with(request.args()),
+        _ => Shape::RAW,
+    }
 }
 
 #[inline(never)]

@@ -3,6 +3,7 @@
 mod waiting;
 
 use crate::batch::{Batch, Malformed, flags};
+use crate::cache::{Caching, Written};
 use crate::connection::{Config, Connection};
 use crate::fifo::Fifo;
 use crate::machine::{Action, Failure, LeaseId, LinkId, Machine, Reason, ReplySink, Segment, Slot};
@@ -55,6 +56,8 @@ pub struct Pool {
 struct Lane {
     connection: Connection,
     user: User,
+    /// What commands that are not settled may write, as far as the shared connection keeps replies.
+    written: Written,
 }
 
 /// Who uses a leased connection.
@@ -94,10 +97,16 @@ impl Pool {
     /// Replaces the configuration, which the next links are opened with.
     pub fn configure(&mut self, config: Config, limits: Limits) {
         for lane in &mut self.lanes {
-            lane.connection.configure(config.clone());
+            lane.connection.configure(leased(&config));
         }
         self.shared.configure(config);
         self.limits = limits;
+    }
+
+    /// Has the shared connection keep replies, before the first use. What is leased never reads them: who leases a connection wants its
+    /// own view of the server.
+    pub fn cache(&mut self, caching: Caching) {
+        self.shared.cache(caching);
     }
 
     /// Gives the connection that everybody shares.
@@ -131,6 +140,7 @@ impl Pool {
             Some(at) => self.grant(now, at, slot),
             None => self.wait(now, slot, None),
         }
+        self.supply(now);
     }
 
     /// Accepts every command of `batch`, in order, on the connection of `lease`. They wait for its first link; once that is lost
@@ -145,7 +155,9 @@ impl Pool {
         batch: &Batch<'_>,
     ) -> Result<(), Malformed> {
         if let Some(at) = self.holder(lease) {
-            return self.lanes[at].connection.submit(now, batch);
+            let lane = &mut self.lanes[at];
+            self.shared.note_writes(batch, &mut lane.written);
+            return lane.connection.submit(now, batch);
         }
         let mut rest = *batch;
         while rest.next_request()?.is_some() {}
@@ -214,14 +226,14 @@ impl Pool {
     fn extend(&mut self) -> Option<usize> {
         let at = self.lanes.len();
         let number = u8::try_from(at + 1).ok().filter(|&number| number <= self.limits.max_connections)?;
-        let connection = Connection::on(number, self.shared.config().clone());
-        self.lanes.push(Lane { connection, user: User::Idle(Instant::NEVER) });
+        let connection = Connection::on(number, leased(self.shared.config()));
+        self.lanes.push(Lane { connection, user: User::Idle(Instant::NEVER), written: Written::NOTHING });
         Some(at)
     }
 
     fn grant(&mut self, now: Instant, at: usize, slot: Slot) {
         self.leases = self.leases.wrapping_add(1);
-        let lease = LeaseId(self.leases << 8 | at as u32 + 1);
+        let lease = LeaseId((self.leases << 8) | (at as u32 + 1));
         let lane = &mut self.lanes[at];
         lane.user = User::Holder(lease);
         lane.connection.renew();
@@ -234,6 +246,7 @@ impl Pool {
         let lane = &mut self.lanes[at];
         lane.user = User::Passing;
         lane.connection.renew();
+        self.shared.note_writes(batch, &mut lane.written);
         let accepted = lane.connection.submit(now, batch);
         debug_assert!(accepted.is_ok(), "it was well-formed");
     }
@@ -245,6 +258,7 @@ impl Pool {
             Some(at) => self.run(now, at, batch),
             None => self.wait(now, Slot(slot), Some(Box::new(Command::new(batch)))),
         }
+        self.supply(now);
     }
 
     fn wait(&mut self, now: Instant, slot: Slot, command: Option<Box<Command>>) {
@@ -270,6 +284,13 @@ impl Pool {
     /// Looks after the leased connection at `at` when something happened there.
     fn review(&mut self, now: Instant, at: usize) {
         let lane = &mut self.lanes[at];
+        if !lane.written.is_nothing() {
+            // before anybody learns that it was written
+            self.shared.forget(&lane.written);
+            if lane.connection.is_quiet() {
+                lane.written = Written::NOTHING;
+            }
+        }
         if lane.connection.is_stuck() {
             lane.connection.break_off();
         }
@@ -440,6 +461,10 @@ impl Machine for Pool {
         self.connection(link)?.poll_transmit(link)
     }
 
+    fn poll_cached<S: ReplySink>(&mut self, sink: &mut S) {
+        self.shared.poll_cached(sink);
+    }
+
     fn poll_action(&mut self) -> Option<Action> {
         let own = self.actions.pop().or_else(|| self.shared.poll_action());
         own.or_else(|| {
@@ -463,4 +488,9 @@ impl Machine for Pool {
         let next = lanes.fold(shared.min(self.waiting.deadline()), Instant::min);
         Some(next).filter(|&at| at != Instant::NEVER)
     }
+}
+
+/// Gives the configuration of leased connections: nothing is kept of what they read.
+fn leased(config: &Config) -> Config {
+    Config { cache: None, ..config.clone() }
 }

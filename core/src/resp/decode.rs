@@ -113,6 +113,7 @@ type Stepped = Result<Option<Step>, DecodeError>;
 
 impl Decoder {
     /// Makes a decoder for a fresh stream.
+    #[inline(never)]
     pub const fn new(limits: Limits) -> Self {
         let level = Level { left: 0, streamed: false, kind: Aggregate::Array };
         Self { limits, levels: [level; MAX_DEPTH], depth: 0, state: State::Value, scanned: 0, taken: 0 }
@@ -389,6 +390,7 @@ impl Decoder {
         Ok(Some(Step::Value(header)))
     }
 
+    #[inline]
     fn push(&mut self, level: Level) -> Result<(), DecodeError> {
         if self.depth >= self.limits.depth {
             return Err(DecodeError::Depth);

@@ -39,6 +39,16 @@ impl KeySpec {
         (first..end).step_by(step.max(1))
     }
 
+    /// Gives the keys among `words` to `take`.
+    #[cfg(feature = "alloc")]
+    pub(super) fn each(&self, words: &[&[u8]], take: &mut dyn FnMut(&[u8])) {
+        let (mut at, end, step) = self.span(words).unwrap_or_default();
+        while at < end {
+            take(words.get(at).copied().unwrap_or_default());
+            at += step.max(1);
+        }
+    }
+
     fn span<W: AsRef<[u8]>>(&self, words: &[W]) -> Option<(usize, usize, usize)> {
         let begin = self.begin.position(words)?;
         let (first, count, step) = match self.find {
@@ -53,7 +63,7 @@ impl KeySpec {
             }
             Find::Keynum(number, first, step) => {
                 let number = words.get(begin.checked_add_signed(number.into())?)?.as_ref();
-                let number: usize = core::str::from_utf8(number).ok()?.parse().ok()?;
+                let number = super::whole(number)? as usize;
                 let step_size = usize::try_from(step).ok()?;
                 (begin.checked_add_signed(first.into())?, number.checked_mul(step_size)?, step)
             }
@@ -65,9 +75,7 @@ impl KeySpec {
 
 impl Begin {
     fn position<W: AsRef<[u8]>>(self, words: &[W]) -> Option<usize> {
-        let is = |at: usize, word: &str| {
-            words.get(at).is_some_and(|there| there.as_ref().eq_ignore_ascii_case(word.as_bytes()))
-        };
+        let is = |at: usize, word: &str| words.get(at).is_some_and(|there| is_word(there.as_ref(), word));
         match self {
             Self::Index(index) => usize::try_from(index).ok(),
             Self::Filled(index) => Self::Index(index).position(words).filter(|&at| !is(at, "")),
@@ -91,6 +99,11 @@ impl Begin {
             }
         }
     }
+}
+
+#[inline(never)]
+fn is_word(there: &[u8], word: &str) -> bool {
+    there.eq_ignore_ascii_case(word.as_bytes())
 }
 
 #[cfg(test)]

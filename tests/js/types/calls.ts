@@ -25,6 +25,8 @@ export const replies = async (): Promise<void> => {
   same<typeof all, [boolean, string | null, Record<string, string>, number | null]>(true);
   const each = await bytes.pipeline().get("a").incr("n").execute({ raiseOnError: false });
   same<typeof each, [Uint8Array | null | ResponseError, number | ResponseError]>(true);
+  const [ran, sha, known] = [await text.evalsha("sha", ["k"], [1]), await text.scriptLoad("return 1"), await text.scriptExists("sha")];
+  same<[typeof ran, typeof sha, typeof known], [unknown, string, boolean[]]>(true);
   const wire = await text.with({ raw: true }).smembers("s");
   same<typeof wire, unknown>(true);
   const pipe: Pipeline<string, [boolean]> = text.multi().set("a", 1);

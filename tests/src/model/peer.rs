@@ -120,6 +120,7 @@ impl Peer {
 
     fn accept(&mut self, batch: &Batch<'_>) {
         self.connection.submit(self.now, batch).expect("the batch is well-formed");
+        self.caller.aside(|caller| self.connection.poll_cached(caller));
         self.act();
     }
 

@@ -1033,7 +1033,7 @@ export interface FtCommands<S extends Str = string, N = number, F extends Forms 
   /** FT.SEARCH: finds the documents of an index that match a query. O(N), N results of the query; since search 1.0.0. */
   search(index: Value, query: Value, options?: FtSearchOptions): Give<K, SearchResult<S, N, F>>;
   /** FT.SPELLCHECK: suggests corrections for the misspelled terms of a query. O(1); since search 1.4.0. */
-  spellcheck(index: Value, query: Value, options?: FtSpellcheckOptions): Give<K, unknown>;
+  spellcheck(index: Value, query: Value, options?: FtSpellcheckOptions): Give<K, [S, [correction: S, score: number][]][]>;
   /** FT.SUGADD: adds a text with a score to an autocomplete dictionary and gives its size. O(1); since search 1.0.0. */
   sugadd(key: Key, string: Value, score: number, options?: FtSugaddOptions): Give<K, N>;
   /** FT.SUGDEL: removes a text from an autocomplete dictionary; false if it was not there. O(1); since search 1.0.0. */
@@ -1224,7 +1224,7 @@ export interface TsCommands<S extends Str = string, N = number, F extends Forms 
   revrange(key: Key, fromTimestamp: Value, toTimestamp: Value, options?: TsRangeOptions): Give<K, Sample<N>[]>;
 }
 /** The commands of a lease: they change their connection, or are about its own writes. */
-export interface LeaseCommands<S extends Str = string, N = number, F extends Forms = Plain, K extends Kind = Promised> {
+export interface LeaseCommands<S extends Str = string, N = number, F extends Forms = Plain, K extends Kind = Promised, V = S, I = Value> {
   /** ASKING: lets the next command use a slot this node is still importing, after an ASK redirect. O(1); since 3.0.0. */
   asking(): Give<K, boolean>;
   /** AUTH: logs this connection in with a password, or with a user name and password. O(N), N passwords of the user; since 1.0.0. */

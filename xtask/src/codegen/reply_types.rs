@@ -57,6 +57,8 @@ pub(crate) fn typescript(shape: &Shape, aliases: &Aliases) -> String {
             Word::ClusterNodes => "ClusterNode<S, N, F>[]",
             Word::ClusterNode => "ClusterNode<S, N, F>",
             Word::Flags => "SetOf<S, F, string>",
+            Word::Bare => "string[]",
+            Word::Correction => "[correction: S, score: number]",
         }
         .to_string(),
         Shape::Literal(text) => format!("{text:?}"),
@@ -131,7 +133,7 @@ fn parameters(name: &str, aliases: &Aliases) -> Vec<&'static str> {
         text.split(|char: char| !char.is_ascii_alphanumeric() && char != '@').any(|part| part == *word)
     };
     let values = ["value"].iter().any(used);
-    let data = ["bulk", "json", "set", "flags", "clusternode", "clusternodes"].iter().any(used);
+    let data = ["bulk", "correction", "json", "set", "flags", "clusternode", "clusternodes"].iter().any(used);
     let integers =
         ["int", "num", "info", "clientinfo", "clientlist", "clusternode", "clusternodes"].iter().any(used);
     let forms = ["set", "map", "by", "keyed", "flags", "clusternode", "clusternodes"].iter().any(used);
@@ -265,7 +267,8 @@ pub(crate) fn rust(shape: &Shape, aliases: &Aliases) -> String {
             Word::Any | Word::Error => "Frame",
             Word::Info | Word::ClientInfo | Word::ClusterNode => "Record",
             Word::ClientList | Word::ClusterNodes => "Vec<Record>",
-            Word::Flags => "Vec<String>",
+            Word::Flags | Word::Bare => "Vec<String>",
+            Word::Correction => "(Bytes, f64)",
         }
         .to_string(),
         Shape::Literal(_) => "String".to_string(),

@@ -71,9 +71,13 @@ pub(crate) enum Word {
     ClusterNode,
     /// Words between commas.
     Flags,
+    /// The names of a struct that have no value on RESP2; on RESP3 the server gives a list of them.
+    Bare,
+    /// A correction and its score.
+    Correction,
 }
 
-const WORDS: [(&str, Word); 22] = [
+const WORDS: [(&str, Word); 24] = [
     ("int", Word::Int),
     ("bool", Word::Bool),
     ("double", Word::Double),
@@ -96,6 +100,8 @@ const WORDS: [(&str, Word); 22] = [
     ("clusternodes", Word::ClusterNodes),
     ("clusternode", Word::ClusterNode),
     ("flags", Word::Flags),
+    ("bare", Word::Bare),
+    ("correction", Word::Correction),
 ];
 
 /// An element of a tuple.

@@ -148,7 +148,7 @@ fn interfaces(rooms: &BTreeMap<String, Vec<Method>>) -> String {
 
 /// Writes the interface of the commands that change their connection.
 fn lease_interface(methods: &[Method]) -> String {
-    let mut text = "/** The commands of a lease: they change their connection, or are about its own writes. */\nexport interface LeaseCommands<S extends Str = string, N = number, F extends Forms = Plain, K extends Kind = Promised> {\n".to_string();
+    let mut text = "/** The commands of a lease: they change their connection, or are about its own writes. */\nexport interface LeaseCommands<S extends Str = string, N = number, F extends Forms = Plain, K extends Kind = Promised, V = S, I = Value> {\n".to_string();
     write_methods(&mut text, methods);
     text + "}\n"
 }

@@ -69,7 +69,14 @@ impl<'a> Finder<'a> {
         match shape {
             Shape::Word(Word::Value) => Ok(Places::Everywhere),
             Shape::Word(
-                Word::Int | Word::Num | Word::Double | Word::Bool | Word::Ok | Word::Null | Word::Empty | Word::Skip,
+                Word::Int
+                | Word::Num
+                | Word::Double
+                | Word::Bool
+                | Word::Ok
+                | Word::Null
+                | Word::Empty
+                | Word::Skip,
             ) => Ok(Places::Nothing),
             Shape::Word(_) | Shape::Literal(_) | Shape::Json(None) => Ok(Places::Nowhere),
             Shape::Optional(shape) | Shape::Wrap3(shape) | Shape::Only(shape) | Shape::Json(Some(shape)) => {
@@ -129,7 +136,11 @@ fn parts<'a>(items: &'a [Item]) -> Box<dyn Iterator<Item = &'a Shape> + 'a> {
 }
 
 fn items(of: Places) -> Places {
-    if matches!(of, Places::Tuple(_) | Places::Items(_) | Places::Fields(_)) { Places::Items(of.into()) } else { of }
+    if matches!(of, Places::Tuple(_) | Places::Items(_) | Places::Fields(_)) {
+        Places::Items(of.into())
+    } else {
+        of
+    }
 }
 
 fn tuple(all: Vec<Places>) -> Places {
@@ -166,7 +177,10 @@ mod tests {
             ("map<bulk,value>", "{v}"),
             ("case{WITHVALUES: map<bulk,value>; .options: array<bulk>; *: bulk?}", "{v}"),
             ("map<bulk,array<@entry>>?", "{[(-{v})]}"),
-            ("tuple(cursor:text,entries:case{JUSTID: array<text>; *: array<@entry?>},deleted?:array<text>)", "(-[(-{v})]-)"),
+            (
+                "tuple(cursor:text,entries:case{JUSTID: array<text>; *: array<@entry?>},deleted?:array<text>)",
+                "(-[(-{v})]-)",
+            ),
             ("struct{entries:array<text>,*:any}", "-"),
         ] {
             assert_eq!(find(text).as_deref(), Ok(expected), "{text}");
