@@ -17,12 +17,12 @@ pub mod kind {
     /// Takes a lock: key, token, its time to live in milliseconds (0: no limit), milliseconds between two tries, milliseconds until the last
     /// try (0: there is one only; empty: no limit), any 32-bit number. The reply is how many milliseconds the lock is held from now on
     /// (-1: for ever), 0 when it was not to be had.
-    pub const ACQUIRE: u16 = 0;
+    pub const ACQUIRE: u16 = 1;
     /// Deletes a lock: key, token. The reply is 1, or 0 where the token is not its owner's.
-    pub const RELEASE: u16 = 1;
+    pub const RELEASE: u16 = 2;
     /// Gives a lock more time: key, token, milliseconds. The reply is its time to live in milliseconds, or 0 where the token is not its
     /// owner's.
-    pub const EXTEND: u16 = 2;
+    pub const EXTEND: u16 = 3;
 }
 
 /// A machine that carries on conversations: [`Operation`]s in the slots of their callers.
