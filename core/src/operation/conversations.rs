@@ -20,8 +20,8 @@ pub mod kind {
     pub const ACQUIRE: u16 = 1;
     /// Deletes a lock: key, token. The reply is 1, or 0 where the token is not its owner's.
     pub const RELEASE: u16 = 2;
-    /// Gives a lock more time: key, token, milliseconds. The reply is its time to live in milliseconds, or 0 where the token is not its
-    /// owner's.
+    /// Gives a lock more time: key, token, milliseconds. The reply is how many milliseconds the lock is held from now on, or 0 where the token
+    /// is not its owner's, or its time has no limit.
     pub const EXTEND: u16 = 3;
 }
 
@@ -329,10 +329,10 @@ fn operation(now: Instant, request: &Request<'_>) -> Box<dyn Operation + Send> {
         return Box::new(lock::Acquire::new(now, args, request.timeout));
     }
     let [key, token, milliseconds, ..] = args;
-    Box::new(match request.row.0 {
-        kind::RELEASE => lock::release(key, token, request.timeout),
-        _ => lock::extend(key, token, milliseconds, request.timeout),
-    })
+    if request.row.0 == kind::RELEASE {
+        return Box::new(lock::release(key, token, request.timeout));
+    }
+    Box::new(lock::Extend::new(key, token, milliseconds, request.timeout))
 }
 
 /// Gives the start of `batch`, of which `rest` is the end.

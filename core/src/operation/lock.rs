@@ -3,7 +3,7 @@
 //! Time is counted from before the command was sent that took or extended the lock, so that its owner never thinks longer than the server
 //! that it is held, and some is taken off for clocks that do not run alike.
 
-use super::script::{EVAL, ScriptCall};
+use super::script::{EVAL, NOSCRIPT, ScriptCall};
 use super::{Answer, Operation, Outgoing, Reply, Script, Step};
 use crate::batch::flags;
 use crate::draft;
@@ -35,10 +35,45 @@ pub(super) fn release(key: &[u8], token: &[u8], timeout: Option<u32>) -> ScriptC
     ScriptCall::with(Script::new(RELEASE), timeout, &[b"1", key, token])
 }
 
-/// Makes the conversation that gives the lock `key` so many `milliseconds` more if it holds `token`: its reply is the time to live, or 0
-/// where it does not, or has none.
-pub(super) fn extend(key: &[u8], token: &[u8], milliseconds: &[u8], timeout: Option<u32>) -> ScriptCall {
-    ScriptCall::with(Script::new(EXTEND), timeout, &[b"1", key, token, milliseconds])
+/// Gives a lock more time. Its answer is for how many milliseconds the lock is held from now on; 0 when the token is not its owner's, or its
+/// time has no limit.
+pub(super) struct Extend {
+    call: ScriptCall,
+    sent: Instant,
+}
+
+impl Extend {
+    pub(super) fn new(key: &[u8], token: &[u8], milliseconds: &[u8], timeout: Option<u32>) -> Self {
+        let call = ScriptCall::with(Script::new(EXTEND), timeout, &[b"1", key, token, milliseconds]);
+        Self { call, sent: Instant::NEVER }
+    }
+}
+
+impl Operation for Extend {
+    fn next(&mut self, now: Instant, out: &mut Outgoing<'_>) -> Step {
+        self.sent = now;
+        self.call.next(now, out);
+        Step::Listen
+    }
+
+    fn reply(&mut self, now: Instant, reply: Reply, out: &mut Outgoing<'_>) -> ControlFlow<Answer, Step> {
+        ControlFlow::Break(match reply {
+            Reply::Error(text) if text.starts_with(NOSCRIPT) => {
+                self.sent = now;
+                self.call.send_text(out);
+                return ControlFlow::Continue(Step::Listen);
+            }
+            Reply::Error(text) => Answer::Error(text),
+            Reply::Integer(left) => Answer::Integer(validity(left.unsigned_abs(), self.sent, now) as i64),
+            _ => Answer::Integer(0),
+        })
+    }
+}
+
+/// Gives how many of the `ttl` milliseconds that the server counts from `since` at the earliest its owner can count on from now on.
+fn validity(ttl: u64, since: Instant, now: Instant) -> u64 {
+    let drift = ttl / 100 + 2;
+    ttl.saturating_sub(now.0.saturating_sub(since.0) + drift)
 }
 
 /// Takes a lock. Its answer is for how many milliseconds the lock is held from now on (-1: for ever); 0 when it was not to be had.
@@ -107,9 +142,7 @@ impl Acquire {
         if self.milliseconds == 0 {
             return ControlFlow::Break(Answer::Integer(-1));
         }
-        let (ttl, elapsed) = (u64::from(self.milliseconds), now.0.saturating_sub(since.0));
-        let drift = ttl / 100 + 2;
-        match ttl.saturating_sub(elapsed + drift) {
+        match validity(self.milliseconds.into(), since, now) {
             0 => {
                 self.clean(out);
                 self.again(now, out)
