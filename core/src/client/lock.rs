@@ -4,6 +4,7 @@ use super::{Client, push_operation};
 use crate::error::{Error, LockError};
 use crate::operation::kind;
 use crate::sha1::sha1_hex;
+use crate::time::Instant;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -102,7 +103,7 @@ impl LockBuilder {
             client: self.client.clone(),
             name: name.into(),
             token,
-            validity: u64::try_from(held).ok().map(Duration::from_millis),
+            valid_until: u64::try_from(held).ok().map(Instant),
             held: true,
         }))
     }
@@ -114,16 +115,16 @@ pub struct Held {
     client: Client,
     name: Vec<u8>,
     token: [u8; 40],
-    validity: Option<Duration>,
+    valid_until: Option<Instant>,
     /// Nobody has given it back.
     held: bool,
 }
 
 impl Held {
-    /// Gives for how long it was held for certain when the last of [`LockBuilder::acquire`] and [`extend`](Self::extend) came back: what the
-    /// server keeps, without the time that its reply took, and a hundredth and 2 ms less, for clocks differ. `None` is for ever.
-    pub fn validity(&self) -> Option<Duration> {
-        self.validity
+    /// Gives until when it is held for certain, on the clock of the client's transport: what the server keeps, counted from before it was
+    /// asked, and a hundredth and 2 ms less, for clocks differ. `None` is for ever.
+    pub fn valid_until(&self) -> Option<Instant> {
+        self.valid_until
     }
 
     /// Gives the token that the key holds as long as this holds the lock.
@@ -145,15 +146,15 @@ impl Held {
     /// # Errors
     /// [`Error::Lock`] when it is not held any more, or has no time limit; what a command can fail with.
     pub async fn extend(&mut self, time: Duration) -> Result<(), Error> {
-        if self.validity.is_none() {
+        if self.valid_until.is_none() {
             return Err(LockError::Unlimited.into());
         }
         let time = milliseconds(time).to_string();
-        let left = self.client.operate(kind::EXTEND, &[&self.name, &self.token, time.as_bytes()]).await?;
-        if left <= 0 {
+        let end = self.client.operate(kind::EXTEND, &[&self.name, &self.token, time.as_bytes()]).await?;
+        if end == 0 {
             return Err(LockError::Lost.into());
         }
-        self.validity = Some(Duration::from_millis(left.unsigned_abs()));
+        self.valid_until = Some(Instant(end.unsigned_abs()));
         Ok(())
     }
 

@@ -15,13 +15,13 @@ use core::ops::{ControlFlow, Deref, DerefMut};
 /// Numbers of operations: the row of a request with [`flags::OPERATION`]. Arguments that are numbers are decimal text.
 pub mod kind {
     /// Takes a lock: key, token, its time to live in milliseconds (0: no limit), milliseconds between two tries, milliseconds until the last
-    /// try (0: there is one only; empty: no limit), any 32-bit number. The reply is how many milliseconds the lock is held from now on
-    /// (-1: for ever), 0 when it was not to be had.
+    /// try (0: there is one only; empty: no limit), any 32-bit number. The reply is until when the lock is held,
+    /// as the host tells time (-1: for ever), 0 when it was not to be had.
     pub const ACQUIRE: u16 = 1;
     /// Deletes a lock: key, token. The reply is 1, or 0 where the token is not its owner's.
     pub const RELEASE: u16 = 2;
-    /// Gives a lock more time: key, token, milliseconds. The reply is how many milliseconds the lock is held from now on, or 0 where the token
-    /// is not its owner's, or its time has no limit.
+    /// Gives a lock more time: key, token, milliseconds. The reply is until when the lock is held, or 0 where the token is not its owner's,
+    /// or its time has no limit.
     pub const EXTEND: u16 = 3;
 }
 

@@ -35,7 +35,7 @@ pub(super) fn release(key: &[u8], token: &[u8], timeout: Option<u32>) -> ScriptC
     ScriptCall::with(Script::new(RELEASE), timeout, &[b"1", key, token])
 }
 
-/// Gives a lock more time. Its answer is for how many milliseconds the lock is held from now on; 0 when the token is not its owner's, or its
+/// Gives a lock more time. Its answer is until when the lock is held; 0 when the token is not its owner's, or its
 /// time has no limit.
 pub(super) struct Extend {
     call: ScriptCall,
@@ -64,19 +64,21 @@ impl Operation for Extend {
                 return ControlFlow::Continue(Step::Listen);
             }
             Reply::Error(text) => Answer::Error(text),
-            Reply::Integer(left) => Answer::Integer(validity(left.unsigned_abs(), self.sent, now) as i64),
+            Reply::Integer(left) => {
+                Answer::Integer(valid_until(left.unsigned_abs(), self.sent, now).map_or(0, |at| at.0 as i64))
+            }
             _ => Answer::Integer(0),
         })
     }
 }
 
-/// Gives how many of the `ttl` milliseconds that the server counts from `since` at the earliest its owner can count on from now on.
-fn validity(ttl: u64, since: Instant, now: Instant) -> u64 {
+/// Gives until when its owner can count on a lock that lives `ttl` milliseconds from `since` on at the earliest, unless it is over.
+fn valid_until(ttl: u64, since: Instant, now: Instant) -> Option<Instant> {
     let drift = ttl / 100 + 2;
-    ttl.saturating_sub(now.0.saturating_sub(since.0) + drift)
+    Some(Instant((since.0 + ttl).saturating_sub(drift))).filter(|&end| end > now)
 }
 
-/// Takes a lock. Its answer is for how many milliseconds the lock is held from now on (-1: for ever); 0 when it was not to be had.
+/// Takes a lock. Its answer is until when the lock is held (-1: for ever); 0 when it was not to be had.
 ///
 /// A try whose reply was lost may have taken the lock: when the next finds it taken, the token tells by whom. Whatever may hold the
 /// token in vain is deleted behind the caller's back.
@@ -142,12 +144,12 @@ impl Acquire {
         if self.milliseconds == 0 {
             return ControlFlow::Break(Answer::Integer(-1));
         }
-        match validity(self.milliseconds.into(), since, now) {
-            0 => {
+        match valid_until(self.milliseconds.into(), since, now) {
+            None => {
                 self.clean(out);
                 self.again(now, out)
             }
-            left => ControlFlow::Break(Answer::Integer(left as i64)),
+            Some(end) => ControlFlow::Break(Answer::Integer(end.0 as i64)),
         }
     }
 
