@@ -237,7 +237,8 @@ impl Shared {
                 dropped.push(core::mem::replace(entry, left));
                 if waiting { state.outbox.cancelled.push(slot) } else { state.free.push(slot) }
             }
-            state.driver.take().filter(|_| !state.outbox.cancelled.is_empty())
+            // who is taken must be woken
+            if state.outbox.cancelled.is_empty() { None } else { state.driver.take() }
         };
         wake(driver);
     }

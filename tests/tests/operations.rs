@@ -1,10 +1,10 @@
 //! Conversations as dialogues: scripts that a server does not know, and locks.
 
-use redwire_core::connection::Config;
+use redwire_core::connection::{Config, Protocol};
 use redwire_core::machine::Reason;
 use redwire_core::operation::{Script, kind};
 use redwire_core::resp::Frame;
-use redwire_tests::model::{Outcome, Peer, plain};
+use redwire_tests::model::{Hello, Options, Outcome, Pair, Peer, Server, Store, plain};
 use redwire_tests::wire::{bulk, error};
 
 const OK: &str = "+OK\r\n";
@@ -360,4 +360,129 @@ fn closing_settles_conversations_and_begins_nothing() {
     let links = peer.links.len();
     peer.advance(10_000);
     assert_eq!(peer.links.len(), links, "no link is opened");
+}
+
+const CALLS: u32 = 4;
+const LOCK: u32 = CALLS;
+const RELEASE: u32 = CALLS + 1;
+const SLOTS: u32 = CALLS + 2;
+
+/// Calls of a script, each with a counter of its own, and a lock that is taken and given back.
+fn converse(pair: &mut Pair) {
+    let count = Script::new(Store::COUNT);
+    for slot in 0..CALLS {
+        pair.peer.call(slot, &count, &format!("1 calls:{slot} {slot}"));
+    }
+    pair.peer.operate(LOCK, kind::ACQUIRE, "lock token 60000 10 0 7");
+    pair.peer.operate(RELEASE, kind::RELEASE, "lock token");
+}
+
+/// Moves everything until every slot is settled, and what was left behind is done with.
+fn finish(pair: &mut Pair) {
+    for _ in 0..1_000 {
+        pair.settle();
+        if (0..SLOTS).all(|slot| pair.peer.outcome(slot).is_some()) {
+            return;
+        }
+        pair.peer.advance(10);
+    }
+    unreachable!("every slot is settled");
+}
+
+/// Checks that no script ran twice, that every reply is its caller's, and that whoever did not get one was told the truth.
+fn check(pair: &Pair) {
+    for slot in 0..CALLS {
+        let runs = pair.server.store.text(&format!("calls:{slot}")).map_or(0, |runs| runs[0] - b'0');
+        match pair.peer.outcome(slot) {
+            Some(Outcome::Reply(reply)) => {
+                assert_eq!((reply, runs), (&bulk(slot.to_string().as_bytes()), 1), "{slot}");
+            }
+            Some(Outcome::Failed(failure)) => assert!(runs <= u8::from(failure.maybe_executed), "{slot}"),
+            other => unreachable!("{slot}: {other:?}"),
+        }
+    }
+}
+
+fn pair(protocol: u8) -> Pair {
+    let hello = if protocol == 3 { Hello::Known } else { Hello::Unknown };
+    let mut pair = Pair::new(
+        Config { protocol: Protocol::Auto, backoff: (1, 1), ..Config::default() },
+        Server::new(Options { hello, setinfo: true, password: None }),
+    );
+    pair.peer.connect();
+    pair.settle();
+    pair
+}
+
+#[test]
+fn scripts_are_flushed_before_any_command() {
+    for protocol in [2, 3] {
+        let mut commands = usize::MAX;
+        let mut flush_in = 1;
+        while flush_in <= commands {
+            let mut pair = pair(protocol);
+            // the server knows the script, until it is told to forget it
+            pair.server.store.execute(&[b"EVAL", Store::COUNT, b"1", b"other", b"x"]);
+            pair.server.flush_in = Some(flush_in);
+            converse(&mut pair);
+            finish(&mut pair);
+            check(&pair);
+            assert!((0..SLOTS).all(|slot| pair.peer.replied(slot).is_some()), "nothing failed");
+            assert_eq!(pair.server.store.text("lock"), None);
+            (commands, flush_in) = (pair.server.log.len(), flush_in + 1);
+        }
+        assert!(flush_in > SLOTS as usize, "{flush_in}");
+    }
+}
+
+#[test]
+fn a_conversation_is_cut_at_every_byte() {
+    for protocol in [2, 3] {
+        let mut whole = pair(protocol);
+        converse(&mut whole);
+        // once without cuts, counting bytes
+        let (mut written, mut read) = (0, 0);
+        loop {
+            let moved = (whole.write(1), whole.serve(usize::MAX), whole.read(1));
+            (written, read) = (written + moved.0, read + moved.2);
+            if moved == (0, 0, 0) {
+                break;
+            }
+        }
+        check(&whole);
+        for cut in 0..written {
+            let mut pair = pair(protocol);
+            converse(&mut pair);
+            let mut left = cut;
+            while left > 0 {
+                left -= pair.write(1);
+                pair.serve(usize::MAX);
+                pair.read(usize::MAX);
+            }
+            pair.cut();
+            finish(&mut pair);
+            check(&pair);
+        }
+        for cut in 0..read {
+            let mut pair = pair(protocol);
+            converse(&mut pair);
+            let mut left = cut;
+            while left > 0 {
+                pair.write(usize::MAX);
+                pair.serve(usize::MAX);
+                left -= pair.read(1);
+            }
+            pair.cut();
+            finish(&mut pair);
+            check(&pair);
+            // a lock that was taken and not told of is given back, or known to be ours
+            let taken = matches!(pair.peer.replied(LOCK), Some(Frame::Integer(1..)));
+            let released = pair.peer.replied(RELEASE) == Some(&Frame::Integer(1));
+            pair.settle();
+            if !taken && pair.peer.outcome(RELEASE).is_some() {
+                assert_eq!(pair.server.store.text("lock"), None, "after {cut} bytes");
+            }
+            assert!(!released || pair.server.store.text("lock").is_none() || taken);
+        }
+    }
 }

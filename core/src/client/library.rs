@@ -6,7 +6,6 @@ use crate::command::Command;
 use crate::commands::{fcall, fcall_ro, function_list, function_load};
 use crate::error::Error;
 use crate::record::Record;
-use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -66,8 +65,8 @@ impl Client {
         let libraries = self.execute(function_list().libraryname(pattern)).await?;
         let found = libraries.into_iter().find(|library| library.0 == name);
         let (_, library) = found.ok_or(Error::NoLibrary)?;
-        let functions: Vec<Record> = library.get("functions")?;
-        let functions = functions.iter().map(Function::read).collect::<Result<_, _>>()?;
+        let functions: Vec<(String, Record)> = library.get("functions")?;
+        let functions = functions.into_iter().map(Function::read).collect::<Result<_, _>>()?;
         Ok(Library { name: name.into(), functions })
     }
 }
@@ -103,9 +102,9 @@ impl Library {
 }
 
 impl Function {
-    fn read(record: &Record) -> Result<Self, Error> {
-        let flags: BTreeSet<String> = record.get("flags")?;
-        Ok(Self { name: record.get("name")?, readonly: flags.contains("no-writes") })
+    fn read((name, record): (String, Record)) -> Result<Self, Error> {
+        let flags: Vec<String> = record.get("flags")?;
+        Ok(Self { name, readonly: flags.iter().any(|flag| flag == "no-writes") })
     }
 
     /// Gives its name.

@@ -98,14 +98,13 @@ impl LockBuilder {
         let (sleep, random) = (digits(self.sleep), random.to_string());
         let texts = [&self.name, &ttl, &sleep, &wait, &random].map(String::as_bytes);
         let [name, ttl, sleep, wait, random] = texts;
-        let held = self.client.operate(kind::ACQUIRE, &[name, &token, ttl, sleep, wait, random]).await?;
-        Ok((held != 0).then(|| Held {
-            client: self.client.clone(),
-            name: name.into(),
-            token,
-            valid_until: u64::try_from(held).ok().map(Instant),
-            held: true,
-        }))
+        // the reply may have come when nobody waits for it any more
+        let mut held =
+            Held { client: self.client.clone(), name: name.into(), token, valid_until: None, held: true };
+        let end = self.client.operate(kind::ACQUIRE, &[name, &token, ttl, sleep, wait, random]).await;
+        held.held = matches!(end, Ok(end) if end != 0);
+        held.valid_until = u64::try_from(end?).ok().map(Instant);
+        Ok(held.held.then_some(held))
     }
 }
 

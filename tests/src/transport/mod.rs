@@ -9,6 +9,14 @@ pub use socket::{Address, Socket};
 pub use tls::Tls;
 
 use redwire_core::time::Instant;
+use std::io::Read;
+
+/// Reads what the system gives for secrets.
+fn entropy() -> std::io::Result<[u8; 16]> {
+    let mut bytes = [0; 16];
+    std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes)
+}
 
 /// A host's clock: milliseconds since it was made.
 #[derive(Clone, Copy, Debug)]
