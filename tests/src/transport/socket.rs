@@ -95,7 +95,7 @@ impl<A: Address> Socket<A> {
             poller,
             events: Events::with_capacity(8),
             alarm,
-            clock: Clock::start(),
+            clock: Clock,
         })
     }
 
