@@ -34,6 +34,10 @@ pub mod flags {
     pub const SCRIPT: u32 = 1 << 24;
     /// No command: the row is the number of an [operation](crate::operation::kind), the arguments are its own.
     pub const OPERATION: u32 = 1 << 25;
+    /// The reply may be kept, and come from what is kept, where commands are asked for that one by one.
+    pub const CACHED: u32 = 1 << 28;
+    /// The reply must come from the server and is not kept.
+    pub const UNCACHED: u32 = 1 << 29;
 }
 
 /// Where the bytes of an argument are.
@@ -190,10 +194,22 @@ impl<'a> Batch<'a> {
     ///
     /// # Errors
     /// [`Malformed`] when what stands there is no whole command.
+    #[inline(never)]
     pub fn next_request(&mut self) -> Result<Option<Request<'a>>, Malformed> {
         let request = self.head()?;
         self.pass(request.map_or(0, |request| request.args.len()))?;
         Ok(request)
+    }
+
+    /// Gives what stands before `rest`, which is the end of this batch.
+    #[cfg(feature = "alloc")]
+    #[inline(never)]
+    pub(crate) fn before(&self, rest: &Self) -> Self {
+        Self {
+            words: self.words.get(..self.words.len() - rest.words.len()).unwrap_or_default(),
+            text: self.text.get(..self.text.len() - rest.text.len()).unwrap_or_default(),
+            side: self.side.get(..self.side.len() - rest.side.len()).unwrap_or_default(),
+        }
     }
 
     /// Steps over `count` arguments.

@@ -111,6 +111,10 @@ impl<T: Transport> Driver<T> {
             };
             debug_assert!(accepted.is_ok(), "clients write whole batches");
             self.outbox.batch.clear();
+            // a reply may be half read
+            let mut known = Inbox { news: core::mem::take(&mut self.inbox.news), ..Inbox::default() };
+            self.machine.poll_cached(&mut known);
+            self.inbox.news = known.news;
         }
         if let Some((slot, batch)) = self.outbox.watched.take() {
             self.watched(now, slot, &batch);
@@ -265,7 +269,7 @@ impl<T: Transport> Driver<T> {
                     self.watch.forget(slot);
                     self.inbox.news.push((slot, News::Failed(failure)));
                 }
-                Action::Ready(_) | Action::Rest | Action::Leased(..) => {}
+                Action::Ready(_) | Action::Rest | Action::Leased(..) | Action::Unanswered(_) => {}
             }
         }
         self.shared.deliver(&mut self.inbox.news, &mut self.wakers);

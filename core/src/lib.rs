@@ -61,7 +61,7 @@
 //!                 stream = Some((link, open()));
 //!                 machine.handle_open(now(), link);
 //!             }
-//!             Action::Ready(_) | Action::Rest | Action::Leased(..) => {}
+//!             Action::Ready(_) | Action::Rest | Action::Leased(..) | Action::Unanswered(_) => {}
 //!             Action::Close(..) => stream = None,
 //!             Action::Settle(slot, failure) => panic!("{slot:?} failed: {failure}"),
 //!         }
@@ -93,6 +93,8 @@ extern crate alloc;
 
 pub mod argument;
 pub mod batch;
+#[cfg(feature = "alloc")]
+pub mod cache;
 #[cfg(feature = "alloc")]
 pub mod client;
 pub mod command;

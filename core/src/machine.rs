@@ -45,6 +45,8 @@ pub enum Action {
     Rest,
     /// A command failed without a reply.
     Settle(Slot, Failure),
+    /// A command was written, and the server does not answer it, as CLIENT REPLY said.
+    Unanswered(Slot),
     /// Whoever asked for a lease in this slot has it.
     Leased(Slot, LeaseId),
 }
@@ -182,6 +184,10 @@ pub trait Machine {
 
     /// Gives what is to be sent next on `link`.
     fn poll_transmit(&self, link: LinkId) -> Option<Segment<'_>>;
+
+    /// Gives the replies to commands that were submitted and need not be sent, because they are known: to be called after each
+    /// [`submit`](Self::submit). What it tells stays where it is until it is called again.
+    fn poll_cached<S: ReplySink>(&mut self, sink: &mut S);
 
     /// Gives what is to be done next.
     fn poll_action(&mut self) -> Option<Action>;

@@ -99,6 +99,12 @@ impl Sink for Tape {
     fn event(&mut self, event: Event<'_>) {
         match event {
             Event::Text(Text::Bulk, text) => self.text(Tag::Bulk, text),
+            Event::Close { streamed: false } => {}
+            Event::Open(Aggregate::Array, Some(len)) => self.pair(Tag::Array, 0, len),
+            Event::Integer(value) => match i32::try_from(value) {
+                Ok(value) => self.pair(Tag::Integer, 0, value as u32),
+                Err(_) => self.wide(Tag::Wide, value),
+            },
             event => self.rare(event),
         }
     }
@@ -120,11 +126,7 @@ impl Tape {
     /// What is no text.
     fn small(&mut self, event: Event<'_>) {
         let (tag, field, payload) = match event {
-            Event::Text(..) | Event::Double(_) | Event::BulkPart(_) => return,
-            Event::Integer(value) => match i32::try_from(value) {
-                Ok(value) => (Tag::Integer, 0, value as u32),
-                Err(_) => return self.wide(Tag::Wide, value),
-            },
+            Event::Text(..) | Event::Double(_) | Event::BulkPart(_) | Event::Integer(_) => return,
             Event::Exact(value) => return self.wide(Tag::Exact, value),
             Event::Null => (Tag::Atom, 0, 0),
             Event::Boolean(true) => (Tag::Atom, 0, 1),
@@ -182,9 +184,31 @@ fn tag(kind: Text) -> Tag {
     }
 }
 
-/// Looks at eight bytes at a time, the last of which may be looked at twice.
+/// Looks at what is frequent, a text of 4 to 16 bytes, by two words.
 #[inline(always)]
 fn is_ascii(text: &[u8]) -> bool {
+    let seen = match text.len() {
+        4..8 => {
+            let word = |bytes: &[u8; 4]| u64::from(u32::from_ne_bytes(*bytes));
+            text.first_chunk().map(word).zip(text.last_chunk().map(word))
+        }
+        8..=16 => {
+            let word = |bytes: &[u8; 8]| u64::from_ne_bytes(*bytes);
+            text.first_chunk().map(word).zip(text.last_chunk().map(word))
+        }
+        _ => None,
+    };
+    match seen {
+        Some((first, last)) => (first | last) & HIGH_BITS == 0,
+        None => is_all_ascii(text),
+    }
+}
+
+const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
+
+/// Looks at eight bytes at a time, the last of which may be looked at twice.
+#[cfg_attr(target_family = "wasm", inline(never))]
+fn is_all_ascii(text: &[u8]) -> bool {
     let (chunks, rest) = text.as_chunks::<8>();
     let seen = match text.last_chunk::<8>() {
         Some(last) => {
@@ -192,5 +216,5 @@ fn is_ascii(text: &[u8]) -> bool {
         }
         None => rest.iter().fold(0, |seen, &byte| seen | u64::from(byte)),
     };
-    seen & 0x8080_8080_8080_8080 == 0
+    seen & HIGH_BITS == 0
 }

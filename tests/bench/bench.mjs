@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
+import { stayAwake } from "./awake.mjs";
 import { reportStart, reportSummary, reportWorkload, reportWorld } from "./report.mjs";
 import { Processes, measure, start } from "./rounds.mjs";
 import { startServer } from "./server.mjs";
@@ -19,6 +20,7 @@ const HELP = `cargo xtask bench [options]
   --ms 400            length of a slice
   --starts 12         fresh processes of each client in W12
   --also PATH.tgz     another build of redwire beside the first; may be given again
+  --awake             processors never sleep: for virtual machines, where waking one takes longer than a request
   --alone             a fresh process per workload and client: peak RSS is then that of the workload
   --json FILE         all figures`;
 
@@ -35,6 +37,7 @@ const { values: options } = parseArgs({
     ms: { type: "string", default: "400" },
     starts: { type: "string", default: "12" },
     also: { type: "string", multiple: true, default: [] },
+    awake: { type: "boolean", default: false },
     alone: { type: "boolean", default: false },
     json: { type: "string" },
     help: { type: "boolean", default: false },
@@ -96,7 +99,8 @@ const program = process.env.REDWIRE_REDIS || "redis-server";
 const tls = process.env.REDWIRE_TLS || path.join(here, "../tls");
 const server = await startServer(program, tls);
 if (server.links.tls) server.links.tls.ca = readFileSync(path.join(tls, "ca.crt"), "utf8");
-reportWorld(adapters, execFileSync(program, ["--version"], { encoding: "utf8" }).split(" sha")[0]);
+reportWorld(adapters, execFileSync(program, ["--version"], { encoding: "utf8" }).split(" sha")[0], options.awake);
+if (options.awake) stayAwake();
 
 const processes = new Processes();
 const results = {};

@@ -100,7 +100,7 @@ export const reportSummary = (results, names) => {
 const rss = (own, peers) => ratio(own.rss / (peers.find(({ name }) => name === "ioredis")?.rss ?? NaN));
 
 /** Prints when, where and what was measured. */
-export const reportWorld = (adapters, server) => {
+export const reportWorld = (adapters, server, awake) => {
   const packages = { ioredis: "ioredis", iovalkey: "iovalkey", "node-redis": "redis", glide: "@valkey/valkey-glide", redwire: "redwire" };
   const versions = Object.entries(packages).flatMap(([name, folder]) => {
     if (!adapters.some((adapter) => adapter.name === name)) return [];
@@ -108,6 +108,6 @@ export const reportWorld = (adapters, server) => {
     return [`${name} ${JSON.parse(manifest).version}`];
   });
   const cpus = os.cpus();
-  console.log(`${new Date().toISOString().slice(0, 10)}, Node ${process.versions.node}, ${server}, ${cpus.length} x ${cpus[0]?.model}, load ${number(os.loadavg()[0], 1)}`);
+  console.log(`${new Date().toISOString().slice(0, 10)}, Node ${process.versions.node}, ${server}, ${cpus.length} x ${cpus[0]?.model}, load ${number(os.loadavg()[0], 1)}${awake ? ", kept awake" : ""}`);
   console.log(versions.join(", "));
 };

@@ -168,7 +168,7 @@ describe("close", () => {
 describe("destroy", () => {
   test("rejects everything, in flight, unsent or in a pipeline, and settles it once", async (t) => {
     for (const when of ["this tick", "connecting", "in flight"]) {
-      const { redis, fake } = faked(t, () => undefined);
+      const { redis, fake } = faked(t, () => undefined, when === "connecting" ? { greet: () => undefined } : {});
       const calls = [redis.echo("a"), redis.multi().echo("b").execute(), redis.pipeline({ transaction: false }).echo("c").echo("d").execute(), redis.mset({ k: Buffer.alloc(100_000) })].map((call) => rejection(call));
       if (when === "connecting") await until(() => redis.status === "connecting");
       if (when === "in flight") await until(() => fake.commands.length >= 6);

@@ -349,6 +349,7 @@ impl World {
                     tally.survivors += u32::from(times > 1);
                     assert_eq!(count.is_some(), counts);
                 }
+                Outcome::Unanswered | Outcome::Leased(_) => unreachable!("{slot} is no lease's"),
                 Outcome::Cancelled(executed) => assert!(*executed || count.is_none(), "{slot} was executed"),
                 Outcome::Failed(failure) => {
                     assert!(failure.maybe_executed || count.is_none(), "{slot} was executed");

@@ -8,8 +8,8 @@ const FULL_COMMANDS = 128;
 /** The same for pipelines, which are batches already. */
 const FULL_PIPELINES = 40;
 const FULL_BYTES = 64 << 10;
-/** The slot of a command that was refused for its arguments. */
-const REFUSED = -1;
+/** The slot of a command that was refused for its arguments, or whose reply was there. */
+const SETTLED = -1;
 
 let resolvePromise!: (value: unknown) => void;
 let rejectPromise!: (reason: unknown) => void;
@@ -59,12 +59,17 @@ export class Channel {
 
   /** Sends a command; see {@link Outbox.push} for what it throws. */
   send(what: number, timeout: number | undefined, command: string, args: readonly unknown[], mode: number): Promise<unknown> {
+    const { memo, host } = this.engine;
+    if (memo !== undefined && this.lease === 0 && this.outbox.count === 0) {
+      const value = memo.recall(host!, what, mode, args);
+      if (value !== undefined) return Promise.resolve(value);
+    }
     const promise = new Promise(executor);
     this.open(resolvePromise, rejectPromise, what, timeout, command, args, mode);
     return promise;
   }
 
-  /** Sends a command and gives its slot, or {@link REFUSED}. */
+  /** Sends a command and gives its slot, or {@link SETTLED} where that is over. */
   open(
     taker: ((value: unknown) => void) | Gatherer,
     other: ((reason: unknown) => void) | number,
@@ -80,12 +85,16 @@ export class Channel {
       outbox.push(slot, what, timeout, command, args);
     } catch (error) {
       engine.forget(slot, error);
-      return REFUSED;
+      return SETTLED;
     }
     const externals = outbox.lastExternals();
     if (externals !== undefined) engine.hold(slot, externals, this.lease);
     if (timeout !== undefined) engine.sooner = true;
-    if (what >= Flag.OPERATION) engine.waits = true;
+    if (what & Flag.OPERATION) engine.waits = true;
+    if (this.lease === 0 && engine.isKept(outbox)) {
+      engine.memo?.remember(engine.host!, what, mode, args, engine.keptValue);
+      return SETTLED;
+    }
     this.#schedule(FULL_COMMANDS);
     return slot;
   }
@@ -124,7 +133,7 @@ export class Channel {
 
   /** Gives up the command in `slot` when `signal` aborts. */
   abortable(slot: number, signal: AbortSignal): void {
-    if (slot !== REFUSED) this.engine.abortable(slot, signal);
+    if (slot !== SETTLED) this.engine.abortable(slot, signal);
   }
 
   /** Takes what the server refused of the transaction in `slot`. */

@@ -1,9 +1,12 @@
+import type { CacheSettings, CacheStats } from "./cache.js";
 import type { Connector, Endpoint } from "./connector.js";
 import { Channel } from "./channel.js";
 import { ClientError, ConnectionError, type RedisError } from "./errors.js";
 import { failure, Reason, type Situation } from "./failure.js";
 import { Host } from "./host.js";
+import { Memo } from "./memo.js";
 import { Outbox, type Large } from "./outbox.js";
+import { Reader } from "./reader.js";
 import { Slots } from "./slots.js";
 import { encode } from "./text.js";
 import { Wire, type Home } from "./wire.js";
@@ -41,6 +44,7 @@ export interface Settings {
   minIdle: number;
   maxIdleTime: number;
   poolTimeout: number;
+  cache: CacheSettings | undefined;
 }
 
 /** What the core wants done; numbers are those of `wasm/src/host.rs`. */
@@ -53,6 +57,7 @@ const enum Act {
   REST,
   LOST,
   LEASED,
+  UNANSWERED,
 }
 
 /** The bits of a link's or a lease's number that are its lane. */
@@ -82,6 +87,12 @@ export class Engine implements Home {
   /** Refused commands of transactions until their EXEC is answered. */
   readonly #refused = new Map<number, RedisError[]>();
   host: Host | undefined;
+  /** Reads replies that are kept, while others may be half read. */
+  #kept: Reader | undefined;
+  /** The value of the last one. */
+  keptValue: unknown;
+  /** Values of replies that are kept. */
+  memo: Memo | undefined;
   /** By lane; the first is that of the shared connection. */
   #wires: Wire[] = [];
   #flushing = false;
@@ -251,8 +262,9 @@ export class Engine implements Home {
     if (this.#boxes.length < BOXES) this.#boxes.push(box);
   }
 
-  /** Hands the core what is to be sent. */
-  #submit(): void {
+  /** Hands the core what is to be sent; tells whether some of it was kept. */
+  #submit(): boolean {
+    let told = false;
     for (const { outbox, lease } of this.#channels) {
       if (outbox.count === 0) continue;
       try {
@@ -260,10 +272,34 @@ export class Engine implements Home {
         outbox.submit((this.host ??= this.#start()), at, lease);
         // where there is no link, or another than the shared one, who knows which limit holds
         if (!this.#wires[0]?.ready || this.#wires.length > 1 || at + (this.#settings.timeout || Infinity) < this.#timerAt) this.sooner = true;
+        if (this.#kept !== undefined && this.#tell(this.host, this.#kept)) told = true;
       } catch (error) {
         this.trap(error);
       }
     }
+    return told;
+  }
+
+  /** Settles commands whose replies are kept; tells whether there was one. */
+  #tell(host: Host, kept: Reader): boolean {
+    const words = host.exports.host_cached();
+    // such texts stand apart from each other: nothing beside them is worth reading
+    if (words > 0) kept.read(host, host.exports.host_tape() >>> 2, words, 0);
+    return words > 0;
+  }
+
+  /** Settles the only command of this tick, which is in `outbox`, at once where its reply is kept: it need not wait for others. */
+  isKept(outbox: Outbox): boolean {
+    return this.#kept !== undefined && outbox.count === 1 && !this.#flushing && !this.busy && this.#submit();
+  }
+
+  /** What became of commands whose replies may be kept; `undefined` where none is. */
+  get cacheStats(): CacheStats | undefined {
+    if (this.#settings.cache === undefined) return undefined;
+    const { host } = this;
+    const numbers = host === undefined ? new Float64Array(6) : new Float64Array(host.exports.memory.buffer, host.exports.host_cache_stats(), 6);
+    const [hits, misses, evictions, invalidations, keys, bytes] = numbers as unknown as [number, number, number, number, number, number];
+    return { hits: hits + (this.memo?.hits ?? 0), misses, evictions, invalidations, keys, bytes };
   }
 
   /** Sends everything at the end of the tick. */
@@ -347,7 +383,7 @@ export class Engine implements Home {
       this.trap(error);
     }
     for (const wire of this.#wires) wire.disconnect();
-    this.host = undefined;
+    this.host = this.#kept = this.memo = undefined;
     this.#attempt?.fail(new ConnectionError("the client was closed"));
     this.#attempt = undefined;
     clearTimeout(this.#timer);
@@ -373,7 +409,29 @@ export class Engine implements Home {
     const wordsAt = host.exports.host_words(words.length) >>> 2;
     host.words.set(words, wordsAt);
     host.exports.host_configure();
+    if (this.#settings.cache !== undefined) this.#keep(host, this.#settings.cache);
     return host;
+  }
+
+  /** Has the core keep replies. */
+  #keep(host: Host, { numbers, prefixes }: CacheSettings): void {
+    const lengths = prefixes.map((prefix) => prefix.length);
+    let at = host.exports.host_input(lengths.reduce((sum, length) => sum + length, 0));
+    for (const prefix of prefixes) {
+      host.bytes.set(prefix, at);
+      at += prefix.length;
+    }
+    const words = [...numbers, ...lengths];
+    const wordsAt = host.exports.host_words(words.length) >>> 2;
+    host.words.set(words, wordsAt);
+    host.exports.host_cache(words.length);
+    const reply = (slot: number, value: unknown, failed: boolean): void => {
+      this.keptValue = value;
+      this.#settle(slot, value, failed);
+    };
+    this.#kept = new Reader({ modeOf: (slot) => this.modeOf(slot), commandOf: (slot) => this.commandOf(slot), reply, refused: () => {} }, host);
+    // what is kept for some time only, the core must be asked for
+    this.memo = numbers[3] === 0 ? new Memo() : undefined;
   }
 
   /** Works through what the core wants done and sent, and then through what arrived meanwhile. */
@@ -384,6 +442,8 @@ export class Engine implements Home {
     try {
       this.#act(host);
       for (const wire of this.#wires) wire.transmit(host);
+      // what is not answered settles when it was written
+      if (this.#wires.length > 1) this.#act(host);
       this.#arm(host);
     } catch (error) {
       this.trap(error);
@@ -415,9 +475,9 @@ export class Engine implements Home {
     switch (act) {
       case Act.OPEN: {
         const lane = id & LANE;
-        const wire = (this.#wires[lane] ??= new Wire(lane, this, host));
+        while (this.#wires.length <= lane) this.#wires.push(new Wire(this.#wires.length, this, host));
         if (lane === 0 && this.#status !== "reconnecting") this.#become("connecting");
-        return wire.open(id);
+        return this.#wires[lane]!.open(id);
       }
       case Act.READY: {
         const wire = this.#wires[id & LANE]!;
@@ -436,6 +496,8 @@ export class Engine implements Home {
         return this.#become("idle", this.#trouble);
       case Act.LEASED:
         return this.#settle(id, new Channel(this, reason), false);
+      case Act.UNANSWERED:
+        return this.#settle(id, undefined, false);
       default: {
         const unknown = act === Act.UNKNOWN;
         const situation = this.#situation(host, this.#ended);
@@ -560,7 +622,7 @@ export class Engine implements Home {
   /** The core failed: nothing of it can be trusted. Fails everything; the next command starts a fresh one. */
   trap(cause: unknown): void {
     const host = this.host;
-    this.host = undefined;
+    this.host = this.#kept = this.memo = undefined;
     for (const wire of this.#wires) wire.disconnect();
     this.#wires = [];
     for (const channel of [...this.#channels]) {

@@ -104,7 +104,7 @@ export const failure = (reason: Reason, detail: number, at: Situation, command?:
     case Reason.DATABASE:
       return new ResponseError(`${at.where} refused the database (${at.detail})${outcome}: check 'db'`, { ...details, code: at.detail.split(" ")[0]! });
     case Reason.PROTOCOL3:
-      return new ConnectionError(`${at.where} does not speak RESP3${outcome}: set 'protocol' to "auto" or 2`, details);
+      return new ConnectionError(`${at.where} does not speak RESP3${outcome}: set 'protocol' to "auto" or 2, and no 'cache'`, details);
     case Reason.MAX_CLIENTS:
       return new ConnectionError(`${at.where} has reached its maximum number of clients${outcome}: raise its 'maxclients', or close other clients`, details);
     case Reason.HANDSHAKE:

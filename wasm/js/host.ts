@@ -1,6 +1,5 @@
-import { WASM, WASM_SIZE } from "#wasm";
-import { builtin } from "./builtin.js";
 import { ClientError } from "./errors.js";
+import { module } from "./packed.js";
 import { createCodec, type Codec } from "./text.js";
 
 /** What the module exports (`wasm/src/host.rs`, where each is described). */
@@ -12,6 +11,10 @@ interface Exports {
   host_configure(): void;
   host_submit(now: number, lease: number, words: number, text: number, side: number, how: number): number;
   host_script(length: number): number;
+  host_cache(words: number): void;
+  host_cached(): number;
+  host_cache_stats(): number;
+  host_cache_epoch(): number;
   host_cancel(now: number, slot: number): number;
   host_lease(now: number, slot: number): void;
   host_release(now: number, lease: number): void;
@@ -39,11 +42,7 @@ const compile = (): WebAssembly.Module => {
   if (typeof WebAssembly !== "object") {
     throw new ClientError("WebAssembly is switched off in this process, and redwire's core is WebAssembly: allow it (for Node, without --jitless)");
   }
-  const zlib = builtin<typeof import("node:zlib")>("node:zlib");
-  if (zlib === undefined) {
-    throw new ClientError("this runtime lacks node:zlib, which unpacks redwire's core: use Node >= 20.19, Bun or Deno");
-  }
-  return new WebAssembly.Module(zlib.brotliDecompressSync(Buffer.from(WASM, "base64"), { maxOutputLength: WASM_SIZE }));
+  return new WebAssembly.Module(module);
 };
 
 /** One machine in its own wasm instance, with views of its memory that hold until the next call. */

@@ -1,5 +1,6 @@
 /** A Redis and Valkey client whose core is WebAssembly. @module */
-export type { Give, Kind, Promised, Queued, Raw } from "./commands/give.js";
+export type { CacheOptions, CacheStats } from "./cache.js";
+export type { Give, Kind, Promised, Queued, Raw, Unanswered } from "./commands/give.js";
 export type { InertCommand, ReplyOf } from "./commands/inert.js";
 export type { Fields, Int, Several, UnixTime } from "./commands/types.js";
 export type { Connector, Endpoint, Sink, Socket, StreamPair } from "./connector.js";

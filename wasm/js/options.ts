@@ -1,3 +1,4 @@
+import { cacheChecks, cacheSettings, type CacheOptions } from "./cache.js";
 import type { Connector, Endpoint } from "./connector.js";
 import type { Settings } from "./engine.js";
 import { kindOf } from "./outbox.js";
@@ -54,6 +55,8 @@ export interface Options extends DecodingOptions {
   highWater?: HighWater;
   /** After how long a silence the server is asked with a PING; 5 s later the connection is made anew. Default 15 000, 0: never. */
   keepAlive?: number;
+  /** How replies are kept until their keys change; default: not at all. Needs RESP3. */
+  cache?: CacheOptions;
   /**
    * How many connections may be leased at once, beside the one that all callers share: for blocking commands and `lease()`. Default 8,
    * from 1 to 255.
@@ -140,6 +143,7 @@ const checks: Readonly<Record<keyof Options, readonly [check: Check, expected: s
   offlineQueue: [(value) => value === false || offlineQueue(value), "false or { maxCommands, maxBytes, maxAge, onFull }"],
   highWater: [fields({ maxCommands: count, maxBytes: count }), "{ maxCommands, maxBytes }"],
   keepAlive: [milliseconds, "milliseconds, a whole number from 0"],
+  cache: [fields({ maxKeys: count, maxBytes: count, ttl: milliseconds, ...cacheChecks }), "{ maxKeys, maxBytes, ttl, mode, prefixes }"],
   maxResends: [between(0, 255), "a number from 0 to 255"],
   maxConnections: [between(1, 255), "a number from 1 to 255"],
   minIdle: [between(0, 255), "a number from 0 to 255"],
@@ -274,6 +278,7 @@ export const settingsOf = (options: Options, connector: Connector): Settings => 
     retryDelay: options.retryDelay ?? 50,
     maxRetryDelay: options.maxRetryDelay ?? 2_000,
     maxResends: options.maxResends ?? 3,
+    cache: options.cache && cacheSettings(options.cache, protocol),
     maxConnections: options.maxConnections ?? 8,
     minIdle: options.minIdle ?? 0,
     maxIdleTime: options.maxIdleTime ?? 60_000,

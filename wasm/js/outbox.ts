@@ -19,6 +19,8 @@ export const enum Flag {
   IDEMPOTENT = 1 << 22,
   SCRIPT = 1 << 24,
   OPERATION = 1 << 25,
+  CACHED = 1 << 28,
+  UNCACHED = 1 << 29,
 }
 
 /** Where an argument is, in the top bits of its word. */
@@ -87,7 +89,7 @@ export class Outbox {
       this.#externals?.delete(this.count);
       throw error;
     }
-    if (what >= Flag.SCRIPT) this.#converses = true;
+    if (what & (Flag.SCRIPT | Flag.OPERATION)) this.#converses = true;
     this.count++;
   }
 

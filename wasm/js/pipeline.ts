@@ -41,6 +41,7 @@ export interface PipelineSettings {
   mode: number;
   raw: boolean;
   idempotent: boolean;
+  cache: number;
   timeout: number | undefined;
   signal: AbortSignal | undefined;
 }
@@ -68,10 +69,10 @@ export class Queued extends Methods {
   }
 
   run(row: number, command: string, args: unknown[], needs?: Needs, what = 0): this {
-    const { transaction, mode, raw, idempotent, timeout } = this.#settings;
+    const { transaction, mode, raw, idempotent, cache, timeout } = this.#settings;
     if (mode & ENCODED) args = encoded(args, mode);
     const box = (this.#box ??= this.#open());
-    box.push(0, row | what | (transaction ? Flag.MEMBER : idempotent ? Flag.IDEMPOTENT : 0) | (raw ? Flag.RAW : 0), timeout, command, args);
+    box.push(0, row | what | cache | (transaction ? Flag.MEMBER : idempotent ? Flag.IDEMPOTENT : 0) | (raw ? Flag.RAW : 0), timeout, command, args);
     this.#commands.push(command);
     if (needs !== undefined) this.#needs.push([command, needs]);
     return this;

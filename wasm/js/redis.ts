@@ -1,6 +1,7 @@
+import type { CacheStats } from "./cache.js";
 import { Operations, type Bitfield, type BitfieldReader } from "./bitfield.js";
 import type { InertCommand, ReplyOf } from "./commands/inert.js";
-import type { Raw } from "./commands/give.js";
+import type { Raw, Unanswered } from "./commands/give.js";
 import { addLeased, Methods, take } from "./commands/methods.js";
 import { planOf, rowOf } from "./commands/plan.js";
 import { rawCall } from "./commands/reserved.js";
@@ -27,6 +28,11 @@ export interface ViewOptions extends DecodingOptions {
   timeout?: number;
   /** Whether it does no harm when commands are executed twice: they are sent again when the connection is lost before the reply. Never in transactions. */
   idempotent?: boolean;
+  /**
+   * Whether replies may be kept, and come from what is kept; without the client's option `cache` none is. Default `true`, in its mode
+   * `"optin"` `false`. Never in transactions.
+   */
+  cache?: boolean;
   /** Gives up every command made through the view: its promise rejects with `signal.reason`. */
   signal?: AbortSignal;
 }
@@ -44,6 +50,8 @@ export interface Redis<S extends Str = string, N = number, F extends Forms = Pla
   connect(): Promise<void>;
   /** Calls `listener` at each change of status, with what led to it, until the function given back is called. */
   onStateChange(listener: (status: Status, cause?: unknown) => void): () => void;
+  /** What became of commands whose replies may be kept; `undefined` without the option `cache`. */
+  readonly cacheStats: CacheStats | undefined;
   /** Sends any command: `name` as Redis spells it, its words separated by spaces. What the table knows gets its usual reply shape. */
   call(name: string, ...args: Value[]): Promise<unknown>;
   /** Tells whether the server is new enough for a command, connecting if need be to learn its version. */
@@ -71,6 +79,11 @@ export interface Redis<S extends Str = string, N = number, F extends Forms = Pla
    * `poolTimeout` rejects with a {@link TimeoutError}. `signal` gives up waiting.
    */
   lease(options?: { signal?: AbortSignal }): Promise<Lease<S, N, F>>;
+  /**
+   * Calls `task` with a client whose commands the server executes without answering: their promises settle once they are written, and
+   * what goes wrong is never known. Resolves when the server has executed them all. It uses CLIENT REPLY OFF on a lease.
+   */
+  ignoreReplies(task: (redis: Commands<S, N, F, Unanswered>) => unknown): Promise<void>;
   /** Gives a client with connections of its own and the same options, but for `options`; one with a `pool` shares that. */
   duplicate<const O extends Options>(options?: O): Viewed<O, S, N, F>;
   /**
@@ -91,7 +104,7 @@ export type Viewed<O extends DecodingOptions, S extends Str = string, N = number
  * else's. A lease is one connection's life: when that is lost, everything on it rejects, and from then on with a {@link LeaseError}.
  */
 export interface Lease<S extends Str = string, N = number, F extends Forms = Plain>
-  extends Omit<Redis<S, N, F>, "connect" | "ready" | "close" | "destroy" | "duplicate" | "lease" | "with" | "wait" | "waitaof">,
+  extends Omit<Redis<S, N, F>, "connect" | "ready" | "close" | "destroy" | "duplicate" | "ignoreReplies" | "lease" | "with" | "wait" | "waitaof">,
     LeaseCommands<S, N, F> {
   /** Gives a client that shares this lease and differs in `options`. */
   with<const O extends ViewOptions>(options: O): Lease<DataWith<O, S>, IntegersWith<O, N>, FormsWith<O, F>>;
@@ -116,6 +129,8 @@ interface View {
   mode: number;
   raw: boolean;
   idempotent: boolean;
+  /** The flag of `cache`, if given. */
+  cache: number;
   timeout: number | undefined;
   signal: AbortSignal | undefined;
 }
@@ -143,7 +158,7 @@ class Client extends Methods {
     this.#channel = new Channel(engine);
     const { url: _, ...others } = resolved;
     this.#options = others;
-    this.#view = { mode: withDecoding(0, resolved), raw: false, idempotent: false, timeout: undefined, signal: undefined };
+    this.#view = { mode: withDecoding(0, resolved), raw: false, idempotent: false, cache: 0, timeout: undefined, signal: undefined };
   }
 
   static fromUrl(url: string, options?: Options): Client {
@@ -169,6 +184,10 @@ class Client extends Methods {
     return refusal === undefined ? this.#channel.engine.connect() : Promise.reject(refusal);
   }
 
+  get cacheStats(): CacheStats | undefined {
+    return this.#channel.engine.cacheStats;
+  }
+
   onStateChange(listener: (status: Status, cause?: unknown) => void): () => void {
     if (typeof listener !== "function") throw new TypeError(`onStateChange: parameter 'listener' expected a function, got ${kindOf(listener)}`);
     return this.#channel.engine.onStateChange(listener);
@@ -189,11 +208,12 @@ class Client extends Methods {
   }
 
   #send(what: number, command: string, args: unknown[], mode: number): Promise<unknown> {
-    const { raw, idempotent, timeout, signal } = this.#view;
+    const { raw, idempotent, cache, timeout, signal } = this.#view;
     const channel = this.#channel;
     const refusal = channel.refusal(command);
     if (refusal !== undefined) return Promise.reject(refusal);
     if (channel.gate !== undefined) return channel.gate.then(() => this.#send(what, command, args, mode));
+    what |= cache;
     if (idempotent) what |= Flag.IDEMPOTENT;
     if (raw) {
       what |= Flag.RAW;
@@ -272,6 +292,7 @@ class Client extends Methods {
       if (decodes(name, value)) view.mode = withDecoding(view.mode, { [name]: value });
       else if (name === "raw" && typeof value === "boolean") view.raw = value;
       else if (name === "idempotent" && typeof value === "boolean") view.idempotent = value;
+      else if (name === "cache" && typeof value === "boolean") view.cache = value ? Flag.CACHED : Flag.UNCACHED;
       else if (name === "timeout" && Number.isInteger(value) && value >= 0 && value <= 0x7fff_ffff) view.timeout = value;
       else if (name === "signal" && value instanceof AbortSignal) view.signal = value;
       else throw new TypeError(`with: '${name}' is no option, or does not take ${kindOf(value)}`);
@@ -300,6 +321,17 @@ class Client extends Methods {
     return new Leased(this, this.#view, await this.#channel.engine.lease(signal));
   }
 
+  async ignoreReplies(task: (redis: Client) => unknown): Promise<void> {
+    const lease = (await this.lease()) as Leased;
+    try {
+      await lease.call("CLIENT REPLY", "OFF");
+      await task(lease);
+      await lease.call("CLIENT REPLY", "ON");
+    } finally {
+      await lease.release();
+    }
+  }
+
   duplicate(options: Options = {}): Client {
     const { host, port, path, db, username, password, tls, ...others } = this.#options;
     const same = options.url === undefined ? this.#options : others;
@@ -308,8 +340,12 @@ class Client extends Methods {
   }
 
   async close({ timeout }: { timeout?: number } = {}): Promise<void> {
+    const { engine, lease } = this.#channel;
+    // an answer to this comes behind those to all before
+    const last = lease === 0 && !this.#ownsEngine && engine.slots.waiting > 0 ? this.with({ timeout: timeout ?? 0 }).call("PING") : undefined;
     this.#channel.close();
-    if (this.#ownsEngine) await this.#channel.engine.close(timeout);
+    if (this.#ownsEngine) await engine.close(timeout);
+    await last?.catch(() => {});
   }
 
   destroy(): void {

@@ -1,10 +1,16 @@
-/** The compiled module as the build inlines it. */
-declare module "#wasm" {
-  /** The module, compressed with Brotli, in base64. */
-  export const WASM: string;
-  /** Length of the inflated module in bytes. */
-  export const WASM_SIZE: number;
-}
+/** What the build puts at the end of the script. */
+declare function redwirePacked(): [
+  /** The module and behind it how commands are called, compressed with Brotli, in base64. */
+  packed: string,
+  /** Length of both in bytes. */
+  size: number,
+  /** Length of the module. */
+  module: number,
+  /** Where the names of the commands begin in it. */
+  start: number,
+  /** Where they end. */
+  end: number,
+];
 
 /** What we use of it; the types of a whole browser would hide what only a browser has. */
 declare namespace WebAssembly {

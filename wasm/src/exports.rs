@@ -1,12 +1,17 @@
 //! What the module exports: the methods of the one machine that an instance has.
 
 use crate::host::Host;
-use spin::Mutex;
+use spin::{Mutex, MutexGuard};
 use wasm_bindgen::prelude::wasm_bindgen;
 
 /// In a place known when the module is compiled, and so neither passed nor checked. Never locked at a call: the module imports
 /// nothing that could call it, and an instance that trapped is not used again.
 static HOST: Mutex<Host> = Mutex::new(Host::new());
+
+#[inline(never)]
+fn host() -> MutexGuard<'static, Host> {
+    HOST.lock()
+}
 
 macro_rules! exports {
     ($($export:ident = $method:ident($($name:ident: $type:ident),*) $(-> $gives:ident)?;)*) => {
@@ -14,7 +19,7 @@ macro_rules! exports {
             /// See the method of [`Host`].
             #[wasm_bindgen]
             pub fn $export($($name: $type),*) $(-> $gives)? {
-                HOST.lock().$method($($name),*)
+                host().$method($($name),*)
             }
         )*
     };
@@ -27,6 +32,10 @@ exports! {
     host_configure = configure();
     host_submit = submit(now: f64, lease: u32, words: usize, text: usize, side: usize, how: u32) -> u32;
     host_script = script(length: usize) -> usize;
+    host_cache = cache(words: usize);
+    host_cached = cached() -> usize;
+    host_cache_epoch = cache_epoch() -> usize;
+    host_cache_stats = cache_stats() -> usize;
     host_cancel = cancel(now: f64, slot: u32) -> i32;
     host_lease = lease(now: f64, slot: u32);
     host_release = release(now: f64, lease: u32);

@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 use redwire_core::batch::{self, Batch, Malformed};
+use redwire_core::cache::{Caching, Tracking};
 use redwire_core::connection::{Bounds, Config, Credentials, Protocol};
 use redwire_core::machine::{Action, LeaseId, LinkId, Machine, Reason, Segment, Slot};
 use redwire_core::operation::{Conversations, Script};
@@ -35,6 +36,7 @@ pub struct Host {
     actions: Vec<u32>,
     /// Where results of more than one number are given.
     registers: [u32; 2],
+    stats: [f64; 6],
 }
 
 impl Default for Host {
@@ -57,6 +59,7 @@ impl Host {
             tape: Tape::new(),
             actions: Vec::new(),
             registers: [0; 2],
+            stats: [0.0; 6],
         }
     }
 
@@ -127,6 +130,51 @@ impl Host {
             ..Config::default()
         };
         self.pool.configure(config, lanes);
+    }
+
+    /// Begins to keep replies, before the first use. Of the `words` words the first are the mode (0: what was read, 1: broadcast, 2: opt-in),
+    /// replies and bytes at most, milliseconds at most, and then the lengths of prefixes, which stand one behind the other in the input.
+    pub fn cache(&mut self, words: usize) {
+        let words = self.words.get(..words).unwrap_or_default();
+        let &[mode, max_keys, max_bytes, ttl, ref lengths @ ..] = words else { return };
+        let (mut prefixes, mut rest) = (Vec::new(), self.input.as_slice());
+        for &length in lengths {
+            let (prefix, after) = rest.split_at_checked(length as usize).unwrap_or_default();
+            prefixes.push(prefix.to_vec());
+            rest = after;
+        }
+        let tracking = match mode {
+            0 => Tracking::Default,
+            1 => Tracking::Broadcast(prefixes),
+            _ => Tracking::OptIn,
+        };
+        self.pool.cache(Caching { max_keys, max_bytes, ttl, tracking });
+    }
+
+    /// Gives the number of words on the tape: the replies to commands submitted last that need not be sent.
+    pub fn cached(&mut self) -> usize {
+        self.tape.start(0);
+        self.pool.poll_cached(&mut self.tape);
+        self.tape.words().len()
+    }
+
+    /// Gives the address of a word that changes whenever a reply is let go; it stays there once a reply was kept.
+    pub fn cache_epoch(&self) -> usize {
+        self.pool.shared().cache_epoch().map_or(0, |epoch| core::ptr::from_ref(epoch) as usize)
+    }
+
+    /// Gives the address of six doubles: hits, misses, evictions, invalidations, replies and bytes that are kept.
+    pub fn cache_stats(&mut self) -> usize {
+        let stats = self.pool.shared().cache_stats();
+        self.stats = [
+            stats.hits as f64,
+            stats.misses as f64,
+            stats.evictions as f64,
+            stats.invalidations as f64,
+            stats.keys.into(),
+            stats.bytes.into(),
+        ];
+        self.stats.as_ptr() as usize
     }
 
     /// Submits the commands that `words` words describe, on a lease or (0) for everybody's connection. The input holds `text` bytes of text, then `side` bytes; lengths of
@@ -309,7 +357,8 @@ impl Host {
     /// Gives the number of words that tell what is to be done, four per action; the first register gives their address.
     ///
     /// An action is `kind, link or slot, reason or lease, detail`: 0 open, 1 ready (the reason is the protocol), 2 close, 3 settle a command
-    /// that was never written, 4 settle one that may have been executed, 5 rest, 6 close and open another later, 7 settle with a lease.
+    /// that was never written, 4 settle one that may have been executed, 5 rest, 6 close and open another later, 7 settle with a lease, 8 settle
+    /// without an answer.
     pub fn poll(&mut self) -> usize {
         self.actions.clear();
         while let Some(action) = self.pool.poll_action() {
@@ -320,6 +369,7 @@ impl Host {
                     self.forget(link.0);
                     (if self.pool.shared().is_retrying() { 6 } else { 2 }, link.0, coded(reason))
                 }
+                Action::Unanswered(slot) => (8, slot.0, (0, 0)),
                 Action::Leased(slot, lease) => (7, slot.0, (lease.0, 0)),
                 Action::Rest => (5, 0, (0, 0)),
                 Action::Settle(slot, failure) => {

@@ -2,8 +2,7 @@
 import { readFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 
-const [module, script, inline] = process.argv.slice(2).map((path) => readFileSync(path));
-const base64 = /"(.*)"/.exec(inline)[1];
-const alone = Buffer.from(script.toString().replace(base64, ""));
+const [module, script] = process.argv.slice(2).map((path) => readFileSync(path));
+const alone = Buffer.from(script.toString().replace(/(?<=function redwirePacked\(\)\{return\[")[^"]*/, ""));
 
 for (const bytes of [module, alone, script]) console.log(bytes.length, gzipSync(bytes, { level: 9 }).length);

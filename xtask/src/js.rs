@@ -10,10 +10,8 @@ use crate::tree;
 /// Bundles `wasm/js/index.ts` with the module inlined into `pkg/redwire.js`.
 pub(crate) fn bundle() -> Result {
     step("bundling");
-    let inline = tree::inline_module();
-    fs::create_dir_all(inline.parent().unwrap_or(&inline)).context("make target/js")?;
     let mut command = node(tree::javascript().join("build.mjs"));
-    command.arg(tree::module()).arg(&inline).arg(tree::package());
+    command.arg(tree::module()).arg(tree::package());
     run(&mut command, "see esbuild's messages above")
 }
 

@@ -11,7 +11,7 @@ const BUDGET: &str = "xtask/size-budget.txt";
 /// Prints the sizes; fails above the budget.
 pub(crate) fn report() -> Result {
     let mut command = node(tree::script("size.mjs"));
-    command.arg(tree::module()).arg(tree::package().join("redwire.js")).arg(tree::inline_module());
+    command.arg(tree::module()).arg(tree::package().join("redwire.js"));
     let sizes = capture(&mut command, "build again")?;
 
     let mut whole = 0;

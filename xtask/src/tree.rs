@@ -28,11 +28,6 @@ pub(crate) fn module() -> PathBuf {
     target().join("pkg-wasm/redwire.wasm")
 }
 
-/// The module as a script, the way the bundle carries it.
-pub(crate) fn inline_module() -> PathBuf {
-    target().join("js/wasm-inline.js")
-}
-
 /// The TypeScript layer.
 pub(crate) fn javascript() -> PathBuf {
     root().join("wasm/js")

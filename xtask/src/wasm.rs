@@ -21,8 +21,14 @@ const FEATURES: [&str; 8] = [
     "--enable-multivalue",
 ];
 
+/// What must be inlined or unrolled says so; the compiler's own taste costs 1 KB.
+const COMPACT: [&str; 2] = ["-inline-threshold=10", "-unroll-threshold=30"];
+
 /// Speed first. The first kilobyte of memory is the end of a stack that never gets so deep, for nothing here recurses.
 const OPTIMISE: [&str; 3] = ["-O3", "--low-memory-unused", "--reorder-functions"];
+
+/// In the names of the functions that Rust's library ends in when something panics.
+const PANICS: [&str; 4] = ["9panicking", "slice_index_fail", "7raw_vec12handle_error", "handle_alloc_error"];
 
 /// Makes `target/pkg-wasm/redwire.wasm`.
 pub(crate) fn build() -> Result {
@@ -69,6 +75,7 @@ fn without_local_paths() -> String {
     let places = crates.map(|place| (place, "crates")).chain([(tree::root().to_owned(), "redwire")]);
     let flags =
         places.map(|(from, to)| format!("{:?}", format!("--remap-path-prefix={}={to}", from.display())));
+    let flags = flags.chain(COMPACT.map(|flag| format!("\"-Cllvm-args={flag}\"")));
     format!("target.{WASM}.rustflags = [{}]", flags.collect::<Vec<_>>().join(", "))
 }
 
@@ -84,6 +91,13 @@ fn bind(compiled: &Path) -> Result<PathBuf> {
     let unused: Vec<_> =
         module.exports.iter().filter(|export| unused(&export.name)).map(|export| export.id()).collect();
     unused.into_iter().for_each(|export| module.exports.delete(export));
+    // nobody reads the message of a panic, which is a trap: without it, what it would be made of goes too
+    for function in module.funcs.iter_mut() {
+        let panics = |name: &String| PANICS.iter().any(|part| name.contains(part));
+        if function.name.as_ref().is_some_and(panics) {
+            function.kind.unwrap_local_mut().builder_mut().func_body().unreachable_at(0);
+        }
+    }
     fs::create_dir_all(&folder).context("make target/bindgen")?;
     let bound = folder.join("redwire_wasm_bg.wasm");
     module.emit_wasm_file(&bound).context("write the bound module")?;

@@ -1,5 +1,6 @@
 //! What a connection is told once.
 
+use crate::cache::Caching;
 use crate::resp::Limits;
 use alloc::vec::Vec;
 
@@ -79,6 +80,8 @@ pub struct Config {
     pub tombstone_limit: u32,
     /// What the server may send.
     pub limits: Limits,
+    /// How replies are kept until their keys change, if at all. Then no link gets ready that does not speak RESP3.
+    pub cache: Option<Caching>,
 }
 
 impl Config {
@@ -102,7 +105,13 @@ impl Config {
             keep_alive: 15_000,
             tombstone_limit: 30_000,
             limits: Limits::new(),
+            cache: None,
         }
+    }
+
+    /// Tells whether a link may speak RESP2 where the server does not know RESP3.
+    pub(super) fn falls_back(&self) -> bool {
+        self.protocol == Protocol::Auto && self.cache.is_none()
     }
 }
 

@@ -1,13 +1,14 @@
 //! The first commands of a link and their replies, which never leave the core.
 //!
 //! ```text
-//!   HELLO 3 AUTH .. SETNAME ..; SELECT; CLIENT SETINFO x2         (protocol 3 or auto, one write)
+//!   HELLO 3 AUTH .. SETNAME ..; SELECT; CLIENT SETINFO x2; CLIENT TRACKING   (protocol 3 or auto, one write)
 //!      | unknown command, NOPROTO, NOPERM: drain, then (auto only)
 //!      v
 //!   AUTH; CLIENT SETNAME; SELECT; CLIENT SETINFO x2               (protocol 2, one write)
 //! ```
 
-use super::config::{Config, Protocol};
+use super::config::Config;
+use crate::cache::Tracking;
 use crate::machine::Reason;
 use crate::resp::{Aggregate, Event, Sink, Text, encode};
 use alloc::vec::Vec;
@@ -20,6 +21,7 @@ enum Step {
     Name,
     Select,
     Library,
+    Tracking,
 }
 
 /// What to do after a reply.
@@ -99,10 +101,12 @@ impl Handshake {
         self.reply.fields = 0;
         if let Some(error) = error {
             match step {
-                Step::Hello if is_unsupported(&error) => match config.protocol {
-                    Protocol::Resp3 => return Progress::Fail(Reason::Protocol3),
-                    _ => self.refused = true,
-                },
+                Step::Hello if is_unsupported(&error) => {
+                    if !config.falls_back() {
+                        return Progress::Fail(Reason::Protocol3);
+                    }
+                    self.refused = true;
+                }
                 // what follows a refused HELLO says NOAUTH, and comes again
                 _ if self.refused => {}
                 Step::Library => {}
@@ -141,6 +145,20 @@ impl Handshake {
             ],
         );
         self.rest(config);
+        self.track(config);
+    }
+
+    /// Asks to be told when keys change. What the client writes itself is told too: only the server knows what a script wrote.
+    fn track(&mut self, config: &Config) {
+        let Some(cache) = &config.cache else { return };
+        let (mode, prefixes) = match &cache.tracking {
+            Tracking::Default => (None, &[][..]),
+            Tracking::OptIn => (Some(&b"OPTIN"[..]), &[][..]),
+            Tracking::Broadcast(prefixes) => (Some(&b"BCAST"[..]), &prefixes[..]),
+        };
+        let mut args = Vec::from([Some(&b"CLIENT"[..]), Some(b"TRACKING"), Some(b"ON"), mode]);
+        args.extend(prefixes.iter().flat_map(|prefix| [Some(&b"PREFIX"[..]), Some(prefix)]));
+        self.send(Step::Tracking, &args);
     }
 
     fn plain(&mut self, config: &Config) {

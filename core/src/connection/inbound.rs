@@ -3,6 +3,7 @@
 use super::adapter::Adapter;
 use super::handshake::Reply;
 use super::queue::{Entry, Queue, Role};
+use crate::cache::Cache;
 use crate::machine::ReplySink;
 use crate::resp::{Aggregate, Event, Sink, Text, tell};
 use crate::shape::Shaper;
@@ -10,7 +11,7 @@ use crate::shape::Shaper;
 /// Whose reply is being read. Decided once per reply, before its first byte is decoded.
 #[derive(Debug)]
 pub(super) enum Route {
-    /// Nobody's: out-of-band data that nobody asked for.
+    /// Out-of-band data: the cache's, if anybody's.
     Push,
     /// A command's that was given up.
     Tombstone,
@@ -18,6 +19,10 @@ pub(super) enum Route {
     Handshake,
     /// The caller's.
     Forward(Adapter),
+    /// The caller's, and the cache's too.
+    Shared(Adapter),
+    /// The caller's, out of the cache.
+    Kept(Adapter),
     /// MULTI's, or that of a command in a transaction.
     Queued,
     /// EXEC's: the next element, and the adapter for it.
@@ -36,7 +41,7 @@ impl Route {
 
     /// Tells whether the reply goes to the caller.
     pub(super) fn is_forwarded(&self) -> bool {
-        matches!(self, Self::Forward(_) | Self::Exec { .. })
+        matches!(self, Self::Forward(_) | Self::Shared(_) | Self::Exec { .. })
     }
 }
 
@@ -45,6 +50,8 @@ pub(super) struct Router<'a, S> {
     pub(super) route: &'a mut Route,
     pub(super) queue: &'a Queue,
     pub(super) handshake: Option<&'a mut Reply>,
+    /// Who hears pushes.
+    pub(super) cache: Option<&'a mut Cache>,
     /// Whether the link speaks RESP2.
     pub(super) flat: bool,
     pub(super) shaper: &'a mut Shaper,
@@ -66,8 +73,23 @@ impl<S: ReplySink> Router<'_, S> {
     #[inline(never)]
     fn aside(&mut self, event: Event<'_>) {
         match self.route {
-            Route::Push | Route::Tombstone => {}
-            Route::Forward(adapter) => {
+            Route::Tombstone => {}
+            Route::Push => {
+                if let Some(cache) = &mut self.cache {
+                    cache.hear(event);
+                }
+            }
+            Route::Forward(adapter) | Route::Kept(adapter) => {
+                adapter.pass(event, self.shaper, self.sink);
+            }
+            Route::Shared(adapter) => {
+                let mut event = event;
+                // who is told how long it is may read it past us
+                if let (Event::BulkOpen(_, length), Some(cache)) = (&mut event, &mut self.cache)
+                    && length.is_some_and(|length| cache.admits(length))
+                {
+                    *length = None;
+                }
                 adapter.pass(event, self.shaper, self.sink);
             }
             Route::Handshake => {

@@ -38,6 +38,8 @@ impl Connection {
     #[inline(never)]
     pub(super) fn watch(&mut self, now: Instant) {
         let every = self.config.keep_alive;
+        // what blocks, or was told not to answer, does not answer this either
+        let deaf = self.queue.blocked().is_some() || !self.is_answered();
         let pulse = &mut self.link.pulse;
         if pulse.heard == Instant::NEVER {
             pulse.beat(now);
@@ -45,14 +47,13 @@ impl Connection {
         let due = pulse.heard.limit(every);
         self.link.deadline = if due > now {
             due
-        } else if self.queue.blocked().is_some() {
-            // it answers nothing while it blocks
+        } else if deaf {
             now.limit(every)
         } else if pulse.asked {
             return self.lose(now, Reason::Silent);
         } else {
             pulse.asked = true;
-            self.queue.ask();
+            self.queue.ask(b"*1\r\n$4\r\nPING\r\n");
             now.limit(every.min(PATIENCE))
         };
     }

@@ -1,8 +1,10 @@
 //! What a pool asks of the connections that it leases.
 
-use super::traces::Traces;
+use super::queue::Role;
+use super::traces::{Note, Traces};
 use super::{Config, Connection, State};
-use crate::machine::Reason;
+use crate::machine::{Action, Reason};
+use crate::table::Effect;
 use crate::time::Instant;
 
 impl Connection {
@@ -23,6 +25,46 @@ impl Connection {
     /// Tells whether there is a link, or one is being opened.
     pub(crate) fn is_linked(&self) -> bool {
         !matches!(self.link.state, State::Idle | State::Waiting)
+    }
+
+    /// Settles what was written and is not answered.
+    pub(super) fn settle_silent(&mut self) {
+        while let Some(entry) = self.queue.written().copied() {
+            let traces = &mut self.session.traces;
+            if traces.answers(entry.note) {
+                break;
+            }
+            // nobody knows
+            traces.pass(entry.note, true);
+            self.queue.answer();
+            if entry.live && matches!(entry.role, Role::Plain | Role::Exec) {
+                self.actions.push(Action::Unanswered(entry.slot));
+            }
+        }
+    }
+
+    /// Looks at the first byte of the reply that is to be read.
+    pub(super) fn foresee(&mut self, first: u8) -> Result<(), Reason> {
+        let Some(entry) = self.queue.current() else { return Ok(()) };
+        let traces = &mut self.session.traces;
+        let refused = first == b'-';
+        if !traces.answers(entry.note) || (refused && traces.is_doubtful(entry.note)) {
+            return Err(Reason::Unsolicited);
+        }
+        traces.pass(entry.note, refused);
+        match (entry.effect(), first) {
+            (Effect::Hello, b'%') => self.session.server.protocol = 3,
+            (Effect::Hello, b'*') | (Effect::Reset, b'+') => self.session.server.protocol = 2,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Tells whether the server will answer what is sent next.
+    pub(super) fn is_answered(&self) -> bool {
+        let mut traces = self.session.traces;
+        self.queue.notes().for_each(|note| traces.pass(note, false));
+        traces.answers(Note::Nothing)
     }
 
     /// Tells whether nothing happens that is not asked for anew.

@@ -2,6 +2,7 @@
 
 mod adapter;
 mod backoff;
+mod caching;
 mod config;
 mod handshake;
 mod inbound;
@@ -15,6 +16,7 @@ pub use config::{Bounds, Config, Credentials, Protocol};
 pub use handshake::Server;
 
 use crate::batch::{Batch, Malformed};
+use crate::cache::Cache;
 use crate::fifo::Fifo;
 use crate::machine::{Action, Failure, LinkId, Machine, Reason, ReplySink, Segment, Slot};
 use crate::resp::Decoder;
@@ -61,6 +63,8 @@ pub struct Connection {
     session: Session,
     link: Link,
     queue: Queue,
+    /// Made when the first command comes, where the configuration asks for it.
+    cache: Option<Box<Cache>>,
     actions: Fifo<Action>,
 }
 
@@ -138,7 +142,7 @@ impl Connection {
             spent: false,
             traces: Traces::NONE,
         };
-        Self { lane, config, session, link, queue: Queue::new(), actions: Fifo::new() }
+        Self { lane, config, session, link, queue: Queue::new(), cache: None, actions: Fifo::new() }
     }
 
     /// Replaces the configuration, which the next link is opened with.
@@ -188,7 +192,12 @@ impl Connection {
     /// Gives how many bytes are to come of the large text that is open on the link and may be read to where it belongs; 0 when
     /// there is none.
     pub fn bulk_left(&self) -> u64 {
-        if self.link.shaper.is_parsing() { 0 } else { self.link.decoder.bulk_left() }
+        if self.takes_texts() { 0 } else { self.link.decoder.bulk_left() }
+    }
+
+    /// Tells whether large texts of this reply are taken here, as others are.
+    fn takes_texts(&self) -> bool {
+        self.link.shaper.is_parsing() || self.cache.as_ref().is_some_and(|cache| cache.takes_texts())
     }
 
     /// Accepts `batch`, but for the commands that block, which are put `aside` where that is given.
@@ -201,9 +210,13 @@ impl Connection {
         let ready = matches!(self.link.state, State::Ready);
         let wait = (!ready).then_some(self.config.queue_timeout);
         let before = self.queue.len();
-        self.queue.accept(&Terms { now, timeout: self.config.timeout, wait }, batch, aside)?;
+        let terms = Terms { now, timeout: self.config.timeout, wait };
+        match self.config.cache {
+            None => self.queue.accept(&terms, batch, aside)?,
+            Some(_) => self.accept_cached(&terms, batch, aside)?,
+        }
         if self.lane != 0 {
-            self.session.traces.note(self.queue.rows_from(before));
+            self.queue.note(before, batch);
         }
         if self.session.spent {
             self.settle(Reason::LeaseLost);
@@ -308,6 +321,9 @@ impl Connection {
     }
 
     fn close(&mut self, reason: Reason) {
+        if let Some(cache) = &mut self.cache {
+            cache.cut();
+        }
         if !matches!(self.link.state, State::Idle | State::Waiting) {
             self.actions.push(Action::Close(self.link.id, reason));
         }
@@ -327,6 +343,7 @@ impl Connection {
     }
 
     /// Decides whose reply begins with `first`.
+    #[inline(always)]
     fn route<S: ReplySink>(&mut self, first: u8, sink: &mut S) -> Result<Route, Reason> {
         if first == b'>' {
             return Ok(Route::Push);
@@ -334,8 +351,17 @@ impl Connection {
         if matches!(self.link.state, State::Shaking(_)) {
             return Ok(Route::Handshake);
         }
+        if self.lane != 0 {
+            self.foresee(first)?;
+        }
         let entry = self.queue.current().ok_or(Reason::Unsolicited)?;
-        let route = Route::of(entry, self.is_flat());
+        let mut route = Route::of(entry, self.is_flat());
+        if let Some(cache) = &mut self.cache
+            && cache.begin(entry.registration, first, !entry.live)
+            && let Route::Forward(adapter) = route
+        {
+            route = Route::Shared(adapter);
+        }
         if route.is_forwarded() {
             sink.begin(entry.slot);
         }
@@ -345,7 +371,7 @@ impl Connection {
     /// Takes the end of a reply.
     fn answered<S: ReplySink>(&mut self, now: Instant, route: &Route, sink: &mut S) -> Result<(), Reason> {
         match (route, &mut self.link.state) {
-            (Route::Push, _) => {}
+            (Route::Push | Route::Kept(_), _) => {}
             (Route::Handshake, State::Shaking(handshake)) => {
                 match handshake.end(&self.config, &mut self.session.detail) {
                     Progress::More => {}
@@ -361,6 +387,9 @@ impl Connection {
                     sink.end();
                 }
                 self.queue.answer();
+                if self.lane != 0 {
+                    self.settle_silent();
+                }
             }
         }
         Ok(())
@@ -368,7 +397,6 @@ impl Connection {
 
     fn read<S: ReplySink>(&mut self, now: Instant, input: &[u8], sink: &mut S) -> Result<usize, Reason> {
         let mut consumed = 0;
-        self.link.shaper.forget();
         while let Some((rest, &first)) = input.get(consumed..).and_then(|rest| Some((rest, rest.first()?))) {
             let mut route = match self.link.route.take() {
                 Some(route) => route,
@@ -383,16 +411,21 @@ impl Connection {
                     State::Shaking(handshake) => Some(handshake.reply()),
                     _ => None,
                 },
+                cache: self.cache.as_deref_mut(),
                 flat,
                 shaper: &mut self.link.shaper,
                 sink,
             };
             let decoded = self.link.decoder.decode(rest, &mut router).map_err(Reason::Protocol)?;
             consumed += decoded.consumed;
+            if let Some(cache) = &mut self.cache {
+                let part = rest.get(..decoded.consumed).unwrap_or_default();
+                cache.record(now, part, decoded.done);
+            }
             if !decoded.done {
                 self.link.route = Some(route);
                 // the decoder paused for a text that is taken here
-                if decoded.consumed > 0 && self.link.shaper.is_parsing() {
+                if decoded.consumed > 0 && self.takes_texts() {
                     continue;
                 }
                 break;
@@ -410,7 +443,6 @@ impl Connection {
     #[inline(never)]
     fn look(&mut self, now: Instant, input: &[u8]) -> bool {
         const DEMOTED: &[u8] = b"-READONLY ";
-        self.session.traces.refused();
         if !matches!(self.link.state, State::Ready) || self.session.demotable > now {
             return true;
         }
@@ -473,6 +505,9 @@ impl Machine for Connection {
             return;
         }
         let hello = self.config.protocol != Protocol::Resp2 && !self.session.no_hello;
+        if self.config.cache.is_some() && !hello {
+            return self.lose(now, Reason::Protocol3);
+        }
         let handshake = Handshake::new(&self.config, hello);
         if handshake.is_done() {
             self.ready(now, Server::resp2());
@@ -492,6 +527,7 @@ impl Machine for Connection {
             return input.len();
         }
         self.link.pulse.beat(now);
+        self.link.shaper.forget();
         self.read(now, input, sink).unwrap_or_else(|reason| {
             self.lose(now, reason);
             input.len()
@@ -512,9 +548,7 @@ impl Machine for Connection {
         }
         match &self.link.state {
             State::Opening => self.lose(now, Reason::Refused),
-            State::Shaking(handshake)
-                if handshake.awaits_hello() && self.config.protocol == Protocol::Auto =>
-            {
+            State::Shaking(handshake) if handshake.awaits_hello() && self.config.falls_back() => {
                 self.session.no_hello = true;
                 self.open(now);
             }
@@ -552,7 +586,12 @@ impl Machine for Connection {
         if self.is_current(link) {
             match &mut self.link.state {
                 State::Shaking(handshake) => handshake.transmitted(count),
-                State::Ready => self.queue.transmitted(count),
+                State::Ready => {
+                    self.queue.transmitted(count);
+                    if self.lane != 0 {
+                        self.settle_silent();
+                    }
+                }
                 State::Idle | State::Waiting | State::Opening => {}
             }
         }
@@ -568,6 +607,10 @@ impl Machine for Connection {
             State::Ready => self.queue.segment(),
             State::Idle | State::Waiting | State::Opening => None,
         }
+    }
+
+    fn poll_cached<S: ReplySink>(&mut self, sink: &mut S) {
+        self.tell_cached(sink);
     }
 
     fn poll_action(&mut self) -> Option<Action> {

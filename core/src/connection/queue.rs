@@ -2,6 +2,7 @@
 
 use super::config::Bounds;
 use super::outbound::Outbound;
+use super::traces::Note;
 use crate::batch::{Arguments, Batch, Malformed, Request, flags};
 use crate::fifo::Fifo;
 use crate::machine::{Segment, Slot};
@@ -40,10 +41,14 @@ pub(super) struct Entry {
     pub(super) shape: Shape,
     /// Whether the caller still waits; a tombstone only keeps its place.
     pub(super) live: bool,
+    /// The cache's registration of its reply; 0: none.
+    pub(super) registration: u32,
     /// How often it was sent on links that are over.
     tries: u8,
     /// Whether the caller said that it may be executed twice.
     idempotent: bool,
+    /// What it does to a link that is leased.
+    pub(super) note: Note,
     row: Row,
     timeout: u32,
     deadline: Instant,
@@ -54,6 +59,11 @@ impl Entry {
     /// Tells whether the server may hold back its reply.
     fn may_block(&self) -> bool {
         self.role == Role::Plain && self.row.may_block()
+    }
+
+    /// Gives what it does to its connection.
+    pub(super) fn effect(&self) -> Effect {
+        self.row.effect()
     }
 }
 
@@ -132,11 +142,7 @@ impl Queue {
     ) -> Result<usize, Malformed> {
         let named = is_named(request);
         let row = if named { Row::at(RowId::UNKNOWN) } else { known };
-        let shape = match request.flags & flags::RAW {
-            0 if named => named_shape(known, request.args()),
-            0 => row.shape_with(request.args()),
-            _ => Shape::RAW,
-        };
+        let shape = shape_of(known, request);
         let role = match request.flags & (flags::MULTI | flags::MEMBER | flags::EXEC) {
             0 => Role::Plain,
             flags::MULTI => Role::Multi,
@@ -170,8 +176,10 @@ impl Queue {
             role,
             shape,
             live: true,
+            registration: 0,
             tries: 0,
             idempotent,
+            note: Note::Nothing,
             row: known,
             timeout,
             deadline,
@@ -181,24 +189,33 @@ impl Queue {
         Ok(end)
     }
 
-    /// Adds a PING of redwire's own, whose reply is nobody's.
+    /// Adds a command of redwire's own, as it is sent, whose reply is nobody's.
     #[cold]
     #[inline(never)]
-    pub(super) fn ask(&mut self) {
+    pub(super) fn ask(&mut self, command: &[u8]) {
         let start = self.outbound.end();
-        self.outbound.append(b"*1\r\n$4\r\nPING\r\n");
+        self.outbound.append(command);
         self.entries.push(Entry {
             slot: Slot(u32::MAX),
             role: Role::Plain,
             shape: Shape::RAW,
             live: false,
+            registration: 0,
             tries: 0,
             idempotent: false,
+            note: Note::Nothing,
             row: Row::at(RowId::UNKNOWN),
             timeout: 0,
             deadline: Instant::NEVER,
             start,
         });
+    }
+
+    /// Notes the cache's registration of the reply to the command that came last.
+    pub(super) fn register(&mut self, registration: u32) {
+        if let Some(entry) = self.entries.last_mut() {
+            entry.registration = registration;
+        }
     }
 
     /// Gives the next stretch to send.
@@ -212,6 +229,7 @@ impl Queue {
     }
 
     /// Gives the entry whose reply comes next.
+    #[inline]
     pub(super) fn current(&self) -> Option<&Entry> {
         // a reply to something that was never written answers nothing
         self.entries.get(self.answered).filter(|entry| self.is_written(entry))
@@ -248,6 +266,7 @@ impl Queue {
     }
 
     /// Lets go of bytes that no entry needs.
+    #[inline]
     fn retire(&mut self) {
         self.outbound.retire(self.entries.first().map(|entry| entry.start));
     }
@@ -454,9 +473,26 @@ impl Queue {
         self.entries.len()
     }
 
-    /// Gives the rows and roles of the commands behind the first `count`.
-    pub(super) fn rows_from(&self, count: usize) -> impl Iterator<Item = (Row, Role)> {
-        self.entries.iter().skip(count).map(|entry| (entry.row, entry.role))
+    /// Takes note of what the commands of `batch` do, which were accepted behind the first `count`.
+    #[inline(never)]
+    pub(super) fn note(&mut self, count: usize, batch: &Batch<'_>) {
+        let mut batch = *batch;
+        for entry in self.entries.iter_mut().skip(count) {
+            if let Ok(Some(request)) = batch.next_request() {
+                entry.note = Note::of(entry.row, entry.role, &request);
+            }
+        }
+    }
+
+    /// Gives what all commands do, in order.
+    pub(super) fn notes(&self) -> impl Iterator<Item = Note> {
+        self.entries.iter().skip(self.answered).map(|entry| entry.note)
+    }
+
+    /// Gives the entry whose reply comes next, if it was written as a whole.
+    pub(super) fn written(&self) -> Option<&Entry> {
+        let end = self.entries.get(self.answered + 1).map_or(self.outbound.end(), |next| next.start);
+        self.current().filter(|_| self.outbound.is_sent(end - 1))
     }
 
     /// Tells whether anybody waits for a reply.
@@ -501,7 +537,7 @@ fn is_named(request: &Request<'_>) -> bool {
 
 /// Gives the row of a command, also of one that comes by its name.
 #[inline]
-fn known_row(request: &Request<'_>) -> Row {
+pub(crate) fn known_row(request: &Request<'_>) -> Row {
     if is_named(request) { named_row(request.args()) } else { Row::at(request.row) }
 }
 
@@ -531,6 +567,16 @@ fn take_out<'a>(
         text: before.text.get(..before.text.len() - batch.text.len()).unwrap_or_default(),
         side: before.side.get(..before.side.len() - batch.side.len()).unwrap_or_default(),
     })
+}
+
+/// Gives the shape of the reply to a command.
+#[inline]
+pub(super) fn shape_of(known: Row, request: &Request<'_>) -> Shape {
+    match request.flags & flags::RAW {
+        0 if is_named(request) => named_shape(known, request.args()),
+        0 => known.shape_with(request.args()),
+        _ => Shape::RAW,
+    }
 }
 
 #[inline(never)]

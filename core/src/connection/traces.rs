@@ -1,43 +1,92 @@
 //! What commands leave behind on a link that is leased.
 
 use super::queue::Role;
+use crate::batch::Request;
 use crate::table::{Effect, Row};
 
-/// Whether the next user of a link would find it as new.
+/// What a command does to its link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Note {
+    Nothing,
+    /// Something that nothing takes back, or that nobody knows.
+    Changes,
+    Watches,
+    Unwatches,
+    /// CLIENT REPLY.
+    On,
+    Off,
+    Skip,
+}
+
+impl Note {
+    pub(super) fn of(row: Row, role: Role, request: &Request<'_>) -> Self {
+        match row.effect() {
+            Effect::None | Effect::Writes if row == Row::UNKNOWN || row.is_internal() => Self::Changes,
+            Effect::None | Effect::Writes => Self::Nothing,
+            Effect::Multi if role == Role::Multi => Self::Nothing,
+            Effect::Watch => Self::Watches,
+            Effect::Exec | Effect::Discard | Effect::Unwatch => Self::Unwatches,
+            Effect::Reply if role == Role::Plain => {
+                let mode = request.args().last().map_or(&[][..], |mode| mode.bytes());
+                let modes = [(&b"ON"[..], Self::On), (b"OFF", Self::Off), (b"SKIP", Self::Skip)];
+                let known = modes.into_iter().find(|(name, _)| mode.eq_ignore_ascii_case(name));
+                known.map_or(Self::Nothing, |(_, note)| note)
+            }
+            _ => Self::Changes,
+        }
+    }
+}
+
+/// Whether the next user of a link would find it as new, and whether the server answers: as of the next command without an answer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Traces {
-    /// Something was done that nothing takes back.
     changed: bool,
-    /// Keys are watched, as far as nothing was refused.
     watching: bool,
-    watched: bool,
-    refused: bool,
+    replies: Replies,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Replies {
+    On,
+    /// The command before was not answered.
+    Again,
+    Skip,
+    Off,
 }
 
 impl Traces {
-    pub(super) const NONE: Self = Self { changed: false, watching: false, watched: false, refused: false };
+    pub(super) const NONE: Self = Self { changed: false, watching: false, replies: Replies::On };
 
-    /// Takes note of commands that were accepted.
-    #[inline(never)]
-    pub(super) fn note(&mut self, commands: impl Iterator<Item = (Row, Role)>) {
-        for (row, role) in commands {
-            match row.effect() {
-                Effect::None | Effect::Writes => self.changed |= row == Row::UNKNOWN || row.is_internal(),
-                Effect::Watch => (self.watching, self.watched) = (true, true),
-                Effect::Exec | Effect::Discard | Effect::Unwatch => self.watching = false,
-                Effect::Multi if role == Role::Multi => {}
-                _ => self.changed = true,
-            }
-        }
+    /// Tells whether the server answers the next command.
+    pub(super) fn answers(self, next: Note) -> bool {
+        let silent = matches!(self.replies, Replies::Skip | Replies::Off);
+        next == Note::On || !(silent || matches!(next, Note::Off | Note::Skip))
     }
 
-    /// Takes note of an error: what was to end watching may not have been executed.
-    pub(super) fn refused(&mut self) {
-        self.refused = true;
+    /// Tells whether its answer is the first after silence: if that is an error, nobody knows which command it is about.
+    pub(super) fn is_doubtful(self, next: Note) -> bool {
+        self.replies == Replies::Again || (next == Note::On && self.replies != Replies::On)
+    }
+
+    /// Steps over the next command, which was `refused`, or may have been.
+    pub(super) fn pass(&mut self, next: Note, refused: bool) {
+        match next {
+            Note::Changes => self.changed = true,
+            Note::Watches => self.watching = true,
+            Note::Unwatches => self.watching &= refused,
+            Note::Nothing | Note::On | Note::Off | Note::Skip => {}
+        }
+        self.replies = match (next, self.replies) {
+            (Note::On, _) => Replies::On,
+            (Note::Off, _) | (_, Replies::Off) => Replies::Off,
+            (Note::Skip, _) => Replies::Skip,
+            (_, Replies::Skip) => Replies::Again,
+            (_, Replies::On | Replies::Again) => Replies::On,
+        };
     }
 
     /// Tells whether nothing is left behind.
-    pub(super) fn is_none(&self) -> bool {
-        !self.changed && !self.watching && !(self.watched && self.refused)
+    pub(super) fn is_none(self) -> bool {
+        !self.changed && !self.watching && self.replies == Replies::On
     }
 }

@@ -417,6 +417,11 @@ impl<M: Machine> Machine for Conversations<M> {
         self.machine.poll_transmit(link)
     }
 
+    fn poll_cached<S: ReplySink>(&mut self, sink: &mut S) {
+        // none is a conversation's: what these ask for is never kept
+        self.machine.poll_cached(sink);
+    }
+
     fn poll_action(&mut self) -> Option<Action> {
         loop {
             match self.machine.poll_action() {
@@ -426,8 +431,10 @@ impl<M: Machine> Machine for Conversations<M> {
                     }
                 }
                 Some(action) => {
-                    if let Action::Close(link, _) = action {
-                        self.parked.retain(|(parked, _)| *parked != link);
+                    match action {
+                        Action::Close(link, _) => self.parked.retain(|(parked, _)| *parked != link),
+                        Action::Unanswered(slot) => drop(self.talks.take(slot)),
+                        _ => {}
                     }
                     return Some(action);
                 }

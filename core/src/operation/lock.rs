@@ -137,7 +137,7 @@ impl Acquire {
 
     #[inline(never)]
     fn send(&self, row: RowId, args: &[&[u8]], out: &mut Outgoing<'_>) {
-        out.command(row, flags::RAW, self.timeout, args);
+        out.command(row, flags::RAW | flags::UNCACHED, self.timeout, args);
     }
 
     fn held(&mut self, now: Instant, since: Instant, out: &mut Outgoing<'_>) -> ControlFlow<Answer, Step> {

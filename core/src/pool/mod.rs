@@ -3,6 +3,7 @@
 mod waiting;
 
 use crate::batch::{Batch, Malformed, flags};
+use crate::cache::{Caching, Written};
 use crate::connection::{Config, Connection};
 use crate::fifo::Fifo;
 use crate::machine::{Action, Failure, LeaseId, LinkId, Machine, Reason, ReplySink, Segment, Slot};
@@ -55,6 +56,8 @@ pub struct Pool {
 struct Lane {
     connection: Connection,
     user: User,
+    /// What commands that are not settled may write, as far as the shared connection keeps replies.
+    written: Written,
 }
 
 /// Who uses a leased connection.
@@ -94,10 +97,16 @@ impl Pool {
     /// Replaces the configuration, which the next links are opened with.
     pub fn configure(&mut self, config: Config, limits: Limits) {
         for lane in &mut self.lanes {
-            lane.connection.configure(config.clone());
+            lane.connection.configure(leased(&config));
         }
         self.shared.configure(config);
         self.limits = limits;
+    }
+
+    /// Has the shared connection keep replies, before the first use. What is leased never reads them: who leases a connection wants its
+    /// own view of the server.
+    pub fn cache(&mut self, caching: Caching) {
+        self.shared.cache(caching);
     }
 
     /// Gives the connection that everybody shares.
@@ -145,7 +154,9 @@ impl Pool {
         batch: &Batch<'_>,
     ) -> Result<(), Malformed> {
         if let Some(at) = self.holder(lease) {
-            return self.lanes[at].connection.submit(now, batch);
+            let lane = &mut self.lanes[at];
+            self.shared.note_writes(batch, &mut lane.written);
+            return lane.connection.submit(now, batch);
         }
         let mut rest = *batch;
         while rest.next_request()?.is_some() {}
@@ -214,14 +225,14 @@ impl Pool {
     fn extend(&mut self) -> Option<usize> {
         let at = self.lanes.len();
         let number = u8::try_from(at + 1).ok().filter(|&number| number <= self.limits.max_connections)?;
-        let connection = Connection::on(number, self.shared.config().clone());
-        self.lanes.push(Lane { connection, user: User::Idle(Instant::NEVER) });
+        let connection = Connection::on(number, leased(self.shared.config()));
+        self.lanes.push(Lane { connection, user: User::Idle(Instant::NEVER), written: Written::NOTHING });
         Some(at)
     }
 
     fn grant(&mut self, now: Instant, at: usize, slot: Slot) {
         self.leases = self.leases.wrapping_add(1);
-        let lease = LeaseId(self.leases << 8 | at as u32 + 1);
+        let lease = LeaseId((self.leases << 8) | (at as u32 + 1));
         let lane = &mut self.lanes[at];
         lane.user = User::Holder(lease);
         lane.connection.renew();
@@ -234,6 +245,7 @@ impl Pool {
         let lane = &mut self.lanes[at];
         lane.user = User::Passing;
         lane.connection.renew();
+        self.shared.note_writes(batch, &mut lane.written);
         let accepted = lane.connection.submit(now, batch);
         debug_assert!(accepted.is_ok(), "it was well-formed");
     }
@@ -270,6 +282,13 @@ impl Pool {
     /// Looks after the leased connection at `at` when something happened there.
     fn review(&mut self, now: Instant, at: usize) {
         let lane = &mut self.lanes[at];
+        if !lane.written.is_nothing() {
+            // before anybody learns that it was written
+            self.shared.forget(&lane.written);
+            if lane.connection.is_quiet() {
+                lane.written = Written::NOTHING;
+            }
+        }
         if lane.connection.is_stuck() {
             lane.connection.break_off();
         }
@@ -301,16 +320,12 @@ impl Pool {
     #[cold]
     #[inline(never)]
     fn stock(&mut self, now: Instant) {
-        let (mut at, mut idle) = (0, 0);
-        while idle < self.limits.min_idle && (at < self.lanes.len() || self.extend().is_some()) {
-            let lane = &mut self.lanes[at];
-            if matches!(lane.user, User::Idle(_)) {
-                idle += 1;
-                if lane.connection.is_idle() {
-                    lane.connection.connect(now);
-                }
-            }
-            at += 1;
+        let is_idle = |lane: &Lane| matches!(lane.user, User::Idle(_));
+        let is_stocked = |lane: &&Lane| is_idle(lane) && !lane.connection.is_idle();
+        for _ in self.lanes.iter().filter(is_stocked).count()..self.limits.min_idle.into() {
+            let at = self.lanes.iter().position(|lane| is_idle(lane) && lane.connection.is_idle());
+            let Some(at) = at.or_else(|| self.extend()) else { return };
+            self.lanes[at].connection.connect(now);
         }
     }
 
@@ -358,6 +373,14 @@ impl Pool {
     #[inline(never)]
     fn cancel_leased(&mut self, now: Instant, slot: Slot) -> Option<bool> {
         if self.waiting.remove(slot).is_some() {
+            return Some(false);
+        }
+        if let Some(at) =
+            self.actions.iter().position(|action| matches!(action, Action::Leased(of, _) if *of == slot))
+            && let Some(Action::Leased(_, lease)) = self.actions.get(at).copied()
+        {
+            self.actions.remove(at..at + 1);
+            self.release(now, lease);
             return Some(false);
         }
         for at in 0..self.lanes.len() {
@@ -436,6 +459,10 @@ impl Machine for Pool {
         self.connection(link)?.poll_transmit(link)
     }
 
+    fn poll_cached<S: ReplySink>(&mut self, sink: &mut S) {
+        self.shared.poll_cached(sink);
+    }
+
     fn poll_action(&mut self) -> Option<Action> {
         let own = self.actions.pop().or_else(|| self.shared.poll_action());
         own.or_else(|| {
@@ -449,6 +476,8 @@ impl Machine for Pool {
         let lanes = self.lanes.iter().map(|lane| {
             let idle = match lane.user {
                 User::Idle(until) if lane.connection.is_linked() => until,
+                // what was not answered settled when it was written
+                User::Passing if !lane.connection.is_awaited() => Instant(0),
                 _ => Instant::NEVER,
             };
             lane.connection.poll_timeout().unwrap_or(Instant::NEVER).min(idle)
@@ -457,4 +486,9 @@ impl Machine for Pool {
         let next = lanes.fold(shared.min(self.waiting.deadline()), Instant::min);
         Some(next).filter(|&at| at != Instant::NEVER)
     }
+}
+
+/// Gives the configuration of leased connections: nothing is kept of what they read.
+fn leased(config: &Config) -> Config {
+    Config { cache: None, ..config.clone() }
 }

@@ -389,6 +389,7 @@ impl Decoder {
         Ok(Some(Step::Value(header)))
     }
 
+    #[inline]
     fn push(&mut self, level: Level) -> Result<(), DecodeError> {
         if self.depth >= self.limits.depth {
             return Err(DecodeError::Depth);

@@ -26,37 +26,34 @@ pub(super) fn line(text: &[u8], error: DecodeError) -> Result<Option<(i64, usize
     }
 }
 
+#[cfg_attr(target_family = "wasm", inline(never))]
 fn long_line(text: &[u8], error: DecodeError) -> Result<Option<(i64, usize)>, DecodeError> {
-    let (negative, mut at) = match text.first() {
-        Some(b'-') => (true, 1),
-        Some(b'+') => (false, 1),
-        Some(_) => (false, 0),
-        None => return Ok(None),
+    let (negative, digits) = match text {
+        [b'-', digits @ ..] => (true, digits),
+        [b'+', digits @ ..] => (false, digits),
+        digits => (false, digits),
     };
-    let first = at;
     let mut value: u64 = 0;
-    loop {
-        match text.get(at) {
-            Some(&digit @ b'0'..=b'9') => {
-                // 19 digits cannot overflow a u64
-                if at - first == 19 {
-                    return Err(error);
-                }
-                value = value * 10 + u64::from(digit - b'0');
-                at += 1;
-            }
-            Some(b'\r') if at > first => break,
-            Some(_) => return Err(error),
+    // 19 digits cannot overflow a u64; behind them, one more byte that is none
+    for (count, &byte) in digits.iter().take(20).enumerate() {
+        let digit = byte.wrapping_sub(b'0');
+        if digit < 10 && count < 19 {
+            value = value * 10 + u64::from(digit);
+            continue;
+        }
+        if byte != b'\r' || count == 0 {
+            return Err(error);
+        }
+        let used = text.len() - digits.len() + count + 2;
+        match digits.get(count + 1) {
+            Some(b'\n') => {}
+            Some(_) => return Err(DecodeError::Newline),
             None => return Ok(None),
         }
+        let value = if negative { 0i64.checked_sub_unsigned(value) } else { i64::try_from(value).ok() };
+        return value.map(|value| Some((value, used))).ok_or(error);
     }
-    match text.get(at + 1) {
-        Some(b'\n') => {}
-        Some(_) => return Err(DecodeError::Newline),
-        None => return Ok(None),
-    }
-    let value = if negative { 0i64.checked_sub_unsigned(value) } else { i64::try_from(value).ok() };
-    value.map(|value| Some((value, at + 2))).ok_or(error)
+    Ok(None)
 }
 
 /// Tells whether `text` is a RESP3 double.

@@ -26,17 +26,16 @@ impl<'a> Writer<'a> {
     #[inline(always)]
     pub(crate) fn header(&mut self, tag: u8, length: usize) {
         let digit = |value: usize| b'0' + (value % 10) as u8;
-        match length {
-            0..10 => self.put([tag, digit(length), b'\r', b'\n'], 4),
-            10..100 => {
-                self.put([tag, digit(length / 10), digit(length), b'\r', b'\n', 0, 0, 0], 5);
-            }
+        let (bytes, used) = match length {
+            0..10 => ([tag, digit(length), b'\r', b'\n', 0, 0, 0, 0], 4),
+            10..100 => ([tag, digit(length / 10), digit(length), b'\r', b'\n', 0, 0, 0], 5),
             100..1000 => {
                 let digits = [digit(length / 100), digit(length / 10), digit(length)];
-                self.put([tag, digits[0], digits[1], digits[2], b'\r', b'\n', 0, 0], 6);
+                ([tag, digits[0], digits[1], digits[2], b'\r', b'\n', 0, 0], 6)
             }
-            _ => self.long_header(tag, length),
-        }
+            _ => return self.long_header(tag, length),
+        };
+        self.put(bytes, used);
     }
 
     #[inline(never)]

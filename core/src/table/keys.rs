@@ -39,6 +39,16 @@ impl KeySpec {
         (first..end).step_by(step.max(1))
     }
 
+    /// Gives the keys among `words` to `take`.
+    #[cfg(feature = "alloc")]
+    pub(super) fn each(&self, words: &[&[u8]], take: &mut dyn FnMut(&[u8])) {
+        let (mut at, end, step) = self.span(words).unwrap_or_default();
+        while at < end {
+            take(words.get(at).copied().unwrap_or_default());
+            at += step.max(1);
+        }
+    }
+
     fn span<W: AsRef<[u8]>>(&self, words: &[W]) -> Option<(usize, usize, usize)> {
         let begin = self.begin.position(words)?;
         let (first, count, step) = match self.find {

@@ -40,6 +40,7 @@ struct Profile {
     /// The place of the limit in [`LIMITS`].
     limit: u8,
     effect: Effect,
+    cacheable: bool,
     internal: bool,
 }
 
@@ -183,11 +184,17 @@ impl Row {
         if (id.0 as usize) < COUNT { Self(id.0) } else { Self(0) }
     }
 
+    /// Gives the position.
+    pub fn id(self) -> RowId {
+        RowId(self.0)
+    }
+
     fn profile(self) -> &'static Profile {
         &PROFILES[usize::from(PROFILE_OF[usize::from(self.0)])]
     }
 
     /// Gives the name as Redis spells it; empty for the unknown row.
+    #[inline]
     pub const fn name(self) -> Name {
         let id = self.0 as usize;
         let [low, high] = &STARTS;
@@ -232,6 +239,11 @@ impl Row {
         reads || ["PING", "ECHO"].iter().any(|name| self.name().is(name))
     }
 
+    /// Tells whether the reply is the same until a key of the command changes.
+    pub fn is_cacheable(self) -> bool {
+        self.profile().cacheable
+    }
+
     /// Tells whether the command is none of a client's business.
     pub fn is_internal(self) -> bool {
         self.profile().internal
@@ -252,15 +264,20 @@ impl Row {
     /// ever, or as long as something says that is no plain number; `None` when it does not block.
     pub fn time_limit<'a>(self, args: impl Iterator<Item = &'a [u8]>) -> Option<u32> {
         let limit = self.limit()?;
-        let mut args = args;
-        let text = match limit.place {
-            LimitPlace::Word(place) => args.nth(usize::from(place).checked_sub(self.words())?),
-            LimitPlace::Last => args.last(),
-            LimitPlace::Token(token) => {
-                args.find(|arg| arg.eq_ignore_ascii_case(token.as_bytes()))?;
-                args.next()
+        let mut text = None;
+        let mut behind = false;
+        for (place, arg) in (self.words()..).zip(args) {
+            let found = match limit.place {
+                LimitPlace::Word(word) => place == usize::from(word),
+                LimitPlace::Last => true,
+                LimitPlace::Token(token) => {
+                    core::mem::replace(&mut behind, arg.eq_ignore_ascii_case(token.as_bytes()))
+                }
+            };
+            if found {
+                text = Some(arg);
             }
-        };
+        }
         Some(milliseconds(text?, limit.seconds).unwrap_or(0))
     }
 
@@ -272,6 +289,15 @@ impl Row {
     /// Gives the positions of the keys among `words`, those of the name included; each once, in order of the specs.
     pub fn keys<'a, W: AsRef<[u8]>>(self, words: &'a [W]) -> impl Iterator<Item = usize> + use<'a, W> {
         self.key_specs().iter().flat_map(move |spec| spec.keys(words))
+    }
+
+    /// Gives the same to `take` one by one, as keys.
+    #[cfg(feature = "alloc")]
+    #[inline(never)]
+    pub(crate) fn each_key(self, words: &[&[u8]], take: &mut dyn FnMut(&[u8])) {
+        for spec in self.key_specs() {
+            spec.each(words, take);
+        }
     }
 
     /// Gives the shape of the reply to this command with `args` (without the name).
@@ -289,20 +315,22 @@ impl Row {
 
 /// Reads a number without an exponent, in seconds or milliseconds.
 fn milliseconds(text: &[u8], seconds: bool) -> Option<u32> {
-    let mut parts = text.splitn(2, |&byte| byte == b'.');
-    let digits = |part: &[u8]| core::str::from_utf8(part).ok()?.parse::<u32>().ok();
-    let whole = digits(parts.next()?)?;
-    if !seconds {
-        return Some(whole);
-    }
-    let mut thousandths = 0;
-    if let Some(fraction) = parts.next() {
-        for place in 0..3 {
-            let digit = fraction.get(place).map_or(0, |byte| byte.wrapping_sub(b'0'));
-            thousandths = thousandths * 10 + u32::from(digit.min(9));
+    let mut value = 0u32;
+    let mut places = if seconds { 3 } else { 0 };
+    let mut fraction = false;
+    for &byte in text {
+        match byte {
+            b'.' if seconds && !fraction => fraction = true,
+            b'0'..=b'9' if fraction && places == 0 => {}
+            b'0'..=b'9' => {
+                value = value.saturating_mul(10).saturating_add(u32::from(byte - b'0'));
+                places -= u32::from(fraction);
+            }
+            _ => return None,
         }
     }
-    Some(whole.saturating_mul(1000).saturating_add(thousandths))
+    let value = value.saturating_mul(10u32.pow(places));
+    (!text.is_empty()).then_some(value)
 }
 
 /// A command's name. It is kept as it is sent: a bulk string per word.
@@ -320,7 +348,7 @@ impl Name {
     }
 
     /// Gives the first word, and the second, each empty where there is none.
-    fn pair(self) -> (&'static [u8], &'static [u8]) {
+    pub(crate) fn pair(self) -> (&'static [u8], &'static [u8]) {
         if self.start == self.end {
             return (&[], &[]);
         }

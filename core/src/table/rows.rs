@@ -737,80 +737,83 @@ pub(super) static VERSIONS: &[Version] = &[
 
 /// What commands have in common.
 pub(super) static PROFILES: &[Profile] = &[
-    Profile { words: 0, access: A::None, keys: 0, limit: 0, effect: E::None, internal: false },
-    Profile { words: 2, access: A::None, keys: 0, limit: 0, effect: E::None, internal: false },
-    Profile { words: 1, access: A::Write, keys: 1, limit: 0, effect: E::None, internal: false },
-    Profile { words: 1, access: A::Read, keys: 1, limit: 0, effect: E::None, internal: false },
-    Profile { words: 1, access: A::None, keys: 0, limit: 0, effect: E::Asking, internal: false },
-    Profile { words: 1, access: A::None, keys: 0, limit: 0, effect: E::Auth, internal: false },
-    Profile { words: 1, access: A::Read, keys: 1, limit: 0, effect: E::None, internal: true },
-    Profile { words: 1, access: A::None, keys: 0, limit: 0, effect: E::None, internal: false },
-    Profile { words: 1, access: A::Write, keys: 2, limit: 0, effect: E::None, internal: false },
-    Profile { words: 1, access: A::Write, keys: 3, limit: 1, effect: E::None, internal: false },
-    Profile { words: 1, access: A::Write, keys: 3, limit: 2, effect: E::None, internal: false },
-    Profile { words: 1, access: A::Write, keys: 4, limit: 3, effect: E::None, internal: false },
-    Profile { words: 1, access: A::Write, keys: 5, limit: 1, effect: E::None, internal: false },
-    Profile { words: 2, access: A::None, keys: 0, limit: 0, effect: E::Caching, internal: false },
-    Profile { words: 2, access: A::None, keys: 0, limit: 0, effect: E::NoEvict, internal: false },
-    Profile { words: 2, access: A::None, keys: 0, limit: 0, effect: E::NoTouch, internal: false },
-    Profile { words: 2, access: A::None, keys: 0, limit: 0, effect: E::Reply, internal: false },
-    Profile { words: 2, access: A::None, keys: 0, limit: 0, effect: E::Info, internal: false },
-    Profile { words: 2, access: A::None, keys: 0, limit: 0, effect: E::Name, internal: false },
-    Profile { words: 2, access: A::None, keys: 0, limit: 0, effect: E::Tracking, internal: false },
-    Profile { words: 2, access: A::None, keys: 0, limit: 0, effect: E::None, internal: true },
-    Profile { words: 1, access: A::Write, keys: 6, limit: 0, effect: E::None, internal: false },
-    Profile { words: 1, access: A::Write, keys: 3, limit: 0, effect: E::None, internal: false },
-    Profile { words: 1, access: A::Read, keys: 0, limit: 0, effect: E::None, internal: false },
-    Profile { words: 1, access: A::None, keys: 0, limit: 0, effect: E::None, internal: true },
-    Profile { words: 1, access: A::Write, keys: 7, limit: 0, effect: E::None, internal: false },
-    Profile { words: 1, access: A::None, keys: 0, limit: 0, effect: E::Discard, internal: false },
-    Profile { words: 1, access: A::Write, keys: 4, limit: 0, effect: E::None, internal: false },
-    Profile { words: 1, access: A::Read, keys: 4, limit: 0, effect: E::None, internal: false },
-    Profile { words: 1, access: A::None, keys: 0, limit: 0, effect: E::Exec, internal: false },
-    Profile { words: 1, access: A::Read, keys: 7, limit: 0, effect: E::None, internal: false },
-    Profile { words: 1, access: A::Write, keys: 0, limit: 0, effect: E::None, internal: false },
-    Profile { words: 2, access: A::Read, keys: 0, limit: 0, effect: E::None, internal: false },
-    Profile { words: 2, access: A::Write, keys: 0, limit: 0, effect: E::None, internal: false },
-    Profile { words: 1, access: A::Write, keys: 8, limit: 0, effect: E::None, internal: false },
-    Profile { words: 1, access: A::Write, keys: 9, limit: 0, effect: E::None, internal: false },
-    Profile { words: 1, access: A::None, keys: 0, limit: 0, effect: E::Hello, internal: false },
-    Profile { words: 2, access: A::None, keys: 0, limit: 0, effect: E::Fieldset, internal: false },
-    Profile { words: 2, access: A::Write, keys: 10, limit: 0, effect: E::None, internal: false },
-    Profile { words: 2, access: A::Read, keys: 10, limit: 0, effect: E::None, internal: false },
-    Profile { words: 1, access: A::Read, keys: 5, limit: 0, effect: E::None, internal: false },
-    Profile { words: 1, access: A::Write, keys: 11, limit: 0, effect: E::None, internal: false },
-    Profile { words: 1, access: A::Read, keys: 12, limit: 0, effect: E::None, internal: false },
-    Profile { words: 1, access: A::Write, keys: 13, limit: 0, effect: E::None, internal: false },
-    Profile { words: 1, access: A::Write, keys: 14, limit: 0, effect: E::None, internal: false },
-    Profile { words: 1, access: A::None, keys: 0, limit: 0, effect: E::Monitor, internal: false },
-    Profile { words: 1, access: A::Write, keys: 15, limit: 0, effect: E::None, internal: false },
-    Profile { words: 1, access: A::Write, keys: 16, limit: 0, effect: E::None, internal: false },
-    Profile { words: 1, access: A::None, keys: 0, limit: 0, effect: E::Multi, internal: false },
-    Profile { words: 1, access: A::Write, keys: 10, limit: 0, effect: E::None, internal: true },
-    Profile { words: 1, access: A::Write, keys: 17, limit: 0, effect: E::None, internal: false },
-    Profile { words: 1, access: A::None, keys: 0, limit: 0, effect: E::Subscribe, internal: false },
-    Profile { words: 1, access: A::None, keys: 0, limit: 0, effect: E::Replication, internal: true },
-    Profile { words: 1, access: A::None, keys: 0, limit: 0, effect: E::Unsubscribe, internal: false },
-    Profile { words: 1, access: A::None, keys: 0, limit: 0, effect: E::Quit, internal: false },
-    Profile { words: 1, access: A::None, keys: 0, limit: 0, effect: E::Readonly, internal: false },
-    Profile { words: 1, access: A::None, keys: 0, limit: 0, effect: E::Readwrite, internal: false },
-    Profile { words: 1, access: A::None, keys: 0, limit: 0, effect: E::Reset, internal: false },
-    Profile { words: 1, access: A::Write, keys: 1, limit: 0, effect: E::None, internal: true },
-    Profile { words: 2, access: A::None, keys: 0, limit: 0, effect: E::ScriptDebug, internal: false },
-    Profile { words: 1, access: A::Read, keys: 13, limit: 0, effect: E::None, internal: false },
-    Profile { words: 1, access: A::None, keys: 0, limit: 0, effect: E::Select, internal: false },
-    Profile { words: 1, access: A::Write, keys: 0, limit: 0, effect: E::None, internal: true },
-    Profile { words: 1, access: A::None, keys: 0, limit: 0, effect: E::Shutdown, internal: false },
-    Profile { words: 1, access: A::Write, keys: 18, limit: 0, effect: E::None, internal: false },
-    Profile { words: 1, access: A::None, keys: 1, limit: 0, effect: E::None, internal: false },
-    Profile { words: 1, access: A::None, keys: 7, limit: 0, effect: E::Subscribe, internal: false },
-    Profile { words: 1, access: A::None, keys: 7, limit: 0, effect: E::Unsubscribe, internal: false },
-    Profile { words: 1, access: A::Read, keys: 1, limit: 4, effect: E::None, internal: false },
-    Profile { words: 1, access: A::None, keys: 0, limit: 0, effect: E::Unwatch, internal: false },
-    Profile { words: 1, access: A::None, keys: 0, limit: 5, effect: E::Writes, internal: false },
-    Profile { words: 1, access: A::None, keys: 7, limit: 0, effect: E::Watch, internal: false },
-    Profile { words: 1, access: A::Read, keys: 19, limit: 4, effect: E::None, internal: false },
-    Profile { words: 1, access: A::Write, keys: 20, limit: 4, effect: E::None, internal: false },
+    Profile { words: 0, access: A::None, keys: 0, limit: 0, effect: E::None, cacheable: false, internal: false },
+    Profile { words: 2, access: A::None, keys: 0, limit: 0, effect: E::None, cacheable: false, internal: false },
+    Profile { words: 1, access: A::Write, keys: 1, limit: 0, effect: E::None, cacheable: false, internal: false },
+    Profile { words: 1, access: A::Read, keys: 1, limit: 0, effect: E::None, cacheable: true, internal: false },
+    Profile { words: 1, access: A::Read, keys: 1, limit: 0, effect: E::None, cacheable: false, internal: false },
+    Profile { words: 1, access: A::None, keys: 0, limit: 0, effect: E::Asking, cacheable: false, internal: false },
+    Profile { words: 1, access: A::None, keys: 0, limit: 0, effect: E::Auth, cacheable: false, internal: false },
+    Profile { words: 1, access: A::Read, keys: 1, limit: 0, effect: E::None, cacheable: false, internal: true },
+    Profile { words: 1, access: A::None, keys: 0, limit: 0, effect: E::None, cacheable: false, internal: false },
+    Profile { words: 1, access: A::Write, keys: 2, limit: 0, effect: E::None, cacheable: false, internal: false },
+    Profile { words: 1, access: A::Write, keys: 3, limit: 1, effect: E::None, cacheable: false, internal: false },
+    Profile { words: 1, access: A::Write, keys: 3, limit: 2, effect: E::None, cacheable: false, internal: false },
+    Profile { words: 1, access: A::Write, keys: 4, limit: 3, effect: E::None, cacheable: false, internal: false },
+    Profile { words: 1, access: A::Write, keys: 5, limit: 1, effect: E::None, cacheable: false, internal: false },
+    Profile { words: 2, access: A::None, keys: 0, limit: 0, effect: E::Caching, cacheable: false, internal: false },
+    Profile { words: 2, access: A::None, keys: 0, limit: 0, effect: E::NoEvict, cacheable: false, internal: false },
+    Profile { words: 2, access: A::None, keys: 0, limit: 0, effect: E::NoTouch, cacheable: false, internal: false },
+    Profile { words: 2, access: A::None, keys: 0, limit: 0, effect: E::Reply, cacheable: false, internal: false },
+    Profile { words: 2, access: A::None, keys: 0, limit: 0, effect: E::Info, cacheable: false, internal: false },
+    Profile { words: 2, access: A::None, keys: 0, limit: 0, effect: E::Name, cacheable: false, internal: false },
+    Profile { words: 2, access: A::None, keys: 0, limit: 0, effect: E::Tracking, cacheable: false, internal: false },
+    Profile { words: 2, access: A::None, keys: 0, limit: 0, effect: E::None, cacheable: false, internal: true },
+    Profile { words: 1, access: A::Write, keys: 6, limit: 0, effect: E::None, cacheable: false, internal: false },
+    Profile { words: 1, access: A::Write, keys: 3, limit: 0, effect: E::None, cacheable: false, internal: false },
+    Profile { words: 1, access: A::Read, keys: 0, limit: 0, effect: E::None, cacheable: false, internal: false },
+    Profile { words: 1, access: A::None, keys: 0, limit: 0, effect: E::None, cacheable: false, internal: true },
+    Profile { words: 1, access: A::Write, keys: 7, limit: 0, effect: E::None, cacheable: false, internal: false },
+    Profile { words: 1, access: A::None, keys: 0, limit: 0, effect: E::Discard, cacheable: false, internal: false },
+    Profile { words: 1, access: A::Write, keys: 4, limit: 0, effect: E::None, cacheable: false, internal: false },
+    Profile { words: 1, access: A::Read, keys: 4, limit: 0, effect: E::None, cacheable: false, internal: false },
+    Profile { words: 1, access: A::None, keys: 0, limit: 0, effect: E::Exec, cacheable: false, internal: false },
+    Profile { words: 1, access: A::Read, keys: 7, limit: 0, effect: E::None, cacheable: true, internal: false },
+    Profile { words: 1, access: A::Write, keys: 0, limit: 0, effect: E::None, cacheable: false, internal: false },
+    Profile { words: 2, access: A::Read, keys: 0, limit: 0, effect: E::None, cacheable: false, internal: false },
+    Profile { words: 2, access: A::Write, keys: 0, limit: 0, effect: E::None, cacheable: false, internal: false },
+    Profile { words: 1, access: A::Write, keys: 8, limit: 0, effect: E::None, cacheable: false, internal: false },
+    Profile { words: 1, access: A::Write, keys: 9, limit: 0, effect: E::None, cacheable: false, internal: false },
+    Profile { words: 1, access: A::None, keys: 0, limit: 0, effect: E::Hello, cacheable: false, internal: false },
+    Profile { words: 2, access: A::None, keys: 0, limit: 0, effect: E::Fieldset, cacheable: false, internal: false },
+    Profile { words: 2, access: A::Write, keys: 10, limit: 0, effect: E::None, cacheable: false, internal: false },
+    Profile { words: 2, access: A::Read, keys: 10, limit: 0, effect: E::None, cacheable: false, internal: false },
+    Profile { words: 1, access: A::Read, keys: 5, limit: 0, effect: E::None, cacheable: true, internal: false },
+    Profile { words: 1, access: A::Write, keys: 11, limit: 0, effect: E::None, cacheable: false, internal: false },
+    Profile { words: 1, access: A::Read, keys: 12, limit: 0, effect: E::None, cacheable: true, internal: false },
+    Profile { words: 1, access: A::Write, keys: 13, limit: 0, effect: E::None, cacheable: false, internal: false },
+    Profile { words: 1, access: A::Write, keys: 14, limit: 0, effect: E::None, cacheable: false, internal: false },
+    Profile { words: 1, access: A::None, keys: 0, limit: 0, effect: E::Monitor, cacheable: false, internal: false },
+    Profile { words: 1, access: A::Write, keys: 15, limit: 0, effect: E::None, cacheable: false, internal: false },
+    Profile { words: 1, access: A::Write, keys: 16, limit: 0, effect: E::None, cacheable: false, internal: false },
+    Profile { words: 1, access: A::None, keys: 0, limit: 0, effect: E::Multi, cacheable: false, internal: false },
+    Profile { words: 1, access: A::Read, keys: 7, limit: 0, effect: E::None, cacheable: false, internal: false },
+    Profile { words: 1, access: A::Write, keys: 10, limit: 0, effect: E::None, cacheable: false, internal: true },
+    Profile { words: 1, access: A::Write, keys: 17, limit: 0, effect: E::None, cacheable: false, internal: false },
+    Profile { words: 1, access: A::None, keys: 0, limit: 0, effect: E::Subscribe, cacheable: false, internal: false },
+    Profile { words: 1, access: A::None, keys: 0, limit: 0, effect: E::Replication, cacheable: false, internal: true },
+    Profile { words: 1, access: A::None, keys: 0, limit: 0, effect: E::Unsubscribe, cacheable: false, internal: false },
+    Profile { words: 1, access: A::None, keys: 0, limit: 0, effect: E::Quit, cacheable: false, internal: false },
+    Profile { words: 1, access: A::None, keys: 0, limit: 0, effect: E::Readonly, cacheable: false, internal: false },
+    Profile { words: 1, access: A::None, keys: 0, limit: 0, effect: E::Readwrite, cacheable: false, internal: false },
+    Profile { words: 1, access: A::None, keys: 0, limit: 0, effect: E::Reset, cacheable: false, internal: false },
+    Profile { words: 1, access: A::Write, keys: 1, limit: 0, effect: E::None, cacheable: false, internal: true },
+    Profile { words: 2, access: A::None, keys: 0, limit: 0, effect: E::ScriptDebug, cacheable: false, internal: false },
+    Profile { words: 1, access: A::Read, keys: 13, limit: 0, effect: E::None, cacheable: true, internal: false },
+    Profile { words: 1, access: A::None, keys: 0, limit: 0, effect: E::Select, cacheable: false, internal: false },
+    Profile { words: 1, access: A::Write, keys: 0, limit: 0, effect: E::None, cacheable: false, internal: true },
+    Profile { words: 1, access: A::None, keys: 0, limit: 0, effect: E::Shutdown, cacheable: false, internal: false },
+    Profile { words: 1, access: A::Write, keys: 18, limit: 0, effect: E::None, cacheable: false, internal: false },
+    Profile { words: 1, access: A::None, keys: 1, limit: 0, effect: E::None, cacheable: false, internal: false },
+    Profile { words: 1, access: A::None, keys: 7, limit: 0, effect: E::Subscribe, cacheable: false, internal: false },
+    Profile { words: 1, access: A::Read, keys: 13, limit: 0, effect: E::None, cacheable: false, internal: false },
+    Profile { words: 1, access: A::None, keys: 7, limit: 0, effect: E::Unsubscribe, cacheable: false, internal: false },
+    Profile { words: 1, access: A::Read, keys: 1, limit: 4, effect: E::None, cacheable: false, internal: false },
+    Profile { words: 1, access: A::None, keys: 0, limit: 0, effect: E::Unwatch, cacheable: false, internal: false },
+    Profile { words: 1, access: A::None, keys: 0, limit: 5, effect: E::Writes, cacheable: false, internal: false },
+    Profile { words: 1, access: A::None, keys: 7, limit: 0, effect: E::Watch, cacheable: false, internal: false },
+    Profile { words: 1, access: A::Read, keys: 19, limit: 4, effect: E::None, cacheable: false, internal: false },
+    Profile { words: 1, access: A::Write, keys: 20, limit: 4, effect: E::None, cacheable: false, internal: false },
 ];
 
 /// Every command; the unknown one first.
@@ -836,20 +839,20 @@ pub(super) const ENTRIES: [Entry; 584] = [
     row(11, 3, 4), // ARGET
     row(17, 3, 4), // ARGETRANGE
     row(12, 3, 4), // ARGREP
-    row(12, 3, 4), // ARINFO
+    row(12, 4, 4), // ARINFO
     row(14, 2, 4), // ARINSERT
-    row(18, 3, 4), // ARLASTITEMS
+    row(18, 4, 4), // ARLASTITEMS
     row(11, 3, 4), // ARLEN
     row(12, 3, 4), // ARMGET
     row(12, 2, 4), // ARMSET
-    row(12, 3, 4), // ARNEXT
+    row(12, 4, 4), // ARNEXT
     row(10, 3, 4), // AROP
     row(12, 2, 4), // ARRING
     row(12, 3, 4), // ARSCAN
     row(12, 2, 4), // ARSEEK
     row(11, 2, 4), // ARSET
-    row(12, 4, 5), // ASKING
-    row(10, 5, 6), // AUTH
+    row(12, 5, 5), // ASKING
+    row(10, 6, 6), // AUTH
     row(23, 1, 7), // BACKUP ABORT
     row(25, 1, 7), // BACKUP CLEANUP
     row(22, 1, 7), // BACKUP HELP
@@ -859,45 +862,45 @@ pub(super) const ENTRIES: [Entry; 584] = [
     row(24, 1, 7), // BACKUP STATUS
     row(12, 2, 6), // BF.ADD
     row(13, 3, 8), // BF.CARD
-    row(14, 6, 6), // BF.DEBUG
+    row(14, 7, 6), // BF.DEBUG
     row(15, 3, 6), // BF.EXISTS
-    row(13, 3, 6), // BF.INFO
+    row(13, 4, 6), // BF.INFO
     row(15, 2, 6), // BF.INSERT
     row(19, 2, 6), // BF.LOADCHUNK
     row(13, 2, 6), // BF.MADD
     row(17, 3, 6), // BF.MEXISTS
     row(17, 2, 6), // BF.RESERVE
-    row(18, 3, 6), // BF.SCANDUMP
-    row(19, 7, 6), // BGREWRITEAOF
-    row(12, 7, 6), // BGSAVE
+    row(18, 4, 6), // BF.SCANDUMP
+    row(19, 8, 6), // BGREWRITEAOF
+    row(12, 8, 6), // BGSAVE
     row(14, 3, 9), // BITCOUNT
     row(14, 2, 10), // BITFIELD
     row(18, 3, 1), // BITFIELD_RO
-    row(11, 8, 9), // BITOP
+    row(11, 9, 9), // BITOP
     row(12, 3, 11), // BITPOS
-    row(12, 9, 12), // BLMOVE
-    row(13, 10, 7), // BLMOVEM
-    row(12, 11, 2), // BLMPOP
-    row(11, 12, 3), // BLPOP
-    row(11, 12, 3), // BRPOP
-    row(17, 9, 13), // BRPOPLPUSH
-    row(12, 11, 2), // BZMPOP
-    row(14, 12, 14), // BZPOPMAX
-    row(14, 12, 14), // BZPOPMIN
+    row(12, 10, 12), // BLMOVE
+    row(13, 11, 7), // BLMOVEM
+    row(12, 12, 2), // BLMPOP
+    row(11, 13, 3), // BLPOP
+    row(11, 13, 3), // BRPOP
+    row(17, 10, 13), // BRPOPLPUSH
+    row(12, 12, 2), // BZMPOP
+    row(14, 13, 14), // BZPOPMAX
+    row(14, 13, 14), // BZPOPMIN
     row(12, 2, 6), // CF.ADD
     row(14, 2, 6), // CF.ADDNX
     row(14, 3, 6), // CF.COUNT
-    row(14, 6, 6), // CF.DEBUG
+    row(14, 7, 6), // CF.DEBUG
     row(12, 2, 6), // CF.DEL
     row(15, 3, 6), // CF.EXISTS
-    row(13, 3, 6), // CF.INFO
+    row(13, 4, 6), // CF.INFO
     row(15, 2, 6), // CF.INSERT
     row(18, 2, 6), // CF.INSERTNX
     row(19, 2, 6), // CF.LOADCHUNK
     row(17, 3, 6), // CF.MEXISTS
     row(17, 2, 6), // CF.RESERVE
-    row(18, 3, 6), // CF.SCANDUMP
-    row(25, 13, 1), // CLIENT CACHING
+    row(18, 4, 6), // CF.SCANDUMP
+    row(25, 14, 1), // CLIENT CACHING
     row(25, 1, 15), // CLIENT GETNAME
     row(26, 1, 1), // CLIENT GETREDIR
     row(22, 1, 14), // CLIENT HELP
@@ -905,13 +908,13 @@ pub(super) const ENTRIES: [Entry; 584] = [
     row(22, 1, 12), // CLIENT INFO
     row(22, 1, 16), // CLIENT KILL
     row(22, 1, 16), // CLIENT LIST
-    row(26, 14, 2), // CLIENT NO-EVICT
-    row(26, 15, 17), // CLIENT NO-TOUCH
+    row(26, 15, 2), // CLIENT NO-EVICT
+    row(26, 16, 17), // CLIENT NO-TOUCH
     row(23, 1, 5), // CLIENT PAUSE
-    row(23, 16, 10), // CLIENT REPLY
-    row(25, 17, 17), // CLIENT SETINFO
-    row(25, 18, 15), // CLIENT SETNAME
-    row(26, 19, 1), // CLIENT TRACKING
+    row(23, 17, 10), // CLIENT REPLY
+    row(25, 18, 17), // CLIENT SETINFO
+    row(25, 19, 15), // CLIENT SETNAME
+    row(26, 20, 1), // CLIENT TRACKING
     row(31, 1, 12), // CLIENT TRACKINGINFO
     row(25, 1, 14), // CLIENT UNBLOCK
     row(25, 1, 12), // CLIENT UNPAUSE
@@ -945,14 +948,14 @@ pub(super) const ENTRIES: [Entry; 584] = [
     row(25, 1, 5), // CLUSTER SLAVES
     row(30, 1, 19), // CLUSTER SLOT-STATS
     row(24, 1, 5), // CLUSTER SLOTS
-    row(28, 20, 18), // CLUSTER SYNCSLOTS
+    row(28, 21, 18), // CLUSTER SYNCSLOTS
     row(17, 2, 3), // CMS.INCRBY
-    row(14, 3, 3), // CMS.INFO
+    row(14, 4, 3), // CMS.INFO
     row(20, 2, 3), // CMS.INITBYDIM
     row(21, 2, 3), // CMS.INITBYPROB
-    row(15, 21, 3), // CMS.MERGE
+    row(15, 22, 3), // CMS.MERGE
     row(15, 3, 3), // CMS.QUERY
-    row(13, 7, 20), // COMMAND
+    row(13, 8, 20), // COMMAND
     row(24, 1, 20), // COMMAND COUNT
     row(23, 1, 2), // COMMAND DOCS
     row(26, 1, 20), // COMMAND GETKEYS
@@ -965,81 +968,81 @@ pub(super) const ENTRIES: [Entry; 584] = [
     row(27, 1, 3), // CONFIG RESETSTAT
     row(25, 1, 21), // CONFIG REWRITE
     row(21, 1, 3), // CONFIG SET
-    row(10, 22, 12), // COPY
-    row(12, 23, 6), // DBSIZE
-    row(11, 24, 6), // DEBUG
+    row(10, 23, 12), // COPY
+    row(12, 24, 6), // DBSIZE
+    row(11, 25, 6), // DEBUG
     row(10, 2, 6), // DECR
     row(12, 2, 6), // DECRBY
-    row(9, 25, 6), // DEL
+    row(9, 26, 6), // DEL
     row(11, 2, 18), // DELEX
     row(12, 3, 18), // DIGEST
-    row(13, 26, 3), // DISCARD
-    row(10, 3, 9), // DUMP
-    row(10, 7, 6), // ECHO
-    row(10, 27, 9), // EVAL
-    row(13, 27, 9), // EVALSHA
-    row(17, 28, 2), // EVALSHA_RO
-    row(13, 28, 2), // EVAL_RO
-    row(10, 29, 22), // EXEC
-    row(12, 30, 6), // EXISTS
+    row(13, 27, 3), // DISCARD
+    row(10, 4, 9), // DUMP
+    row(10, 8, 6), // ECHO
+    row(10, 28, 9), // EVAL
+    row(13, 28, 9), // EVALSHA
+    row(17, 29, 2), // EVALSHA_RO
+    row(13, 29, 2), // EVAL_RO
+    row(10, 30, 22), // EXEC
+    row(12, 31, 6), // EXISTS
     row(12, 2, 6), // EXPIRE
     row(14, 2, 22), // EXPIREAT
-    row(17, 3, 2), // EXPIRETIME
-    row(14, 7, 12), // FAILOVER
-    row(11, 27, 2), // FCALL
-    row(14, 28, 2), // FCALL_RO
-    row(14, 31, 6), // FLUSHALL
-    row(13, 31, 6), // FLUSHDB
-    row(19, 23, 23), // FT.AGGREGATE
-    row(18, 31, 6), // FT.ALIASADD
-    row(18, 31, 6), // FT.ALIASDEL
-    row(19, 23, 7), // FT.ALIASLIST
-    row(21, 31, 6), // FT.ALIASUPDATE
-    row(14, 31, 6), // FT.ALTER
-    row(24, 32, 6), // FT.CONFIG GET
-    row(25, 32, 6), // FT.CONFIG HELP
-    row(24, 33, 6), // FT.CONFIG SET
-    row(15, 31, 6), // FT.CREATE
-    row(24, 32, 23), // FT.CURSOR DEL
-    row(25, 32, 23), // FT.CURSOR READ
-    row(17, 31, 24), // FT.DICTADD
-    row(17, 31, 24), // FT.DICTDEL
-    row(18, 23, 24), // FT.DICTDUMP
-    row(19, 31, 3), // FT.DROPINDEX
-    row(17, 23, 6), // FT.EXPLAIN
-    row(20, 23, 6), // FT.EXPLAINCLI
-    row(15, 23, 25), // FT.HYBRID
-    row(13, 23, 6), // FT.INFO
-    row(17, 23, 13), // FT.PROFILE
-    row(15, 23, 6), // FT.SEARCH
-    row(20, 23, 24), // FT.SPELLCHECK
+    row(17, 4, 2), // EXPIRETIME
+    row(14, 8, 12), // FAILOVER
+    row(11, 28, 2), // FCALL
+    row(14, 29, 2), // FCALL_RO
+    row(14, 32, 6), // FLUSHALL
+    row(13, 32, 6), // FLUSHDB
+    row(19, 24, 23), // FT.AGGREGATE
+    row(18, 32, 6), // FT.ALIASADD
+    row(18, 32, 6), // FT.ALIASDEL
+    row(19, 24, 7), // FT.ALIASLIST
+    row(21, 32, 6), // FT.ALIASUPDATE
+    row(14, 32, 6), // FT.ALTER
+    row(24, 33, 6), // FT.CONFIG GET
+    row(25, 33, 6), // FT.CONFIG HELP
+    row(24, 34, 6), // FT.CONFIG SET
+    row(15, 32, 6), // FT.CREATE
+    row(24, 33, 23), // FT.CURSOR DEL
+    row(25, 33, 23), // FT.CURSOR READ
+    row(17, 32, 24), // FT.DICTADD
+    row(17, 32, 24), // FT.DICTDEL
+    row(18, 24, 24), // FT.DICTDUMP
+    row(19, 32, 3), // FT.DROPINDEX
+    row(17, 24, 6), // FT.EXPLAIN
+    row(20, 24, 6), // FT.EXPLAINCLI
+    row(15, 24, 25), // FT.HYBRID
+    row(13, 24, 6), // FT.INFO
+    row(17, 24, 13), // FT.PROFILE
+    row(15, 24, 6), // FT.SEARCH
+    row(20, 24, 24), // FT.SPELLCHECK
     row(15, 2, 6), // FT.SUGADD
     row(15, 2, 6), // FT.SUGDEL
     row(15, 3, 6), // FT.SUGGET
     row(15, 3, 6), // FT.SUGLEN
-    row(17, 23, 22), // FT.SYNDUMP
-    row(19, 31, 22), // FT.SYNUPDATE
-    row(17, 23, 6), // FT.TAGVALS
-    row(14, 23, 3), // FT._LIST
-    row(26, 33, 2), // FUNCTION DELETE
+    row(17, 24, 22), // FT.SYNDUMP
+    row(19, 32, 22), // FT.SYNUPDATE
+    row(17, 24, 6), // FT.TAGVALS
+    row(14, 24, 3), // FT._LIST
+    row(26, 34, 2), // FUNCTION DELETE
     row(24, 1, 2), // FUNCTION DUMP
-    row(25, 33, 2), // FUNCTION FLUSH
+    row(25, 34, 2), // FUNCTION FLUSH
     row(24, 1, 2), // FUNCTION HELP
     row(24, 1, 2), // FUNCTION KILL
     row(24, 1, 2), // FUNCTION LIST
-    row(24, 33, 2), // FUNCTION LOAD
-    row(27, 33, 2), // FUNCTION RESTORE
+    row(24, 34, 2), // FUNCTION LOAD
+    row(27, 34, 2), // FUNCTION RESTORE
     row(25, 1, 2), // FUNCTION STATS
     row(12, 2, 10), // GEOADD
     row(13, 3, 10), // GEODIST
     row(13, 3, 10), // GEOHASH
     row(12, 3, 10), // GEOPOS
-    row(15, 34, 10), // GEORADIUS
-    row(24, 35, 10), // GEORADIUSBYMEMBER
+    row(15, 35, 10), // GEORADIUS
+    row(24, 36, 10), // GEORADIUSBYMEMBER
     row(27, 3, 26), // GEORADIUSBYMEMBER_RO
     row(19, 3, 26), // GEORADIUS_RO
     row(15, 3, 12), // GEOSEARCH
-    row(21, 22, 12), // GEOSEARCHSTORE
+    row(21, 23, 12), // GEOSEARCHSTORE
     row(9, 3, 6), // GET
     row(12, 3, 13), // GETBIT
     row(12, 2, 12), // GETDEL
@@ -1047,19 +1050,19 @@ pub(super) const ENTRIES: [Entry; 584] = [
     row(14, 3, 16), // GETRANGE
     row(12, 2, 6), // GETSET
     row(10, 2, 3), // HDEL
-    row(11, 36, 1), // HELLO
+    row(11, 37, 1), // HELLO
     row(13, 3, 3), // HEXISTS
     row(13, 2, 27), // HEXPIRE
     row(15, 2, 27), // HEXPIREAT
-    row(18, 3, 27), // HEXPIRETIME
+    row(18, 4, 27), // HEXPIRETIME
     row(10, 3, 3), // HGET
     row(13, 3, 3), // HGETALL
     row(13, 2, 28), // HGETDEL
     row(12, 2, 28), // HGETEX
-    row(26, 37, 7), // HIMPORT DISCARD
-    row(30, 37, 7), // HIMPORT DISCARDALL
-    row(26, 37, 7), // HIMPORT PREPARE
-    row(22, 38, 7), // HIMPORT SET
+    row(26, 38, 7), // HIMPORT DISCARD
+    row(30, 38, 7), // HIMPORT DISCARDALL
+    row(26, 38, 7), // HIMPORT PREPARE
+    row(22, 39, 7), // HIMPORT SET
     row(13, 2, 3), // HINCRBY
     row(19, 2, 9), // HINCRBYFLOAT
     row(11, 3, 3), // HKEYS
@@ -1074,21 +1077,21 @@ pub(super) const ENTRIES: [Entry; 584] = [
     row(14, 2, 27), // HPERSIST
     row(14, 2, 27), // HPEXPIRE
     row(17, 2, 27), // HPEXPIREAT
-    row(19, 3, 27), // HPEXPIRETIME
-    row(11, 3, 27), // HPTTL
-    row(17, 3, 12), // HRANDFIELD
-    row(11, 3, 21), // HSCAN
+    row(19, 4, 27), // HPEXPIRETIME
+    row(11, 4, 27), // HPTTL
+    row(17, 4, 12), // HRANDFIELD
+    row(11, 4, 21), // HSCAN
     row(10, 2, 3), // HSET
     row(12, 2, 28), // HSETEX
     row(12, 2, 3), // HSETNX
     row(13, 3, 10), // HSTRLEN
-    row(10, 3, 27), // HTTL
+    row(10, 4, 27), // HTTL
     row(11, 3, 3), // HVALS
     row(10, 2, 6), // INCR
     row(12, 2, 6), // INCRBY
     row(18, 2, 9), // INCRBYFLOAT
     row(12, 2, 4), // INCREX
-    row(10, 7, 6), // INFO
+    row(10, 8, 6), // INFO
     row(21, 2, 6), // JSON.ARRAPPEND
     row(20, 3, 6), // JSON.ARRINDEX
     row(21, 2, 6), // JSON.ARRINSERT
@@ -1097,13 +1100,13 @@ pub(super) const ENTRIES: [Entry; 584] = [
     row(19, 2, 6), // JSON.ARRTRIM
     row(17, 2, 3), // JSON.CLEAR
     row(27, 1, 6), // JSON.DEBUG HELP
-    row(29, 39, 6), // JSON.DEBUG MEMORY
+    row(29, 40, 6), // JSON.DEBUG MEMORY
     row(14, 2, 6), // JSON.DEL
     row(18, 2, 6), // JSON.FORGET
     row(14, 3, 6), // JSON.GET
     row(17, 2, 9), // JSON.MERGE
-    row(15, 40, 6), // JSON.MGET
-    row(15, 41, 9), // JSON.MSET
+    row(15, 41, 6), // JSON.MGET
+    row(15, 42, 9), // JSON.MSET
     row(21, 2, 6), // JSON.NUMINCRBY
     row(21, 2, 6), // JSON.NUMMULTBY
     row(20, 2, 6), // JSON.NUMPOWBY
@@ -1115,8 +1118,8 @@ pub(super) const ENTRIES: [Entry; 584] = [
     row(18, 3, 6), // JSON.STRLEN
     row(18, 2, 3), // JSON.TOGGLE
     row(15, 3, 6), // JSON.TYPE
-    row(10, 23, 6), // KEYS
-    row(14, 7, 6), // LASTSAVE
+    row(10, 24, 6), // KEYS
+    row(14, 8, 6), // LASTSAVE
     row(25, 1, 20), // LATENCY DOCTOR
     row(24, 1, 20), // LATENCY GRAPH
     row(23, 1, 20), // LATENCY HELP
@@ -1124,14 +1127,14 @@ pub(super) const ENTRIES: [Entry; 584] = [
     row(26, 1, 20), // LATENCY HISTORY
     row(25, 1, 20), // LATENCY LATEST
     row(24, 1, 20), // LATENCY RESET
-    row(9, 42, 2), // LCS
+    row(9, 43, 2), // LCS
     row(12, 3, 6), // LINDEX
     row(13, 2, 13), // LINSERT
     row(10, 3, 6), // LLEN
-    row(11, 22, 12), // LMOVE
-    row(12, 22, 7), // LMOVEM
-    row(11, 43, 2), // LMPOP
-    row(12, 23, 14), // LOLWUT
+    row(11, 23, 12), // LMOVE
+    row(12, 23, 7), // LMOVEM
+    row(11, 44, 2), // LMPOP
+    row(12, 24, 14), // LOLWUT
     row(10, 2, 6), // LPOP
     row(10, 3, 31), // LPOS
     row(11, 2, 6), // LPUSH
@@ -1145,77 +1148,77 @@ pub(super) const ENTRIES: [Entry; 584] = [
     row(31, 1, 32), // MEMORY MALLOC-STATS
     row(23, 1, 32), // MEMORY PURGE
     row(23, 1, 32), // MEMORY STATS
-    row(23, 39, 32), // MEMORY USAGE
-    row(10, 30, 6), // MGET
-    row(13, 44, 9), // MIGRATE
+    row(23, 40, 32), // MEMORY USAGE
+    row(10, 31, 6), // MGET
+    row(13, 45, 9), // MIGRATE
     row(22, 1, 14), // MODULE HELP
     row(22, 1, 32), // MODULE LIST
     row(22, 1, 32), // MODULE LOAD
     row(24, 1, 2), // MODULE LOADEX
     row(24, 1, 32), // MODULE UNLOAD
-    row(13, 45, 6), // MONITOR
+    row(13, 46, 6), // MONITOR
     row(10, 2, 6), // MOVE
-    row(10, 46, 33), // MSET
-    row(12, 47, 18), // MSETEX
-    row(12, 46, 33), // MSETNX
-    row(11, 48, 22), // MULTI
-    row(26, 39, 34), // OBJECT ENCODING
-    row(22, 39, 32), // OBJECT FREQ
+    row(10, 47, 33), // MSET
+    row(12, 48, 18), // MSETEX
+    row(12, 47, 33), // MSETNX
+    row(11, 49, 22), // MULTI
+    row(26, 40, 34), // OBJECT ENCODING
+    row(22, 40, 32), // OBJECT FREQ
     row(22, 1, 12), // OBJECT HELP
-    row(26, 39, 34), // OBJECT IDLETIME
-    row(26, 39, 34), // OBJECT REFCOUNT
+    row(26, 40, 34), // OBJECT IDLETIME
+    row(26, 40, 34), // OBJECT REFCOUNT
     row(13, 2, 13), // PERSIST
     row(13, 2, 9), // PEXPIRE
     row(15, 2, 9), // PEXPIREAT
-    row(18, 3, 2), // PEXPIRETIME
+    row(18, 4, 2), // PEXPIRETIME
     row(11, 2, 35), // PFADD
-    row(13, 30, 35), // PFCOUNT
-    row(13, 49, 35), // PFDEBUG
-    row(13, 50, 35), // PFMERGE
-    row(17, 24, 35), // PFSELFTEST
-    row(10, 7, 6), // PING
+    row(13, 50, 35), // PFCOUNT
+    row(13, 51, 35), // PFDEBUG
+    row(13, 52, 35), // PFMERGE
+    row(17, 25, 35), // PFSELFTEST
+    row(10, 8, 6), // PING
     row(12, 2, 9), // PSETEX
-    row(17, 51, 3), // PSUBSCRIBE
-    row(11, 52, 21), // PSYNC
-    row(10, 3, 9), // PTTL
-    row(13, 7, 3), // PUBLISH
+    row(17, 53, 3), // PSUBSCRIBE
+    row(11, 54, 21), // PSYNC
+    row(10, 4, 9), // PTTL
+    row(13, 8, 3), // PUBLISH
     row(26, 1, 21), // PUBSUB CHANNELS
     row(22, 1, 12), // PUBSUB HELP
     row(24, 1, 21), // PUBSUB NUMPAT
     row(24, 1, 21), // PUBSUB NUMSUB
     row(32, 1, 2), // PUBSUB SHARDCHANNELS
     row(30, 1, 2), // PUBSUB SHARDNUMSUB
-    row(19, 53, 3), // PUNSUBSCRIBE
-    row(10, 54, 6), // QUIT
-    row(15, 23, 6), // RANDOMKEY
-    row(14, 55, 5), // READONLY
-    row(15, 56, 5), // READWRITE
-    row(12, 22, 6), // RENAME
-    row(14, 22, 6), // RENAMENX
-    row(14, 52, 5), // REPLCONF
-    row(15, 7, 14), // REPLICAOF
-    row(11, 57, 12), // RESET
+    row(19, 55, 3), // PUNSUBSCRIBE
+    row(10, 56, 6), // QUIT
+    row(15, 24, 6), // RANDOMKEY
+    row(14, 57, 5), // READONLY
+    row(15, 58, 5), // READWRITE
+    row(12, 23, 6), // RENAME
+    row(14, 23, 6), // RENAMENX
+    row(14, 54, 5), // REPLCONF
+    row(15, 8, 14), // REPLICAOF
+    row(11, 59, 12), // RESET
     row(13, 2, 9), // RESTORE
-    row(21, 58, 5), // RESTORE-ASKING
-    row(10, 7, 36), // ROLE
+    row(21, 60, 5), // RESTORE-ASKING
+    row(10, 8, 36), // ROLE
     row(10, 2, 6), // RPOP
-    row(15, 22, 22), // RPOPLPUSH
+    row(15, 23, 22), // RPOPLPUSH
     row(11, 2, 6), // RPUSH
     row(12, 2, 13), // RPUSHX
     row(10, 2, 6), // SADD
-    row(10, 7, 6), // SAVE
-    row(10, 23, 21), // SCAN
+    row(10, 8, 6), // SAVE
+    row(10, 24, 21), // SCAN
     row(11, 3, 6), // SCARD
-    row(23, 59, 10), // SCRIPT DEBUG
+    row(23, 61, 10), // SCRIPT DEBUG
     row(24, 1, 9), // SCRIPT EXISTS
     row(23, 1, 9), // SCRIPT FLUSH
     row(22, 1, 14), // SCRIPT HELP
     row(22, 1, 9), // SCRIPT KILL
     row(22, 1, 9), // SCRIPT LOAD
-    row(11, 30, 6), // SDIFF
-    row(15, 60, 7), // SDIFFCARD
-    row(17, 50, 6), // SDIFFSTORE
-    row(12, 61, 6), // SELECT
+    row(11, 31, 6), // SDIFF
+    row(15, 62, 7), // SDIFFCARD
+    row(17, 52, 6), // SDIFFSTORE
+    row(12, 63, 6), // SELECT
     row(28, 1, 37), // SENTINEL CKQUORUM
     row(26, 1, 12), // SENTINEL CONFIG
     row(25, 1, 2), // SENTINEL DEBUG
@@ -1224,7 +1227,7 @@ pub(super) const ENTRIES: [Entry; 584] = [
     row(44, 1, 37), // SENTINEL GET-MASTER-ADDR-BY-NAME
     row(24, 1, 12), // SENTINEL HELP
     row(31, 1, 10), // SENTINEL INFO-CACHE
-    row(43, 20, 37), // SENTINEL IS-MASTER-DOWN-BY-ADDR
+    row(43, 21, 37), // SENTINEL IS-MASTER-DOWN-BY-ADDR
     row(26, 1, 37), // SENTINEL MASTER
     row(27, 1, 37), // SENTINEL MASTERS
     row(27, 1, 37), // SENTINEL MONITOR
@@ -1242,103 +1245,103 @@ pub(super) const ENTRIES: [Entry; 584] = [
     row(11, 2, 3), // SETEX
     row(11, 2, 6), // SETNX
     row(14, 2, 13), // SETRANGE
-    row(12, 62, 28), // SFLUSH
-    row(14, 63, 6), // SHUTDOWN
-    row(12, 30, 6), // SINTER
-    row(17, 60, 2), // SINTERCARD
-    row(18, 50, 6), // SINTERSTORE
+    row(12, 64, 28), // SFLUSH
+    row(14, 65, 6), // SHUTDOWN
+    row(12, 31, 6), // SINTER
+    row(17, 62, 2), // SINTERCARD
+    row(18, 52, 6), // SINTERSTORE
     row(15, 3, 6), // SISMEMBER
-    row(13, 7, 6), // SLAVEOF
+    row(13, 8, 6), // SLAVEOF
     row(22, 1, 38), // SLOWLOG GET
     row(23, 1, 12), // SLOWLOG HELP
     row(22, 1, 38), // SLOWLOG LEN
     row(24, 1, 38), // SLOWLOG RESET
     row(14, 3, 6), // SMEMBERS
     row(17, 3, 12), // SMISMEMBER
-    row(11, 22, 6), // SMOVE
-    row(10, 64, 6), // SORT
-    row(13, 3, 2), // SORT_RO
+    row(11, 23, 6), // SMOVE
+    row(10, 66, 6), // SORT
+    row(13, 4, 2), // SORT_RO
     row(10, 2, 6), // SPOP
-    row(14, 65, 2), // SPUBLISH
-    row(18, 3, 6), // SRANDMEMBER
+    row(14, 67, 2), // SPUBLISH
+    row(18, 4, 6), // SRANDMEMBER
     row(10, 2, 6), // SREM
-    row(11, 3, 21), // SSCAN
-    row(17, 66, 2), // SSUBSCRIBE
+    row(11, 4, 21), // SSCAN
+    row(17, 68, 2), // SSUBSCRIBE
     row(12, 3, 13), // STRLEN
-    row(15, 51, 3), // SUBSCRIBE
+    row(15, 53, 3), // SUBSCRIBE
     row(12, 3, 6), // SUBSTR
-    row(12, 30, 6), // SUNION
-    row(17, 60, 7), // SUNIONCARD
-    row(18, 50, 6), // SUNIONSTORE
-    row(19, 67, 2), // SUNSUBSCRIBE
-    row(12, 31, 32), // SWAPDB
-    row(10, 52, 6), // SYNC
+    row(12, 31, 6), // SUNION
+    row(17, 69, 7), // SUNIONCARD
+    row(18, 52, 6), // SUNIONSTORE
+    row(19, 70, 2), // SUNSUBSCRIBE
+    row(12, 32, 32), // SWAPDB
+    row(10, 54, 6), // SYNC
     row(18, 2, 16), // TDIGEST.ADD
     row(21, 3, 16), // TDIGEST.BYRANK
     row(24, 3, 16), // TDIGEST.BYREVRANK
     row(18, 3, 16), // TDIGEST.CDF
     row(21, 2, 16), // TDIGEST.CREATE
-    row(19, 3, 16), // TDIGEST.INFO
+    row(19, 4, 16), // TDIGEST.INFO
     row(18, 3, 16), // TDIGEST.MAX
-    row(20, 21, 16), // TDIGEST.MERGE
+    row(20, 22, 16), // TDIGEST.MERGE
     row(18, 3, 16), // TDIGEST.MIN
     row(23, 3, 16), // TDIGEST.QUANTILE
     row(19, 3, 16), // TDIGEST.RANK
     row(20, 2, 16), // TDIGEST.RESET
     row(22, 3, 16), // TDIGEST.REVRANK
     row(27, 3, 16), // TDIGEST.TRIMMED_MEAN
-    row(10, 7, 9), // TIME
+    row(10, 8, 9), // TIME
     row(14, 2, 3), // TOPK.ADD
     row(17, 3, 3), // TOPK.COUNT
     row(18, 2, 3), // TOPK.INCRBY
-    row(15, 3, 3), // TOPK.INFO
+    row(15, 4, 3), // TOPK.INFO
     row(15, 3, 3), // TOPK.LIST
     row(17, 3, 3), // TOPK.QUERY
     row(19, 2, 3), // TOPK.RESERVE
-    row(11, 30, 39), // TOUCH
-    row(15, 62, 18), // TRIMSLOTS
+    row(11, 50, 39), // TOUCH
+    row(15, 64, 18), // TRIMSLOTS
     row(12, 2, 6), // TS.ADD
     row(14, 2, 6), // TS.ALTER
     row(15, 2, 6), // TS.CREATE
-    row(20, 22, 6), // TS.CREATERULE
+    row(20, 23, 6), // TS.CREATERULE
     row(15, 2, 6), // TS.DECRBY
     row(12, 2, 40), // TS.DEL
-    row(20, 22, 6), // TS.DELETERULE
+    row(20, 23, 6), // TS.DELETERULE
     row(12, 3, 6), // TS.GET
     row(15, 2, 6), // TS.INCRBY
-    row(13, 3, 6), // TS.INFO
-    row(13, 41, 6), // TS.MADD
-    row(13, 23, 6), // TS.MGET
-    row(15, 23, 6), // TS.MRANGE
-    row(19, 23, 24), // TS.MREVRANGE
-    row(15, 60, 7), // TS.NRANGE
-    row(19, 60, 7), // TS.NREVRANGE
-    row(20, 23, 6), // TS.QUERYINDEX
-    row(21, 23, 7), // TS.QUERYLABELS
+    row(13, 4, 6), // TS.INFO
+    row(13, 42, 6), // TS.MADD
+    row(13, 24, 6), // TS.MGET
+    row(15, 24, 6), // TS.MRANGE
+    row(19, 24, 24), // TS.MREVRANGE
+    row(15, 62, 7), // TS.NRANGE
+    row(19, 62, 7), // TS.NREVRANGE
+    row(20, 24, 6), // TS.QUERYINDEX
+    row(21, 24, 7), // TS.QUERYLABELS
     row(14, 3, 6), // TS.RANGE
-    row(13, 68, 7), // TS.READ
+    row(13, 71, 7), // TS.READ
     row(18, 3, 24), // TS.REVRANGE
-    row(9, 3, 6), // TTL
+    row(9, 4, 6), // TTL
     row(10, 3, 6), // TYPE
-    row(12, 25, 32), // UNLINK
-    row(18, 53, 3), // UNSUBSCRIBE
-    row(13, 69, 13), // UNWATCH
+    row(12, 26, 32), // UNLINK
+    row(18, 55, 3), // UNSUBSCRIBE
+    row(13, 72, 13), // UNWATCH
     row(10, 2, 28), // VADD
     row(11, 3, 28), // VCARD
     row(10, 3, 28), // VDIM
     row(10, 3, 28), // VEMB
     row(14, 3, 28), // VGETATTR
-    row(11, 3, 28), // VINFO
+    row(11, 4, 28), // VINFO
     row(15, 3, 19), // VISMEMBER
-    row(12, 3, 28), // VLINKS
-    row(18, 3, 28), // VRANDMEMBER
+    row(12, 4, 28), // VLINKS
+    row(18, 4, 28), // VRANDMEMBER
     row(12, 3, 18), // VRANGE
     row(10, 2, 28), // VREM
     row(14, 2, 28), // VSETATTR
-    row(10, 3, 28), // VSIM
-    row(10, 70, 5), // WAIT
-    row(13, 70, 17), // WAITAOF
-    row(11, 71, 13), // WATCH
+    row(10, 4, 28), // VSIM
+    row(10, 73, 5), // WAIT
+    row(13, 73, 17), // WAITAOF
+    row(11, 74, 13), // WATCH
     row(10, 2, 14), // XACK
     row(13, 2, 19), // XACKDEL
     row(10, 2, 14), // XADD
@@ -1347,45 +1350,45 @@ pub(super) const ENTRIES: [Entry; 584] = [
     row(12, 2, 14), // XCLAIM
     row(10, 2, 14), // XDEL
     row(12, 2, 19), // XDELEX
-    row(24, 38, 14), // XGROUP CREATE
-    row(33, 38, 12), // XGROUP CREATECONSUMER
-    row(30, 38, 14), // XGROUP DELCONSUMER
-    row(25, 38, 14), // XGROUP DESTROY
+    row(24, 39, 14), // XGROUP CREATE
+    row(33, 39, 12), // XGROUP CREATECONSUMER
+    row(30, 39, 14), // XGROUP DELCONSUMER
+    row(25, 39, 14), // XGROUP DESTROY
     row(22, 1, 14), // XGROUP HELP
-    row(23, 38, 14), // XGROUP SETID
-    row(18, 58, 41), // XIDMPRECORD
-    row(26, 39, 14), // XINFO CONSUMERS
-    row(23, 39, 14), // XINFO GROUPS
+    row(23, 39, 14), // XGROUP SETID
+    row(18, 60, 41), // XIDMPRECORD
+    row(26, 40, 14), // XINFO CONSUMERS
+    row(23, 40, 14), // XINFO GROUPS
     row(21, 1, 14), // XINFO HELP
-    row(23, 39, 14), // XINFO STREAM
+    row(23, 40, 14), // XINFO STREAM
     row(10, 3, 14), // XLEN
     row(11, 2, 4), // XNACK
-    row(14, 3, 14), // XPENDING
+    row(14, 4, 14), // XPENDING
     row(12, 3, 14), // XRANGE
-    row(11, 72, 14), // XREAD
-    row(17, 73, 14), // XREADGROUP
+    row(11, 75, 14), // XREAD
+    row(17, 76, 14), // XREADGROUP
     row(15, 3, 14), // XREVRANGE
     row(12, 2, 14), // XSETID
     row(11, 2, 14), // XTRIM
     row(10, 2, 22), // ZADD
     row(11, 3, 22), // ZCARD
     row(12, 3, 3), // ZCOUNT
-    row(11, 60, 12), // ZDIFF
-    row(17, 21, 12), // ZDIFFSTORE
+    row(11, 62, 12), // ZDIFF
+    row(17, 22, 12), // ZDIFFSTORE
     row(13, 2, 22), // ZINCRBY
-    row(12, 60, 12), // ZINTER
-    row(17, 60, 2), // ZINTERCARD
-    row(18, 21, 3), // ZINTERSTORE
+    row(12, 62, 12), // ZINTER
+    row(17, 62, 2), // ZINTERCARD
+    row(18, 22, 3), // ZINTERSTORE
     row(15, 3, 35), // ZLEXCOUNT
-    row(11, 43, 2), // ZMPOP
+    row(11, 44, 2), // ZMPOP
     row(13, 3, 12), // ZMSCORE
     row(13, 2, 14), // ZPOPMAX
     row(13, 2, 14), // ZPOPMIN
-    row(18, 3, 12), // ZRANDMEMBER
+    row(18, 4, 12), // ZRANDMEMBER
     row(12, 3, 22), // ZRANGE
     row(18, 3, 35), // ZRANGEBYLEX
     row(20, 3, 42), // ZRANGEBYSCORE
-    row(18, 22, 12), // ZRANGESTORE
+    row(18, 23, 12), // ZRANGESTORE
     row(11, 3, 3), // ZRANK
     row(10, 2, 22), // ZREM
     row(21, 2, 35), // ZREMRANGEBYLEX
@@ -1395,10 +1398,10 @@ pub(super) const ENTRIES: [Entry; 584] = [
     row(21, 3, 35), // ZREVRANGEBYLEX
     row(23, 3, 13), // ZREVRANGEBYSCORE
     row(14, 3, 3), // ZREVRANK
-    row(11, 3, 21), // ZSCAN
+    row(11, 4, 21), // ZSCAN
     row(12, 3, 22), // ZSCORE
-    row(12, 60, 12), // ZUNION
-    row(18, 21, 3), // ZUNIONSTORE
+    row(12, 62, 12), // ZUNION
+    row(18, 22, 3), // ZUNIONSTORE
 ];
 
 const fn row(length: u8, profile: u8, since: u8) -> Entry {

@@ -45,7 +45,7 @@ class Link {
     for (const raw of this.#parser.take(bytes)) {
       const args = raw.map(String);
       const greeting = this.#fake.handshake(args, this);
-      if (greeting === undefined) this.commands.push(args);
+      if (greeting === undefined) for (const { commands } of [this, this.#fake]) commands.push(args);
       const reply = greeting ?? this.#fake.answer(args, this, raw);
       if (reply !== undefined) replies.push(reply);
     }
@@ -68,6 +68,8 @@ class Link {
 /** A server in this process that answers as told: for faults only, real servers are for the rest. */
 export class Fake {
   links = [];
+  /** What came on any link that is no handshake's, in order. */
+  commands = [];
 
   /** `answer(args, link, raw)` gives the bytes to send for a command, or nothing to stay silent. */
   constructor(answer = () => undefined, { protocol = 3, greet = handshake(protocol) } = {}) {
@@ -79,11 +81,6 @@ export class Fake {
   /** The link opened last. */
   get link() {
     return this.links.at(-1);
-  }
-
-  /** All commands of all links, without handshakes. */
-  get commands() {
-    return this.links.flatMap((link) => link.commands);
   }
 
   /** Connects a client to it without a socket; bytes arrive later, as with a socket, each send as one chunk. */

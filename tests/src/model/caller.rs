@@ -1,6 +1,6 @@
 //! Who asked, and what came of it.
 
-use redwire_core::machine::{Failure, ReplySink, Slot};
+use redwire_core::machine::{Failure, LeaseId, ReplySink, Slot};
 use redwire_core::resp::{Aggregate, Event, Frame, FrameSink, Sink};
 use std::collections::BTreeMap;
 
@@ -13,6 +13,10 @@ pub enum Outcome {
     Failed(Failure),
     /// The caller's own word, with what the machine said to it.
     Cancelled(bool),
+    /// It was written, and no reply comes.
+    Unanswered,
+    /// A lease.
+    Leased(LeaseId),
 }
 
 /// Collects outcomes and insists that what it is told makes sense.
@@ -33,6 +37,16 @@ impl Caller {
     /// Notes what came of a slot.
     pub fn note(&mut self, slot: Slot, outcome: Outcome) {
         self.outcomes.entry(slot.0).or_default().push(outcome);
+    }
+
+    /// Lets `tell` tell whole replies while another may be half told.
+    pub fn aside(&mut self, tell: impl FnOnce(&mut Self)) {
+        let half = core::mem::take(self);
+        (self.outcomes, self.refused) = (half.outcomes, half.refused);
+        tell(self);
+        assert_eq!(self.current, None, "whole replies were told");
+        let whole = core::mem::take(self);
+        *self = Self { outcomes: whole.outcomes, refused: whole.refused, ..half };
     }
 
     fn value(&mut self) {

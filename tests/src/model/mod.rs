@@ -1,12 +1,15 @@
 //! A world in memory: a caller, a link, a clock that moves when told, and a server.
 
 mod caller;
+mod fleet;
 mod pair;
 mod peer;
 mod server;
 mod store;
+mod tracking;
 
 pub use caller::{Caller, Outcome};
+pub use fleet::Fleet;
 pub use pair::Pair;
 pub use peer::{Peer, plain};
 pub use server::{Hello, Options, Server, Session};

@@ -1,6 +1,6 @@
 //! A connection and a server, joined by a link that moves as many bytes as it is told to.
 
-use super::{Peer, Server, Session};
+use super::{Peer, Server, Session, Words};
 use redwire_core::connection::Config;
 use redwire_core::machine::LinkId;
 use std::collections::VecDeque;
@@ -79,6 +79,18 @@ impl Pair {
             self.replies.extend(reply);
         }
         rest.len()
+    }
+
+    /// Has somebody else execute a command, and the server tell the client what it is to be told.
+    pub fn beside(&mut self, command: &Words) {
+        match &mut self.session {
+            Some((_, session)) => {
+                let told = self.server.beside(session, command);
+                self.answered += told.len();
+                self.replies.extend(told);
+            }
+            None => drop(self.server.beside(&mut self.server.session(), command)),
+        }
     }
 
     /// Lets the client read up to `count` bytes.

@@ -147,6 +147,7 @@ impl Peer {
 
     fn accept(&mut self, batch: &Batch<'_>) {
         self.connection.submit(self.now, batch).expect("the batch is well-formed");
+        self.caller.aside(|caller| self.connection.poll_cached(caller));
         self.act();
     }
 
@@ -292,7 +293,7 @@ impl Peer {
                 }
                 Action::Ready(link) => self.ready.push(link),
                 Action::Rest => self.rests += 1,
-                Action::Leased(..) => unreachable!("a connection leases nothing"),
+                Action::Leased(..) | Action::Unanswered(_) => unreachable!("nothing is leased"),
                 Action::Close(link, reason) => self.closed.push((link, reason)),
                 Action::Settle(slot, failure) => self.caller.note(slot, Outcome::Failed(failure)),
             }

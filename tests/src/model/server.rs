@@ -2,6 +2,7 @@
 
 use super::Words;
 use super::store::Store;
+use super::tracking::{self, Tracking};
 use crate::wire::{bulk, encoded, encoded_resp2, error, simple};
 use redwire_core::resp::{Decoder, Frame, FrameSink};
 
@@ -42,12 +43,48 @@ pub struct Server {
 /// One link as the server sees it.
 #[derive(Debug)]
 pub struct Session {
+    /// Every command that was executed or queued on it, in order, with what `changes` said before.
+    pub log: Vec<(Words, bool)>,
+    /// The blocking command that it waits with, and whether that is answered.
+    blocked: Option<(Words, bool)>,
+    /// Keys that are watched, and how often they had been written to by then.
+    watching: Vec<(Vec<u8>, u32)>,
+    database: Vec<u8>,
+    answers: Answers,
     protocol: u8,
     known: bool,
     queued: Option<Vec<Words>>,
+    tracking: Option<Tracking>,
     spoiled: bool,
     decoder: Decoder,
     unread: Vec<u8>,
+}
+
+/// What CLIENT REPLY said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answers {
+    On,
+    Skip,
+    Off,
+}
+
+impl Session {
+    fn encoded(&self, reply: &Frame) -> Vec<u8> {
+        if self.protocol == 3 { encoded(reply) } else { encoded_resp2(reply) }
+    }
+
+    /// Tells whether the link is not as a new one.
+    pub fn is_changed(&self) -> bool {
+        !self.watching.is_empty()
+            || self.database != b"0"
+            || self.answers != Answers::On
+            || self.queued.is_some()
+    }
+
+    /// Tells whether it waits with a blocking command.
+    pub fn is_blocked(&self) -> bool {
+        self.blocked.is_some()
+    }
 }
 
 impl Server {
@@ -59,9 +96,15 @@ impl Server {
     /// Begins a session.
     pub fn session(&self) -> Session {
         Session {
+            log: Vec::new(),
+            blocked: None,
+            watching: Vec::new(),
+            database: b"0".to_vec(),
+            answers: Answers::On,
             protocol: 2,
             known: self.options.password.is_none(),
             queued: None,
+            tracking: None,
             spoiled: false,
             decoder: Decoder::default(),
             unread: Vec::new(),
@@ -72,7 +115,7 @@ impl Server {
     pub fn receive(&mut self, session: &mut Session, bytes: &[u8]) -> Vec<Vec<u8>> {
         session.unread.extend_from_slice(bytes);
         let (mut consumed, mut replies, mut sink) = (0, Vec::new(), FrameSink::default());
-        loop {
+        while !session.is_blocked() {
             // a command that is not whole is decoded again from its start
             let mut decoder = session.decoder.clone();
             let mut used = 0;
@@ -86,16 +129,56 @@ impl Server {
             };
             let Some(command) = command else { break };
             consumed += used;
+            let before = session.answers;
             let reply = self.answer(session, &args(command));
-            replies.push(if session.protocol == 3 { encoded(&reply) } else { encoded_resp2(&reply) });
+            let silent = match (before, session.answers) {
+                (Answers::Skip, Answers::Skip) => {
+                    session.answers = Answers::On;
+                    true
+                }
+                (_, now) => now != Answers::On,
+            };
+            replies.extend(reply.filter(|_| !silent).map(|reply| session.encoded(&reply)));
+            let told = session.tracking.iter_mut().flat_map(|tracking| tracking.tell(false));
+            replies.extend(told);
         }
+        // what is broadcast comes when everything was answered
+        replies.extend(session.tracking.iter_mut().flat_map(|tracking| tracking.tell(true)));
         session.unread.drain(..consumed);
         replies
     }
 
-    fn answer(&mut self, session: &mut Session, command: &Words) -> Frame {
+    /// Goes on with a link that waits with a blocking command, if there is an element for it, or it is to wait no longer.
+    pub fn wake(&mut self, session: &mut Session, give_up: bool) -> Vec<Vec<u8>> {
+        let Some((command, answered)) = &session.blocked else { return Vec::new() };
+        let (key, answered) = (command[1].clone(), *answered);
+        let reply = match self.store.pop(&key) {
+            Some(element) => Frame::Array(vec![bulk(&key), bulk(&element)]),
+            None if give_up => Frame::Null,
+            None => return Vec::new(),
+        };
+        session.blocked = None;
+        let mut replies = if answered { vec![session.encoded(&reply)] } else { Vec::new() };
+        replies.extend(self.receive(session, &[]));
+        replies
+    }
+
+    /// Executes a command of somebody else's; gives what the session is told of it.
+    pub fn beside(&mut self, session: &mut Session, command: &Words) -> Vec<u8> {
         let words: Vec<&[u8]> = command.iter().map(Vec::as_slice).collect();
-        match words.as_slice() {
+        self.store.execute(&words);
+        let Some(tracking) = &mut session.tracking else { return Vec::new() };
+        tracking.note_write(&words);
+        tracking.tell(true).concat()
+    }
+
+    /// Gives the reply, unless it comes later.
+    fn answer(&mut self, session: &mut Session, command: &Words) -> Option<Frame> {
+        let words: Vec<&[u8]> = command.iter().map(Vec::as_slice).collect();
+        if session.known && !matches!(words[0], b"HELLO" | b"AUTH") {
+            session.log.push((command.clone(), session.is_changed()));
+        }
+        Some(match words.as_slice() {
             [b"HELLO", ..] if self.options.hello == Hello::Unknown => {
                 error("ERR unknown command 'HELLO', with args beginning with: '3' ")
             }
@@ -105,12 +188,49 @@ impl Server {
             [b"CLIENT", b"SETINFO", ..] if !self.options.setinfo => {
                 error("ERR unknown subcommand 'SETINFO'. Try CLIENT HELP.")
             }
-            [b"SELECT" | b"CLIENT", ..] => simple("OK"),
+            [b"SELECT", database] => {
+                session.database = database.to_vec();
+                simple("OK")
+            }
+            [b"CLIENT", b"REPLY", mode] => {
+                session.answers = match *mode {
+                    b"ON" => Answers::On,
+                    b"SKIP" if session.answers == Answers::On => Answers::Skip,
+                    _ => Answers::Off,
+                };
+                simple("OK")
+            }
+            [b"CLIENT", b"TRACKING", b"ON", rest @ ..] => {
+                session.tracking = Some(Tracking::new(rest));
+                simple("OK")
+            }
+            [b"CLIENT", b"CACHING", b"YES"] => tracking::caching(&mut session.tracking),
+            [b"CLIENT", ..] => simple("OK"),
+            [b"WATCH", key] => {
+                session.watching.push((key.to_vec(), self.store.writes(key)));
+                simple("OK")
+            }
+            [b"UNWATCH"] => {
+                session.watching.clear();
+                simple("OK")
+            }
+            [b"BLPOP", key, ..] if session.queued.is_none() => {
+                self.log.push(command.clone());
+                let Some(element) = self.store.pop(key) else {
+                    session.blocked = Some((command.clone(), session.answers == Answers::On));
+                    return None;
+                };
+                Frame::Array(vec![bulk(key), bulk(&element)])
+            }
             [b"MULTI"] => {
                 (session.queued, session.spoiled) = (Some(Vec::new()), false);
                 simple("OK")
             }
-            [b"EXEC"] => self.exec(session),
+            [b"EXEC"] => {
+                let reply = self.exec(session);
+                session.tracking.iter_mut().for_each(Tracking::end);
+                reply
+            }
             _ => {
                 self.log.push(command.clone());
                 self.flush_in = self.flush_in.and_then(|left| left.checked_sub(1));
@@ -119,7 +239,7 @@ impl Server {
                 }
                 self.execute(session, command, &words)
             }
-        }
+        })
     }
 
     fn hello(&self, session: &mut Session, rest: &[&[u8]]) -> Frame {
@@ -146,7 +266,13 @@ impl Server {
     }
 
     fn execute(&mut self, session: &mut Session, command: &Words, words: &[&[u8]]) -> Frame {
-        let Some(queued) = &mut session.queued else { return self.store.execute(words) };
+        let Some(queued) = &mut session.queued else {
+            session.tracking.iter_mut().for_each(|tracking| {
+                tracking.note(words);
+                tracking.end();
+            });
+            return self.store.execute(words);
+        };
         if words.first() == Some(&&b"NOSUCH"[..]) {
             session.spoiled = true;
             return error("ERR unknown command 'NOSUCH'");
@@ -157,11 +283,16 @@ impl Server {
 
     fn exec(&mut self, session: &mut Session) -> Frame {
         let Some(queued) = session.queued.take() else { return error("ERR EXEC without MULTI") };
+        let watching = std::mem::take(&mut session.watching);
+        if watching.iter().any(|(key, writes)| self.store.writes(key) != *writes) {
+            return Frame::Null;
+        }
         if session.spoiled {
             return error("EXECABORT Transaction discarded because of previous errors.");
         }
         let execute = |command: &Words| {
             let words: Vec<&[u8]> = command.iter().map(Vec::as_slice).collect();
+            session.tracking.iter_mut().for_each(|tracking| tracking.note(&words));
             self.store.execute(&words)
         };
         Frame::Array(queued.iter().map(execute).collect())

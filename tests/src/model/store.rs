@@ -15,6 +15,10 @@ pub struct Store {
     hashes: BTreeMap<Vec<u8>, Words>,
     /// Texts by their digests.
     scripts: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// How often each counter was written to.
+    writes: BTreeMap<Vec<u8>, u32>,
+    /// What a new counter begins above: FLUSHALL raises it, so that counters never go back.
+    pub least: i64,
 }
 
 impl Store {
@@ -41,6 +45,21 @@ impl Store {
 
     /// The script that counts.
     pub const COUNT: &[u8] = b"redis.call('INCR', KEYS[1]) return ARGV[1]";
+    /// Tells how often the counter at `key` was written to.
+    pub fn writes(&self, key: &[u8]) -> u32 {
+        self.writes.get(key).copied().unwrap_or_default()
+    }
+
+    /// Takes the first element of the list at `key`.
+    pub fn pop(&mut self, key: &[u8]) -> Option<Vec<u8>> {
+        let list = self.lists.get_mut(key).filter(|list| !list.is_empty())?;
+        Some(list.remove(0))
+    }
+
+    /// Tells how many elements the list at `key` has.
+    pub fn len(&self, key: &str) -> usize {
+        self.lists.get(key.as_bytes()).map_or(0, Vec::len)
+    }
 
     /// Executes a command as RESP3 has it.
     pub fn execute(&mut self, command: &[&[u8]]) -> Frame {
@@ -79,7 +98,9 @@ impl Store {
             }
             [b"MGET", keys @ ..] => Frame::Array(keys.iter().map(|key| text(self.texts.get(*key))).collect()),
             [b"INCR", key] => {
-                let value = self.texts.entry(key.to_vec()).or_insert_with(|| b"0".to_vec());
+                *self.writes.entry(key.to_vec()).or_default() += 1;
+                let value =
+                    self.texts.entry(key.to_vec()).or_insert_with(|| self.least.to_string().into_bytes());
                 match std::str::from_utf8(value).ok().and_then(|text| text.parse::<i64>().ok()) {
                     None => error("ERR value is not an integer or out of range"),
                     Some(number) => {
@@ -87,6 +108,12 @@ impl Store {
                         Frame::Integer(number + 1)
                     }
                 }
+            }
+            [b"FLUSHALL"] => {
+                let count = |text: &Vec<u8>| std::str::from_utf8(text).ok()?.parse::<i64>().ok();
+                let most = self.texts.values().filter_map(count).max().unwrap_or_default();
+                *self = Self { least: self.least.max(most) + 1, ..Self::default() };
+                simple("OK")
             }
             [b"DEL", keys @ ..] => {
                 Frame::Integer(keys.iter().filter(|key| self.texts.remove(**key).is_some()).count() as i64)

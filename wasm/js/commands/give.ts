@@ -17,6 +17,11 @@ export interface Raw extends Kind {
   readonly result: Promise<unknown>;
 }
 
+/** A promise that settles when the command was written. */
+export interface Unanswered extends Kind {
+  readonly result: Promise<void>;
+}
+
 /** A pipeline one longer. */
 export interface Queued<S extends Str, T extends unknown[], N, F extends Forms> extends Kind {
   readonly result: Pipeline<S, [...T, this["reply"]], N, F>;

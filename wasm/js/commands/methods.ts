@@ -1,7 +1,8 @@
 import { encode } from "./encode.js";
 import type { InertCommand } from "./inert.js";
 import { kindOf } from "../outbox.js";
-import { effectOf, lines, methodOf, planOf, rowOf, type Plan } from "./plan.js";
+import { names } from "../packed.js";
+import { effectOf, methodOf, planOf, rowOf, type Plan } from "./plan.js";
 import { leaseRefusalOf, refusalOf } from "./reserved.js";
 import type { Needs } from "./versions.js";
 
@@ -81,11 +82,9 @@ const namespace = (name: string): Gathered => {
   return methods;
 };
 
-for (let row = 1; row < lines.length; row++) {
-  const line = lines[row]!;
-  const end = line.search(/[@!:]/);
-  const name = line.slice(0, end);
-  const effect = line[end] === ":" ? undefined : effectOf(row);
+for (let row = 1; row < names.length; row++) {
+  const name = names[row]!;
+  const effect = effectOf(row);
   if (effect === "internal") continue;
   const [module, method] = methodOf(name);
   let plan: Plan | undefined;

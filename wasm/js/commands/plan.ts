@@ -1,4 +1,4 @@
-import { table } from "../generated/table.js";
+import { calls, names } from "../packed.js";
 
 /** What single values are; the letters of the table. */
 export type Scalar = "k" | "v" | "i" | "d" | "s" | "m";
@@ -67,19 +67,14 @@ export interface Plan {
   spread: boolean;
 }
 
-/** The rows; the first is the unknown command's. */
-export const lines: readonly string[] = table.split("\n");
-
-const nameIn = (line: string): string => /^[^@!:]*/.exec(line)![0];
-
 /** Gives what the command in row `row` does to its connection; `internal` for what nobody should call. */
-export const effectOf = (row: number): string | undefined => /^[^:!]*!([^:]+):/.exec(lines[row]!)?.[1];
+export const effectOf = (row: number): string | undefined => /^[^:!]*!([^:]+):/.exec(calls[row]!)?.[1];
 
 let rows: Map<string, number> | undefined;
 
 /** Gives the row of a command by its name in upper case, 0 when the table does not know it. */
 export const rowOf = (name: string): number => {
-  rows ??= new Map(lines.map((line, row) => [nameIn(line), row]));
+  rows ??= new Map(names.map((name, row) => [name, row]));
   return rows.get(name) ?? 0;
 };
 
@@ -95,7 +90,7 @@ const camel = (words: string): string => words.replace(/[ _-]./g, (joint) => joi
 const plans: (Plan | undefined)[] = [];
 
 /** Gives how the command in row `row` is called. */
-export const planOf = (row: number): Plan => (plans[row] ??= new Parser(lines[row]!).plan());
+export const planOf = (row: number): Plan => (plans[row] ??= new Parser(calls[row]!).plan(names[row]!));
 
 /** Reads one row; the notation is described in `xtask/src/codegen/typescript_table.rs`. */
 class Parser {
@@ -107,8 +102,8 @@ class Parser {
     this.#text = text;
   }
 
-  plan(): Plan {
-    const name = this.#match(/[^@!:]*/y);
+  plan(name: string): Plan {
+    this.#take(" ");
     const since = this.#since();
     this.#match(/[^:]*:/y);
     const pieces = this.#pieces(true);

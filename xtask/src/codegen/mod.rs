@@ -37,7 +37,7 @@ pub(crate) fn codegen(check: bool) -> Result {
     let vectors = vectors::vectors(&facts)?;
     let outputs: [Output; 9] = [
         ("core/src/table/rows.rs", rust_rows::rows(&facts)?),
-        ("wasm/js/generated/table.ts", typescript_table::table(&facts)?),
+        ("wasm/js/generated/table.txt", typescript_table::table(&facts)?),
         ("wasm/js/generated/inert.ts", typescript_inert::inert(&facts)),
         ("tests/vectors/arguments.json", vectors.clone()),
         ("wasm/js/generated/options.ts", types.options),

@@ -13,7 +13,7 @@ pub(crate) fn rows(facts: &Facts) -> Result<String> {
     let mut limits = vec!["None".to_string()];
     let mut versions = vec!["[0, 0, 0]".to_string()];
     let mut profiles = vec![
-        "Profile { words: 0, access: A::None, keys: 0, limit: 0, effect: E::None, internal: false }"
+        "Profile { words: 0, access: A::None, keys: 0, limit: 0, effect: E::None, cacheable: false, internal: false }"
             .to_string(),
     ];
     let mut effects = Vec::new();
@@ -38,10 +38,10 @@ pub(crate) fn rows(facts: &Facts) -> Result<String> {
         let specs: Vec<_> = command.keys.iter().filter_map(|spec| key_spec(command, spec)).collect();
         let keys = place(&mut keys, format!("&[{}]", specs.join(", ")));
         let limit = place(&mut limits, limit(command)?);
-        let (length, words, internal) =
-            (head.len(), command.name.split(' ').count(), command.internal.is_some());
+        let (length, words) = (head.len(), command.name.split(' ').count());
+        let (cacheable, internal) = (command.cacheable, command.internal.is_some());
         let profile = format!(
-            "Profile {{ words: {words}, access: A::{access}, keys: {keys}, limit: {limit}, effect: E::{effect}, internal: {internal} }}"
+            "Profile {{ words: {words}, access: A::{access}, keys: {keys}, limit: {limit}, effect: E::{effect}, cacheable: {cacheable}, internal: {internal} }}"
         );
         let profile = place(&mut profiles, profile);
         let _ = writeln!(rows, "    row({length}, {profile}, {since}), // {}", command.name);

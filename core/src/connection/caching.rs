@@ -1,0 +1,141 @@
+//! A connection that keeps replies: what is asked of the cache, and what it is told.
+
+use super::adapter::Adapter;
+use super::inbound::Route;
+use super::queue::{self, Queue, Terms};
+use super::{Config, Connection};
+use crate::batch::{Batch, Malformed};
+use crate::cache::{Cache, CacheStats, Caching, Hit, Verdict, Written};
+use crate::machine::ReplySink;
+use crate::time::Instant;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+/// Has the server track what the next command reads.
+const CACHING: &[u8] = b"*3\r\n$6\r\nCLIENT\r\n$7\r\nCACHING\r\n$3\r\nYES\r\n";
+
+impl Connection {
+    /// Begins to keep replies as `caching` says, before the first use.
+    pub fn cache(&mut self, caching: Caching) {
+        self.config.cache = Some(caching);
+    }
+
+    /// Tells what became of commands whose replies may be kept.
+    pub fn cache_stats(&self) -> CacheStats {
+        self.cache.as_ref().map(|cache| cache.stats()).unwrap_or_default()
+    }
+
+    /// Gives a number that changes whenever a reply is let go, in a place where it stays as long as the connection; none before the first
+    /// command.
+    pub fn cache_epoch(&self) -> Option<&u32> {
+        self.cache.as_ref().map(|cache| cache.epoch())
+    }
+
+    /// Accepts the commands of `batch`, all or none, but for those whose reply is there.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn accept_cached<'a>(
+        &mut self,
+        terms: &Terms,
+        batch: &Batch<'a>,
+        mut aside: Option<&mut Vec<Batch<'a>>>,
+    ) -> Result<(), Malformed> {
+        let mut unchecked = *batch;
+        while unchecked.next_request()?.is_some() {}
+        let Some(cache) = made(&mut self.cache, &self.config) else { return Ok(()) };
+        let queue = &mut self.queue;
+        let mut accept = |queue: &mut Queue, run: &Batch<'a>, rest: &Batch<'a>| {
+            let run = run.before(rest);
+            if run.words.is_empty() { Ok(()) } else { queue.accept(terms, &run, aside.as_deref_mut()) }
+        };
+        // commands from here on were not accepted yet
+        let (mut run, mut rest) = (*batch, *batch);
+        loop {
+            let before = rest;
+            let Some(request) = rest.next_request()? else { return accept(queue, &run, &rest) };
+            let row = queue::known_row(&request);
+            let verdict = cache.take(terms.now, &request, row, queue::shape_of(row, &request));
+            if matches!(verdict, Verdict::Send) {
+                continue;
+            }
+            if matches!(verdict, Verdict::Hit) || cache.is_opt_in() {
+                accept(queue, &run, &before)?;
+                run = before;
+            }
+            if let Verdict::Miss(registration) = verdict {
+                if cache.is_opt_in() {
+                    queue.ask(CACHING);
+                }
+                accept(queue, &run, &rest)?;
+                queue.register(registration);
+            }
+            run = rest;
+        }
+    }
+
+    /// Forgets what the commands of `batch`, which are sent on another link, may change; adds it to `written`.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn note_writes(&mut self, batch: &Batch<'_>, written: &mut Written) {
+        let Some(cache) = made(&mut self.cache, &self.config) else { return };
+        let mut rest = *batch;
+        while let Ok(Some(request)) = rest.next_request() {
+            cache.note_write(queue::known_row(&request), &request, written);
+        }
+    }
+
+    /// Forgets what was `written` on another link.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn forget(&mut self, written: &Written) {
+        if let Some(cache) = &mut self.cache {
+            cache.forget(written);
+        }
+    }
+
+    /// Gives the replies that were there when their commands were submitted.
+    #[inline(never)]
+    pub(super) fn tell_cached<S: ReplySink>(&mut self, sink: &mut S) {
+        let count = self.cache.as_mut().map_or(0, |cache| cache.tell());
+        if count == 0 {
+            return;
+        }
+        let route = self.link.route.take();
+        if route.is_some() {
+            self.swap_readers();
+        }
+        self.link.shaper.forget();
+        for at in 0..count {
+            let Some(Hit { slot, shape, reply }) = self.cache.as_ref().and_then(|cache| cache.told(at))
+            else {
+                break;
+            };
+            sink.begin(slot);
+            self.link.route = Some(Route::Kept(Adapter::new(shape, false)));
+            let told = self.read(Instant(0), &reply, sink);
+            debug_assert!(told.is_err() || self.link.route.is_none(), "what is kept is a whole reply");
+            sink.end();
+        }
+        if route.is_some() {
+            self.swap_readers();
+        }
+        if let Some(cache) = &mut self.cache {
+            cache.tell_end();
+        }
+        self.link.route = route;
+    }
+
+    /// Puts aside what reads the reply that is half read, or takes it back.
+    fn swap_readers(&mut self) {
+        if let Some(cache) = &mut self.cache {
+            cache.swap_readers(&mut self.link.decoder, &mut self.link.shaper);
+        }
+    }
+}
+
+/// Gives the cache, made if need be, where the configuration asks for one.
+#[inline(never)]
+fn made<'a>(cache: &'a mut Option<Box<Cache>>, config: &Config) -> Option<&'a mut Cache> {
+    let caching = config.cache.as_ref()?;
+    Some(cache.get_or_insert_with(|| Box::new(Cache::new(caching.clone(), config.seed))))
+}

@@ -1,0 +1,262 @@
+// Connections beside the shared one: blocking commands, and Pool, which clients share.
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { after, before, describe, test } from "node:test";
+import { promisify } from "node:util";
+import { ConnectionError, Pool, QueueFullError, Redis, TimeoutError } from "redwire";
+import { faked, keepAlive } from "./support/client.mjs";
+import { array, bulk, ok } from "./support/resp.mjs";
+import { missing, programs, startServer } from "./support/servers.mjs";
+import { rejection, until, within } from "./support/until.mjs";
+
+const run = promisify(execFile);
+
+for (const program of programs) {
+  describe(`blocking commands with ${program.name}`, { skip: missing(program) }, () => {
+    let server;
+    let port;
+    before(async () => {
+      server = await startServer(program.program);
+      ({ port } = server);
+    });
+    after(() => server?.stop());
+
+    const client = (t, options) => {
+      keepAlive(t);
+      const redis = new Redis({ port, ...options });
+      t.after(() => redis.destroy());
+      return redis;
+    };
+    const blocked = async (redis, count) => until(async () => (await redis.clientList()).filter(({ cmd, flags }) => cmd === "blpop" && flags.includes("b")).length === count, `${count} wait at the server`);
+
+    test("never delay another caller, whichever way they are asked for", async (t) => {
+      const redis = client(t);
+      await redis.set("now", "here");
+      const waiting = [redis.blpop(["q1"], 0), redis.call("blpop", "q2", 0), redis.xread({ s: "$" }, { block: 0 }), redis.pipeline({ transaction: false }).blpop(["q3"], 0).execute()];
+      await until(async () => (await redis.clientList()).filter(({ flags }) => flags.includes("b")).length === 4, "all four wait");
+      assert.equal(await within(redis.get("now"), 1000), "here");
+      await redis.rpush("q1", "a");
+      await redis.rpush("q2", "b");
+      await redis.rpush("q3", "c");
+      await redis.xadd("s", "1-1", { f: "v" });
+      assert.deepEqual(await within(Promise.all(waiting)), [["q1", "a"], ["q2", "b"], { s: [["1-1", { f: "v" }]] }, [["q3", "c"]]]);
+    });
+
+    test("those that do not block as given stay where they are", async (t) => {
+      const redis = client(t);
+      await redis.xadd("own", "1-1", { f: "v" });
+      assert.deepEqual(await redis.xread({ own: "0" }), { own: [["1-1", { f: "v" }]] });
+      assert.deepEqual(await redis.multi().blpop(["none"], 0).execute(), [null]);
+      assert.equal((await redis.clientList()).length, 1);
+    });
+
+    test("ten with two connections wait for each other, first come, first served", async (t) => {
+      const redis = client(t, { maxConnections: 2, poolTimeout: 0 });
+      const waiting = Array.from({ length: 10 }, () => redis.blpop(["ten"], 0));
+      await blocked(redis, 2);
+      assert.equal((await redis.clientList()).length, 3);
+      const items = Array.from({ length: 10 }, (_, at) => `${at}`);
+      for (const item of items) await redis.rpush("ten", item);
+      const got = await within(Promise.all(waiting));
+      assert.deepEqual(got.map(([, item]) => item).sort(), items);
+      assert.equal((await redis.clientList()).length, 3, "the connections are kept");
+    });
+
+    test("one that no connection came free for says which options decide", async (t) => {
+      const redis = client(t, { maxConnections: 1, poolTimeout: 30 });
+      const first = redis.blpop(["busy"], 0);
+      const error = await rejection(redis.blpop(["other"], 0));
+      assert.ok(error instanceof TimeoutError);
+      assert.match(error.message, /all 1 leased connections .* 30 ms; the command was not sent: .*'maxConnections' or 'poolTimeout'/);
+      assert.deepEqual([error.command, error.maybeExecuted], ["BLPOP", false]);
+      await redis.rpush("busy", "a");
+      assert.deepEqual(await first, ["busy", "a"]);
+    });
+
+    test("one given up while it waits is gone, and loses no element", async (t) => {
+      const redis = client(t, { maxConnections: 1 });
+      const controllers = [new AbortController(), new AbortController()];
+      const given = controllers.map(({ signal }) => redis.with({ signal }).blpop(["given"], 0));
+      await blocked(redis, 1);
+      const last = redis.blpop(["given"], 0);
+      for (const controller of controllers) controller.abort("enough");
+      for (const promise of given) assert.equal(await within(promise.catch((reason) => reason)), "enough");
+      await redis.rpush("given", "a");
+      assert.deepEqual(await within(last), ["given", "a"]);
+      assert.equal(await redis.get("none"), null, "the shared connection is as it was");
+    });
+
+    test("one whose time is up closes its connection and takes nothing any more", async (t) => {
+      const redis = client(t);
+      const error = await rejection(redis.with({ timeout: 40 }).blpop(["late"], 0));
+      assert.ok(error instanceof TimeoutError);
+      assert.equal(error.maybeExecuted, true);
+      await until(async () => (await redis.clientList()).length === 1, "its connection is closed");
+      await redis.rpush("late", "a");
+      assert.equal(await redis.llen("late"), 1);
+    });
+
+    test("one that the server ends in time gives its connection back", async (t) => {
+      const redis = client(t);
+      assert.equal(await redis.blpop(["nothing"], 0.05), null);
+      const ids = (await redis.clientList()).map(({ id }) => id);
+      assert.equal(await redis.brpop(["nothing"], 0.05), null);
+      assert.deepEqual((await redis.clientList()).map(({ id }) => id), ids);
+    });
+
+    test("one whose connection is killed is told so, and is not sent again", async (t) => {
+      const redis = client(t);
+      const waiting = rejection(redis.with({ idempotent: true }).blpop(["killed"], 0));
+      await blocked(redis, 1);
+      const [{ id }] = (await redis.clientList()).filter(({ cmd }) => cmd === "blpop");
+      await redis.clientKill({ filters: [{ clientId: id }] }).catch(() => redis.call("CLIENT KILL", "ID", id));
+      const error = await waiting;
+      assert.ok(error instanceof ConnectionError);
+      assert.equal(error.maybeExecuted, true);
+      assert.equal(redis.status, "ready");
+    });
+
+    test("close() ends them at once and waits for the others", async (t) => {
+      const redis = client(t, { maxConnections: 1, poolTimeout: 0 });
+      const waiting = [rejection(redis.blpop(["closing"], 0)), rejection(redis.blpop(["closing"], 0))];
+      await blocked(redis, 1);
+      waiting.push(rejection(redis.lease()));
+      const last = redis.set("last", "one");
+      await within(redis.close());
+      assert.equal(await last, true);
+      for (const error of await Promise.all(waiting)) assert.ok(error instanceof ConnectionError, error);
+      assert.deepEqual((await Promise.all(waiting)).map(({ maybeExecuted }) => maybeExecuted), [true, false, false]);
+    });
+
+    test("connections that nobody uses are closed after maxIdleTime, but for minIdle", async (t) => {
+      const redis = client(t, { maxIdleTime: 30, minIdle: 1 });
+      await redis.connect();
+      await until(async () => (await redis.clientList()).length === 2, "one is kept open");
+      await Promise.all([redis.blpop(["idle"], 0.02), redis.blpop(["idle"], 0.02), redis.blpop(["idle"], 0.02)]);
+      await until(async () => (await redis.clientList()).length === 2, "the others are closed");
+      const other = client(t);
+      for (const { id } of (await redis.clientList()).slice(1)) await other.call("CLIENT KILL", "ID", id);
+      await until(async () => (await redis.clientList()).length === 3, "another is opened");
+    });
+
+    test("hold the process open while they wait, and no longer", async () => {
+      const script = `
+        import { Redis } from "redwire";
+        const redis = new Redis({ port: ${port} });
+        console.log(await redis.blpop(["exit"], 0.1));
+        const lease = await redis.lease();
+        console.log(await lease.ping());
+      `;
+      const { stdout } = await within(run(process.execPath, ["--input-type=module", "--eval", script], { cwd: import.meta.dirname }), 8000, "the process");
+      assert.equal(stdout, "null\nPONG\n");
+    });
+  });
+
+  describe(`a Pool with ${program.name}`, { skip: missing(program) }, () => {
+    let server;
+    let port;
+    before(async () => {
+      server = await startServer(program.program);
+      ({ port } = server);
+    });
+    after(() => server?.stop());
+
+    test("[promise 27] is shared by clients that decode as they like, until its owner closes it", async (t) => {
+      keepAlive(t);
+      const pool = new Pool({ port, maxConnections: 2 });
+      t.after(() => pool.destroy());
+      const [a, b] = [new Redis({ pool }), new Redis({ pool, decodeResponses: false })];
+      assert.equal(pool.status, "idle");
+      await a.set("k", "v");
+      assert.deepEqual(await b.get("k"), new Uint8Array([118]));
+      assert.equal((await a.clientList()).length, 1);
+      const waiting = b.blpop(["q"], 0);
+      await until(async () => (await a.clientList()).length === 2, "it waits on a connection of its own");
+      const last = b.get("k");
+      const closed = b.close();
+      assert.match((await rejection(b.get("k"))).message, /the client is closed/);
+      await within(closed);
+      assert.deepEqual(await last, new Uint8Array([118]));
+      assert.equal(await a.rpush("q", "x"), 1, "the others go on");
+      assert.deepEqual(await within(waiting), [new Uint8Array([113]), new Uint8Array([120])], "and so does what waits");
+      await a.close();
+      assert.equal(pool.status, "ready");
+      await pool.close();
+      assert.equal(pool.status, "closed");
+      assert.match((await rejection(new Redis({ pool }).get("k"))).message, /closed/);
+    });
+
+    test("duplicate() gives a client with connections of its own, or another of the same pool", async (t) => {
+      keepAlive(t);
+      const redis = new Redis({ port, db: 3, maps: "map" });
+      const other = redis.with({ decodeResponses: false }).duplicate({ clientName: "other" });
+      t.after(() => [redis, other].forEach((one) => one.destroy()));
+      await redis.hset("h", { f: "v" });
+      assert.deepEqual(await other.hgetall("h"), new Map([[new Uint8Array([102]), new Uint8Array([118])]]));
+      assert.deepEqual((await redis.clientList()).map(({ name, db }) => [name, db]), [["", 3], ["other", 3]]);
+      const pool = new Pool({ port });
+      t.after(() => pool.destroy());
+      const sharer = new Redis({ pool });
+      await Promise.all([sharer.ping(), sharer.duplicate().ping()]);
+      assert.equal((await redis.clientList()).length, 3);
+      const url = redis.duplicate({ url: `redis://127.0.0.1:${port}/4` });
+      t.after(() => url.destroy());
+      assert.equal(await url.exists("h"), 0);
+    });
+  });
+}
+
+describe("a Pool", () => {
+  test("[promise 32] connects as its connector says", async (t) => {
+    keepAlive(t);
+    const { fake } = faked(t, (args) => (args[0] === "ECHO" ? bulk(args[1]) : ok));
+    const endpoints = [];
+    const connector = (endpoint, ...rest) => {
+      endpoints.push([endpoint.host, endpoint.port]);
+      return fake.connector(endpoint, ...rest);
+    };
+    const pool = new Pool({ connector, host: "somewhere", port: 7 });
+    t.after(() => pool.destroy());
+    assert.equal(await new Redis({ pool }).echo("a"), "a");
+    assert.deepEqual(endpoints, [["somewhere", 7]]);
+  });
+
+  test("contradicts options about connections, which are named", () => {
+    const pool = new Pool();
+    for (const [name, value] of Object.entries({ host: "h", db: 1, timeout: 1, maxConnections: 2 })) {
+      assert.throws(() => new Redis({ pool, [name]: value }), new RegExp(`TypeError: options: '${name}' contradicts 'pool'`));
+    }
+    for (const wrong of [{}, 1, "pool"]) assert.throws(() => new Redis({ pool: wrong }), /TypeError: options: 'pool' expected a Pool/);
+    assert.throws(() => new Pool({ pool }), /TypeError: options: a Pool takes no 'pool'/);
+    for (const maxConnections of [0, 256, 1.5, "8"]) assert.throws(() => new Pool({ maxConnections }), /TypeError: options: 'maxConnections' expected/);
+  });
+
+  test("holds no more who wait than may wait", async (t) => {
+    const { redis } = faked(t, (args) => (args[0] === "BLPOP" ? undefined : ok), { maxConnections: 1, offlineQueue: { maxCommands: 2 } });
+    await redis.connect();
+    const waiting = Array.from({ length: 4 }, () => rejection(redis.blpop(["q"], 0)));
+    assert.ok((await waiting[3]) instanceof QueueFullError);
+    redis.destroy();
+    await Promise.all(waiting);
+  });
+
+  test("large and small replies of several connections come in pieces, one into the other", async (t) => {
+    const items = Array.from({ length: 50 }, (_, at) => bulk(`item ${at} ${"x".repeat(at)}`));
+    const large = "y".repeat(100_000);
+    const { redis, fake } = faked(t, () => undefined, { maxConnections: 3 });
+    const given = [redis.call("LRANGE", "l", 0, -1), redis.blpop(["a"], 0), redis.blpop(["b"], 0), redis.blpop(["c"], 0)];
+    await until(() => fake.links.length === 4 && fake.links.every(({ commands }) => commands.length === 1), "all are asked");
+    const replies = new Map([["l", array(items)], ["a", array([bulk("a"), bulk(large)])], ["b", array([bulk("b"), bulk("é".repeat(3000))])], ["c", array([bulk("c"), bulk("small")])]]);
+    const rest = fake.links.map((link) => ({ link, bytes: replies.get(link.commands[0][1]) }));
+    for (let at = 0; rest.some(({ bytes }) => bytes.length > 0); at++) {
+      for (const one of rest) {
+        const piece = one.bytes.subarray(0, 1 + ((at * 7919) % (one.bytes.length > 50_000 ? 20_000 : 97)));
+        one.bytes = one.bytes.subarray(piece.length);
+        if (piece.length > 0) one.link.send(piece);
+      }
+    }
+    const [list, a, b, c] = await within(Promise.all(given));
+    assert.deepEqual(list, Array.from({ length: 50 }, (_, at) => `item ${at} ${"x".repeat(at)}`));
+    assert.deepEqual([a, b, c], [["a", large], ["b", "é".repeat(3000)], ["c", "small"]]);
+  });
+});

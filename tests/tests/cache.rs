@@ -1,0 +1,600 @@
+//! Replies that are kept until their keys change: dialogues, and thousands of random schedules.
+//!
+//! In a schedule every value is a counter's, which never goes back. Checked: what is read is never older than what the link had told
+//! of the key, or than a write of the client's own that was settled, when it was asked for (I-8), whatever is cut, flushed or given
+//! up. A failure names its seed: `REDWIRE_SEED=n cargo test --test cache`.
+
+use oorandom::Rand32;
+use redwire_core::batch::flags;
+use redwire_core::cache::{CacheStats, Caching, Tracking};
+use redwire_core::connection::{Config, Protocol};
+use redwire_core::machine::Reason;
+use redwire_core::resp::{Frame, Limits};
+use redwire_tests::model::{Options, Outcome, Pair, Peer, Server, words};
+use redwire_tests::wire::{bulk, simple};
+use std::collections::{BTreeMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+const HELLO: &str = "%1\r\n+proto\r\n:3\r\n";
+
+fn config(caching: Caching) -> Config {
+    Config { library: None, keep_alive: 0, tombstone_limit: 0, cache: Some(caching), ..Config::default() }
+}
+
+fn prefixes(prefixes: &[&str]) -> Tracking {
+    Tracking::Broadcast(prefixes.iter().map(|prefix| prefix.as_bytes().to_vec()).collect())
+}
+
+/// A link that is ready and tracks.
+fn ready(caching: Caching) -> Peer {
+    let mut peer = Peer::new(config(caching));
+    peer.connect();
+    peer.open();
+    assert_eq!(peer.sent()[0], "HELLO 3");
+    peer.reply(HELLO);
+    peer.reply("+OK\r\n");
+    assert_eq!(peer.ready.len(), 1);
+    peer
+}
+
+/// Submits `line` in `slot`; gives whether it was sent.
+fn asks(peer: &mut Peer, slot: u32, line: &str) -> bool {
+    peer.submit(slot, line);
+    !peer.sent().is_empty()
+}
+
+/// Has the reply to `line` kept.
+fn keep(peer: &mut Peer, slot: u32, line: &str, reply: &str) {
+    assert!(asks(peer, slot, line), "{line} is not known yet");
+    peer.reply(reply);
+    assert!(peer.replied(slot).is_some());
+}
+
+fn invalidate(keys: &[&str]) -> String {
+    let keys: Vec<_> = keys.iter().map(|key| format!("${}\r\n{key}\r\n", key.len())).collect();
+    format!(">2\r\n$10\r\ninvalidate\r\n*{}\r\n{}", keys.len(), keys.concat())
+}
+
+const FLUSHED: &str = ">2\r\n$10\r\ninvalidate\r\n_\r\n";
+
+fn stats(peer: &Peer) -> CacheStats {
+    CacheStats { keys: 0, bytes: 0, ..peer.connection.cache_stats() }
+}
+
+#[test]
+fn the_server_is_asked_to_track_in_the_handshake() {
+    for (tracking, asked) in [
+        (Tracking::Default, "CLIENT TRACKING ON"),
+        (Tracking::OptIn, "CLIENT TRACKING ON OPTIN"),
+        (prefixes(&[]), "CLIENT TRACKING ON BCAST"),
+        (prefixes(&["a:", "b:"]), "CLIENT TRACKING ON BCAST PREFIX a: PREFIX b:"),
+    ] {
+        let mut peer = Peer::new(config(Caching { tracking, ..Caching::default() }));
+        peer.connect();
+        peer.open();
+        assert_eq!(peer.sent(), ["HELLO 3", asked]);
+    }
+}
+
+#[test]
+fn a_server_that_speaks_resp2_only_or_does_not_track_is_refused() {
+    for protocol in [Protocol::Auto, Protocol::Resp3] {
+        let mut peer = Peer::new(Config { protocol, ..config(Caching::default()) });
+        peer.submit(1, "GET k");
+        peer.open();
+        peer.sent();
+        peer.reply("-ERR unknown command 'HELLO'\r\n");
+        assert_eq!(peer.failed(1), Some((Reason::Protocol3, false)));
+    }
+    let mut peer = Peer::new(Config { protocol: Protocol::Resp2, ..config(Caching::default()) });
+    peer.submit(1, "GET k");
+    peer.open();
+    assert_eq!(peer.failed(1), Some((Reason::Protocol3, false)));
+    assert!(peer.written.is_empty());
+
+    let mut peer = Peer::new(config(Caching::default()));
+    peer.submit(1, "GET k");
+    peer.open();
+    peer.sent();
+    peer.reply([HELLO, "-ERR unknown subcommand 'TRACKING'\r\n"].concat());
+    assert_eq!(peer.closed.last().map(|closed| closed.1), Some(Reason::Handshake));
+    assert_eq!(peer.connection.detail(), b"ERR unknown subcommand 'TRACKING'");
+}
+
+#[test]
+fn what_only_reads_its_keys_is_kept_and_nothing_else_is() {
+    let mut peer = ready(Caching::default());
+    for (slot, line) in
+        ["GET a", "hget a f", "MGET a b", "EXISTS a", "LRANGE a 0 -1", "TYPE a"].iter().enumerate()
+    {
+        let slot = slot as u32 * 2;
+        assert!(asks(&mut peer, slot, line));
+        peer.reply("$1\r\nv\r\n");
+        assert!(!asks(&mut peer, slot + 1, line), "{line}");
+        assert_eq!(peer.replied(slot), peer.replied(slot + 1));
+    }
+    for (slot, line) in [
+        "TTL a",
+        "RANDOMKEY",
+        "SRANDMEMBER a",
+        "SCAN 0",
+        "OBJECT FREQ a",
+        "PING",
+        "XREAD STREAMS a 0",
+        "DBSIZE",
+    ]
+    .iter()
+    .enumerate()
+    {
+        for slot in [100 + slot as u32 * 2, 101 + slot as u32 * 2] {
+            assert!(asks(&mut peer, slot, line), "{line}");
+            peer.reply("$1\r\n0\r\n");
+        }
+    }
+    assert_eq!(stats(&peer), CacheStats { hits: 6, misses: 6, ..CacheStats::default() });
+}
+
+#[test]
+fn errors_are_not_kept_and_neither_is_what_was_asked_to_be_fresh() {
+    let mut peer = ready(Caching::default());
+    for slot in [1, 2] {
+        assert!(asks(&mut peer, slot, "GET a"));
+        peer.reply("-WRONGTYPE Operation against a key holding the wrong kind of value\r\n");
+    }
+    keep(&mut peer, 3, "GET a", "$1\r\n1\r\n");
+    peer.submit_with(4, flags::UNCACHED, None, &words("GET a"));
+    peer.transaction(5, &[words("GET a")]);
+    assert_eq!(peer.sent(), ["GET a", "MULTI", "GET a", "EXEC"]);
+    peer.reply("$1\r\n1\r\n+OK\r\n+QUEUED\r\n*1\r\n$1\r\n1\r\n");
+    peer.submit_with(6, flags::RAW, None, &words("GET a"));
+    assert_eq!(peer.replied(6), Some(&bulk("1")));
+}
+
+#[test]
+fn a_kept_reply_has_the_shape_of_its_command_and_of_its_caller() {
+    let mut peer = ready(Caching::default());
+    keep(&mut peer, 1, "ZSCORE a m", ",1.5\r\n");
+    keep(&mut peer, 2, "HGETALL a", "%1\r\n+f\r\n$1\r\nv\r\n");
+    keep(&mut peer, 3, "SISMEMBER a m", ":1\r\n");
+    for (slot, line) in [(4, "ZSCORE a m"), (5, "HGETALL a"), (6, "SISMEMBER a m")] {
+        assert!(!asks(&mut peer, slot, line));
+        assert_eq!(peer.replied(slot), peer.replied(slot - 3));
+    }
+    peer.submit_with(7, flags::RAW, None, &words("SISMEMBER a m"));
+    assert_eq!((peer.replied(6), peer.replied(7)), (Some(&Frame::Boolean(true)), Some(&Frame::Integer(1))));
+}
+
+#[test]
+fn an_invalidation_ends_what_is_kept_wherever_it_is_split() {
+    let told = [invalidate(&["b", "a-key-that-comes-in-parts"]), FLUSHED.to_string()];
+    for told in told {
+        for at in 0..told.len() {
+            let mut peer = Peer::new(Config {
+                limits: Limits { whole: 12, ..Limits::default() },
+                ..config(Caching::default())
+            });
+            peer.connect();
+            peer.open();
+            peer.sent();
+            peer.reply([HELLO, "+OK\r\n"].concat());
+            keep(&mut peer, 1, "GET a-key-that-comes-in-parts", "$20\r\nvalue-of-20-letters!\r\n");
+            peer.reply(&told[..at]);
+            assert!(!asks(&mut peer, 2, "GET a-key-that-comes-in-parts"), "before it came");
+            assert_eq!(peer.replied(2), Some(&bulk("value-of-20-letters!")));
+            peer.reply(&told[at..]);
+            assert!(asks(&mut peer, 3, "GET a-key-that-comes-in-parts"), "after it came, split at {at}");
+            assert_eq!(
+                stats(&peer),
+                CacheStats { hits: 1, misses: 2, invalidations: 1, ..CacheStats::default() }
+            );
+        }
+    }
+}
+
+#[test]
+fn a_reply_that_a_change_overtook_is_told_and_not_kept() {
+    for change in [invalidate(&["k"]), FLUSHED.to_string()] {
+        let stream = [change.as_str(), "$3\r\nold\r\n"].concat();
+        for at in 0..stream.len() {
+            let mut peer = ready(Caching::default());
+            assert!(asks(&mut peer, 1, "GET k"));
+            peer.reply(&stream[..at]);
+            peer.reply(&stream[at..]);
+            assert_eq!(peer.replied(1), Some(&bulk("old")));
+            assert!(asks(&mut peer, 2, "GET k"), "it may be older than the change");
+            peer.reply("$3\r\nnew\r\n");
+            assert!(!asks(&mut peer, 3, "GET k"));
+            assert_eq!(peer.replied(3), Some(&bulk("new")));
+        }
+    }
+}
+
+#[test]
+fn a_write_of_the_clients_own_is_seen_by_every_read_behind_it() {
+    for write in [
+        "SET k new",
+        "INCR k",
+        "DEL a k",
+        "MSET a 1 k 2",
+        "EVAL script 1 k",
+        "FLUSHALL",
+        "RENAME a k",
+        "MODULE.WRITE x",
+    ] {
+        let mut peer = ready(Caching::default());
+        keep(&mut peer, 1, "GET k", "$3\r\nold\r\n");
+        assert!(asks(&mut peer, 2, "MGET other k"));
+        peer.submit(3, write);
+        peer.submit(4, "GET k");
+        assert_eq!(peer.sent(), [write, "GET k"]);
+        peer.reply("*2\r\n_\r\n$3\r\nold\r\n+OK\r\n$3\r\nnew\r\n");
+        assert!(!asks(&mut peer, 5, "GET k"), "{write}");
+        assert_eq!(peer.replied(5), Some(&bulk("new")));
+        assert!(asks(&mut peer, 6, "MGET other k"), "{write}: its reply was older than the write");
+    }
+    let mut peer = ready(Caching::default());
+    keep(&mut peer, 1, "GET k", "$3\r\nold\r\n");
+    peer.transaction(2, &[words("SET k new")]);
+    peer.submit(3, "GET k");
+    assert_eq!(peer.sent().last().map(String::as_str), Some("GET k"));
+}
+
+#[test]
+fn a_large_argument_of_a_write_may_be_its_key() {
+    let mut peer = ready(Caching::default());
+    keep(&mut peer, 1, "GET k", "$1\r\nv\r\n");
+    peer.submit_external(2, &words("SET other value"), 2);
+    assert!(!asks(&mut peer, 3, "GET k") || peer.outcome(3).is_some(), "a value is no key");
+    peer.sent();
+    peer.reply("+OK\r\n");
+    assert_eq!(peer.replied(3), Some(&bulk("v")));
+    peer.submit_external(4, &words("DEL k"), 1);
+    peer.submit(5, "GET k");
+    assert_eq!(peer.outcome(5), None, "nobody knows that key here");
+}
+
+#[test]
+fn a_lost_link_ends_what_is_kept_and_what_is_on_its_way() {
+    let mut peer = ready(Caching::default());
+    keep(&mut peer, 1, "GET a", "$1\r\n1\r\n");
+    assert!(asks(&mut peer, 2, "GET b"));
+    peer.reply("$1\r");
+    peer.close();
+    peer.submit(3, "GET a");
+    assert_eq!(peer.outcome(3), None, "nothing is known while there is no link");
+    peer.retry();
+    peer.open();
+    peer.sent();
+    peer.reply([HELLO, "+OK\r\n"].concat());
+    assert_eq!(peer.sent(), ["GET b", "GET a"]);
+    peer.reply("$1\r\n2\r\n$1\r\n3\r\n");
+    assert!(asks(&mut peer, 4, "GET b"), "it was asked for on the link before");
+    assert!(!asks(&mut peer, 5, "GET a"), "it was asked for on this one");
+}
+
+#[test]
+fn a_command_that_was_given_up_leaves_nothing_in_the_way() {
+    let mut peer = ready(Caching::default());
+    peer.submit(1, "GET k");
+    assert_eq!(peer.cancel(1), Some(false));
+    keep(&mut peer, 2, "GET k", "$1\r\n1\r\n");
+    assert!(!asks(&mut peer, 3, "GET k"));
+    assert!(asks(&mut peer, 4, "GET a"));
+    assert_eq!(peer.cancel(4), Some(true));
+    peer.reply("$1\r\n2\r\n");
+    assert!(!asks(&mut peer, 5, "GET a"), "its reply came all the same");
+}
+
+#[test]
+fn opting_in_is_said_right_before_the_command() {
+    let mut peer = ready(Caching { tracking: Tracking::OptIn, ..Caching::default() });
+    peer.submit(1, "GET a");
+    peer.submit_with(2, flags::CACHED, None, &words("GET b"));
+    peer.submit_with(3, flags::CACHED, None, &words("PING"));
+    assert_eq!(peer.sent(), ["GET a", "CLIENT CACHING YES", "GET b", "PING"]);
+    peer.reply("$1\r\n1\r\n+OK\r\n$1\r\n2\r\n+PONG\r\n");
+    assert_eq!(peer.replied(3), Some(&simple("PONG")));
+    peer.submit(4, "GET b");
+    peer.submit_with(5, flags::CACHED, None, &words("GET a"));
+    peer.submit_with(6, flags::CACHED, None, &words("GET b"));
+    assert_eq!(peer.sent(), ["GET b", "CLIENT CACHING YES", "GET a"]);
+    assert_eq!(peer.replied(6), Some(&bulk("2")));
+    // without the server's consent nothing would be told
+    peer.reply("$1\r\n2\r\n-NOPERM this user has no permissions\r\n$1\r\n1\r\n");
+    peer.submit_with(7, flags::CACHED, None, &words("GET a"));
+    assert_eq!(peer.sent(), ["CLIENT CACHING YES", "GET a"]);
+}
+
+#[test]
+fn only_keys_that_are_broadcast_are_kept() {
+    let mut peer = ready(Caching { tracking: prefixes(&["a:", "b:"]), ..Caching::default() });
+    keep(&mut peer, 1, "GET a:1", "$1\r\n1\r\n");
+    keep(&mut peer, 2, "MGET a:1 b:1", "*2\r\n$1\r\n1\r\n$1\r\n2\r\n");
+    keep(&mut peer, 3, "MGET a:1 c:1", "*2\r\n$1\r\n1\r\n$1\r\n3\r\n");
+    assert!(!asks(&mut peer, 4, "GET a:1"));
+    assert!(!asks(&mut peer, 5, "MGET a:1 b:1"));
+    assert!(asks(&mut peer, 6, "MGET a:1 c:1"));
+}
+
+#[test]
+fn there_are_never_more_replies_bytes_or_milliseconds_than_allowed() {
+    let mut peer = ready(Caching { max_keys: 2, ..Caching::default() });
+    keep(&mut peer, 1, "GET a", "$1\r\n1\r\n");
+    keep(&mut peer, 2, "GET b", "$1\r\n2\r\n");
+    assert!(!asks(&mut peer, 3, "GET a"));
+    keep(&mut peer, 4, "GET c", "$1\r\n3\r\n");
+    assert!(!asks(&mut peer, 5, "GET a"), "it was used after the other");
+    assert_eq!(stats(&peer).evictions, 1);
+    assert!(asks(&mut peer, 6, "GET b"));
+
+    let mut peer = ready(Caching { max_bytes: 1_000, ..Caching::default() });
+    for slot in 0..100 {
+        let value = "v".repeat(slot as usize % 70 * 20);
+        keep(&mut peer, slot, &format!("GET k{slot}"), &format!("${}\r\n{value}\r\n", value.len()));
+        assert!(peer.connection.cache_stats().bytes <= 1_000);
+    }
+    let kept = peer.connection.cache_stats();
+    assert!(kept.keys > 0 && kept.evictions > 50, "{kept:?}");
+
+    let mut peer = ready(Caching { ttl: 50, ..Caching::default() });
+    keep(&mut peer, 1, "GET a", "$1\r\n1\r\n");
+    peer.advance(49);
+    assert!(!asks(&mut peer, 2, "GET a"));
+    peer.advance(1);
+    assert!(asks(&mut peer, 3, "GET a"));
+}
+
+#[test]
+fn a_kept_reply_is_told_while_another_is_half_read() {
+    let mut peer = ready(Caching::default());
+    keep(&mut peer, 1, "LRANGE a 0 -1", "*2\r\n$1\r\n1\r\n$1\r\n2\r\n");
+    let half = "*3\r\n$1\r\nx\r\n*2\r\n$5\r\nhello\r\n:1\r\n$1\r\ny\r\n";
+    for at in 0..half.len() {
+        let (slot, line) = (10 + at as u32 * 2, format!("LRANGE b{at} 0 -1"));
+        assert!(asks(&mut peer, slot, &line));
+        peer.reply(&half[..at]);
+        assert!(!asks(&mut peer, slot + 1, "LRANGE a 0 -1"));
+        assert_eq!(peer.replied(slot + 1), Some(&Frame::Array(vec![bulk("1"), bulk("2")])));
+        peer.reply(&half[at..]);
+        let whole = vec![bulk("x"), Frame::Array(vec![bulk("hello"), Frame::Integer(1)]), bulk("y")];
+        assert_eq!(peer.replied(slot), Some(&Frame::Array(whole)));
+        assert!(!asks(&mut peer, 1_000 + slot, &line), "and is kept");
+    }
+}
+
+const SEEDS: u64 = 4_000;
+const STEPS: u32 = 300;
+const KEYS: u32 = 5;
+
+/// What happened, over all schedules.
+#[derive(Debug, Default)]
+struct Tally {
+    reads: u64,
+    writes: u64,
+    hits: u64,
+    evictions: u64,
+    invalidations: u64,
+    cuts: u64,
+    flushes: u64,
+    cancels: u64,
+}
+
+struct World {
+    random: Rand32,
+    pair: Pair,
+    cached: u32,
+    next: u32,
+    /// What was read: the keys, and what each of them had been at least when it was asked for.
+    reads: BTreeMap<u32, Vec<(u32, i64)>>,
+    /// Counters that the client raises itself, and have not been settled yet.
+    raised: BTreeMap<u32, u32>,
+    /// What each key is at least, for all that the client was told.
+    least: Vec<i64>,
+    /// The same, at a place in what the server wrote on this link that the client did not read yet.
+    told: VecDeque<(usize, u32, i64)>,
+    /// How many bytes of it the client has read.
+    heard: usize,
+}
+
+fn key(number: u32) -> String {
+    format!("key-number:{number}")
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let mut random = Rand32::new(seed);
+        let tracking = match random.rand_range(0..4) {
+            0 => Tracking::OptIn,
+            1 => prefixes(&["key-number:0", "key-number:1", "other"]),
+            2 => prefixes(&[]),
+            _ => Tracking::Default,
+        };
+        let caching = Caching {
+            max_keys: if random.rand_range(0..2) == 0 { 3 } else { 100 },
+            ttl: if random.rand_range(0..4) == 0 { 40 } else { 0 },
+            tracking,
+            ..Caching::default()
+        };
+        let config = Config {
+            limits: Limits { whole: if random.rand_range(0..2) == 0 { 8 } else { 64 }, ..Limits::default() },
+            backoff: (1, 4),
+            timeout: 400,
+            seed: seed as u32,
+            ..config(caching)
+        };
+        let server = Server::new(Options { setinfo: true, ..Options::default() });
+        Self {
+            random,
+            pair: Pair::new(config, server),
+            cached: flags::CACHED,
+            next: 0,
+            reads: BTreeMap::new(),
+            raised: BTreeMap::new(),
+            least: vec![0; KEYS as usize],
+            told: VecDeque::new(),
+            heard: 0,
+        }
+    }
+
+    fn key(&mut self) -> u32 {
+        self.random.rand_range(0..KEYS)
+    }
+
+    fn ask(&mut self, keys: &[u32], flags: u32) {
+        self.next += 1;
+        let named: Vec<_> = keys.iter().map(|&number| key(number)).collect();
+        let line = format!("{} {}", if keys.len() == 1 { "GET" } else { "MGET" }, named.join(" "));
+        self.reads.insert(self.next, keys.iter().map(|&key| (key, self.least[key as usize])).collect());
+        self.pair.peer.submit_with(self.next, flags, None, &words(&line));
+    }
+
+    /// Notes what the server knows of every key: once the client has read so far, it must not give anything older.
+    fn note(&mut self) {
+        for number in 0..KEYS {
+            self.told.push_back((self.pair.answered, number, self.now(number)));
+        }
+    }
+
+    fn now(&self, number: u32) -> i64 {
+        let store = &self.pair.server.store;
+        let text = store.text(&key(number)).and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
+        text.unwrap_or(store.least)
+    }
+
+    fn read(&mut self, count: usize) {
+        self.heard += self.pair.read(count);
+        while let Some(&(_, number, value)) = self.told.front().filter(|(at, ..)| *at <= self.heard) {
+            let least = &mut self.least[number as usize];
+            *least = value.max(*least);
+            self.told.pop_front();
+        }
+    }
+
+    fn step(&mut self, tally: &mut Tally) {
+        match self.random.rand_range(0..40) {
+            0..10 => {
+                let (first, flags) = (self.key(), self.cached);
+                self.ask(&[first], flags);
+            }
+            10 | 11 => {
+                let (keys, flags) = ([self.key(), self.key()], self.cached);
+                self.ask(&keys, flags);
+            }
+            12 => {
+                let first = self.key();
+                self.ask(&[first], flags::UNCACHED);
+            }
+            13 => {
+                let number = self.key();
+                self.next += 1;
+                self.raised.insert(self.next, number);
+                let raise = words(&format!("INCR {}", key(number)));
+                if self.random.rand_range(0..3) == 0 {
+                    self.pair.peer.transaction(self.next, &[raise]);
+                } else {
+                    self.pair.peer.submit_with(self.next, 0, None, &raise);
+                }
+            }
+            14 => {
+                tally.writes += 1;
+                let number = self.key();
+                self.pair.beside(&words(&format!("INCR {}", key(number))));
+                self.note();
+            }
+            15 if self.random.rand_range(0..6) == 0 => {
+                tally.flushes += 1;
+                if self.random.rand_range(0..2) == 0 {
+                    self.pair.beside(&words("FLUSHALL"));
+                    self.note();
+                } else {
+                    self.next += 1;
+                    self.pair.peer.submit(self.next, "FLUSHALL");
+                }
+            }
+            16 if self.random.rand_range(0..10) == 0 && self.pair.is_open() => {
+                tally.cuts += 1;
+                self.pair.cut();
+            }
+            17 if self.random.rand_range(0..3) == 0 => {
+                let slot = self.random.rand_range(0..self.next + 1);
+                tally.cancels += u64::from(self.pair.peer.cancel(slot).is_some());
+            }
+            18 => self.pair.peer.advance(u64::from(self.random.rand_range(0..20))),
+            19..26 => drop(self.pair.write(self.random.rand_range(0..300) as usize)),
+            26..33 => {
+                self.pair.serve(self.random.rand_range(0..300) as usize);
+                self.note();
+            }
+            _ => {
+                let count = self.random.rand_range(0..200) as usize;
+                self.read(count);
+            }
+        }
+        if self.pair.is_opening() {
+            self.pair.open();
+            (self.heard, self.told) = (0, VecDeque::new());
+        }
+        self.check(tally);
+    }
+
+    /// Checks what was settled since the last time.
+    fn check(&mut self, tally: &mut Tally) {
+        let outcomes = core::mem::take(&mut self.pair.peer.caller.outcomes);
+        for (slot, outcomes) in outcomes {
+            assert_eq!(outcomes.len(), 1, "{slot} settles once");
+            let Some(Outcome::Reply(reply)) = outcomes.first() else { continue };
+            if let Some(&number) = self.raised.get(&slot) {
+                let reply = if let Frame::Array(items) = reply { &items[0] } else { reply };
+                let Frame::Integer(value) = reply else { unreachable!("{reply:?}") };
+                let least = &mut self.least[number as usize];
+                *least = (*value).max(*least);
+            }
+            let Some(keys) = self.reads.remove(&slot) else { continue };
+            let values =
+                if let Frame::Array(items) = reply { items.as_slice() } else { core::slice::from_ref(reply) };
+            for (value, (number, least)) in values.iter().zip(keys) {
+                let value = match value {
+                    Frame::Bulk(text) => std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()),
+                    _ => Some(self.pair.server.store.least),
+                };
+                assert!(
+                    value >= Some(least),
+                    "{slot}: key {number} is {value:?}, and was {least} when it was asked for"
+                );
+                tally.reads += 1;
+            }
+        }
+    }
+}
+
+fn run(seed: u64, tally: &mut Tally) {
+    let mut world = World::new(seed);
+    for _ in 0..STEPS {
+        world.step(tally);
+    }
+    let stats = world.pair.peer.connection.cache_stats();
+    tally.hits += stats.hits;
+    tally.evictions += stats.evictions;
+    tally.invalidations += stats.invalidations;
+}
+
+#[test]
+fn no_schedule_gives_what_the_client_could_know_to_be_outdated() {
+    let mut tally = Tally::default();
+    if let Some(seed) = std::env::var("REDWIRE_SEED").ok().and_then(|seed| seed.parse().ok()) {
+        return run(seed, &mut tally);
+    }
+    for seed in 0..SEEDS {
+        if let Err(cause) = catch_unwind(AssertUnwindSafe(|| run(seed, &mut tally))) {
+            eprintln!("replay with REDWIRE_SEED={seed}");
+            resume_unwind(cause);
+        }
+    }
+    println!("{tally:?}");
+    let Tally { reads, writes, hits, evictions, invalidations, cuts, flushes, cancels } = tally;
+    assert!(reads > 200_000 && hits > 20_000, "{tally:?}");
+    assert!(
+        [writes, evictions, invalidations, cuts, flushes, cancels].iter().all(|&count| count > 1_000),
+        "{tally:?}"
+    );
+}

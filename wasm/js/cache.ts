@@ -1,0 +1,66 @@
+import { kindOf, type Key } from "./outbox.js";
+import { encode } from "./text.js";
+
+/** How replies are kept until the server says that one of their keys changed. Needs RESP3. */
+export interface CacheOptions {
+  /** How many replies are kept at most; one to a command with several keys counts once. What was not used for longest goes first. Default 10 000. */
+  maxKeys?: number;
+  /** Bytes of commands and replies kept at most, with 128 for each reply. Default 16 MiB. */
+  maxBytes?: number;
+  /** Milliseconds that a reply is kept at most; default 0: no limit. */
+  ttl?: number;
+  /**
+   * What the server tells of: keys that were read (`"default"`); every key with one of the `prefixes`, read or not, which costs the server
+   * no memory (`"broadcast"`); keys that were read through `with({ cache: true })`, whose replies are the only ones kept (`"optin"`).
+   */
+  mode?: "default" | "broadcast" | "optin";
+  /** For `"broadcast"`: replies about keys that begin with one of these are kept; about all keys, where there is none. None begins with another. */
+  prefixes?: Key[];
+}
+
+/** What became of commands whose replies may be kept, since the client was made. */
+export interface CacheStats {
+  /** Replies that were given from the cache. */
+  hits: number;
+  /** Replies that were not there, or not any more. */
+  misses: number;
+  /** Replies that went to make room. */
+  evictions: number;
+  /** Replies that went because a key changed, everything was flushed, or the connection was lost. */
+  invalidations: number;
+  /** Replies that are kept now, or on their way. */
+  keys: number;
+  /** Their bytes. */
+  bytes: number;
+}
+
+/** What the core is told of {@link CacheOptions}. */
+export interface CacheSettings {
+  /** Mode, replies, bytes, and milliseconds; numbers are those of `wasm/src/host.rs`. */
+  numbers: number[];
+  prefixes: Uint8Array[];
+}
+
+const MODES: readonly unknown[] = ["default", "broadcast", "optin"];
+
+const isKey = (value: unknown): boolean => (typeof value === "string" || value instanceof Uint8Array) && value.length > 0;
+
+/** What each of {@link CacheOptions} takes, but for numbers. */
+export const cacheChecks = {
+  mode: (value: unknown): boolean => MODES.includes(value),
+  prefixes: (value: unknown): boolean => Array.isArray(value) && value.every(isKey),
+};
+
+const startsWith = (bytes: Uint8Array, start: Uint8Array): boolean => start.every((byte, at) => bytes[at] === byte);
+
+/** Gives what the core is told. Throws a TypeError where options contradict each other. */
+export const cacheSettings = (options: CacheOptions, protocol: unknown): CacheSettings => {
+  const { maxKeys = 10_000, maxBytes = 16 << 20, ttl = 0, mode = "default" } = options;
+  const prefixes = (options.prefixes ?? []).map((prefix) => (typeof prefix === "string" ? encode(prefix) : prefix.slice()));
+  if (protocol === 2) throw new TypeError("options: 'cache' needs RESP3, and contradicts 'protocol: 2'");
+  if (prefixes.length > 0 && mode !== "broadcast") throw new TypeError(`options: 'cache.prefixes' needs 'mode: "broadcast"', got ${kindOf(mode)} "${mode}"`);
+  if (prefixes.some((one, at) => prefixes.some((other, place) => at !== place && startsWith(one, other)))) {
+    throw new TypeError("options: 'cache.prefixes' overlap: none may begin with another");
+  }
+  return { numbers: [MODES.indexOf(mode), maxKeys, maxBytes, ttl], prefixes };
+};
