@@ -28,6 +28,9 @@ pub struct Call {
     row: RowId,
     raw: bool,
     cached: Option<bool>,
+    /// The script that it calls by its digest.
+    #[cfg(feature = "alloc")]
+    pub(crate) script: Option<crate::operation::Script>,
     pub(crate) args: Arguments,
 }
 
@@ -109,7 +112,20 @@ impl<R> Command<R> {
 
 impl Call {
     pub(crate) fn of(row: RowId) -> Self {
-        Self { row, raw: false, cached: None, args: Arguments::default() }
+        Self {
+            row,
+            raw: false,
+            cached: None,
+            #[cfg(feature = "alloc")]
+            script: None,
+            args: Arguments::default(),
+        }
+    }
+
+    /// Gives the script that it calls by its digest, where it is one of [`Script`](crate::operation::Script)'s.
+    #[cfg(feature = "alloc")]
+    pub fn script(&self) -> Option<&crate::operation::Script> {
+        self.script.as_ref()
     }
 
     /// Gives the row.

@@ -15,14 +15,14 @@ use core::ops::{ControlFlow, Deref, DerefMut};
 /// Numbers of operations: the row of a request with [`flags::OPERATION`]. Arguments that are numbers are decimal text.
 pub mod kind {
     /// Takes a lock: key, token, its time to live in milliseconds (0: no limit), milliseconds between two tries, milliseconds until the last
-    /// try (0: there is one only; empty: no limit), any 32-bit number. The reply is how many milliseconds the lock is held from now on
-    /// (-1: for ever), 0 when it was not to be had.
-    pub const ACQUIRE: u16 = 0;
+    /// try (0: there is one only; empty: no limit), any 32-bit number. The reply is until when the lock is held,
+    /// as the host tells time (-1: for ever), 0 when it was not to be had.
+    pub const ACQUIRE: u16 = 1;
     /// Deletes a lock: key, token. The reply is 1, or 0 where the token is not its owner's.
-    pub const RELEASE: u16 = 1;
-    /// Gives a lock more time: key, token, milliseconds. The reply is its time to live in milliseconds, or 0 where the token is not its
-    /// owner's.
-    pub const EXTEND: u16 = 2;
+    pub const RELEASE: u16 = 2;
+    /// Gives a lock more time: key, token, milliseconds. The reply is until when the lock is held, or 0 where the token is not its owner's,
+    /// or its time has no limit.
+    pub const EXTEND: u16 = 3;
 }
 
 /// A machine that carries on conversations: [`Operation`]s in the slots of their callers.
@@ -191,13 +191,7 @@ impl<M: Machine> Conversations<M> {
 
     /// Begins a conversation in `slot`.
     #[inline(never)]
-    pub fn begin(
-        &mut self,
-        now: Instant,
-        lease: LeaseId,
-        slot: Slot,
-        operation: Box<dyn Operation + Send>,
-    ) {
+    pub fn begin(&mut self, now: Instant, lease: LeaseId, slot: Slot, operation: Box<dyn Operation + Send>) {
         self.now = now;
         self.talks.put(slot, Talk { lease, operation, awaited: Awaited::Wake(now) });
         self.wake(slot);
@@ -329,10 +323,10 @@ fn operation(now: Instant, request: &Request<'_>) -> Box<dyn Operation + Send> {
         return Box::new(lock::Acquire::new(now, args, request.timeout));
     }
     let [key, token, milliseconds, ..] = args;
-    Box::new(match request.row.0 {
-        kind::RELEASE => lock::release(key, token, request.timeout),
-        _ => lock::extend(key, token, milliseconds, request.timeout),
-    })
+    if request.row.0 == kind::RELEASE {
+        return Box::new(lock::release(key, token, request.timeout));
+    }
+    Box::new(lock::Extend::new(key, token, milliseconds, request.timeout))
 }
 
 /// Gives the start of `batch`, of which `rest` is the end.
@@ -417,6 +411,11 @@ impl<M: Machine> Machine for Conversations<M> {
         self.machine.poll_transmit(link)
     }
 
+    fn poll_cached<S: ReplySink>(&mut self, sink: &mut S) {
+        // none is a conversation's: what these ask for is never kept
+        self.machine.poll_cached(sink);
+    }
+
     fn poll_action(&mut self) -> Option<Action> {
         loop {
             match self.machine.poll_action() {
@@ -426,8 +425,10 @@ impl<M: Machine> Machine for Conversations<M> {
                     }
                 }
                 Some(action) => {
-                    if let Action::Close(link, _) = action {
-                        self.parked.retain(|(parked, _)| *parked != link);
+                    match action {
+                        Action::Close(link, _) => self.parked.retain(|(parked, _)| *parked != link),
+                        Action::Unanswered(slot) => drop(self.talks.take(slot)),
+                        _ => {}
                     }
                     return Some(action);
                 }

@@ -3,7 +3,7 @@
 //! Time is counted from before the command was sent that took or extended the lock, so that its owner never thinks longer than the server
 //! that it is held, and some is taken off for clocks that do not run alike.
 
-use super::script::{EVAL, ScriptCall};
+use super::script::{EVAL, NOSCRIPT, ScriptCall};
 use super::{Answer, Operation, Outgoing, Reply, Script, Step};
 use crate::batch::flags;
 use crate::draft;
@@ -17,7 +17,8 @@ const SET: RowId = const { draft::id("SET") };
 const GETRANGE: RowId = const { draft::id("GETRANGE") };
 
 /// Deletes the lock if the token is its owner's.
-const RELEASE: &str = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end return 0";
+const RELEASE: &str =
+    "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end return 0";
 
 /// Gives the lock more time if the token is its owner's and its time is limited; gives how much it has then.
 const EXTEND: &str = "if redis.call('get', KEYS[1]) ~= ARGV[1] then return 0 end
@@ -35,13 +36,50 @@ pub(super) fn release(key: &[u8], token: &[u8], timeout: Option<u32>) -> ScriptC
     ScriptCall::with(Script::new(RELEASE), timeout, &[b"1", key, token])
 }
 
-/// Makes the conversation that gives the lock `key` so many `milliseconds` more if it holds `token`: its reply is the time to live, or 0
-/// where it does not, or has none.
-pub(super) fn extend(key: &[u8], token: &[u8], milliseconds: &[u8], timeout: Option<u32>) -> ScriptCall {
-    ScriptCall::with(Script::new(EXTEND), timeout, &[b"1", key, token, milliseconds])
+/// Gives a lock more time. Its answer is until when the lock is held; 0 when the token is not its owner's, or its
+/// time has no limit.
+pub(super) struct Extend {
+    call: ScriptCall,
+    sent: Instant,
 }
 
-/// Takes a lock. Its answer is for how many milliseconds the lock is held from now on (-1: for ever); 0 when it was not to be had.
+impl Extend {
+    pub(super) fn new(key: &[u8], token: &[u8], milliseconds: &[u8], timeout: Option<u32>) -> Self {
+        let call = ScriptCall::with(Script::new(EXTEND), timeout, &[b"1", key, token, milliseconds]);
+        Self { call, sent: Instant::NEVER }
+    }
+}
+
+impl Operation for Extend {
+    fn next(&mut self, now: Instant, out: &mut Outgoing<'_>) -> Step {
+        self.sent = now;
+        self.call.next(now, out);
+        Step::Listen
+    }
+
+    fn reply(&mut self, now: Instant, reply: Reply, out: &mut Outgoing<'_>) -> ControlFlow<Answer, Step> {
+        ControlFlow::Break(match reply {
+            Reply::Error(text) if text.starts_with(NOSCRIPT) => {
+                self.sent = now;
+                self.call.send_text(out);
+                return ControlFlow::Continue(Step::Listen);
+            }
+            Reply::Error(text) => Answer::Error(text),
+            Reply::Integer(left) => {
+                Answer::Integer(valid_until(left.unsigned_abs(), self.sent, now).map_or(0, |at| at.0 as i64))
+            }
+            _ => Answer::Integer(0),
+        })
+    }
+}
+
+/// Gives until when its owner can count on a lock that lives `ttl` milliseconds from `since` on at the earliest, unless it is over.
+fn valid_until(ttl: u64, since: Instant, now: Instant) -> Option<Instant> {
+    let drift = ttl / 100 + 2;
+    Some(Instant((since.0 + ttl).saturating_sub(drift))).filter(|&end| end > now)
+}
+
+/// Takes a lock. Its answer is until when the lock is held (-1: for ever); 0 when it was not to be had.
 ///
 /// A try whose reply was lost may have taken the lock: when the next finds it taken, the token tells by whom. Whatever may hold the
 /// token in vain is deleted behind the caller's back.
@@ -100,21 +138,19 @@ impl Acquire {
 
     #[inline(never)]
     fn send(&self, row: RowId, args: &[&[u8]], out: &mut Outgoing<'_>) {
-        out.command(row, flags::RAW, self.timeout, args);
+        out.command(row, flags::RAW | flags::UNCACHED, self.timeout, args);
     }
 
     fn held(&mut self, now: Instant, since: Instant, out: &mut Outgoing<'_>) -> ControlFlow<Answer, Step> {
         if self.milliseconds == 0 {
             return ControlFlow::Break(Answer::Integer(-1));
         }
-        let (ttl, elapsed) = (u64::from(self.milliseconds), now.0.saturating_sub(since.0));
-        let drift = ttl / 100 + 2;
-        match ttl.saturating_sub(elapsed + drift) {
-            0 => {
+        match valid_until(self.milliseconds.into(), since, now) {
+            None => {
                 self.clean(out);
                 self.again(now, out)
             }
-            left => ControlFlow::Break(Answer::Integer(left as i64)),
+            Some(end) => ControlFlow::Break(Answer::Integer(end.0 as i64)),
         }
     }
 

@@ -20,6 +20,7 @@ mod tap;
 pub use conversations::{Conversations, kind};
 pub use outgoing::Outgoing;
 pub use script::Script;
+pub(crate) use script::by_text;
 
 use crate::machine::Failure;
 use crate::time::Instant;

@@ -36,6 +36,8 @@ pub struct Server {
     pub store: Store,
     /// Every command that was executed or queued, in order.
     pub log: Vec<Words>,
+    /// Forgets all scripts before so many more commands.
+    pub flush_in: Option<usize>,
 }
 
 /// One link as the server sees it.
@@ -231,6 +233,10 @@ impl Server {
             }
             _ => {
                 self.log.push(command.clone());
+                self.flush_in = self.flush_in.and_then(|left| left.checked_sub(1));
+                if self.flush_in == Some(0) {
+                    self.store.execute(&[b"SCRIPT", b"FLUSH"]);
+                }
                 self.execute(session, command, &words)
             }
         })

@@ -60,8 +60,10 @@ fn row(command: &Command, aliases: &Aliases) -> Result<String> {
     let effect = command.conn.as_ref().map_or_else(String::new, |effect| format!("!{effect}"));
     let options = pieces(&arguments::signature(command)?, old);
     let places = value_places::of(command, aliases)?;
-    let blocks =
-        command.blocking.as_ref().map(|blocking| format!("~{}", blocking.token.as_deref().unwrap_or_default()));
+    let blocks = command
+        .blocking
+        .as_ref()
+        .map(|blocking| format!("~{}", blocking.token.as_deref().unwrap_or_default()));
     let blocks = blocks.unwrap_or_default();
     Ok(format!("{}{since}{effect}{blocks}:{options}{places}", command.name))
 }
