@@ -12,9 +12,8 @@ const said = (error) => (assert.ok(error instanceof LockError && error instanceo
 const aborted = (signal) => until(() => signal.aborted && signal.reason, "the signal aborts");
 
 everywhere((world) => {
-  for (const lockClass of [LuaLock, Lock]) {
+  for (const [of, lockClass] of Object.entries({ LuaLock, Lock })) {
     const lock = (name, options) => world.redis.lock(name, { lockClass, ...options });
-    const of = lockClass.name;
 
     test(`[promises 126, 127, 128, 129, 130] the seed's sample with ${of}`, async () => {
       await world.redis.flushall();

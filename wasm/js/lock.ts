@@ -26,7 +26,7 @@ export interface Keeper {
 
 /** Numbers of `operation::kind` in the core. */
 export const enum Operation {
-  ACQUIRE,
+  ACQUIRE = 1,
   RELEASE,
   EXTEND,
 }
@@ -92,10 +92,10 @@ export class Lock {
     const [random, ...words] = crypto.getRandomValues(new Uint32Array(5));
     const token = words.map((word) => word.toString(16).padStart(8, "0")).join("");
     const wait = blocking ? (blockingTimeout ?? "") : 0;
-    const left = await this.operate(Operation.ACQUIRE, "SET", [token, this.#timeout ?? 0, this.#sleep, wait, random], signal);
-    if (left === 0) return false;
+    const until = await this.operate(Operation.ACQUIRE, "SET", [token, this.#timeout ?? 0, this.#sleep, wait, random], signal);
+    if (until === 0) return false;
     this.#token = token;
-    this.#validUntil = left < 0 ? Infinity : performance.now() + left;
+    this.#validUntil = until < 0 ? Infinity : until;
     return true;
   }
 
@@ -120,11 +120,9 @@ export class Lock {
     if (token === undefined) throw new LockError("Cannot extend an unlocked lock");
     if (this.#timeout === undefined) throw new LockError("Cannot extend a lock with no timeout");
     check("extend: parameter 'milliseconds'", milliseconds, 1);
-    const sent = performance.now();
-    const left = await this.prolong(token, milliseconds);
-    if (left === 0) throw new LockError("Cannot extend a lock that's no longer owned");
-    // clocks do not run alike
-    if (this.#token === token) this.#validUntil = sent + left - left / 100 - 2;
+    const until = await this.prolong(token, milliseconds);
+    if (until === 0) throw new LockError("Cannot extend a lock that's no longer owned");
+    if (this.#token === token) this.#validUntil = until;
     return true;
   }
 
@@ -180,14 +178,17 @@ export class Lock {
     return 1 === (await this.#change(token, async (watching) => watching.multi().del(this.name)));
   }
 
-  /** Gives the key `milliseconds` more if it holds `token` and has a time to live; gives how many it has then, or 0. */
+  /** Gives the key `milliseconds` more if it holds `token` and has a time to live; gives until when it is held then, or 0. */
   protected async prolong(token: string, milliseconds: number): Promise<number> {
-    let left = 0;
+    let until = 0;
     const done = await this.#change(token, async (watching) => {
-      left = (await watching.pttl(this.name)) + milliseconds;
+      const asked = performance.now();
+      const left = (await watching.pttl(this.name)) + milliseconds;
+      // clocks do not run alike
+      until = asked + left - left / 100 - 2;
       return left > milliseconds ? watching.multi().pexpire(this.name, left) : undefined;
     });
-    return done === true ? left : 0;
+    return done === true ? until : 0;
   }
 
   async #change(token: string, change: (watching: Watching) => Promise<Pipeline<string, any> | undefined>): Promise<unknown> {
