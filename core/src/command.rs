@@ -27,6 +27,7 @@ pub struct Command<R> {
 pub struct Call {
     row: RowId,
     raw: bool,
+    idempotent: bool,
     cached: Option<bool>,
     /// The script that it calls by its digest.
     #[cfg(feature = "alloc")]
@@ -75,6 +76,13 @@ impl<R> Command<R> {
         args.into_iter().fold(self, Self::arg)
     }
 
+    /// Says that executing the command twice does no harm: it is sent again when its link is lost before the reply, as commands that
+    /// only read are anyway. Nothing that is part of a transaction ever is.
+    pub fn idempotent(mut self) -> Self {
+        self.call.idempotent = true;
+        self
+    }
+
     /// Reads the reply as `T` instead.
     pub fn typed<T>(self) -> Command<T> {
         Command { call: self.call, reply: PhantomData }
@@ -115,6 +123,7 @@ impl Call {
         Self {
             row,
             raw: false,
+            idempotent: false,
             cached: None,
             #[cfg(feature = "alloc")]
             script: None,
@@ -136,6 +145,11 @@ impl Call {
     /// Tells whether the reply keeps the form that the server gave it.
     pub fn is_raw(&self) -> bool {
         self.raw
+    }
+
+    /// Tells whether the caller said that executing it twice does no harm.
+    pub fn is_idempotent(&self) -> bool {
+        self.idempotent
     }
 
     /// Tells whether the reply may be kept, if that was said.

@@ -5,17 +5,19 @@ import type { InertCommand, ReplyOf } from "./commands/inert.js";
 import type { Promised, Raw, Unanswered } from "./commands/give.js";
 import { addLeased, Methods, take } from "./commands/methods.js";
 import { planOf, rowOf } from "./commands/plan.js";
-import { rawCall } from "./commands/reserved.js";
+import { knownAs, rawCall } from "./commands/reserved.js";
 import { isOlder, needsOf, unsupported, type Needs } from "./commands/versions.js";
 import { customCommand, type CommandDefinition } from "./custom.js";
 import { Channel } from "./channel.js";
-import { WatchError } from "./errors.js";
 import { Engine, type Status } from "./engine.js";
 import type { Commands, LeaseCommands } from "./generated/commands.js";
+import { pure } from "./host.js";
+import { ResponseError, WatchError } from "./errors.js";
+import type { Inspection } from "./inspect.js";
 import { pages, type Iterators } from "./iterators.js";
 import { connectNode } from "./node.js";
 import { resolveOptions, settingsOf, type Options } from "./options.js";
-import { kindOf, Flag, type Key, type Value } from "./outbox.js";
+import { kindOf, Flag, ROW, type Key, type Value } from "./outbox.js";
 import { Library, libraryOf, type LibraryClass } from "./library.js";
 import { LuaLock, type Lock, type LockOptions, type Operation } from "./lock.js";
 import { Queued, type Held, type Pipeline, type Yields } from "./pipeline.js";
@@ -24,6 +26,7 @@ import { ENCODED, Mode } from "./reader.js";
 import type { Forms, Plain, Str } from "./replies.js";
 import { scriptOf, type Caller, type Script } from "./script.js";
 import { Stream, type Source, type StreamOptions } from "./stream.js";
+import { isRetryPolicy, persist, type RetryPolicy } from "./retry.js";
 import { decodes, encoded, withDecoding, type Adapting, type DataWith, type DecodingOptions, type Fitting, type FormsWith, type GivenWith, type IntegersWith, type ValuesWith } from "./view.js";
 import type { TransactionOptions, Watching } from "./watching.js";
 
@@ -40,6 +43,8 @@ export interface ViewOptions extends DecodingOptions {
    * `"optin"` `false`. Never in transactions.
    */
   cache?: boolean;
+  /** When commands that failed are sent again, and after how long; `false`: never, whatever the client's option says. Not of pipelines. */
+  retry?: RetryPolicy | false;
   /** Gives up every command made through the view: its promise rejects with `signal.reason`. */
   signal?: AbortSignal;
   /** Makes values of the caller's own of what keys hold, and the other way round; `json` of `redwire/adapters` is one. */
@@ -57,13 +62,15 @@ export interface Redis<S extends Str = string, N = number, F extends Forms = Pla
   readonly ready: Promise<void>;
   /** Connects unless connected; rejects when the first attempt fails. */
   connect(): Promise<void>;
+  /** Tells what it is at: its connections, who waits for what since when, and the last errors; no values, no secrets. */
+  inspect(): Inspection;
   /** Calls `listener` at each change of status, with what led to it, until the function given back is called. */
   onStateChange(listener: (status: Status, cause?: unknown) => void): () => void;
   /** What became of commands whose replies may be kept; `undefined` without the option `cache`. */
   readonly cacheStats: CacheStats | undefined;
   /** Sends any command: `name` as Redis spells it, its words separated by spaces. What the table knows gets its usual reply shape. */
   call(name: string, ...args: Value[]): Promise<unknown>;
-  /** Tells whether the server is new enough for a command, connecting if need be to learn its version. */
+  /** Tells whether the server has a command, connecting if need be; where it may not be asked, whether it is new enough. */
   supports(command: string): Promise<boolean>;
   /** BITFIELD: without operations, gives a builder of them. */
   bitfield: ((key: Key) => Bitfield<N>) & Commands<S, N, F, Promised, V, I>["bitfield"];
@@ -171,6 +178,7 @@ interface View {
   /** The flag of `cache`, if given. */
   cache: number;
   timeout: number | undefined;
+  retry: RetryPolicy | undefined;
   signal: AbortSignal | undefined;
   adapter: Adapter | undefined;
 }
@@ -198,7 +206,7 @@ class Client extends Methods {
     this.#channel = new Channel(engine);
     const { url: _, ...others } = resolved;
     this.#options = others;
-    this.#view = { mode: withDecoding(0, resolved), raw: false, idempotent: false, cache: 0, timeout: undefined, signal: undefined, adapter: undefined };
+    this.#view = { mode: withDecoding(0, resolved), raw: false, idempotent: false, cache: 0, timeout: undefined, retry: resolved.retry, signal: undefined, adapter: undefined };
   }
 
   static fromUrl(url: string, options?: Options): Client {
@@ -214,7 +222,7 @@ class Client extends Methods {
   }
 
   get status(): Status {
-    return this.#channel.engine.status;
+    return this.#channel.status;
   }
 
   get ready(): Promise<void> {
@@ -230,6 +238,10 @@ class Client extends Methods {
 
   get cacheStats(): CacheStats | undefined {
     return this.#channel.engine.cacheStats;
+  }
+
+  inspect(): Inspection {
+    return this.#channel.engine.inspect();
   }
 
   onStateChange(listener: (status: Status, cause?: unknown) => void): () => void {
@@ -254,11 +266,26 @@ class Client extends Methods {
   }
 
   #send(what: number, command: string, args: unknown[], mode: number): Promise<unknown> {
+    const { retry } = this.#view;
+    return retry === undefined ? this.#once(what, command, args, mode) : this.#persist(retry, what, command, args, mode);
+  }
+
+  #persist(retry: RetryPolicy, what: number, command: string, args: unknown[], mode: number): Promise<unknown> {
+    const { idempotent, signal } = this.#view;
+    return persist(retry, {
+      command,
+      send: () => this.#once(what, command, args, mode),
+      isRepeatable: () => idempotent || pure().exports.host_repeatable(what & Flag.NAMED ? rowOf(knownAs(args)) : what & ROW) !== 0,
+      pause: (milliseconds) => this.#channel.engine.pause(milliseconds, signal),
+    });
+  }
+
+  #once(what: number, command: string, args: unknown[], mode: number): Promise<unknown> {
     const { raw, idempotent, cache, timeout, signal } = this.#view;
     const channel = this.#channel;
     const refusal = channel.refusal(command);
     if (refusal !== undefined) return Promise.reject(refusal);
-    if (channel.gate !== undefined) return channel.gate.then(() => this.#send(what, command, args, mode));
+    if (channel.gate !== undefined) return channel.gate.then(() => this.#once(what, command, args, mode));
     what |= cache;
     if (idempotent) what |= Flag.IDEMPOTENT;
     if (raw) {
@@ -293,12 +320,21 @@ class Client extends Methods {
     const row = typeof command === "string" ? rowOf(command.trim().toUpperCase()) : 0;
     if (row === 0) throw new TypeError(`supports: parameter 'command' expected the name of a command, got ${kindOf(command)}`);
     await this.#channel.engine.connect();
+    if (this.#channel.awaitsVersion()) await this.#channel.gate;
     const { name, since } = planOf(row);
     const version = this.#channel.engine.serverVersion;
-    // the version tells nothing of modules, and not every server tells its version
-    if (version && !name.includes(".")) return since === undefined || !isOlder(version, since);
-    const [info] = (await this.call("COMMAND INFO", name.replace(" ", "|"))) as unknown[];
-    return info !== null && info !== undefined;
+    const isNew = Boolean(version) && !name.includes(".") && (since === undefined || !isOlder(version!, since));
+    // before 7.0 COMMAND INFO knew no second words
+    if (version && isOlder(version, "7") && name.includes(" ")) return isNew;
+    try {
+      // versions tell nothing of modules, nor of forks, and not every server tells its version
+      const infos = await this.call("COMMAND INFO", name.replace(" ", "|"));
+      if (Array.isArray(infos)) return infos[0] !== null && infos[0] !== undefined;
+    } catch (error) {
+      // not everyone may ask
+      if (!(error instanceof ResponseError)) throw error;
+    }
+    return isNew;
   }
 
   bitfield(key: Key, ...operations: unknown[]): unknown {
@@ -340,6 +376,7 @@ class Client extends Methods {
       else if (name === "idempotent" && typeof value === "boolean") view.idempotent = value;
       else if (name === "cache" && typeof value === "boolean") view.cache = value ? Flag.CACHED : Flag.UNCACHED;
       else if (name === "timeout" && Number.isInteger(value) && value >= 0 && value <= 0x7fff_ffff) view.timeout = value;
+      else if (name === "retry" && (value === false || isRetryPolicy(value))) view.retry = value || undefined;
       else if (name === "signal" && value instanceof AbortSignal) view.signal = value;
       else if (name === "adapter" && isAdapter(value)) view.adapter = value;
       else throw new TypeError(`with: '${name}' is no option, or does not take ${kindOf(value)}`);
@@ -443,14 +480,14 @@ class Client extends Methods {
 
   /** The client without what its view makes of replies. */
   get plain(): Redis {
-    const view: View = { ...this.#view, mode: 0, raw: false, idempotent: false, adapter: undefined };
+    const view: View = { ...this.#view, mode: 0, raw: false, idempotent: false, adapter: undefined, retry: undefined };
     return this.#viewed(view) as unknown as Redis;
   }
 
   /** Carries on a conversation of the core's: see `operation::kind` there. */
   operate(kind: Operation, command: string, args: unknown[], signal?: AbortSignal): Promise<number> {
     const client = signal === undefined ? this : this.with({ signal });
-    return client.#send(Flag.OPERATION | kind, command, args, 0) as Promise<number>;
+    return client.#once(Flag.OPERATION | kind, command, args, 0) as Promise<number>;
   }
 
   multi(): Queued {
