@@ -1,7 +1,7 @@
 //! Moves bytes between a machine and a transport.
 
-use crate::connection::Connection;
 use crate::batch::BatchBuffer;
+use crate::connection::Connection;
 use crate::machine::{Action, Failure, LeaseId, LinkId, Machine, Reason, ReplySink, Segment, Slot};
 use crate::operation::Conversations;
 use crate::resp::{Event, FrameSink, Sink};

@@ -244,7 +244,10 @@ async fn promise_58_promise_60_promise_64_promise_65_promise_66_promise_67_libra
     let names: BTreeSet<&str> = library.functions().iter().map(|function| function.name()).collect();
     assert_eq!(names, BTreeSet::from(["echo", "get", "hmmget", "ping"]));
     let function = |name| library.function(name).ok_or(Error::NoLibrary);
-    assert_eq!(client.execute(function("echo")?.call::<String>(&[], &[&"hello world"])).await?, "hello world");
+    assert_eq!(
+        client.execute(function("echo")?.call::<String>(&[], &[&"hello world"])).await?,
+        "hello world"
+    );
     assert_eq!(client.execute(function("ping")?.call::<String>(&[], &[])).await?, "PONG");
     client.execute(set("co", "redis")).await?;
     assert_eq!(client.execute(function("get")?.call::<String>(&["co"], &[])).await?, "redis");

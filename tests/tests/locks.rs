@@ -68,7 +68,8 @@ fn contend(
         let status = child.wait().expect("it ends");
         let crashed = spans.len() > before && !status.success() && status.code().is_none();
         let mut said = String::new();
-        std::io::Read::read_to_string(&mut child.stderr.take().expect("its errors"), &mut said).expect("text");
+        std::io::Read::read_to_string(&mut child.stderr.take().expect("its errors"), &mut said)
+            .expect("text");
         assert!(crashed || status.success(), "{program:?}: {status}: {said}");
     }
     (spans, deeds)

@@ -11,7 +11,8 @@ const OK: &str = "+OK\r\n";
 const NIL: &str = "$-1\r\n";
 const NOSCRIPT: &str = "-NOSCRIPT No matching script. Please use EVAL.\r\n";
 /// Deletes the key if it holds the token.
-const CLEAN: &str = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end return 0";
+const CLEAN: &str =
+    "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end return 0";
 
 fn peer() -> Peer {
     Peer::ready(2, plain())
@@ -140,7 +141,8 @@ fn arguments_that_stay_with_the_caller_are_asked_for_again() {
     peer.connection.learn(&script);
     peer.externals.insert(1, vec![vec![b'x'; 9], vec![b'y'; 3]]);
     let row = u32::from(redwire_core::table::find(b"EVALSHA").0);
-    let words = [1, row | redwire_core::batch::flags::SCRIPT, 4, 1 << 30 | 40, 1 << 30 | 1, 2 << 30, 9, 2 << 30, 3];
+    let words =
+        [1, row | redwire_core::batch::flags::SCRIPT, 4, 1 << 30 | 40, 1 << 30 | 1, 2 << 30, 9, 2 << 30, 3];
     let side = format!("{}1", script.sha());
     peer.converse(&redwire_core::batch::Batch { words: &words, text: &[], side: side.as_bytes() });
     assert_eq!(peer.sent(), [evalsha("1 xxxxxxxxx yyy")]);

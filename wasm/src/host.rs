@@ -181,15 +181,7 @@ impl Host {
     /// text are in UTF-16 code units where `how` has 1. It has 2 where some are no plain commands (`flags::SCRIPT`, `flags::OPERATION`).
     ///
     /// Gives 0, 1 when two arguments share a character (encode each on its own), or 2 when the words are malformed.
-    pub fn submit(
-        &mut self,
-        now: f64,
-        lease: u32,
-        words: usize,
-        text: usize,
-        side: usize,
-        how: u32,
-    ) -> u32 {
+    pub fn submit(&mut self, now: f64, lease: u32, words: usize, text: usize, side: usize, how: u32) -> u32 {
         let (Some(words), Some((text, rest))) =
             (self.words.get_mut(..words), self.input.split_at_checked(text))
         else {

@@ -190,13 +190,7 @@ impl<M: Machine> Conversations<M> {
 
     /// Begins a conversation in `slot`.
     #[inline(never)]
-    pub fn begin(
-        &mut self,
-        now: Instant,
-        lease: LeaseId,
-        slot: Slot,
-        operation: Box<dyn Operation + Send>,
-    ) {
+    pub fn begin(&mut self, now: Instant, lease: LeaseId, slot: Slot, operation: Box<dyn Operation + Send>) {
         self.now = now;
         self.talks.put(slot, Talk { lease, operation, awaited: Awaited::Wake(now) });
         self.wake(slot);

@@ -17,7 +17,8 @@ const SET: RowId = const { draft::id("SET") };
 const GETRANGE: RowId = const { draft::id("GETRANGE") };
 
 /// Deletes the lock if the token is its owner's.
-const RELEASE: &str = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end return 0";
+const RELEASE: &str =
+    "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end return 0";
 
 /// Gives the lock more time if the token is its owner's and its time is limited; gives how much it has then.
 const EXTEND: &str = "if redis.call('get', KEYS[1]) ~= ARGV[1] then return 0 end

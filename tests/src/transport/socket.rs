@@ -89,14 +89,7 @@ impl<A: Address> Socket<A> {
     pub fn new(address: A) -> io::Result<Self> {
         let poller = Poller::new()?;
         let alarm = Arc::new(Alarm(mio::Waker::new(poller.registry(), ALARM)?));
-        Ok(Self {
-            address,
-            stream: None,
-            poller,
-            events: Events::with_capacity(8),
-            alarm,
-            clock: Clock,
-        })
+        Ok(Self { address, stream: None, poller, events: Events::with_capacity(8), alarm, clock: Clock })
     }
 
     fn attempt(&mut self) -> io::Result<bool> {
