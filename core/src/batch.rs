@@ -140,6 +140,12 @@ impl<'a> Argument<'a> {
         }
     }
 
+    /// Tells whether its bytes are here, and no more than `most`.
+    #[cfg(feature = "alloc")]
+    pub(crate) fn is_short(&self, most: usize) -> bool {
+        matches!(self, Self::Bytes(bytes) if bytes.len() <= most)
+    }
+
     /// Tells whether there are no bytes.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -176,7 +182,7 @@ impl<'a> Arguments<'a> {
 impl<'a> Iterator for Arguments<'a> {
     type Item = Argument<'a>;
 
-    #[inline]
+    #[inline(never)]
     fn next(&mut self) -> Option<Self::Item> {
         self.left = self.left.checked_sub(1)?;
         self.rest.argument().ok()

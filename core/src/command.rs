@@ -30,6 +30,8 @@ pub struct Call {
     /// The script that it calls by its digest.
     #[cfg(feature = "alloc")]
     pub(crate) script: Option<crate::operation::Script>,
+    idempotent: bool,
+    cached: Option<bool>,
     pub(crate) args: Arguments,
 }
 
@@ -74,6 +76,13 @@ impl<R> Command<R> {
         args.into_iter().fold(self, Self::arg)
     }
 
+    /// Says that executing the command twice does no harm: it is sent again when its link is lost before the reply, as commands that
+    /// only read are anyway. Nothing that is part of a transaction ever is.
+    pub fn idempotent(mut self) -> Self {
+        self.call.idempotent = true;
+        self
+    }
+
     /// Reads the reply as `T` instead.
     pub fn typed<T>(self) -> Command<T> {
         Command { call: self.call, reply: PhantomData }
@@ -87,6 +96,13 @@ impl<R> Command<R> {
         self.typed()
     }
 
+    /// Says whether the reply may be kept, and come from what is kept, where the client keeps replies (`Config::cache`). Unless it is
+    /// said it may, but for clients that are told so command by command (`Tracking::OptIn`). In transactions it means nothing.
+    pub fn cached(mut self, cached: bool) -> Self {
+        self.call.cached = Some(cached);
+        self
+    }
+
     /// Gives the command without the type of its reply.
     pub fn call(&self) -> &Call {
         &self.call
@@ -95,7 +111,7 @@ impl<R> Command<R> {
     /// Appends the command to `buffer` as it goes over the wire; gives its length in bytes.
     ///
     /// # Errors
-    /// [`Full`] when `buffer`, or without `alloc` the command's own room for arguments
+    /// [`Full`] when there is a [fault](crate::argument::Arguments::fault) in the arguments; when `buffer`, or without `alloc` the command's own room for arguments
     /// ([`CAPACITY`](crate::argument::CAPACITY)), is too small; nothing was appended then.
     pub fn encode<B: Buffer>(&self, buffer: &mut B) -> Result<usize, Full> {
         self.call.encode(buffer)
@@ -107,6 +123,8 @@ impl Call {
         Self {
             row,
             raw: false,
+            idempotent: false,
+            cached: None,
             #[cfg(feature = "alloc")]
             script: None,
             args: Arguments::default(),
@@ -129,6 +147,16 @@ impl Call {
         self.raw
     }
 
+    /// Tells whether the caller said that executing it twice does no harm.
+    pub fn is_idempotent(&self) -> bool {
+        self.idempotent
+    }
+
+    /// Tells whether the reply may be kept, if that was said.
+    pub fn is_cached(&self) -> Option<bool> {
+        self.cached
+    }
+
     /// Gives the arguments, with the name first where the row is [`RowId::UNKNOWN`].
     pub fn args(&self) -> &Arguments {
         &self.args
@@ -139,7 +167,7 @@ impl Call {
     /// # Errors
     /// [`Full`], likewise.
     pub fn encode<B: Buffer>(&self, buffer: &mut B) -> Result<usize, Full> {
-        if !self.args.is_whole() {
+        if self.args.fault().is_some() {
             return Err(Full);
         }
         let (head, used, words) = Row::at(self.row).head();

@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import { CommandNotSupportedError } from "redwire";
 import { get, hexpire, incr, jsonGet, set, zrange } from "redwire/commands";
 import { faked } from "./support/client.mjs";
-import { ok } from "./support/resp.mjs";
+import { bulk, error, ok } from "./support/resp.mjs";
 import { outcome, rejection } from "./support/until.mjs";
 
 /** The fake server says that it is 7.0.15. */
@@ -45,6 +45,24 @@ describe("commands that the server is too old for", () => {
     const { fake, redis } = faked(t, () => ok, { verifyVersion: false });
     await outcome(redis.hexpire("h", 1, ["f"]));
     assert.deepEqual(names(fake), ["HEXPIRE"]);
+  });
+
+  test("are known where the server did not greet with its version, from INFO", async (t) => {
+    const info = bulk("# Server\r\nredis_version:7.0.15\r\nredis_mode:standalone\r\n");
+    const { fake, redis } = faked(t, ([name]) => (name === "INFO" ? info : ok), { protocol: 2 });
+    const [error, value] = await Promise.all([rejection(redis.hexpire("h", 1, ["f"])), redis.set("k", "v")]);
+    assert.match(error.message, /^HEXPIRE needs version 7\.4 of the server, which is 7\.0\.15/);
+    assert.equal(value, true);
+    assert.ok((await rejection(redis.hexpire("h", 1, ["f"]))) instanceof CommandNotSupportedError);
+    assert.deepEqual(fake.commands, [["INFO", "server"], ["SET", "k", "v"]], "asked once");
+  });
+
+  test("are sent where nobody says how old the server is", async (t) => {
+    for (const answer of [error("NOPERM this user has no permissions to run the 'info' command"), ok, bulk("")]) {
+      const { fake, redis } = faked(t, ([name]) => (name === "INFO" ? answer : ok), { protocol: 2 });
+      for (let round = 0; round < 2; round++) await outcome(redis.hexpire("h", 1, ["f"]));
+      assert.deepEqual(names(fake), ["INFO", "HEXPIRE", "HEXPIRE"]);
+    }
   });
 
   test("supports tells without trying", async (t) => {

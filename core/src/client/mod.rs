@@ -8,6 +8,7 @@ pub use library::{Function, Library};
 pub use lock::{Held, LockBuilder};
 pub use transaction::Watched;
 
+use crate::argument::Fault;
 use crate::batch::{BatchBuffer, flags};
 use crate::command::Call;
 use crate::connection::{Config, Connection};
@@ -20,7 +21,7 @@ use crate::reply::FromReply;
 use crate::request::{Replies, Request};
 use crate::resp::Frame;
 use crate::slab::{Outbox, Shared};
-use crate::table::RowId;
+use crate::table::{Row, RowId};
 use crate::transport::Transport;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -164,12 +165,16 @@ impl core::fmt::Debug for Client {
 
 /// Counts the commands of `request`.
 fn count<Q: Request>(request: &Q) -> Result<usize, Error> {
-    let (mut count, mut whole) = (0, true);
+    let (mut count, mut fault) = (0, None);
     request.calls(&mut |call| {
         count += 1;
-        whole &= call.args().is_whole();
+        fault = fault.or_else(|| call.args().fault().map(|fault| (call.row(), fault)));
     });
-    if whole { Ok(count) } else { Err(Error::TooLarge) }
+    match fault {
+        None => Ok(count),
+        Some((_, Fault::TooLarge)) => Err(Error::TooLarge),
+        Some((row, Fault::Empty(parameter))) => Err(Error::Empty { command: Row::at(row).name(), parameter }),
+    }
 }
 
 /// Scripts whose text is part of a batch: calls behind it need no more than the digest.
@@ -211,11 +216,13 @@ fn push_operation(outbox: &mut Outbox, slot: Slot, kind: u16, args: &[&[u8]]) {
 
 fn push(batch: &mut BatchBuffer, slot: Slot, call: &Call, role: u32) {
     let raw = if call.is_raw() { flags::RAW } else { 0 };
+    let idempotent = if call.is_idempotent() && role & flags::MEMBER == 0 { flags::IDEMPOTENT } else { 0 };
+    let cached = call.is_cached().map_or(0, |cached| if cached { flags::CACHED } else { flags::UNCACHED });
     debug_assert!(
         call.row() != RowId::UNKNOWN || call.args().iter().next().is_some(),
         "a command has a name"
     );
-    batch.push(slot, call.row(), role | raw, None, call.args().iter());
+    batch.push(slot, call.row(), role | raw | idempotent | cached, None, call.args().iter());
 }
 
 /// Commands that were submitted; dropping it gives them up.

@@ -63,7 +63,7 @@ impl KeySpec {
             }
             Find::Keynum(number, first, step) => {
                 let number = words.get(begin.checked_add_signed(number.into())?)?.as_ref();
-                let number: usize = core::str::from_utf8(number).ok()?.parse().ok()?;
+                let number = usize::try_from(super::whole(number)?).ok()?;
                 let step_size = usize::try_from(step).ok()?;
                 (begin.checked_add_signed(first.into())?, number.checked_mul(step_size)?, step)
             }
@@ -76,7 +76,7 @@ impl KeySpec {
 impl Begin {
     fn position<W: AsRef<[u8]>>(self, words: &[W]) -> Option<usize> {
         let is = |at: usize, word: &str| {
-            words.get(at).is_some_and(|there| there.as_ref().eq_ignore_ascii_case(word.as_bytes()))
+            words.get(at).is_some_and(|there| super::is(there.as_ref(), word.as_bytes()))
         };
         match self {
             Self::Index(index) => usize::try_from(index).ok(),
