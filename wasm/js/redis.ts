@@ -178,7 +178,7 @@ class Client extends Methods {
   }
 
   get status(): Status {
-    return this.#channel.status;
+    return this.#ownsEngine ? this.#channel.engine.status : this.#channel.status;
   }
 
   get ready(): Promise<void> {
