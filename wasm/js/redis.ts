@@ -5,20 +5,24 @@ import type { InertCommand, ReplyOf } from "./commands/inert.js";
 import type { Promised, Raw, Unanswered } from "./commands/give.js";
 import { addLeased, Methods, take } from "./commands/methods.js";
 import { planOf, rowOf } from "./commands/plan.js";
-import { rawCall } from "./commands/reserved.js";
+import { knownAs, rawCall } from "./commands/reserved.js";
 import { isOlder, unsupported, type Needs } from "./commands/versions.js";
 import { customCommand, type CommandDefinition } from "./custom.js";
 import { Channel } from "./channel.js";
 import { Engine, type Status } from "./engine.js";
+import { ResponseError } from "./errors.js";
 import type { Commands, LeaseCommands } from "./generated/commands.js";
+import { pure } from "./host.js";
+import type { Inspection } from "./inspect.js";
 import { pages, type Iterators } from "./iterators.js";
 import { connectNode } from "./node.js";
 import { resolveOptions, settingsOf, type Options } from "./options.js";
-import { kindOf, Flag, type Key, type Value } from "./outbox.js";
+import { kindOf, Flag, ROW, type Key, type Value } from "./outbox.js";
 import { Queued, type Pipeline } from "./pipeline.js";
 import { engineOf } from "./pool.js";
 import { ENCODED, Mode } from "./reader.js";
 import type { Forms, Plain, Str } from "./replies.js";
+import { isRetryPolicy, persist, type RetryPolicy } from "./retry.js";
 import { decodes, encoded, withDecoding, type Adapting, type DataWith, type DecodingOptions, type Fitting, type FormsWith, type GivenWith, type IntegersWith, type ValuesWith } from "./view.js";
 
 /** What a view changes. */
@@ -34,6 +38,8 @@ export interface ViewOptions extends DecodingOptions {
    * `"optin"` `false`. Never in transactions.
    */
   cache?: boolean;
+  /** When commands that failed are sent again, and after how long; `false`: never, whatever the client's option says. Not of pipelines. */
+  retry?: RetryPolicy | false;
   /** Gives up every command made through the view: its promise rejects with `signal.reason`. */
   signal?: AbortSignal;
   /** Makes values of the caller's own of what keys hold, and the other way round; `json` of `redwire/adapters` is one. */
@@ -51,13 +57,15 @@ export interface Redis<S extends Str = string, N = number, F extends Forms = Pla
   readonly ready: Promise<void>;
   /** Connects unless connected; rejects when the first attempt fails. */
   connect(): Promise<void>;
+  /** Tells what it is at: its connections, who waits for what since when, and the last errors; no values, no secrets. */
+  inspect(): Inspection;
   /** Calls `listener` at each change of status, with what led to it, until the function given back is called. */
   onStateChange(listener: (status: Status, cause?: unknown) => void): () => void;
   /** What became of commands whose replies may be kept; `undefined` without the option `cache`. */
   readonly cacheStats: CacheStats | undefined;
   /** Sends any command: `name` as Redis spells it, its words separated by spaces. What the table knows gets its usual reply shape. */
   call(name: string, ...args: Value[]): Promise<unknown>;
-  /** Tells whether the server is new enough for a command, connecting if need be to learn its version. */
+  /** Tells whether the server has a command, connecting if need be; where it may not be asked, whether it is new enough. */
   supports(command: string): Promise<boolean>;
   /** BITFIELD: without operations, gives a builder of them. */
   bitfield: ((key: Key) => Bitfield<N>) & Commands<S, N, F, Promised, V, I>["bitfield"];
@@ -135,6 +143,7 @@ interface View {
   /** The flag of `cache`, if given. */
   cache: number;
   timeout: number | undefined;
+  retry: RetryPolicy | undefined;
   signal: AbortSignal | undefined;
   adapter: Adapter | undefined;
 }
@@ -162,7 +171,7 @@ class Client extends Methods {
     this.#channel = new Channel(engine);
     const { url: _, ...others } = resolved;
     this.#options = others;
-    this.#view = { mode: withDecoding(0, resolved), raw: false, idempotent: false, cache: 0, timeout: undefined, signal: undefined, adapter: undefined };
+    this.#view = { mode: withDecoding(0, resolved), raw: false, idempotent: false, cache: 0, timeout: undefined, retry: resolved.retry, signal: undefined, adapter: undefined };
   }
 
   static fromUrl(url: string, options?: Options): Client {
@@ -196,6 +205,10 @@ class Client extends Methods {
     return this.#channel.engine.cacheStats;
   }
 
+  inspect(): Inspection {
+    return this.#channel.engine.inspect();
+  }
+
   onStateChange(listener: (status: Status, cause?: unknown) => void): () => void {
     if (typeof listener !== "function") throw new TypeError(`onStateChange: parameter 'listener' expected a function, got ${kindOf(listener)}`);
     return this.#channel.engine.onStateChange(listener);
@@ -218,11 +231,26 @@ class Client extends Methods {
   }
 
   #send(what: number, command: string, args: unknown[], mode: number): Promise<unknown> {
+    const { retry } = this.#view;
+    return retry === undefined ? this.#once(what, command, args, mode) : this.#persist(retry, what, command, args, mode);
+  }
+
+  #persist(retry: RetryPolicy, what: number, command: string, args: unknown[], mode: number): Promise<unknown> {
+    const { idempotent, signal } = this.#view;
+    return persist(retry, {
+      command,
+      send: () => this.#once(what, command, args, mode),
+      isRepeatable: () => idempotent || pure().exports.host_repeatable(what & Flag.NAMED ? rowOf(knownAs(args)) : what & ROW) !== 0,
+      pause: (milliseconds) => this.#channel.engine.pause(milliseconds, signal),
+    });
+  }
+
+  #once(what: number, command: string, args: unknown[], mode: number): Promise<unknown> {
     const { raw, idempotent, cache, timeout, signal } = this.#view;
     const channel = this.#channel;
     const refusal = channel.refusal(command);
     if (refusal !== undefined) return Promise.reject(refusal);
-    if (channel.gate !== undefined) return channel.gate.then(() => this.#send(what, command, args, mode));
+    if (channel.gate !== undefined) return channel.gate.then(() => this.#once(what, command, args, mode));
     what |= cache;
     if (idempotent) what |= Flag.IDEMPOTENT;
     if (raw) {
@@ -257,12 +285,21 @@ class Client extends Methods {
     const row = typeof command === "string" ? rowOf(command.trim().toUpperCase()) : 0;
     if (row === 0) throw new TypeError(`supports: parameter 'command' expected the name of a command, got ${kindOf(command)}`);
     await this.#channel.engine.connect();
+    if (this.#channel.awaitsVersion()) await this.#channel.gate;
     const { name, since } = planOf(row);
     const version = this.#channel.engine.serverVersion;
-    // the version tells nothing of modules, and not every server tells its version
-    if (version && !name.includes(".")) return since === undefined || !isOlder(version, since);
-    const [info] = (await this.call("COMMAND INFO", name.replace(" ", "|"))) as unknown[];
-    return info !== null && info !== undefined;
+    const isNew = Boolean(version) && !name.includes(".") && (since === undefined || !isOlder(version!, since));
+    // before 7.0 COMMAND INFO knew no second words
+    if (version && isOlder(version, "7") && name.includes(" ")) return isNew;
+    try {
+      // versions tell nothing of modules, nor of forks, and not every server tells its version
+      const infos = await this.call("COMMAND INFO", name.replace(" ", "|"));
+      if (Array.isArray(infos)) return infos[0] !== null && infos[0] !== undefined;
+    } catch (error) {
+      // not everyone may ask
+      if (!(error instanceof ResponseError)) throw error;
+    }
+    return isNew;
   }
 
   bitfield(key: Key, ...operations: unknown[]): unknown {
@@ -304,6 +341,7 @@ class Client extends Methods {
       else if (name === "idempotent" && typeof value === "boolean") view.idempotent = value;
       else if (name === "cache" && typeof value === "boolean") view.cache = value ? Flag.CACHED : Flag.UNCACHED;
       else if (name === "timeout" && Number.isInteger(value) && value >= 0 && value <= 0x7fff_ffff) view.timeout = value;
+      else if (name === "retry" && (value === false || isRetryPolicy(value))) view.retry = value || undefined;
       else if (name === "signal" && value instanceof AbortSignal) view.signal = value;
       else if (name === "adapter" && isAdapter(value)) view.adapter = value;
       else throw new TypeError(`with: '${name}' is no option, or does not take ${kindOf(value)}`);

@@ -256,12 +256,12 @@ mod tests {
         let mut store = Store::new(4_000);
         for number in 0..5_000_u32 {
             let entry =
-                store.insert(&number.to_le_bytes(), &[number, 1 << 20 | number % 10, 1 << 21, 1 << 21]);
+                store.insert(&number.to_le_bytes(), &[number, (1 << 20) | (number % 10), 1 << 21, 1 << 21]);
             if number % 20 != 3 {
                 store.fill(entry, b"reply".to_vec(), Instant::NEVER);
             }
         }
-        assert_eq!(store.forget(1 << 20 | 3), 250, "of 500, those that had their reply");
+        assert_eq!(store.forget((1 << 20) | 3), 250, "of 500, those that had their reply");
         assert_eq!(store.len(), 4_500);
         for number in 0..5_000_u32 {
             let found = store.find(number, &number.to_le_bytes()).is_some();
