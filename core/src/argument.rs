@@ -16,11 +16,20 @@ type Storage = heapless::Vec<u8, CAPACITY>;
 
 /// The arguments of one command, in order; each lies behind its length.
 ///
-/// What does not fit is left out and remembered: [`is_whole`](Self::is_whole) is false from then on.
+/// What does not fit is left out and remembered, and so is what is missing: see [`fault`](Self::fault).
 #[derive(Clone, Default)]
 pub struct Arguments {
     bytes: Storage,
-    overflow: bool,
+    fault: Option<Fault>,
+}
+
+/// Why arguments cannot be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// One is larger than [`MAX_ARGUMENT`], or without `alloc` all of them than [`CAPACITY`].
+    TooLarge,
+    /// The parameter of this name takes one value at least, and was given none.
+    Empty(&'static str),
 }
 
 const LENGTH: usize = size_of::<u32>();
@@ -29,8 +38,7 @@ impl Arguments {
     /// Adds an argument.
     pub fn push(&mut self, arg: &[u8]) {
         if arg.len() > MAX_ARGUMENT || Buffer::reserve(&mut self.bytes, LENGTH + arg.len()).is_err() {
-            self.overflow = true;
-            return;
+            return self.fail(Fault::TooLarge);
         }
         self.bytes.put(&(arg.len() as u32).to_ne_bytes());
         self.bytes.put(arg);
@@ -38,10 +46,18 @@ impl Arguments {
 
     /// Adds all of `other`.
     pub(crate) fn append(&mut self, other: &Self) {
-        self.overflow |= other.overflow || Buffer::reserve(&mut self.bytes, other.size()).is_err();
-        if !self.overflow {
-            self.bytes.put(&other.bytes);
+        if let Some(fault) = other.fault {
+            return self.fail(fault);
         }
+        match Buffer::reserve(&mut self.bytes, other.size()) {
+            Ok(()) => self.bytes.put(&other.bytes),
+            Err(_) => self.fail(Fault::TooLarge),
+        }
+    }
+
+    /// Notes why nothing of this can be sent; the first fault is told.
+    pub(crate) fn fail(&mut self, fault: Fault) {
+        self.fault.get_or_insert(fault);
     }
 
     /// Gives how many bytes there are.
@@ -72,9 +88,9 @@ impl Arguments {
         arguments(&self.bytes)
     }
 
-    /// Tells whether every argument found room.
-    pub fn is_whole(&self) -> bool {
-        !self.overflow
+    /// Tells why nothing of this can be sent, if so.
+    pub fn fault(&self) -> Option<Fault> {
+        self.fault
     }
 }
 

@@ -135,6 +135,12 @@ impl<'a> Argument<'a> {
         }
     }
 
+    /// Tells whether its bytes are here, and no more than `most`.
+    #[cfg(feature = "alloc")]
+    pub(crate) fn is_short(&self, most: usize) -> bool {
+        matches!(self, Self::Bytes(bytes) if bytes.len() <= most)
+    }
+
     /// Tells whether there are no bytes.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

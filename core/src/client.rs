@@ -1,5 +1,6 @@
 //! The handle that applications hold.
 
+use crate::argument::Fault;
 use crate::batch::{BatchBuffer, flags};
 use crate::command::Call;
 use crate::connection::{Config, Connection};
@@ -9,7 +10,7 @@ use crate::machine::Slot;
 use crate::request::{Replies, Request};
 use crate::resp::Frame;
 use crate::slab::Shared;
-use crate::table::{self, RowId};
+use crate::table::{self, Row, RowId};
 use crate::transport::Transport;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -133,21 +134,27 @@ impl core::fmt::Debug for Client {
 
 /// Counts the commands of `request`.
 fn count<Q: Request>(request: &Q) -> Result<usize, Error> {
-    let (mut count, mut whole) = (0, true);
+    let (mut count, mut fault) = (0, None);
     request.calls(&mut |call| {
         count += 1;
-        whole &= call.args().is_whole();
+        fault = fault.or_else(|| call.args().fault().map(|fault| (call.row(), fault)));
     });
-    if whole { Ok(count) } else { Err(Error::TooLarge) }
+    match fault {
+        None => Ok(count),
+        Some((_, Fault::TooLarge)) => Err(Error::TooLarge),
+        Some((row, Fault::Empty(parameter))) => Err(Error::Empty { command: Row::at(row).name(), parameter }),
+    }
 }
 
 fn push(batch: &mut BatchBuffer, slot: Slot, call: &Call, role: u32) {
     let raw = if call.is_raw() { flags::RAW } else { 0 };
+    let idempotent = if call.is_idempotent() && role == 0 { flags::IDEMPOTENT } else { 0 };
+    let cached = call.is_cached().map_or(0, |cached| if cached { flags::CACHED } else { flags::UNCACHED });
     debug_assert!(
         call.row() != RowId::UNKNOWN || call.args().iter().next().is_some(),
         "a command has a name"
     );
-    batch.push(slot, call.row(), role | raw, None, call.args().iter());
+    batch.push(slot, call.row(), role | raw | idempotent | cached, None, call.args().iter());
 }
 
 /// Commands that were submitted; dropping it gives them up.

@@ -27,6 +27,8 @@ pub struct Command<R> {
 pub struct Call {
     row: RowId,
     raw: bool,
+    idempotent: bool,
+    cached: Option<bool>,
     pub(crate) args: Arguments,
 }
 
@@ -71,6 +73,13 @@ impl<R> Command<R> {
         args.into_iter().fold(self, Self::arg)
     }
 
+    /// Says that executing the command twice does no harm: it is sent again when its link is lost before the reply, as commands that
+    /// only read are anyway. Nothing that is part of a transaction ever is.
+    pub fn idempotent(mut self) -> Self {
+        self.call.idempotent = true;
+        self
+    }
+
     /// Reads the reply as `T` instead.
     pub fn typed<T>(self) -> Command<T> {
         Command { call: self.call, reply: PhantomData }
@@ -84,6 +93,13 @@ impl<R> Command<R> {
         self.typed()
     }
 
+    /// Says whether the reply may be kept, and come from what is kept, where the client keeps replies (`Config::cache`). Unless it is
+    /// said it may, but for clients that are told so command by command (`Tracking::OptIn`). In transactions it means nothing.
+    pub fn cached(mut self, cached: bool) -> Self {
+        self.call.cached = Some(cached);
+        self
+    }
+
     /// Gives the command without the type of its reply.
     pub fn call(&self) -> &Call {
         &self.call
@@ -92,7 +108,7 @@ impl<R> Command<R> {
     /// Appends the command to `buffer` as it goes over the wire; gives its length in bytes.
     ///
     /// # Errors
-    /// [`Full`] when `buffer`, or without `alloc` the command's own room for arguments
+    /// [`Full`] when there is a [fault](crate::argument::Arguments::fault) in the arguments; when `buffer`, or without `alloc` the command's own room for arguments
     /// ([`CAPACITY`](crate::argument::CAPACITY)), is too small; nothing was appended then.
     pub fn encode<B: Buffer>(&self, buffer: &mut B) -> Result<usize, Full> {
         self.call.encode(buffer)
@@ -101,7 +117,7 @@ impl<R> Command<R> {
 
 impl Call {
     pub(crate) fn of(row: RowId) -> Self {
-        Self { row, raw: false, args: Arguments::default() }
+        Self { row, raw: false, idempotent: false, cached: None, args: Arguments::default() }
     }
 
     /// Gives the row.
@@ -114,6 +130,16 @@ impl Call {
         self.raw
     }
 
+    /// Tells whether the caller said that executing it twice does no harm.
+    pub fn is_idempotent(&self) -> bool {
+        self.idempotent
+    }
+
+    /// Tells whether the reply may be kept, if that was said.
+    pub fn is_cached(&self) -> Option<bool> {
+        self.cached
+    }
+
     /// Gives the arguments, with the name first where the row is [`RowId::UNKNOWN`].
     pub fn args(&self) -> &Arguments {
         &self.args
@@ -124,7 +150,7 @@ impl Call {
     /// # Errors
     /// [`Full`], likewise.
     pub fn encode<B: Buffer>(&self, buffer: &mut B) -> Result<usize, Full> {
-        if !self.args.is_whole() {
+        if self.args.fault().is_some() {
             return Err(Full);
         }
         let (head, used, words) = Row::at(self.row).head();

@@ -1,6 +1,6 @@
 //! What the builders of [`commands`](crate::commands) are made of: words in slots, each of which can be filled at any time.
 
-use crate::argument::{Arguments, ToArg};
+use crate::argument::{Arguments, Fault, ToArg};
 use crate::command::Call;
 use crate::table::{self, Row, RowId};
 
@@ -84,6 +84,15 @@ pub(crate) fn list(out: &mut Arguments, items: impl IntoIterator<Item = impl ToA
     items.into_iter().for_each(|item| item.write_all(out));
 }
 
+/// Writes what `write` writes, which must be something: it is what the parameter of this name was given.
+pub(crate) fn some(out: &mut Arguments, parameter: &'static str, write: impl FnOnce(&mut Arguments)) {
+    let start = out.size();
+    write(out);
+    if out.size() == start {
+        out.fail(Fault::Empty(parameter));
+    }
+}
+
 /// Writes every item with its second part first.
 pub(crate) fn swapped(out: &mut Arguments, pairs: impl IntoIterator<Item = (impl ToArg, impl ToArg)>) {
     list(out, pairs.into_iter().map(|(first, second)| (second, first)));
@@ -146,6 +155,12 @@ macro_rules! builder {
                 R: crate::owned::ToText,
             {
                 self.typed()
+            }
+
+            /// Says that executing the command twice does no harm: see
+            /// [`Command::idempotent`](crate::command::Command::idempotent).
+            pub fn idempotent(self) -> crate::command::Command<R> {
+                self.command().idempotent()
             }
 
             /// Gives the command as it stands.

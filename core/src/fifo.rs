@@ -48,6 +48,9 @@ impl<T: Copy> Fifo<T> {
     }
 
     pub(crate) fn remove(&mut self, range: Range<usize>) {
+        if range.start == 0 {
+            return self.skip(range.end);
+        }
         self.items.drain(self.taken + range.start..self.taken + range.end);
     }
 

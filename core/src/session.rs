@@ -1,5 +1,6 @@
 //! One command at a time on a buffer of the caller's: for firmware, without an allocator.
 
+use crate::argument::Fault;
 use crate::command::Call;
 use crate::resp::encode::{Buffer, Full};
 use crate::resp::{DecodeError, Decoder, Discard, Limits, Sink};
@@ -62,6 +63,8 @@ enum State {
 pub enum SessionError {
     /// The buffer cannot hold the command. Nothing happened.
     Full,
+    /// A list that takes one value at least has none: the parameter of this name. Nothing happened.
+    Empty(&'static str),
     /// The last command has no reply yet, or none was sent.
     Order,
     /// The buffer cannot hold the reply. The stream is of no use any more: open another and [`reset`](Session::reset).
@@ -94,7 +97,7 @@ impl<'buf> Session<'buf> {
     /// Begins a command, and forgets the last reply; gives what the caller must write to the stream before it reads.
     ///
     /// # Errors
-    /// [`SessionError::Full`], [`SessionError::Order`] while a reply is on its way, or what broke the stream.
+    /// [`SessionError::Full`], [`SessionError::Empty`], [`SessionError::Order`] while a reply is on its way, or what broke the stream.
     pub fn send(&mut self, command: &impl AsRef<Call>) -> Result<&[u8], SessionError> {
         match self.state {
             State::Broken(error) => return Err(error),
@@ -104,7 +107,11 @@ impl<'buf> Session<'buf> {
         self.clear();
         self.state = State::Quiet;
         let mut room = Room { buffer: self.buffer, length: 0 };
-        let length = command.as_ref().encode(&mut room).map_err(|Full| SessionError::Full)?;
+        let call = command.as_ref();
+        let length = call.encode(&mut room).map_err(|Full| match call.args().fault() {
+            Some(Fault::Empty(parameter)) => SessionError::Empty(parameter),
+            _ => SessionError::Full,
+        })?;
         self.state = State::Waiting;
         self.buffer.get(..length).ok_or(SessionError::Full)
     }
@@ -267,6 +274,9 @@ impl fmt::Display for SessionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Full => "the buffer cannot hold the command",
+            Self::Empty(parameter) => {
+                return write!(f, "parameter '{parameter}' expected one value at least, got none");
+            }
             Self::Order => "a command and its reply must take turns",
             Self::ReplyTooLarge => "the buffer cannot hold the reply",
             Self::Protocol(error) => return write!(f, "the peer broke the protocol: {error}"),

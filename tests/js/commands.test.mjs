@@ -15,6 +15,9 @@ const short = (value) => inspect(value, { depth: 12, breakLength: Infinity, maxA
 /** What the client does itself, on connections that it keeps for that: these commands are not counted. */
 const own = new Set(["auth", "discard", "exec", "hello", "monitor", "multi", "quit", "reply", "reset", "shutdown", "subscribe", "unsubscribe", "unwatch", "watch"]);
 
+/** Those of them that it does not take on a lease either. */
+const unleased = new Set(["monitor", "multi", "shutdown", "subscribe", "unsubscribe"]);
+
 /** What a server knows, by the names of the table: no mere first words of others. */
 const knownTo = async (redis) => {
   const names = [...(await redis.call("COMMAND LIST"))].map((name) => name.toUpperCase().replace("|", " "));
@@ -26,7 +29,7 @@ const knownTo = async (redis) => {
     const listed = below(name, [...table.keys()]);
     return listed.length > 0 ? listed : name;
   });
-  return new Set(commands.filter((name) => !own.has(table.get(name)?.conn)).sort());
+  return commands.sort();
 };
 
 const atLeast = (version, wanted) => {
@@ -35,16 +38,20 @@ const atLeast = (version, wanted) => {
   return index < 0 || ours[index] > theirs[index];
 };
 
+/** Where a scenario belongs besides a lease; undefined for any server. */
+const placeOf = ({ needs }) => [needs].flat().find((need) => need !== "lease");
+const isLeased = ({ needs }) => [needs].flat().includes("lease");
+
 const runsOn = (server, { command, needs, why, servers, since }) =>
-  server.known.has(command) &&
-  (needs === undefined || kinds.includes(needs)) &&
+  (server.known.has(command) || (isLeased({ needs }) && server.leasable.has(command))) &&
+  (placeOf({ needs }) === undefined || kinds.includes(placeOf({ needs }))) &&
   why === undefined &&
   (servers === undefined || servers.includes(server.id)) &&
   (since === undefined || command.includes(".") || atLeast(server.version, since));
 
 /** Makes `redis` as good as new. */
 const empty = async (redis, { needs, node }) => {
-  if (needs === "sentinel" || node === "replica") return;
+  if (placeOf({ needs }) === "sentinel" || node === "replica") return;
   // a script that was told to end needs a moment
   await until(() => redis.call("FLUSHALL").catch(({ code }) => code !== "BUSY"), "an empty database");
   for (const words of [["SCRIPT FLUSH"], ["FUNCTION FLUSH"]]) await redis.call(...words);
@@ -83,22 +90,30 @@ const play = async (redis, ports, { command, setup = [], beside = [], args, call
   }
 };
 
+/** Runs one scenario on a lease, where it belongs there, or on what everybody shares. */
+const playOn = async (redis, ports, scenario) => {
+  await empty(redis, scenario);
+  if (!isLeased(scenario)) return play(redis, ports, scenario);
+  const lease = await redis.lease();
+  try {
+    return await play(lease, ports, scenario);
+  } finally {
+    await lease.release();
+  }
+};
+
 /** Runs one scenario where it belongs. */
 const stage = async (server, protocol, scenario) => {
-  const { needs, client } = scenario;
-  if (needs === undefined && client === undefined) {
-    const redis = server.clients.get(protocol);
-    await empty(redis, scenario);
-    return play(redis, { here: server.port, plain: server.port }, scenario);
-  }
-  const { port } = needs === undefined ? server : await server.topologies.node(scenario);
+  const { client } = scenario;
+  const place = { ...scenario, needs: placeOf(scenario) };
+  if (place.needs === undefined && client === undefined) return playOn(server.clients.get(protocol), { here: server.port, plain: server.port }, scenario);
+  const { port } = place.needs === undefined ? server : await server.topologies.node(place);
   const redis = new Redis({ port, protocol, ...client });
   try {
-    await empty(redis, scenario);
-    return await play(redis, { here: port, plain: server.port }, scenario);
+    return await playOn(redis, { here: port, plain: server.port }, scenario);
   } finally {
     redis.destroy();
-    await server.topologies.leave(scenario);
+    await server.topologies.leave(place);
   }
 };
 
@@ -113,7 +128,9 @@ for (const program of allPrograms) {
       server.clients = new Map(protocols.map((protocol) => [protocol, new Redis({ port: server.port, protocol })]));
       const redis = server.clients.get(3);
       const sentinel = new Redis({ port: (await server.topologies.node({ needs: "sentinel" })).port });
-      server.known = new Set([...(await knownTo(redis)), ...(await knownTo(sentinel))]);
+      const names = [...(await knownTo(redis)), ...(await knownTo(sentinel))];
+      server.known = new Set(names.filter((name) => !own.has(table.get(name)?.conn)));
+      server.leasable = new Set(names.filter((name) => !unleased.has(table.get(name)?.conn)));
       sentinel.destroy();
       const { redis_version, valkey_version } = await redis.call("INFO", "server");
       Object.assign(server, { version: redis_version, about: valkey_version ?? redis_version });

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { getEventListeners } from "node:events";
 import { describe, test } from "node:test";
 import { faked } from "./support/client.mjs";
 import { bulk, ok } from "./support/resp.mjs";
@@ -30,6 +31,32 @@ describe("a signal", () => {
     assert.equal(await rejection(given), reason);
     assert.equal(await redis.echo("b"), "b");
     assert.deepEqual(fake.link.commands, [["ECHO", "b"]]);
+  });
+
+  test("of many commands has one listener, as long as one of them waits", async (t) => {
+    const { redis } = faked(t, () => ok);
+    await redis.connect();
+    const { signal } = new AbortController();
+    const listeners = () => getEventListeners(signal, "abort").length;
+    const view = redis.with({ signal });
+    const answered = Array.from({ length: 10_000 }, () => view.set("k", "v"));
+    assert.equal(listeners(), 1);
+    await Promise.all(answered);
+    assert.equal(listeners(), 0);
+  });
+
+  test("of many commands gives all of them up, written and not, and nobody else's", async (t) => {
+    const { redis } = faked(t, (args) => (args[0] === "ECHO" ? bulk(args[1]) : undefined));
+    await redis.connect();
+    const controller = new AbortController();
+    const view = redis.with({ signal: controller.signal });
+    const ask = () => Array.from({ length: 1000 }, (_, index) => (index % 3 === 0 ? view.multi().incr("n").incr("m").execute() : view.get("k")));
+    const written = ask();
+    await until(() => redis.status === "ready");
+    const unwritten = ask();
+    controller.abort(reason);
+    for (const promise of [...written, ...unwritten]) assert.equal(await rejection(promise), reason);
+    assert.equal(getEventListeners(controller.signal, "abort").length, 0);
   });
 
   test("of a call that was refused for its arguments gives up nobody else's command", async (t) => {

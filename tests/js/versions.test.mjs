@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { CommandNotSupportedError } from "redwire";
+import { CommandNotSupportedError, Redis } from "redwire";
 import { get, hexpire, incr, jsonGet, set, zrange } from "redwire/commands";
 import { faked } from "./support/client.mjs";
-import { ok } from "./support/resp.mjs";
+import { bulk, error, ok } from "./support/resp.mjs";
+import { allPrograms, missing, startServer } from "./support/servers.mjs";
 import { outcome, rejection } from "./support/until.mjs";
 
 /** The fake server says that it is 7.0.15. */
@@ -47,12 +48,54 @@ describe("commands that the server is too old for", () => {
     assert.deepEqual(names(fake), ["HEXPIRE"]);
   });
 
+  test("are known where the server did not greet with its version, from INFO", async (t) => {
+    const info = bulk("# Server\r\nredis_version:7.0.15\r\nredis_mode:standalone\r\n");
+    const { fake, redis } = faked(t, ([name]) => (name === "INFO" ? info : ok), { protocol: 2 });
+    const [error, value] = await Promise.all([rejection(redis.hexpire("h", 1, ["f"])), redis.set("k", "v")]);
+    assert.match(error.message, /^HEXPIRE needs version 7\.4 of the server, which is 7\.0\.15/);
+    assert.equal(value, true);
+    assert.ok((await rejection(redis.hexpire("h", 1, ["f"]))) instanceof CommandNotSupportedError);
+    assert.deepEqual(fake.commands, [["INFO", "server"], ["SET", "k", "v"]], "asked once");
+  });
+
+  test("are sent where nobody says how old the server is", async (t) => {
+    for (const answer of [error("NOPERM this user has no permissions to run the 'info' command"), ok, bulk("")]) {
+      const { fake, redis } = faked(t, ([name]) => (name === "INFO" ? answer : ok), { protocol: 2 });
+      for (let round = 0; round < 2; round++) await outcome(redis.hexpire("h", 1, ["f"]));
+      assert.deepEqual(names(fake), ["INFO", "HEXPIRE", "HEXPIRE"]);
+    }
+  });
+
   test("supports tells without trying", async (t) => {
     const { redis } = faked(t, () => ok);
     assert.deepEqual([await redis.supports("HEXPIRE"), await redis.supports("get"), await redis.supports("client no-touch")], [false, true, false]);
     assert.ok((await rejection(redis.supports("NOSUCH"))) instanceof TypeError);
   });
 });
+
+/** What each server has: the first is the only one without HEXPIRE, XDELEX came with Redis 8.2 and to no fork. */
+const known = {
+  redis70: [true, true, false, false, false],
+  redis82: [true, true, true, true, false],
+  valkey91: [true, true, true, false, false],
+  stack74: [true, true, true, false, true],
+};
+
+for (const server of allPrograms) {
+  test(`supports tells what ${server.name} has`, { skip: missing(server) }, async (t) => {
+    const running = await startServer(server.program);
+    t.after(() => running.stop());
+    for (const protocol of [2, 3]) {
+      const redis = new Redis({ path: running.path, protocol });
+      const names = ["GET", "xinfo stream", "HEXPIRE", "XDELEX", "JSON.GET"];
+      assert.deepEqual(await Promise.all(names.map((name) => redis.supports(name))), known[server.id]);
+      await redis.call("ACL SETUSER", "default", "-command");
+      assert.deepEqual([await redis.supports("GET"), await redis.supports("JSON.GET")], [true, false], "by the version alone");
+      await redis.call("ACL SETUSER", "default", "+command");
+      await redis.close();
+    }
+  });
+}
 
 describe("inert commands", () => {
   test("are sent by execute, together and in order", async (t) => {

@@ -5,12 +5,15 @@
 //! up. A failure names its seed: `REDWIRE_SEED=n cargo test --test cache`.
 
 use oorandom::Rand32;
-use redwire_core::batch::flags;
+use redwire_core::batch::{BatchBuffer, flags};
 use redwire_core::cache::{CacheStats, Caching, Tracking};
 use redwire_core::connection::{Config, Protocol};
-use redwire_core::machine::Reason;
+use redwire_core::machine::{Action, LeaseId, LinkId, Machine, Reason, Segment, Slot};
+use redwire_core::pool::Pool;
 use redwire_core::resp::{Frame, Limits};
-use redwire_tests::model::{Options, Outcome, Pair, Peer, Server, words};
+use redwire_core::table::RowId;
+use redwire_core::time::Instant;
+use redwire_tests::model::{Caller, Options, Outcome, Pair, Peer, Server, words};
 use redwire_tests::wire::{bulk, simple};
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -121,6 +124,7 @@ fn what_only_reads_its_keys_is_kept_and_nothing_else_is() {
         "OBJECT FREQ a",
         "PING",
         "XREAD STREAMS a 0",
+        "TS.GET a LATEST",
         "DBSIZE",
     ]
     .iter()
@@ -359,6 +363,101 @@ fn a_kept_reply_is_told_while_another_is_half_read() {
         let whole = vec![bulk("x"), Frame::Array(vec![bulk("hello"), Frame::Integer(1)]), bulk("y")];
         assert_eq!(peer.replied(slot), Some(&Frame::Array(whole)));
         assert!(!asks(&mut peer, 1_000 + slot, &line), "and is kept");
+    }
+}
+
+/// A pool whose shared link tracks, with a lease whose link is open too.
+struct Leased {
+    pool: Pool,
+    caller: Caller,
+    shared: LinkId,
+    link: LinkId,
+    lease: LeaseId,
+}
+
+impl Leased {
+    fn new() -> Self {
+        let mut pool = Pool::new(config(Caching::default()), redwire_core::pool::Limits::default());
+        let mut caller = Caller::default();
+        let now = Instant(1_000);
+        pool.connect(now);
+        pool.lease(now, Slot(0));
+        let (mut links, mut lease) = (Vec::new(), None);
+        while let Some(action) = pool.poll_action() {
+            match action {
+                Action::Open(link) => links.push(link),
+                Action::Leased(_, granted) => lease = Some(granted),
+                other => unreachable!("{other:?}"),
+            }
+        }
+        links.sort_by_key(|link| link.lane());
+        let (Some(lease), &[shared, link]) = (lease, links.as_slice()) else { unreachable!("{links:?}") };
+        for (link, hello) in [(shared, [HELLO, "+OK\r\n"].concat()), (link, HELLO.to_string())] {
+            pool.handle_open(now, link);
+            let asked = transmit(&mut pool, link);
+            assert_eq!(asked.contains("TRACKING"), link == shared, "only the shared link tracks: {asked}");
+            pool.handle_bytes(now, link, hello.as_bytes(), &mut caller);
+        }
+        while pool.poll_action().is_some() {}
+        Self { pool, caller, shared, link, lease }
+    }
+
+    /// Submits `line` on the lease or not; gives whether it was sent.
+    fn asks(&mut self, leased: bool, slot: u32, line: &str) -> bool {
+        let mut buffer = BatchBuffer::default();
+        let args = words(line);
+        buffer.push(Slot(slot), RowId::UNKNOWN, 0, None, args.iter().map(Vec::as_slice));
+        let accepted = match leased {
+            true => self.pool.submit_leased(Instant(1_000), self.lease, &buffer.batch()),
+            false => self.pool.submit(Instant(1_000), &buffer.batch()),
+        };
+        assert_eq!(accepted, Ok(()));
+        self.pool.poll_cached(&mut self.caller);
+        let link = if leased { self.link } else { self.shared };
+        !transmit(&mut self.pool, link).is_empty()
+    }
+
+    fn reply(&mut self, link: LinkId, wire: &str) {
+        self.pool.handle_bytes(Instant(1_000), link, wire.as_bytes(), &mut self.caller);
+    }
+}
+
+fn transmit(pool: &mut Pool, link: LinkId) -> String {
+    let mut sent = String::new();
+    while let Some(Segment::Bytes(bytes)) = pool.poll_transmit(link) {
+        sent.push_str(&String::from_utf8_lossy(bytes));
+        let count = bytes.len();
+        pool.handle_transmitted(link, count);
+    }
+    sent
+}
+
+#[test]
+fn a_write_on_a_lease_is_seen_by_every_read_behind_its_reply() {
+    for write in ["SET k new", "FLUSHALL", "BLMOVE a k LEFT LEFT 1"] {
+        let mut all = Leased::new();
+        let (shared, link) = (all.shared, all.link);
+        assert!(all.asks(false, 1, "GET k"));
+        all.reply(shared, "$3\r\nold\r\n");
+        assert!(!all.asks(false, 2, "GET k"));
+        assert!(all.asks(true, 3, write));
+        assert!(all.asks(false, 4, "GET k"), "{write} may have happened");
+        all.reply(shared, "$3\r\nold\r\n");
+        assert!(!all.asks(false, 5, "GET k"), "it did not");
+        assert!(all.asks(false, 6, "MGET a k"));
+        all.reply(link, "+OK\r\n");
+        all.reply(shared, "*2\r\n_\r\n$3\r\nold\r\n");
+        assert!(all.asks(false, 7, "GET k"), "{write} happened");
+        all.reply(shared, "$3\r\nnew\r\n");
+        assert!(all.asks(false, 8, "MGET a k"), "this reply was from before");
+        assert!(!all.asks(false, 9, "GET k"), "nothing is written any more");
+        // what is lost may have been written
+        assert!(all.asks(true, 10, write));
+        assert!(all.asks(false, 11, "GET k"));
+        all.reply(shared, "*2\r\n_\r\n$3\r\nnew\r\n$3\r\nnew\r\n");
+        assert!(!all.asks(false, 12, "GET k"));
+        all.pool.handle_closed(Instant(1_000), link);
+        assert!(all.asks(false, 13, "GET k"), "{write}");
     }
 }
 

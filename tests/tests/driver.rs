@@ -1,11 +1,12 @@
 //! The native driver over a transport that does what a test says, in virtual time.
 
 use redwire_core::client::Client;
-use redwire_core::commands::{get, incr, ping};
+use redwire_core::commands::{del, eval, get, hset, incr, ping, set, sintercard, xread, zunionstore};
 use redwire_core::connection::{Config, Protocol};
 use redwire_core::driver::Driver;
 use redwire_core::error::Error;
 use redwire_core::machine::{Failure, Reason};
+use redwire_core::request::Request;
 use redwire_core::time::Instant;
 use redwire_core::transport::Transport;
 use std::collections::VecDeque;
@@ -248,6 +249,32 @@ fn a_broken_link_tells_what_may_have_been_executed_and_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_command_that_is_said_to_do_no_harm_twice_is_sent_again() {
+    let mut stage = Stage::new(1000);
+    let client = stage.client.clone();
+    let mut counted = Box::pin(client.execute(incr("k").idempotent()));
+    let mut stored = Box::pin(client.execute(set("k", "v").nx().idempotent()));
+    let mut both = Box::pin(client.atomic((incr("k").idempotent(),)));
+    assert!(
+        poll(&mut counted).is_pending() && poll(&mut stored).is_pending() && poll(&mut both).is_pending()
+    );
+    stage.turn();
+    stage.world.state().hung_up = true;
+    stage.turn();
+    assert_eq!(poll(&mut both), Poll::Ready(Err(failed(Reason::Dropped, true))), "no transaction is");
+    stage.world.hears();
+    stage.world.state().now += 10;
+    stage.world.state().room = 1000;
+    stage.turn();
+    let heard = stage.world.hears();
+    assert!(heard.starts_with(INCR) && heard.contains("NX") && !heard.contains("MULTI"), "{heard}");
+    stage.world.says(b":2\r\n$-1\r\n");
+    stage.turn();
+    assert_eq!(poll(&mut counted), Poll::Ready(Ok(2)));
+    assert_eq!(poll(&mut stored), Poll::Ready(Ok(false)));
+}
+
+#[test]
 fn a_command_that_only_reads_outlives_its_link() {
     let mut stage = Stage::new(1000);
     let client = stage.client.clone();
@@ -361,4 +388,33 @@ fn nothing_that_can_be_printed_holds_what_was_sent() {
     let shown = format!("{shown} {client:?} {:?}", stage.driver.connection());
     let bytes = format!("{:?}", b"secret");
     assert!(!shown.contains("secret") && !shown.contains(bytes.trim_matches(['[', ']'])), "{shown}");
+}
+
+/// Expects that `request` is refused with this text, and what is executed with it, and that nothing is sent.
+fn refused(stage: &mut Stage, request: impl Request<Output: std::fmt::Debug>, wanted: &str) {
+    let client = stage.client.clone();
+    let mut both = Box::pin(client.execute((ping(), request)));
+    let Poll::Ready(Err(error)) = poll(&mut both) else { unreachable!("{wanted}") };
+    assert_eq!(error.to_string(), wanted);
+    assert!(matches!(error, Error::Empty { .. }) && !error.maybe_executed());
+    assert!(!stage.turn());
+    assert_eq!(stage.world.hears(), "", "{wanted}");
+}
+
+#[test]
+fn an_empty_list_where_one_value_is_needed_is_refused_with_its_name_and_nothing_is_sent() {
+    const NONE: [&str; 0] = [];
+    let stage = &mut Stage::new(100);
+    refused(stage, del(NONE), "DEL: parameter 'keys' expected one value at least, got none");
+    let pairs = NONE.map(|name| (name, "$"));
+    refused(stage, hset("k", pairs), "HSET: parameter 'data' expected one value at least, got none");
+    refused(stage, sintercard(NONE), "SINTERCARD: parameter 'keys' expected one value at least, got none");
+    refused(stage, xread(pairs), "XREAD: parameter 'streams' expected one value at least, got none");
+    let weights = zunionstore("to", ["a"]).weights([0.5; 0]);
+    refused(stage, weights, "ZUNIONSTORE: parameter 'weight' expected one value at least, got none");
+    let client = stage.client.clone();
+    let mut allowed = Box::pin(client.execute(eval("return 1").keys(NONE)));
+    assert!(poll(&mut allowed).is_pending());
+    stage.turn();
+    assert_eq!(stage.world.hears(), "*3\r\n$4\r\nEVAL\r\n$8\r\nreturn 1\r\n$1\r\n0\r\n");
 }

@@ -1,6 +1,7 @@
 //! The native client against real servers: the same suite for each server, transport and protocol.
 #![cfg(unix)]
 
+use redwire_core::cache::{Caching, Tracking};
 use redwire_core::client::Client;
 use redwire_core::command::Command;
 use redwire_core::commands::*;
@@ -126,9 +127,9 @@ macro_rules! suites {
 
 macro_rules! cases {
     () => {
-        cases!(strings binary large hashes lists_and_sets sorted_sets errors pipelines transactions watched_keys);
+        cases!(strings_promise_12_promise_17 binary large hashes_promise_14_promise_19 lists_and_sets_promise_13_promise_15_promise_18_promise_20 sorted_sets_promise_16_promise_21 errors pipelines transactions watched_keys);
         cases!(options places streams descriptions);
-        cases!(cancelled passwords databases untyped reconnected);
+        cases!(cancelled passwords databases untyped scripts_promise_41 reconnected);
     };
     ($($case:ident)*) => {$(
         #[test]
@@ -145,7 +146,7 @@ macro_rules! cases {
 
 suites! {
     redis_tcp_resp2: Redis Tcp Resp2;
-    redis_tcp_resp3: Redis Tcp Resp3;
+    redis_tcp_resp3_promise_37_promise_40: Redis Tcp Resp3;
     redis_unix_resp2: Redis Unix Resp2;
     redis_unix_resp3: Redis Unix Resp3;
     redis_tls_resp2: Redis Tls Resp2;
@@ -160,7 +161,7 @@ suites! {
     valkey_tls_resp3: Valkey Tls Resp3;
 }
 
-fn strings(place: &Place) -> Outcome {
+fn strings_promise_12_promise_17(place: &Place) -> Outcome {
     let (key, count) = (place.key("key"), place.key("count"));
     place.run(place.config(), async |redis| {
         assert_eq!(redis.execute(ping()).await?, "PONG");
@@ -210,7 +211,7 @@ fn large(place: &Place) -> Outcome {
     })
 }
 
-fn hashes(place: &Place) -> Outcome {
+fn hashes_promise_14_promise_19(place: &Place) -> Outcome {
     let key = place.key("key");
     place.run(place.config(), async |redis| {
         assert_eq!(redis.execute(hgetall(&key)).await?, []);
@@ -223,10 +224,11 @@ fn hashes(place: &Place) -> Outcome {
     })
 }
 
-fn lists_and_sets(place: &Place) -> Outcome {
+fn lists_and_sets_promise_13_promise_15_promise_18_promise_20(place: &Place) -> Outcome {
     let (list, members) = (place.key("list"), place.key("set"));
     place.run(place.config(), async |redis| {
-        assert_eq!(redis.execute(rpush(&list, ["x", "y", "z"])).await?, 3);
+        assert_eq!(redis.execute(lpush(&list, ["y", "x"])).await?, 2);
+        assert_eq!(redis.execute(rpush(&list, ["z"])).await?, 3);
         assert_eq!(redis.execute(lrange(&list, 1, -1)).await?, ["y", "z"]);
         assert_eq!(redis.execute(sadd(&members, [1, 3, 2, 3])).await?, 3);
         assert_eq!(redis.execute(smembers(&members).typed::<Vec<i64>>()).await?, [1, 2, 3]);
@@ -361,7 +363,7 @@ fn descriptions(place: &Place) -> Outcome {
     })
 }
 
-fn sorted_sets(place: &Place) -> Outcome {
+fn sorted_sets_promise_16_promise_21(place: &Place) -> Outcome {
     let key = place.key("key");
     place.run(place.config(), async |redis| {
         let members = [("b", 1.5), ("c", f64::INFINITY), ("a", 1e-9)];
@@ -538,6 +540,23 @@ fn databases(place: &Place) -> Outcome {
     Ok(())
 }
 
+fn scripts_promise_41(place: &Place) -> Outcome {
+    let key = place.key("key");
+    place.run(place.config(), async |redis| {
+        let body = format!("return {{KEYS[1], ARGV[1], 7, '{}'}}", place.case);
+        let expected = (key.clone(), "a".to_string(), 7, place.case.to_string());
+        let script = || eval(&body).keys([&key]).args(["a"]);
+        assert_eq!(redis.execute(script().typed::<(String, String, i64, String)>()).await?, expected);
+        let sha: String = redis.execute(script_load(&body)).await?;
+        assert_eq!(redis.execute(script_exists([sha.as_str(), "0"])).await?, [true, false]);
+        let by_hash = evalsha_ro(&sha).keys([&key]).args(["a"]);
+        assert_eq!(redis.execute(by_hash.typed::<(String, String, i64, String)>()).await?, expected);
+        let unknown = redis.execute(evalsha("0".repeat(40))).await;
+        assert!(matches!(&unknown, Err(Error::Server(error)) if error.code() == "NOSCRIPT"), "{unknown:?}");
+        Ok(())
+    })
+}
+
 fn untyped(place: &Place) -> Outcome {
     place.run(place.config(), async |redis| {
         let lua = "return {1, 'two', {3, false}}";
@@ -681,5 +700,55 @@ fn clients_and_drivers_go_where_they_are_promised_to() {
 
     async fn run<Q: Request>(client: &Client, request: Q) -> Result<Q::Output, Error> {
         client.execute(request).await
+    }
+}
+
+/// A client that keeps replies, and another that changes what they were about.
+fn kept(brand: Brand) -> Outcome {
+    let Some(server) = Server::shared(brand) else { return Ok(()) };
+    let start = |cache| {
+        let config = Config { cache, ..Config::default() };
+        Client::new(Socket::new(server.address()).expect("a socket"), config)
+    };
+    let (other, mut beside) = start(None);
+    let mut written = |value: &str| beside.block_on(other.execute(set("kept:key", value))).expect("it runs");
+    for tracking in [Tracking::Default, Tracking::OptIn, Tracking::Broadcast(vec![b"kept:".to_vec()])] {
+        let (redis, mut driver) = start(Some(Caching { tracking, ..Caching::default() }));
+        written("1")?;
+        driver
+            .block_on(async {
+                for _ in 0..3 {
+                    assert_eq!(
+                        redis.execute(get("kept:key").text().cached(true)).await?.as_deref(),
+                        Some("1")
+                    );
+                    let both = (get("kept:key").cached(true), get("kept:key").cached(false));
+                    assert_eq!(redis.execute(both).await?, (Some(Bytes::from("1")), Some(Bytes::from("1"))));
+                }
+                Outcome::Ok(())
+            })
+            .expect("it runs")?;
+        assert_eq!(driver.connection().cache_stats().hits, 5);
+        written("2")?;
+        driver
+            .block_on(async {
+                // what it was told of stands before this reply
+                redis.execute(ping()).await?;
+                assert_eq!(redis.execute(get("kept:key").text().cached(true)).await?.as_deref(), Some("2"));
+                redis.execute((set("kept:key", "3"), get("kept:key").cached(true))).await.map(|read| {
+                    assert_eq!(read, (true, Some(Bytes::from("3"))));
+                })
+            })
+            .expect("it runs")?;
+    }
+    Ok(())
+}
+
+#[test]
+fn replies_are_kept_until_their_keys_change() {
+    for brand in [Brand::Redis, Brand::Valkey] {
+        if let Err(error) = kept(brand) {
+            unreachable!("{error}");
+        }
     }
 }

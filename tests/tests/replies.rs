@@ -106,7 +106,7 @@ fn written(frame: &Frame) -> String {
 }
 
 #[test]
-fn both_protocols_give_what_is_expected() {
+fn both_protocols_give_what_is_expected_promise_39() {
     let mut wrong = Vec::new();
     for Vector { name, args, resp2, resp3, expected } in vectors() {
         for (protocol, wire) in [(2, &resp2), (3, &resp3)] {

@@ -39,5 +39,5 @@ const bundle = async (entry, outfile, end = "") => {
 
 await Promise.all([
   bundle("index.ts", "redwire.js", `function redwirePacked(){return["${packed}",${[whole.length, wasm.length, at, at + sent.length]}]}\n`),
-  bundle("commands-entry.ts", "commands.js"),
+  ...["commands", "adapters"].map((part) => bundle(`${part}-entry.ts`, `${part}.js`)),
 ]);

@@ -1,14 +1,17 @@
 /** A Redis and Valkey client whose core is WebAssembly. @module */
+export type { Adapter } from "./adapter.js";
 export type { CacheOptions, CacheStats } from "./cache.js";
 export type { Give, Kind, Promised, Queued, Raw, Unanswered } from "./commands/give.js";
 export type { InertCommand, ReplyOf } from "./commands/inert.js";
 export type { Fields, Int, Several, UnixTime } from "./commands/types.js";
 export type { Connector, Endpoint, Sink, Socket, StreamPair } from "./connector.js";
+export type { Credentials, CredentialsProvider } from "./credentials.js";
 export type { Status } from "./engine.js";
 export * from "./errors.js";
 export type * from "./generated/commands.js";
 export type * from "./generated/options.js";
 export type * from "./generated/replies.js";
+export type { ErrorInspection, Inspection, LinkInspection, WaitingInspection } from "./inspect.js";
 export { keySlot } from "./key-slot.js";
 export { Pool, type PoolOptions } from "./pool.js";
 export type { HighWater, OfflineQueue, Options } from "./options.js";
@@ -16,6 +19,8 @@ export type { Key, Value } from "./outbox.js";
 export type { Pipeline } from "./pipeline.js";
 export { Redis, type Lease, type RawCommands, type RawRedis, type ViewOptions } from "./redis.js";
 export type * from "./replies.js";
+export { compositeRetry, constantRetry, exponentialRetry, isTransient, type Failed, type RetryOptions, type RetryPolicy } from "./retry.js";
+export type { Pem, TlsOptions } from "./tls.js";
 export type { Bitfield, BitfieldReader } from "./bitfield.js";
 export type { CommandDefinition } from "./custom.js";
 export type { Iterators } from "./iterators.js";

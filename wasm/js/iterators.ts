@@ -6,17 +6,17 @@ import type { Str } from "./replies.js";
  * Iterators over what SCAN and its like give page by page. Whatever is there from the start to the end of an iteration comes at least
  * once; what comes and goes meanwhile may or may not. A page is asked for when the one before is read; leaving the loop ends it.
  */
-export interface Iterators<S extends Str, N> {
+export interface Iterators<S extends Str, N, V = S> {
   /** SCAN to its end: the keys of the database. `count` is what the server looks at per page, by default 10. */
   scanIter(options?: ScanOptions): AsyncIterableIterator<S>;
   /** HSCAN to its end: the names of a hash's fields. */
   hscanIter(key: Key, options: HscanOptions & { novalues: true }): AsyncIterableIterator<S>;
   /** HSCAN to its end: the fields of a hash with their values. */
-  hscanIter(key: Key, options?: HscanOptions): AsyncIterableIterator<[field: S, value: S]>;
+  hscanIter(key: Key, options?: HscanOptions): AsyncIterableIterator<[field: S, value: V]>;
   /** SSCAN to its end: the members of a set. */
-  sscanIter(key: Key, options?: SscanOptions): AsyncIterableIterator<S>;
+  sscanIter(key: Key, options?: SscanOptions): AsyncIterableIterator<V>;
   /** ZSCAN to its end: the members of a sorted set with their scores. */
-  zscanIter(key: Key, options?: SscanOptions): AsyncIterableIterator<[member: S, score: N]>;
+  zscanIter(key: Key, options?: SscanOptions): AsyncIterableIterator<[member: V, score: N]>;
 }
 
 type Page = readonly [cursor: string, page: Iterable<unknown> | object];

@@ -1,7 +1,8 @@
+import { adapted, type Adapter } from "./adapter.js";
 import type { Channel } from "./channel.js";
 import type { Queued as Queueing } from "./commands/give.js";
 import { Methods } from "./commands/methods.js";
-import { rowOf } from "./commands/plan.js";
+import { planOf, rowOf, type Plan } from "./commands/plan.js";
 import { rawCall } from "./commands/reserved.js";
 import { unsupported, type Needs } from "./commands/versions.js";
 import { ConnectionError, ResponseError, WatchError, type RedisError } from "./errors.js";
@@ -13,9 +14,10 @@ import type { Gatherer } from "./slots.js";
 import { encoded } from "./view.js";
 
 /** Commands that are sent together, as MULTI/EXEC unless `transaction` is false. It can be used again after each `execute`. */
-export interface Pipeline<S extends Str = string, T extends unknown[] = [], N = number, F extends Forms = Plain> extends Commands<S, N, F, Queueing<S, T, N, F>> {
+export interface Pipeline<S extends Str = string, T extends unknown[] = [], N = number, F extends Forms = Plain, V = S, I = Value>
+  extends Commands<S, N, F, Queueing<S, T, N, F, V, I>, V, I> {
   /** See {@link Redis.call}. */
-  call(name: string, ...args: Value[]): Pipeline<S, [...T, unknown], N, F>;
+  call(name: string, ...args: Value[]): Pipeline<S, [...T, unknown], N, F, V, I>;
   /**
    * Sends everything and gives the results in order. The first error among them is thrown, with its `position`, `command` and all
    * `results`; a transaction that was not executed throws {@link ExecAbortError}'s cause or {@link WatchError}.
@@ -24,7 +26,7 @@ export interface Pipeline<S extends Str = string, T extends unknown[] = [], N = 
   /** The same, with errors of the server in their places among the results. */
   execute(options: { raiseOnError: false }): Promise<[] extends T ? unknown[] : { [K in keyof T]: T[K] | ResponseError }>;
   /** Alias of `execute`. */
-  exec: Pipeline<S, T, N, F>["execute"];
+  exec: Pipeline<S, T, N, F, V, I>["execute"];
   /** Forgets what is queued. */
   reset(): Promise<void>;
   /** Alias of `reset`. */
@@ -44,6 +46,7 @@ export interface PipelineSettings {
   cache: number;
   timeout: number | undefined;
   signal: AbortSignal | undefined;
+  adapter: Adapter | undefined;
 }
 
 /** The implementation of {@link Pipeline}. */
@@ -53,6 +56,8 @@ export class Queued extends Methods {
   #box: Outbox | undefined;
   #commands: string[] = [];
   #needs: [command: string, needs: Needs][] = [];
+  /** How replies are decoded, by the command's position; of raw commands nobody knows. */
+  #plans: (Plan | undefined)[] = [];
 
   constructor(channel: Channel, settings: PipelineSettings) {
     super();
@@ -64,16 +69,21 @@ export class Queued extends Methods {
     return this.#channel.checks;
   }
 
+  get adapter(): Adapter | undefined {
+    return this.#settings.adapter;
+  }
+
   get length(): number {
     return this.#commands.length;
   }
 
   run(row: number, command: string, args: unknown[], needs?: Needs, what = 0): this {
     const { transaction, mode, raw, idempotent, cache, timeout } = this.#settings;
-    if (mode & ENCODED) args = encoded(args, mode);
+    if (mode & ENCODED) args = encoded(command, args, mode);
     const box = (this.#box ??= this.#open());
     box.push(0, row | what | cache | (transaction ? Flag.MEMBER : idempotent ? Flag.IDEMPOTENT : 0) | (raw ? Flag.RAW : 0), timeout, command, args);
     this.#commands.push(command);
+    if (this.adapter !== undefined && !raw) this.#plans.push(row > 0 ? planOf(row) : undefined);
     if (needs !== undefined) this.#needs.push([command, needs]);
     return this;
   }
@@ -89,6 +99,7 @@ export class Queued extends Methods {
     this.#box = undefined;
     this.#commands = [];
     this.#needs = [];
+    this.#plans = [];
   }
 
   fail(error: unknown): never {
@@ -107,6 +118,7 @@ export class Queued extends Methods {
     const { transaction, signal } = this.#settings;
     const channel = this.#channel;
     const needs = this.#needs;
+    const plans = this.#plans;
     let results: Promise<unknown[]>;
     this.#forget();
     try {
@@ -123,7 +135,7 @@ export class Queued extends Methods {
     } finally {
       channel.giveBox(box);
     }
-    return finished(await results, commands, raiseOnError);
+    return this.#decoded(finished(await results, commands, raiseOnError), plans, commands);
   }
 
   exec(options?: { raiseOnError?: boolean }): Promise<unknown[]> {
@@ -141,6 +153,18 @@ export class Queued extends Methods {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.reset();
+  }
+
+  #decoded(results: unknown[], plans: (Plan | undefined)[], commands: string[]): unknown[] {
+    plans.forEach((plan, position) => {
+      if (plan === undefined || results[position] instanceof ResponseError) return;
+      try {
+        results[position] = adapted(this.adapter!, plan, results[position]);
+      } catch (error) {
+        throw placed(error, position, commands, results);
+      }
+    });
+    return results;
   }
 
   #gather(box: Outbox, commands: string[]): Promise<unknown[]> {

@@ -1,24 +1,29 @@
+import { isAdapter, adapted, type Adapter } from "./adapter.js";
 import type { CacheStats } from "./cache.js";
 import { Operations, type Bitfield, type BitfieldReader } from "./bitfield.js";
 import type { InertCommand, ReplyOf } from "./commands/inert.js";
-import type { Raw, Unanswered } from "./commands/give.js";
+import type { Promised, Raw, Unanswered } from "./commands/give.js";
 import { addLeased, Methods, take } from "./commands/methods.js";
 import { planOf, rowOf } from "./commands/plan.js";
-import { rawCall } from "./commands/reserved.js";
+import { knownAs, rawCall } from "./commands/reserved.js";
 import { isOlder, unsupported, type Needs } from "./commands/versions.js";
 import { customCommand, type CommandDefinition } from "./custom.js";
 import { Channel } from "./channel.js";
 import { Engine, type Status } from "./engine.js";
+import { ResponseError } from "./errors.js";
 import type { Commands, LeaseCommands } from "./generated/commands.js";
+import { pure } from "./host.js";
+import type { Inspection } from "./inspect.js";
 import { pages, type Iterators } from "./iterators.js";
 import { connectNode } from "./node.js";
 import { resolveOptions, settingsOf, type Options } from "./options.js";
-import { kindOf, Flag, type Key, type Value } from "./outbox.js";
+import { kindOf, Flag, ROW, type Key, type Value } from "./outbox.js";
 import { Queued, type Pipeline } from "./pipeline.js";
 import { engineOf } from "./pool.js";
 import { ENCODED, Mode } from "./reader.js";
 import type { Forms, Plain, Str } from "./replies.js";
-import { decodes, encoded, withDecoding, type DataWith, type DecodingOptions, type FormsWith, type IntegersWith } from "./view.js";
+import { isRetryPolicy, persist, type RetryPolicy } from "./retry.js";
+import { decodes, encoded, withDecoding, type Adapting, type DataWith, type DecodingOptions, type Fitting, type FormsWith, type GivenWith, type IntegersWith, type ValuesWith } from "./view.js";
 
 /** What a view changes. */
 export interface ViewOptions extends DecodingOptions {
@@ -33,59 +38,65 @@ export interface ViewOptions extends DecodingOptions {
    * `"optin"` `false`. Never in transactions.
    */
   cache?: boolean;
+  /** When commands that failed are sent again, and after how long; `false`: never, whatever the client's option says. Not of pipelines. */
+  retry?: RetryPolicy | false;
   /** Gives up every command made through the view: its promise rejects with `signal.reason`. */
   signal?: AbortSignal;
+  /** Makes values of the caller's own of what keys hold, and the other way round; `json` of `redwire/adapters` is one. */
+  adapter?: Adapter;
 }
 
 /**
  * A client of one server. It connects on first use, shares one connection among all callers, and sends what one tick asks for in one
  * write, in order.
  */
-export interface Redis<S extends Str = string, N = number, F extends Forms = Plain> extends Commands<S, N, F>, Iterators<S, number> {
+export interface Redis<S extends Str = string, N = number, F extends Forms = Plain, V = S, I = Value> extends Commands<S, N, F, Promised, V, I>, Iterators<S, number, V> {
   /** Where it stands: `idle`, `connecting`, `ready`, `reconnecting`, `closing` or `closed`. */
   readonly status: Status;
   /** Settles when it is connected, connecting if need be; rejects when that fails. */
   readonly ready: Promise<void>;
   /** Connects unless connected; rejects when the first attempt fails. */
   connect(): Promise<void>;
+  /** Tells what it is at: its connections, who waits for what since when, and the last errors; no values, no secrets. */
+  inspect(): Inspection;
   /** Calls `listener` at each change of status, with what led to it, until the function given back is called. */
   onStateChange(listener: (status: Status, cause?: unknown) => void): () => void;
   /** What became of commands whose replies may be kept; `undefined` without the option `cache`. */
   readonly cacheStats: CacheStats | undefined;
   /** Sends any command: `name` as Redis spells it, its words separated by spaces. What the table knows gets its usual reply shape. */
   call(name: string, ...args: Value[]): Promise<unknown>;
-  /** Tells whether the server is new enough for a command, connecting if need be to learn its version. */
+  /** Tells whether the server has a command, connecting if need be; where it may not be asked, whether it is new enough. */
   supports(command: string): Promise<boolean>;
   /** BITFIELD: without operations, gives a builder of them. */
-  bitfield: ((key: Key) => Bitfield<N>) & Commands<S, N, F>["bitfield"];
+  bitfield: ((key: Key) => Bitfield<N>) & Commands<S, N, F, Promised, V, I>["bitfield"];
   /** BITFIELD_RO: without operations, gives a builder of them, which refuses those that write. */
-  bitfieldRo: ((key: Key) => BitfieldReader<N>) & Commands<S, N, F>["bitfieldRo"];
+  bitfieldRo: ((key: Key) => BitfieldReader<N>) & Commands<S, N, F, Promised, V, I>["bitfieldRo"];
   /** Gives a function for a command that the table does not know. */
   defineCommand<R = unknown>(definition: CommandDefinition<R>): (...args: Value[]) => Promise<R>;
   /** Gives a client that shares this one's connection and differs in `options`. */
   with(options: ViewOptions & { raw: true }): RawRedis;
-  with<const O extends ViewOptions>(options: O): Viewed<O, S, N, F>;
+  with<const O extends ViewOptions>(options: O & Fitting<O, S>): Viewed<O, S, N, F, V, I>;
   /**
    * Sends commands made by the functions of `redwire/commands`, together and in order, and gives their results. The first error among
    * them is thrown, with its `position`, `command` and all `results`.
    */
-  execute<const C extends readonly InertCommand[]>(commands: C): Promise<{ -readonly [I in keyof C]: ReplyOf<C[I], S, N, F> }>;
+  execute<const C extends readonly InertCommand[]>(commands: C): Promise<{ -readonly [P in keyof C]: ReplyOf<C[P], S, N, F, V> }>;
   /** Gives a pipeline, which is a transaction unless `transaction` is false. */
-  pipeline(options?: { transaction?: boolean }): Pipeline<S, [], N, F>;
+  pipeline(options?: { transaction?: boolean }): Pipeline<S, [], N, F, V, I>;
   /** Gives a transaction: a pipeline sent as MULTI/EXEC. */
-  multi(): Pipeline<S, [], N, F>;
+  multi(): Pipeline<S, [], N, F, V, I>;
   /**
    * Takes a connection of its own, once one is free: at most `maxConnections` are in use at once, and whoever waits longer than
    * `poolTimeout` rejects with a {@link TimeoutError}. `signal` gives up waiting.
    */
-  lease(options?: { signal?: AbortSignal }): Promise<Lease<S, N, F>>;
+  lease(options?: { signal?: AbortSignal }): Promise<Lease<S, N, F, V, I>>;
   /**
    * Calls `task` with a client whose commands the server executes without answering: their promises settle once they are written, and
    * what goes wrong is never known. Resolves when the server has executed them all. It uses CLIENT REPLY OFF on a lease.
    */
-  ignoreReplies(task: (redis: Commands<S, N, F, Unanswered>) => unknown): Promise<void>;
+  ignoreReplies(task: (redis: Commands<S, N, F, Unanswered, V, I>) => unknown): Promise<void>;
   /** Gives a client with connections of its own and the same options, but for `options`; one with a `pool` shares that. */
-  duplicate<const O extends Options>(options?: O): Viewed<O, S, N, F>;
+  duplicate<const O extends Options>(options?: O): Viewed<O, S, N, F, V, I>;
   /**
    * Waits for what is in flight, at most `timeout` ms (default: no limit), then closes the connections; what blocks rejects at once.
    * Takes no more commands at once. With a `pool` it takes no more commands, and everything else is the pool's business.
@@ -97,17 +108,17 @@ export interface Redis<S extends Str = string, N = number, F extends Forms = Pla
 }
 
 /** What a client becomes with `O`. */
-export type Viewed<O extends DecodingOptions, S extends Str = string, N = number, F extends Forms = Plain> = Redis<DataWith<O, S>, IntegersWith<O, N>, FormsWith<O, F>>;
+export type Viewed<O extends DecodingOptions & Adapting, S extends Str = string, N = number, F extends Forms = Plain, V = S, I = Value> = Redis<DataWith<O, S>, IntegersWith<O, N>, FormsWith<O, F>, ValuesWith<O, S, V>, GivenWith<O, I>>;
 
 /**
  * A client on a connection of its own, until it gives that back: what changes a connection, or is about its writes, changes nobody
  * else's. A lease is one connection's life: when that is lost, everything on it rejects, and from then on with a {@link LeaseError}.
  */
-export interface Lease<S extends Str = string, N = number, F extends Forms = Plain>
-  extends Omit<Redis<S, N, F>, "connect" | "ready" | "close" | "destroy" | "duplicate" | "ignoreReplies" | "lease" | "with" | "wait" | "waitaof">,
-    LeaseCommands<S, N, F> {
+export interface Lease<S extends Str = string, N = number, F extends Forms = Plain, V = S, I = Value>
+  extends Omit<Redis<S, N, F, V, I>, "connect" | "ready" | "close" | "destroy" | "duplicate" | "ignoreReplies" | "lease" | "with" | "wait" | "waitaof">,
+    LeaseCommands<S, N, F, Promised, V, I> {
   /** Gives a client that shares this lease and differs in `options`. */
-  with<const O extends ViewOptions>(options: O): Lease<DataWith<O, S>, IntegersWith<O, N>, FormsWith<O, F>>;
+  with<const O extends ViewOptions>(options: O & Fitting<O, S>): Lease<DataWith<O, S>, IntegersWith<O, N>, FormsWith<O, F>, ValuesWith<O, S, V>, GivenWith<O, I>>;
   /**
    * Gives the connection back, which is used again if it is as it was, and closed otherwise. What is in flight settles, but for what
    * blocks, which rejects; what comes later rejects with a {@link LeaseError}.
@@ -132,7 +143,9 @@ interface View {
   /** The flag of `cache`, if given. */
   cache: number;
   timeout: number | undefined;
+  retry: RetryPolicy | undefined;
   signal: AbortSignal | undefined;
+  adapter: Adapter | undefined;
 }
 
 /** The methods that the table makes. */
@@ -158,7 +171,7 @@ class Client extends Methods {
     this.#channel = new Channel(engine);
     const { url: _, ...others } = resolved;
     this.#options = others;
-    this.#view = { mode: withDecoding(0, resolved), raw: false, idempotent: false, cache: 0, timeout: undefined, signal: undefined };
+    this.#view = { mode: withDecoding(0, resolved), raw: false, idempotent: false, cache: 0, timeout: undefined, retry: resolved.retry, signal: undefined, adapter: undefined };
   }
 
   static fromUrl(url: string, options?: Options): Client {
@@ -169,8 +182,12 @@ class Client extends Methods {
     return this.#channel.checks;
   }
 
+  get adapter(): Adapter | undefined {
+    return this.#view.adapter;
+  }
+
   get status(): Status {
-    return this.#channel.engine.status;
+    return this.#channel.status;
   }
 
   get ready(): Promise<void> {
@@ -188,6 +205,10 @@ class Client extends Methods {
     return this.#channel.engine.cacheStats;
   }
 
+  inspect(): Inspection {
+    return this.#channel.engine.inspect();
+  }
+
   onStateChange(listener: (status: Status, cause?: unknown) => void): () => void {
     if (typeof listener !== "function") throw new TypeError(`onStateChange: parameter 'listener' expected a function, got ${kindOf(listener)}`);
     return this.#channel.engine.onStateChange(listener);
@@ -200,7 +221,9 @@ class Client extends Methods {
       const error = unsupported(command, needs, channel.version);
       if (error !== undefined) return Promise.reject(error);
     }
-    return this.#send(row, command, args, this.#view.mode);
+    const { mode, adapter, raw } = this.#view;
+    const reply = this.#send(row, command, args, mode);
+    return adapter === undefined || raw ? reply : reply.then((given) => adapted(adapter, planOf(row), given));
   }
 
   fail(error: unknown): Promise<never> {
@@ -208,11 +231,26 @@ class Client extends Methods {
   }
 
   #send(what: number, command: string, args: unknown[], mode: number): Promise<unknown> {
+    const { retry } = this.#view;
+    return retry === undefined ? this.#once(what, command, args, mode) : this.#persist(retry, what, command, args, mode);
+  }
+
+  #persist(retry: RetryPolicy, what: number, command: string, args: unknown[], mode: number): Promise<unknown> {
+    const { idempotent, signal } = this.#view;
+    return persist(retry, {
+      command,
+      send: () => this.#once(what, command, args, mode),
+      isRepeatable: () => idempotent || pure().exports.host_repeatable(what & Flag.NAMED ? rowOf(knownAs(args)) : what & ROW) !== 0,
+      pause: (milliseconds) => this.#channel.engine.pause(milliseconds, signal),
+    });
+  }
+
+  #once(what: number, command: string, args: unknown[], mode: number): Promise<unknown> {
     const { raw, idempotent, cache, timeout, signal } = this.#view;
     const channel = this.#channel;
     const refusal = channel.refusal(command);
     if (refusal !== undefined) return Promise.reject(refusal);
-    if (channel.gate !== undefined) return channel.gate.then(() => this.#send(what, command, args, mode));
+    if (channel.gate !== undefined) return channel.gate.then(() => this.#once(what, command, args, mode));
     what |= cache;
     if (idempotent) what |= Flag.IDEMPOTENT;
     if (raw) {
@@ -221,7 +259,7 @@ class Client extends Methods {
     }
     if (mode & ENCODED) {
       try {
-        args = encoded(args, mode);
+        args = encoded(command, args, mode);
       } catch (error) {
         return Promise.reject(error);
       }
@@ -247,12 +285,21 @@ class Client extends Methods {
     const row = typeof command === "string" ? rowOf(command.trim().toUpperCase()) : 0;
     if (row === 0) throw new TypeError(`supports: parameter 'command' expected the name of a command, got ${kindOf(command)}`);
     await this.#channel.engine.connect();
+    if (this.#channel.awaitsVersion()) await this.#channel.gate;
     const { name, since } = planOf(row);
     const version = this.#channel.engine.serverVersion;
-    // the version tells nothing of modules, and not every server tells its version
-    if (version && !name.includes(".")) return since === undefined || !isOlder(version, since);
-    const [info] = (await this.call("COMMAND INFO", name.replace(" ", "|"))) as unknown[];
-    return info !== null && info !== undefined;
+    const isNew = Boolean(version) && !name.includes(".") && (since === undefined || !isOlder(version!, since));
+    // before 7.0 COMMAND INFO knew no second words
+    if (version && isOlder(version, "7") && name.includes(" ")) return isNew;
+    try {
+      // versions tell nothing of modules, nor of forks, and not every server tells its version
+      const infos = await this.call("COMMAND INFO", name.replace(" ", "|"));
+      if (Array.isArray(infos)) return infos[0] !== null && infos[0] !== undefined;
+    } catch (error) {
+      // not everyone may ask
+      if (!(error instanceof ResponseError)) throw error;
+    }
+    return isNew;
   }
 
   bitfield(key: Key, ...operations: unknown[]): unknown {
@@ -294,7 +341,9 @@ class Client extends Methods {
       else if (name === "idempotent" && typeof value === "boolean") view.idempotent = value;
       else if (name === "cache" && typeof value === "boolean") view.cache = value ? Flag.CACHED : Flag.UNCACHED;
       else if (name === "timeout" && Number.isInteger(value) && value >= 0 && value <= 0x7fff_ffff) view.timeout = value;
+      else if (name === "retry" && (value === false || isRetryPolicy(value))) view.retry = value || undefined;
       else if (name === "signal" && value instanceof AbortSignal) view.signal = value;
+      else if (name === "adapter" && isAdapter(value)) view.adapter = value;
       else throw new TypeError(`with: '${name}' is no option, or does not take ${kindOf(value)}`);
     }
     return new (this.#channel.lease === 0 ? Client : Leased)(this, view, this.#channel);

@@ -1,3 +1,4 @@
+import type { Adapter } from "./adapter.js";
 import { Mode } from "./reader.js";
 import type { Forms, Str } from "./replies.js";
 
@@ -29,6 +30,20 @@ export type FormsWith<O, F extends Forms> = O extends { sets: Forms["sets"] } | 
   ? { sets: O extends { sets: infer A extends Forms["sets"] } ? A : F["sets"]; maps: O extends { maps: infer A extends Forms["maps"] } ? A : F["maps"] }
   : F;
 
+/** What may come with an adapter. */
+export interface Adapting {
+  adapter?: Adapter;
+}
+
+/** What values are with `O`, where they were `V` and other user data `S`. */
+export type ValuesWith<O, S extends Str, V> = O extends { adapter: Adapter<any, infer Out> } ? Out : S extends V ? (V extends S ? DataWith<O, S> : V) : V;
+
+/** What values may be given as with `O`, where they were `I`. */
+export type GivenWith<O, I> = O extends { adapter: Adapter<infer In> } ? In : I;
+
+/** Nothing where the adapter in `O` decodes what a view with `O` has, else the adapter that would. */
+export type Fitting<O, S extends Str> = O extends { adapter: Adapter<any, any, infer Data> } ? (DataWith<O, S> extends Data ? unknown : { adapter: Adapter<any, any, DataWith<O, S>> }) : unknown;
+
 /** The part of a mode that each option decides, and what each of its values makes of it. */
 const modes: Readonly<Record<keyof DecodingOptions, Readonly<Record<string, number>>>> = {
   decodeResponses: { true: 0, false: Mode.BYTES },
@@ -59,10 +74,15 @@ export const withDecoding = (mode: number, options: DecodingOptions): number => 
 
 const NOT_ASCII = /[^\x00-\x7f]/;
 
-/** Gives `args` as they are sent in the encoding of `mode`, which is not UTF-8. */
-export const encoded = (args: readonly unknown[], mode: number): unknown[] =>
-  args.map((arg) => {
+/**
+ * Gives `args` of `command` as they are sent in the encoding of `mode`, which is not UTF-8.
+ * @throws TypeError when one has characters that the encoding lacks.
+ */
+export const encoded = (command: string, args: readonly unknown[], mode: number): unknown[] =>
+  args.map((arg, index) => {
     if (typeof arg !== "string" || !NOT_ASCII.test(arg)) return arg;
-    if (mode & Mode.ASCII || /[^\x00-\xff]/.test(arg)) throw new TypeError(`an argument has characters that the encoding ${mode & Mode.ASCII ? "ascii" : "latin1"} lacks`);
+    if (mode & Mode.ASCII || /[^\x00-\xff]/.test(arg)) {
+      throw new TypeError(`${command.toLowerCase()}: argument ${index + 1} has characters that the encoding ${mode & Mode.ASCII ? "ascii" : "latin1"} lacks`);
+    }
     return Uint8Array.from(arg, (char) => char.charCodeAt(0));
   });

@@ -14,10 +14,10 @@
 
 mod store;
 
-use crate::batch::{Argument, Request, flags};
+use crate::batch::{Request, flags};
 use crate::fifo::Fifo;
 use crate::machine::Slot;
-use crate::resp::{Decoder, Event, Limits};
+use crate::resp::Event;
 use crate::shape::{Shape, Shaper};
 use crate::table::{Access, Row, RowId};
 use crate::time::Instant;
@@ -81,8 +81,8 @@ pub struct CacheStats {
 
 /// Larger replies are not kept, whatever there is room for: no pair of the tape could hold their length.
 const LARGEST: usize = 32 << 20;
-/// Nor are replies to longer commands.
-const LONGEST: usize = 16 << 10;
+/// Nor are replies to commands with longer arguments.
+const LONGEST: usize = 4 << 10;
 
 /// What becomes of a command.
 pub(crate) enum Verdict {
@@ -112,7 +112,6 @@ pub(crate) struct Hit {
 
 #[derive(Debug)]
 pub(crate) struct Cache {
-    config: Caching,
     seed: u64,
     store: Store,
     stats: CacheStats,
@@ -129,8 +128,8 @@ pub(crate) struct Cache {
     push: Push,
     /// Whether replies that are kept are being told.
     telling: bool,
-    decoder: Decoder,
-    shaper: Shaper,
+    /// What shapes them while another reply is half read: it holds texts that were told.
+    pub(crate) shaper: Shaper,
 }
 
 /// What commands of the client's own may have changed.
@@ -170,11 +169,10 @@ struct Push {
 
 impl Cache {
     /// `seed` is any number that others do not know.
-    pub(crate) fn new(config: Caching, seed: u32) -> Self {
+    pub(crate) fn new(caching: &Caching, seed: u32) -> Self {
         Self {
-            config,
             seed: u64::from(seed) << 32 ^ 0xcbf2_9ce4_8422_2325,
-            store: Store::new(),
+            store: Store::new(caching.max_keys),
             stats: CacheStats::default(),
             registrations: 0,
             due: Fifo::new(),
@@ -185,14 +183,8 @@ impl Cache {
             told: Vec::new(),
             push: Push::default(),
             telling: false,
-            decoder: Decoder::new(Limits::new()),
             shaper: Shaper::new(),
         }
-    }
-
-    /// Tells whether the server has to be told which commands to track.
-    pub(crate) fn is_opt_in(&self) -> bool {
-        self.config.tracking == Tracking::OptIn
     }
 
     pub(crate) fn stats(&self) -> CacheStats {
@@ -205,17 +197,26 @@ impl Cache {
 
     /// Decides about `request`, a command of `row` whose reply has `shape`; what it writes is forgotten.
     #[inline(never)]
-    pub(crate) fn take(&mut self, now: Instant, request: &Request<'_>, row: Row, shape: Shape) -> Verdict {
+    pub(crate) fn take(
+        &mut self,
+        caching: &Caching,
+        now: Instant,
+        request: &Request<'_>,
+        row: Row,
+        shape: Shape,
+    ) -> Verdict {
         if writes(row) {
             let mut written = Written::NOTHING;
             self.note_write(row, request, &mut written);
             return Verdict::Send;
         }
         let alone = request.flags & (flags::MULTI | flags::MEMBER | flags::EXEC | flags::UNCACHED) == 0;
-        let asked = request.flags & flags::CACHED != 0 || !self.is_opt_in();
-        if !(row.is_cacheable() && alone && asked) || !self.write_request(row, request) {
+        let asked = request.flags & flags::CACHED != 0 || caching.tracking != Tracking::OptIn;
+        if !(row.is_cacheable() && alone && asked && request.args().all(|arg| arg.is_short(LONGEST))) {
             return Verdict::Send;
         }
+        let words = words(row, request);
+        self.write_request(row, &words);
         let hash = self.hash(&self.request);
         let found = self.store.find(hash, &self.request);
         if let Some(entry) = found.and_then(|entry| self.store.get(entry))
@@ -226,55 +227,36 @@ impl Cache {
             self.stats.hits += 1;
             return Verdict::Hit;
         }
-        self.miss(found, hash, row, request)
-    }
-
-    /// Writes what an entry is found by; false when there can be none.
-    fn write_request(&mut self, row: Row, request: &Request<'_>) -> bool {
-        let names = if request.flags & flags::NAMED == 0 { 0 } else { row.words() };
-        self.request.clear();
-        self.request.extend_from_slice(&row.id().0.to_le_bytes());
-        for arg in request.args().skip(names) {
-            let Argument::Bytes(bytes) = arg else { return false };
-            self.request.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
-            self.request.extend_from_slice(bytes);
-        }
-        self.request.len() <= LONGEST
-    }
-
-    /// Registers the reply to `request`, whose entry is `found`, if the server tells when it changes.
-    #[inline(never)]
-    fn miss(&mut self, found: Option<u32>, hash: u32, row: Row, request: &Request<'_>) -> Verdict {
         let entry = match found {
             Some(entry) => entry,
             None => {
                 let (mut hashes, mut tracked) = (Vec::from([hash]), true);
-                row.each_key(&words(row, request), &mut |key| {
-                    tracked &= self.is_tracked(key);
+                row.each_key(&words, &mut |key| {
+                    tracked &= is_tracked(caching, key);
                     hashes.push(self.hash(key));
                 });
                 if !tracked || hashes.len() < 2 {
                     return Verdict::Send;
                 }
-                self.make_room(1, self.request.len() + OVERHEAD);
+                self.make_room(caching, 1, self.request.len() + OVERHEAD);
                 self.store.insert(&self.request, &hashes)
             }
         };
         self.stats.misses += 1;
-        let life = self.life(entry);
         // 0 is no registration
         self.registrations = self.registrations.wrapping_add(1).max(1);
-        self.due.push(Due { registration: self.registrations, entry, life });
-        Verdict::Miss(self.registrations)
+        let (registration, life) = (self.registrations, self.life(entry));
+        self.due.push(Due { registration, entry, life });
+        Verdict::Miss(registration)
     }
 
-    /// Tells whether the server tells of changes of `key`.
-    fn is_tracked(&self, key: &[u8]) -> bool {
-        match &self.config.tracking {
-            Tracking::Broadcast(prefixes) if !prefixes.is_empty() => {
-                prefixes.iter().any(|prefix| key.starts_with(prefix))
-            }
-            _ => true,
+    /// Writes what an entry is found by: the row, and the arguments with their lengths.
+    fn write_request(&mut self, row: Row, words: &[&[u8]]) {
+        self.request.clear();
+        self.request.extend_from_slice(&row.id().0.to_le_bytes());
+        for word in words.get(row.words()..).unwrap_or_default() {
+            self.request.extend_from_slice(&(word.len() as u32).to_le_bytes());
+            self.request.extend_from_slice(word);
         }
     }
 
@@ -284,9 +266,9 @@ impl Cache {
 
     /// Lets entries go until there is room for so many more, and so many bytes.
     #[inline(never)]
-    fn make_room(&mut self, entries: usize, bytes: usize) {
-        while self.store.len() + entries > self.config.max_keys as usize
-            || self.store.bytes + bytes > self.config.max_bytes as usize
+    fn make_room(&mut self, caching: &Caching, entries: usize, bytes: usize) {
+        while self.store.len() + entries > caching.max_keys as usize
+            || self.store.bytes + bytes > caching.max_bytes as usize
         {
             let Some(oldest) = self.store.oldest() else { break };
             self.stats.evictions += u64::from(self.store.remove(oldest));
@@ -299,11 +281,11 @@ impl Cache {
         if !writes(row) {
             return;
         }
-        let whole = request.args().all(|arg| matches!(arg, Argument::Bytes(_)));
         written.all |= row.key_specs().is_empty() || written.keys.len() > MOST_WRITTEN;
-        row.each_key(&words(row, request), &mut |key| {
-            // this may be one that is elsewhere
-            written.all |= !whole && key.is_empty();
+        let words = words(row, request);
+        row.each_key(&words, &mut |key| {
+            // an external one is elsewhere
+            written.all |= key.is_empty();
             written.keys.push(self.hash(key));
         });
         self.forget(written);
@@ -359,8 +341,8 @@ impl Cache {
     }
 
     /// Tells whether a text of `length` bytes may be part of the reply that is coming in, which otherwise is not kept.
-    pub(crate) fn admits(&mut self, length: u64) -> bool {
-        let most = LARGEST.min(self.config.max_bytes as usize) as u64;
+    pub(crate) fn admits(&mut self, caching: &Caching, length: u64) -> bool {
+        let most = LARGEST.min(caching.max_bytes as usize) as u64;
         self.coming.take_if(|_| self.bytes.len() as u64 + length > most);
         self.coming.is_some()
     }
@@ -372,17 +354,17 @@ impl Cache {
 
     /// Takes a part of the reply that is coming in, its last when `done`.
     #[inline(never)]
-    pub(crate) fn record(&mut self, now: Instant, part: &[u8], done: bool) {
+    pub(crate) fn record(&mut self, caching: &Caching, now: Instant, part: &[u8], done: bool) {
         let Some(Due { entry, life, .. }) = self.coming.filter(|_| !self.telling) else { return };
-        if self.life(entry) != life || !self.admits(part.len() as u64) {
+        if self.life(entry) != life || !self.admits(caching, part.len() as u64) {
             self.coming = None;
             return;
         }
         self.bytes.extend_from_slice(part);
         if done {
             self.coming = None;
-            self.store.fill(entry, self.bytes.as_slice().to_vec(), now.limit(self.config.ttl));
-            self.make_room(0, 0);
+            self.store.fill(entry, self.bytes.as_slice().to_vec(), now.limit(caching.ttl));
+            self.make_room(caching, 0, 0);
         }
     }
 
@@ -426,13 +408,6 @@ impl Cache {
         self.told.get(at).cloned()
     }
 
-    /// Puts the link's means of reading a reply aside and lends it others, or takes these back.
-    #[inline(never)]
-    pub(crate) fn swap_readers(&mut self, decoder: &mut Decoder, shaper: &mut Shaper) {
-        core::mem::swap(&mut self.decoder, decoder);
-        core::mem::swap(&mut self.shaper, shaper);
-    }
-
     /// They were told.
     pub(crate) fn tell_end(&mut self) {
         self.telling = false;
@@ -443,10 +418,20 @@ impl Cache {
     }
 }
 
-/// Gives the words of a command, those of its name included.
+/// Tells whether the server tells of changes of `key`.
+fn is_tracked(caching: &Caching, key: &[u8]) -> bool {
+    match &caching.tracking {
+        Tracking::Broadcast(prefixes) if !prefixes.is_empty() => {
+            prefixes.iter().any(|prefix| key.starts_with(prefix))
+        }
+        _ => true,
+    }
+}
+
+/// Gives the words of a command, those of its name included; external ones are empty.
 #[inline(never)]
 fn words<'a>(row: Row, request: &Request<'a>) -> Vec<&'a [u8]> {
-    let mut words: Vec<&[u8]> = Vec::new();
+    let mut words: Vec<&[u8]> = Vec::with_capacity(8);
     if request.flags & flags::NAMED == 0 {
         let (first, second) = row.name().pair();
         words.extend_from_slice([first, second].get(..row.words()).unwrap_or_default());

@@ -47,35 +47,40 @@ const NONE: u32 = u32::MAX;
 const ALL: u32 = 0;
 /// In no ring.
 const LOST: Node = Node { before: ALL, after: ALL, next: NONE, entry: NONE, hash: 0 };
-/// How many rings for hashes there are at first.
-const RINGS: usize = 16;
+/// How many rings for hashes there are at least, and at most.
+const RINGS: (u32, u32) = (16, 1 << 13);
 
 #[derive(Debug)]
 pub(super) struct Store {
+    /// How many rings for hashes there are, a power of two; their heads are the first nodes, behind that of all.
+    rings: u32,
     entries: Vec<Entry>,
     /// Entries that can be used again.
     vacant: Vec<u32>,
     nodes: Vec<Node>,
     /// Nodes that can be used again.
     idle: Vec<u32>,
-    /// The heads of the rings for hashes, a power of two of them.
-    heads: Vec<u32>,
     pub(super) bytes: usize,
     /// How many replies were let go, as far as that fits.
     pub(super) epoch: u32,
 }
 
 impl Store {
-    pub(super) const fn new() -> Self {
-        Self {
+    /// Makes an empty store for about so many entries.
+    pub(super) fn new(entries: u32) -> Self {
+        let mut store = Self {
+            rings: entries.clamp(RINGS.0, RINGS.1).next_power_of_two(),
             entries: Vec::new(),
             vacant: Vec::new(),
             nodes: Vec::new(),
             idle: Vec::new(),
-            heads: Vec::new(),
             bytes: 0,
             epoch: 0,
+        };
+        for at in 0..=store.rings {
+            store.nodes.push(Node { before: at, after: at, ..LOST });
         }
+        store
     }
 
     pub(super) fn len(&self) -> usize {
@@ -88,7 +93,7 @@ impl Store {
 
     /// Gives the entry of `request`, whose hash is `hash`, and makes it the one that was used last.
     pub(super) fn find(&mut self, hash: u32, request: &[u8]) -> Option<u32> {
-        let head = self.ring(hash)?;
+        let head = self.ring(hash);
         let mut node = self.node(head);
         while node.after != head {
             node = self.node(node.after);
@@ -103,16 +108,13 @@ impl Store {
     /// Adds an entry of `request`, found by `hashes`.
     #[inline(never)]
     pub(super) fn insert(&mut self, request: &[u8], hashes: &[u32]) -> u32 {
-        if self.nodes.len() >= self.heads.len() * 3 {
-            self.grow();
-        }
         let entry = self.vacant.pop().unwrap_or_else(|| {
             self.entries.push(Entry::default());
             self.entries.len() as u32 - 1
         });
         let mut chain = NONE;
         for &hash in hashes {
-            let head = self.ring(hash).unwrap_or(ALL);
+            let head = self.ring(hash);
             chain = self.add(head, Node { next: chain, entry, hash, ..LOST });
         }
         let node = self.add(ALL, Node { next: chain, entry, ..LOST });
@@ -155,7 +157,7 @@ impl Store {
     /// Removes the entries with `hash`; gives how many of them had their reply.
     #[inline(never)]
     pub(super) fn forget(&mut self, hash: u32) -> u64 {
-        let Some(head) = self.ring(hash) else { return 0 };
+        let head = self.ring(hash);
         let (mut at, mut count) = (self.node(head).after, 0);
         while at != head {
             let node = self.node(at);
@@ -172,7 +174,7 @@ impl Store {
     /// Gives the entry whose last use was the first.
     pub(super) fn oldest(&self) -> Option<u32> {
         let at = self.node(ALL).before;
-        if at == ALL { None } else { Some(self.node(at).entry).filter(|&entry| entry != NONE) }
+        (at != ALL).then(|| self.node(at).entry)
     }
 
     fn touch(&mut self, entry: u32) {
@@ -182,38 +184,8 @@ impl Store {
     }
 
     /// Gives the head of the ring for `hash`.
-    fn ring(&self, hash: u32) -> Option<u32> {
-        self.heads.get(hash as usize & self.heads.len().wrapping_sub(1)).copied()
-    }
-
-    /// Makes a ring with nothing in it; gives its head.
-    fn head(&mut self) -> u32 {
-        let at = self.nodes.len() as u32;
-        self.nodes.push(Node { before: at, after: at, ..LOST });
-        at
-    }
-
-    /// Doubles the number of rings for hashes.
-    #[inline(never)]
-    fn grow(&mut self) {
-        if self.nodes.is_empty() {
-            self.head();
-        }
-        for _ in 0..self.heads.len().max(RINGS) {
-            let head = self.head();
-            self.heads.push(head);
-        }
-        let mut all = self.node(ALL).after;
-        while all != ALL {
-            let mut at = self.node(all).next;
-            while at != NONE {
-                self.unlink(at);
-                let node = self.node(at);
-                self.link(self.ring(node.hash).unwrap_or(ALL), at);
-                at = node.next;
-            }
-            all = self.node(all).after;
-        }
+    fn ring(&self, hash: u32) -> u32 {
+        1 + (hash & (self.rings - 1))
     }
 
     #[inline(never)]
@@ -270,7 +242,7 @@ mod tests {
 
     #[test]
     fn the_oldest_is_what_was_not_used_for_longest() {
-        let mut store = Store::new();
+        let mut store = Store::new(4_000);
         for name in [b"a", b"b", b"c"] {
             store.insert(name, &[u32::from(name[0]), 7]);
         }
@@ -281,15 +253,15 @@ mod tests {
 
     #[test]
     fn what_has_a_hash_goes_with_it_and_nothing_else_does() {
-        let mut store = Store::new();
+        let mut store = Store::new(4_000);
         for number in 0..5_000_u32 {
             let entry =
-                store.insert(&number.to_le_bytes(), &[number, 1 << 20 | number % 10, 1 << 21, 1 << 21]);
+                store.insert(&number.to_le_bytes(), &[number, (1 << 20) | (number % 10), 1 << 21, 1 << 21]);
             if number % 20 != 3 {
                 store.fill(entry, b"reply".to_vec(), Instant::NEVER);
             }
         }
-        assert_eq!(store.forget(1 << 20 | 3), 250, "of 500, those that had their reply");
+        assert_eq!(store.forget((1 << 20) | 3), 250, "of 500, those that had their reply");
         assert_eq!(store.len(), 4_500);
         for number in 0..5_000_u32 {
             let found = store.find(number, &number.to_le_bytes()).is_some();
@@ -297,12 +269,12 @@ mod tests {
         }
         assert_eq!(store.forget(1 << 21), 4_500);
         assert_eq!((store.len(), store.bytes), (0, 0));
-        assert_eq!(store.nodes.len(), store.idle.len() + store.heads.len() + 1, "every node is back");
+        assert_eq!(store.nodes.len(), store.idle.len() + store.rings as usize + 1, "every node is back");
     }
 
     #[test]
     fn a_place_that_is_used_again_has_another_life() {
-        let mut store = Store::new();
+        let mut store = Store::new(4_000);
         let entry = store.insert(b"a", &[1]);
         let life = store.get(entry).map(|entry| entry.life);
         store.remove(entry);

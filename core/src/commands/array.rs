@@ -20,7 +20,7 @@ pub fn arcount(key: impl ToArg) -> Command<i64> {
 pub fn ardel(key: impl ToArg, indexs: impl IntoIterator<Item = i64>) -> Command<i64> {
     Command::of(const { draft::id("ARDEL") }).with(|out| {
         key.write_to(out);
-        draft::list(out, indexs);
+        draft::some(out, "indexs", |out| draft::list(out, indexs));
     })
 }
 
@@ -30,7 +30,7 @@ pub fn ardel(key: impl ToArg, indexs: impl IntoIterator<Item = i64>) -> Command<
 pub fn ardelrange(key: impl ToArg, ranges: impl IntoIterator<Item = (i64, i64)>) -> Command<i64> {
     Command::of(const { draft::id("ARDELRANGE") }).with(|out| {
         key.write_to(out);
-        draft::list(out, ranges);
+        draft::some(out, "ranges", |out| draft::list(out, ranges));
     })
 }
 
@@ -69,7 +69,7 @@ pub fn argrep(
             key.write_to(out);
             start.write_to(out);
             end.write_to(out);
-            draft::list(out, predicates);
+            draft::some(out, "predicates", |out| draft::list(out, predicates));
         }),
         PhantomData,
     )
@@ -181,7 +181,7 @@ impl<R> Arinfo<R> {
 pub fn arinsert(key: impl ToArg, values: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
     Command::of(const { draft::id("ARINSERT") }).with(|out| {
         key.write_to(out);
-        draft::list(out, values);
+        draft::some(out, "values", |out| draft::list(out, values));
     })
 }
 
@@ -223,7 +223,7 @@ pub fn arlen(key: impl ToArg) -> Command<i64> {
 pub fn armget(key: impl ToArg, indexs: impl IntoIterator<Item = i64>) -> Command<Vec<Option<Bytes>>> {
     Command::of(const { draft::id("ARMGET") }).with(|out| {
         key.write_to(out);
-        draft::list(out, indexs);
+        draft::some(out, "indexs", |out| draft::list(out, indexs));
     })
 }
 
@@ -233,7 +233,7 @@ pub fn armget(key: impl ToArg, indexs: impl IntoIterator<Item = i64>) -> Command
 pub fn armset(key: impl ToArg, data: impl IntoIterator<Item = (i64, impl ToArg)>) -> Command<i64> {
     Command::of(const { draft::id("ARMSET") }).with(|out| {
         key.write_to(out);
-        draft::list(out, data);
+        draft::some(out, "data", |out| draft::list(out, data));
     })
 }
 
@@ -313,7 +313,7 @@ pub fn arring(key: impl ToArg, size: i64, values: impl IntoIterator<Item = impl 
     Command::of(const { draft::id("ARRING") }).with(|out| {
         key.write_to(out);
         size.write_to(out);
-        draft::list(out, values);
+        draft::some(out, "values", |out| draft::list(out, values));
     })
 }
 
@@ -366,6 +366,6 @@ pub fn arset(key: impl ToArg, index: i64, values: impl IntoIterator<Item = impl 
     Command::of(const { draft::id("ARSET") }).with(|out| {
         key.write_to(out);
         index.write_to(out);
-        draft::list(out, values);
+        draft::some(out, "values", |out| draft::list(out, values));
     })
 }

@@ -79,7 +79,7 @@ pub fn insert(key: impl ToArg, items: impl IntoIterator<Item = impl ToArg>) -> I
     Insert(
         Draft::new(const { draft::id("BF.INSERT") }).with(0, |out| key.write_to(out)).with(6, |out| {
             "ITEMS".write_to(out);
-            draft::list(out, items);
+            draft::some(out, "items", |out| draft::list(out, items));
         }),
         PhantomData,
     )
@@ -152,7 +152,7 @@ pub fn loadchunk(key: impl ToArg, iterator: i64, data: impl ToArg) -> Command<bo
 pub fn madd(key: impl ToArg, items: impl IntoIterator<Item = impl ToArg>) -> Command<Vec<Frame>> {
     Command::of(const { draft::id("BF.MADD") }).with(|out| {
         key.write_to(out);
-        draft::list(out, items);
+        draft::some(out, "items", |out| draft::list(out, items));
     })
 }
 
@@ -162,7 +162,7 @@ pub fn madd(key: impl ToArg, items: impl IntoIterator<Item = impl ToArg>) -> Com
 pub fn mexists(key: impl ToArg, items: impl IntoIterator<Item = impl ToArg>) -> Command<Vec<bool>> {
     Command::of(const { draft::id("BF.MEXISTS") }).with(|out| {
         key.write_to(out);
-        draft::list(out, items);
+        draft::some(out, "items", |out| draft::list(out, items));
     })
 }
 

@@ -130,7 +130,7 @@ pub fn bitop(
     Command::of(const { draft::id("BITOP") }).with(|out| {
         operation.write_to(out);
         destkey.write_to(out);
-        draft::list(out, keys);
+        draft::some(out, "keys", |out| draft::list(out, keys));
     })
 }
 

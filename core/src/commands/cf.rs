@@ -70,7 +70,7 @@ pub fn insert(key: impl ToArg, items: impl IntoIterator<Item = impl ToArg>) -> I
     Insert(
         Draft::new(const { draft::id("CF.INSERT") }).with(0, |out| key.write_to(out)).with(3, |out| {
             "ITEMS".write_to(out);
-            draft::list(out, items);
+            draft::some(out, "items", |out| draft::list(out, items));
         }),
         PhantomData,
     )
@@ -106,7 +106,7 @@ pub fn insertnx(key: impl ToArg, items: impl IntoIterator<Item = impl ToArg>) ->
     Insertnx(
         Draft::new(const { draft::id("CF.INSERTNX") }).with(0, |out| key.write_to(out)).with(3, |out| {
             "ITEMS".write_to(out);
-            draft::list(out, items);
+            draft::some(out, "items", |out| draft::list(out, items));
         }),
         PhantomData,
     )
@@ -152,7 +152,7 @@ pub fn loadchunk(key: impl ToArg, iterator: i64, data: impl ToArg) -> Command<bo
 pub fn mexists(key: impl ToArg, items: impl IntoIterator<Item = impl ToArg>) -> Command<Vec<bool>> {
     Command::of(const { draft::id("CF.MEXISTS") }).with(|out| {
         key.write_to(out);
-        draft::list(out, items);
+        draft::some(out, "items", |out| draft::list(out, items));
     })
 }
 

@@ -18,14 +18,16 @@ pub fn asking() -> Command<bool> {
 ///
 /// `CLUSTER ADDSLOTS`, since 3.0.0; O(N), N slots.
 pub fn cluster_addslots(slots: impl IntoIterator<Item = i64>) -> Command<bool> {
-    Command::of(const { draft::id("CLUSTER ADDSLOTS") }).with(|out| draft::list(out, slots))
+    Command::of(const { draft::id("CLUSTER ADDSLOTS") })
+        .with(|out| draft::some(out, "slots", |out| draft::list(out, slots)))
 }
 
 /// Makes this node the owner of ranges of unassigned hash slots.
 ///
 /// `CLUSTER ADDSLOTSRANGE`, since 7.0.0; O(N), N slots in the ranges.
 pub fn cluster_addslotsrange(ranges: impl IntoIterator<Item = (i64, i64)>) -> Command<bool> {
-    Command::of(const { draft::id("CLUSTER ADDSLOTSRANGE") }).with(|out| draft::list(out, ranges))
+    Command::of(const { draft::id("CLUSTER ADDSLOTSRANGE") })
+        .with(|out| draft::some(out, "ranges", |out| draft::list(out, ranges)))
 }
 
 /// Raises this node's configuration epoch if it is not the greatest already.
@@ -53,14 +55,16 @@ pub fn cluster_countkeysinslot(slot: i64) -> Command<i64> {
 ///
 /// `CLUSTER DELSLOTS`, since 3.0.0; O(N), N slots.
 pub fn cluster_delslots(slots: impl IntoIterator<Item = i64>) -> Command<bool> {
-    Command::of(const { draft::id("CLUSTER DELSLOTS") }).with(|out| draft::list(out, slots))
+    Command::of(const { draft::id("CLUSTER DELSLOTS") })
+        .with(|out| draft::some(out, "slots", |out| draft::list(out, slots)))
 }
 
 /// Makes this node forget who owns ranges of hash slots.
 ///
 /// `CLUSTER DELSLOTSRANGE`, since 7.0.0; O(N), N slots in the ranges.
 pub fn cluster_delslotsrange(ranges: impl IntoIterator<Item = (i64, i64)>) -> Command<bool> {
-    Command::of(const { draft::id("CLUSTER DELSLOTSRANGE") }).with(|out| draft::list(out, ranges))
+    Command::of(const { draft::id("CLUSTER DELSLOTSRANGE") })
+        .with(|out| draft::some(out, "ranges", |out| draft::list(out, ranges)))
 }
 
 /// Makes this replica take over from its primary.
@@ -181,7 +185,7 @@ impl ClusterMigrationOperation {
     pub fn import(import: impl IntoIterator<Item = (i64, i64)>) -> Self {
         Self(Draft::new(RowId::UNKNOWN).with(0, |out| {
             "IMPORT".write_to(out);
-            draft::list(out, import);
+            draft::some(out, "import", |out| draft::list(out, import));
         }))
     }
 

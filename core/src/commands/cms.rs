@@ -12,7 +12,7 @@ use core::marker::PhantomData;
 pub fn incrby(key: impl ToArg, items: impl IntoIterator<Item = (impl ToArg, i64)>) -> Command<Vec<i64>> {
     Command::of(const { draft::id("CMS.INCRBY") }).with(|out| {
         key.write_to(out);
-        draft::list(out, items);
+        draft::some(out, "items", |out| draft::list(out, items));
     })
 }
 
@@ -52,7 +52,7 @@ pub fn merge(destination: impl ToArg, sources: impl IntoIterator<Item = impl ToA
     Merge(
         Draft::new(const { draft::id("CMS.MERGE") }).with(0, |out| {
             destination.write_to(out);
-            draft::counted(out, 1, |out| draft::list(out, sources));
+            draft::counted(out, 1, |out| draft::some(out, "sources", |out| draft::list(out, sources)));
         }),
         PhantomData,
     )
@@ -69,7 +69,7 @@ impl<R> Merge<R> {
         Self(
             self.0.with(1, |out| {
                 "WEIGHTS".write_to(out);
-                draft::list(out, weight);
+                draft::some(out, "weight", |out| draft::list(out, weight));
             }),
             PhantomData,
         )
@@ -82,6 +82,6 @@ impl<R> Merge<R> {
 pub fn query(key: impl ToArg, items: impl IntoIterator<Item = impl ToArg>) -> Command<Vec<i64>> {
     Command::of(const { draft::id("CMS.QUERY") }).with(|out| {
         key.write_to(out);
-        draft::list(out, items);
+        draft::some(out, "items", |out| draft::list(out, items));
     })
 }

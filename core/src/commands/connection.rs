@@ -195,7 +195,7 @@ impl<R> ClientList<R> {
         Self(
             self.0.with(1, |out| {
                 "ID".write_to(out);
-                draft::list(out, client_id);
+                draft::some(out, "client_id", |out| draft::list(out, client_id));
             }),
             PhantomData,
         )

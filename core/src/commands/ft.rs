@@ -121,7 +121,7 @@ impl<R, Load> Aggregate<R, Load> {
         Self(
             self.0.with(8, |out| {
                 "PARAMS".write_to(out);
-                draft::counted(out, 1, |out| draft::list(out, params));
+                draft::counted(out, 1, |out| draft::some(out, "params", |out| draft::list(out, params)));
             }),
             PhantomData,
         )
@@ -156,7 +156,9 @@ impl<R> Aggregate<R, Open> {
         Aggregate(
             self.0.with(3, |out| {
                 "LOAD".write_to(out);
-                draft::counted(out, 1, |out| draft::list(out, load.into_iter().map(Into::<Load>::into)));
+                draft::counted(out, 1, |out| {
+                    draft::some(out, "load", |out| draft::list(out, load.into_iter().map(Into::<Load>::into)))
+                });
             }),
             PhantomData,
         )
@@ -213,7 +215,11 @@ impl AggregateSortby {
     /// Makes it with what it needs.
     pub fn new(key: impl IntoIterator<Item = impl Into<AggregateKey>>) -> Self {
         Self(Draft::new(RowId::UNKNOWN).with(0, |out| {
-            draft::counted(out, 1, |out| draft::list(out, key.into_iter().map(Into::<AggregateKey>::into)))
+            draft::counted(out, 1, |out| {
+                draft::some(out, "key", |out| {
+                    draft::list(out, key.into_iter().map(Into::<AggregateKey>::into))
+                })
+            })
         }))
     }
 
@@ -387,7 +393,7 @@ pub fn alter(index: impl ToArg, fields: impl IntoIterator<Item = Field>) -> Alte
         Draft::new(const { draft::id("FT.ALTER") }).with(0, |out| index.write_to(out)).with(2, |out| {
             "SCHEMA".write_to(out);
             "ADD".write_to(out);
-            draft::list(out, fields);
+            draft::some(out, "fields", |out| draft::list(out, fields));
         }),
         PhantomData,
     )
@@ -462,7 +468,7 @@ impl Field {
         Self(Draft::new(RowId::UNKNOWN).with(0, |out| field_name.write_to(out)).with(2, |out| {
             "VECTOR".write_to(out);
             algorithm.write_to(out);
-            draft::counted(out, 1, |out| draft::list(out, attribute));
+            draft::counted(out, 1, |out| draft::some(out, "attribute", |out| draft::list(out, attribute)));
         }))
     }
 
@@ -612,7 +618,7 @@ pub fn config_get(option: impl ToArg) -> Command<Vec<(String, Option<String>)>> 
 ///
 /// `FT.CONFIG HELP`, since 1.0.0 of its module; O(1).
 /// Outdated since 8.0.0.
-pub fn config_help(option: impl ToArg) -> Command<Frame> {
+pub fn config_help(option: impl ToArg) -> Command<Vec<(String, (String, Option<String>))>> {
     Command::of(const { draft::id("FT.CONFIG HELP") }).with(|out| option.write_to(out))
 }
 
@@ -634,7 +640,7 @@ pub fn create(index: impl ToArg, schemas: impl IntoIterator<Item = Field>) -> Cr
     Create(
         Draft::new(const { draft::id("FT.CREATE") }).with(0, |out| index.write_to(out)).with(18, |out| {
             "SCHEMA".write_to(out);
-            draft::list(out, schemas);
+            draft::some(out, "schemas", |out| draft::list(out, schemas));
         }),
         PhantomData,
     )
@@ -673,7 +679,7 @@ impl<R> Create<R> {
         Self(
             self.0.with(3, |out| {
                 "PREFIX".write_to(out);
-                draft::counted(out, 1, |out| draft::list(out, prefixes));
+                draft::counted(out, 1, |out| draft::some(out, "prefixes", |out| draft::list(out, prefixes)));
             }),
             PhantomData,
         )
@@ -845,7 +851,7 @@ impl<R> CursorRead<R> {
 pub fn dictadd(dict: impl ToArg, terms: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
     Command::of(const { draft::id("FT.DICTADD") }).with(|out| {
         dict.write_to(out);
-        draft::list(out, terms);
+        draft::some(out, "terms", |out| draft::list(out, terms));
     })
 }
 
@@ -855,7 +861,7 @@ pub fn dictadd(dict: impl ToArg, terms: impl IntoIterator<Item = impl ToArg>) ->
 pub fn dictdel(dict: impl ToArg, terms: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
     Command::of(const { draft::id("FT.DICTDEL") }).with(|out| {
         dict.write_to(out);
-        draft::list(out, terms);
+        draft::some(out, "terms", |out| draft::list(out, terms));
     })
 }
 
@@ -909,7 +915,7 @@ impl<R> Explain<R> {
         Self(
             self.0.with(1, |out| {
                 "PARAMS".write_to(out);
-                draft::counted(out, 1, |out| draft::list(out, params));
+                draft::counted(out, 1, |out| draft::some(out, "params", |out| draft::list(out, params)));
             }),
             PhantomData,
         )
@@ -951,7 +957,7 @@ impl<R> Explaincli<R> {
         Self(
             self.0.with(1, |out| {
                 "PARAMS".write_to(out);
-                draft::counted(out, 1, |out| draft::list(out, params));
+                draft::counted(out, 1, |out| draft::some(out, "params", |out| draft::list(out, params)));
             }),
             PhantomData,
         )
@@ -1024,7 +1030,7 @@ impl<R, Sorting, Load> Hybrid<R, Sorting, Load> {
         Self(
             self.0.with(5, |out| {
                 "PARAMS".write_to(out);
-                draft::counted(out, 1, |out| draft::list(out, params));
+                draft::counted(out, 1, |out| draft::some(out, "params", |out| draft::list(out, params)));
             }),
             PhantomData,
         )
@@ -1094,7 +1100,11 @@ impl<R, Load> Hybrid<R, Open, Load> {
         Hybrid(
             self.0.with(3, |out| {
                 "SORTBY".write_to(out);
-                draft::counted(out, 1, |out| draft::list(out, sortby.into_iter().map(Into::<Sortby>::into)));
+                draft::counted(out, 1, |out| {
+                    draft::some(out, "sortby", |out| {
+                        draft::list(out, sortby.into_iter().map(Into::<Sortby>::into))
+                    })
+                });
             }),
             PhantomData,
         )
@@ -1123,7 +1133,7 @@ impl<R, Sorting> Hybrid<R, Sorting, Open> {
         Hybrid(
             self.0.with(8, |out| {
                 "LOAD".write_to(out);
-                draft::counted(out, 1, |out| draft::list(out, load));
+                draft::counted(out, 1, |out| draft::some(out, "load", |out| draft::list(out, load)));
             }),
             PhantomData,
         )
@@ -1538,7 +1548,7 @@ impl<R> Search<R> {
         Self(
             self.0.with(9, |out| {
                 "INKEYS".write_to(out);
-                draft::counted(out, 1, |out| draft::list(out, inkeys));
+                draft::counted(out, 1, |out| draft::some(out, "inkeys", |out| draft::list(out, inkeys)));
             }),
             PhantomData,
         )
@@ -1549,7 +1559,7 @@ impl<R> Search<R> {
         Self(
             self.0.with(10, |out| {
                 "INFIELDS".write_to(out);
-                draft::counted(out, 1, |out| draft::list(out, infields));
+                draft::counted(out, 1, |out| draft::some(out, "infields", |out| draft::list(out, infields)));
             }),
             PhantomData,
         )
@@ -1560,7 +1570,11 @@ impl<R> Search<R> {
         Self(
             self.0.with(11, |out| {
                 "RETURN".write_to(out);
-                draft::counted(out, 1, |out| draft::list(out, r#return.into_iter().map(Into::<Load>::into)));
+                draft::counted(out, 1, |out| {
+                    draft::some(out, "return", |out| {
+                        draft::list(out, r#return.into_iter().map(Into::<Load>::into))
+                    })
+                });
             }),
             PhantomData,
         )
@@ -1692,7 +1706,7 @@ impl<R> Search<R> {
         Self(
             self.0.with(24, |out| {
                 "PARAMS".write_to(out);
-                draft::counted(out, 1, |out| draft::list(out, params));
+                draft::counted(out, 1, |out| draft::some(out, "params", |out| draft::list(out, params)));
             }),
             PhantomData,
         )
@@ -1725,7 +1739,7 @@ impl SearchHighlight {
     pub fn fields(self, fields: impl IntoIterator<Item = impl ToArg>) -> Self {
         Self(self.0.with(0, |out| {
             "FIELDS".write_to(out);
-            draft::counted(out, 1, |out| draft::list(out, fields));
+            draft::counted(out, 1, |out| draft::some(out, "fields", |out| draft::list(out, fields)));
         }))
     }
 
@@ -1754,7 +1768,7 @@ impl SearchSummarize {
     pub fn fields(self, fields: impl IntoIterator<Item = impl ToArg>) -> Self {
         Self(self.0.with(0, |out| {
             "FIELDS".write_to(out);
-            draft::counted(out, 1, |out| draft::list(out, fields));
+            draft::counted(out, 1, |out| draft::some(out, "fields", |out| draft::list(out, fields)));
         }))
     }
 
@@ -1786,7 +1800,7 @@ impl SearchSummarize {
 /// Suggests corrections for the misspelled terms of a query.
 ///
 /// `FT.SPELLCHECK`, since 1.4.0 of its module; O(1).
-pub fn spellcheck(index: impl ToArg, query: impl ToArg) -> Spellcheck<Frame> {
+pub fn spellcheck(index: impl ToArg, query: impl ToArg) -> Spellcheck<Vec<(Bytes, Vec<(Bytes, f64)>)>> {
     Spellcheck(
         Draft::new(const { draft::id("FT.SPELLCHECK") }).with(0, |out| {
             index.write_to(out);
@@ -1987,7 +2001,7 @@ pub fn synupdate(
                 index.write_to(out);
                 synonym_group_id.write_to(out);
             })
-            .with(2, |out| draft::list(out, terms)),
+            .with(2, |out| draft::some(out, "terms", |out| draft::list(out, terms))),
         PhantomData,
     )
 }

@@ -46,7 +46,7 @@ impl<R> CopyCommand<R> {
 ///
 /// `DEL`, since 1.0.0; O(N), N keys or elements of a collection.
 pub fn del(keys: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
-    Command::of(const { draft::id("DEL") }).with(|out| draft::list(out, keys))
+    Command::of(const { draft::id("DEL") }).with(|out| draft::some(out, "keys", |out| draft::list(out, keys)))
 }
 
 /// Gives a value in the server's binary form for restoring, or null if missing.
@@ -60,7 +60,8 @@ pub fn dump(key: impl ToArg) -> Command<Option<Bytes>> {
 ///
 /// `EXISTS`, since 1.0.0; O(N), N keys.
 pub fn exists(keys: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
-    Command::of(const { draft::id("EXISTS") }).with(|out| draft::list(out, keys))
+    Command::of(const { draft::id("EXISTS") })
+        .with(|out| draft::some(out, "keys", |out| draft::list(out, keys)))
 }
 
 /// Sets a time to live in seconds; false if the key is missing or a condition fails.
@@ -200,7 +201,7 @@ impl<R, Authentication> Migrate<R, Authentication> {
         Self(
             self.0.with(4, |out| {
                 "KEYS".write_to(out);
-                draft::list(out, keys);
+                draft::some(out, "keys", |out| draft::list(out, keys));
             }),
             PhantomData,
         )
@@ -640,7 +641,8 @@ impl<R> SortRo<R, Open> {
 ///
 /// `TOUCH`, since 3.2.1; O(N), N keys.
 pub fn touch(keys: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
-    Command::of(const { draft::id("TOUCH") }).with(|out| draft::list(out, keys))
+    Command::of(const { draft::id("TOUCH") })
+        .with(|out| draft::some(out, "keys", |out| draft::list(out, keys)))
 }
 
 /// Gives the seconds a key has left, -1 if unlimited, -2 if it is missing.
@@ -661,7 +663,8 @@ pub fn r#type(key: impl ToArg) -> Command<String> {
 ///
 /// `UNLINK`, since 4.0.0; O(N), N keys; memory is freed by another thread.
 pub fn unlink(keys: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
-    Command::of(const { draft::id("UNLINK") }).with(|out| draft::list(out, keys))
+    Command::of(const { draft::id("UNLINK") })
+        .with(|out| draft::some(out, "keys", |out| draft::list(out, keys)))
 }
 
 /// Waits until enough replicas have this connection's writes; gives how many do.

@@ -13,7 +13,7 @@ pub fn geoadd(key: impl ToArg, datas: impl IntoIterator<Item = (f64, f64, impl T
     Geoadd(
         Draft::new(const { draft::id("GEOADD") })
             .with(0, |out| key.write_to(out))
-            .with(3, |out| draft::list(out, datas)),
+            .with(3, |out| draft::some(out, "datas", |out| draft::list(out, datas))),
         PhantomData,
     )
 }

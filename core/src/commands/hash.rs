@@ -12,7 +12,7 @@ use core::marker::PhantomData;
 pub fn hdel(key: impl ToArg, fields: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
     Command::of(const { draft::id("HDEL") }).with(|out| {
         key.write_to(out);
-        draft::list(out, fields);
+        draft::some(out, "fields", |out| draft::list(out, fields));
     })
 }
 
@@ -42,7 +42,7 @@ pub fn hexpire(
             })
             .with(2, |out| {
                 "FIELDS".write_to(out);
-                draft::counted(out, 1, |out| draft::list(out, fields));
+                draft::counted(out, 1, |out| draft::some(out, "fields", |out| draft::list(out, fields)));
             }),
         PhantomData,
     )
@@ -91,7 +91,7 @@ pub fn hexpireat(
             })
             .with(2, |out| {
                 "FIELDS".write_to(out);
-                draft::counted(out, 1, |out| draft::list(out, fields));
+                draft::counted(out, 1, |out| draft::some(out, "fields", |out| draft::list(out, fields)));
             }),
         PhantomData,
     )
@@ -131,7 +131,7 @@ pub fn hexpiretime(key: impl ToArg, fields: impl IntoIterator<Item = impl ToArg>
     Command::of(const { draft::id("HEXPIRETIME") }).with(|out| {
         key.write_to(out);
         "FIELDS".write_to(out);
-        draft::counted(out, 1, |out| draft::list(out, fields));
+        draft::counted(out, 1, |out| draft::some(out, "fields", |out| draft::list(out, fields)));
     })
 }
 
@@ -159,7 +159,7 @@ pub fn hgetdel(key: impl ToArg, fields: impl IntoIterator<Item = impl ToArg>) ->
     Command::of(const { draft::id("HGETDEL") }).with(|out| {
         key.write_to(out);
         "FIELDS".write_to(out);
-        draft::counted(out, 1, |out| draft::list(out, fields));
+        draft::counted(out, 1, |out| draft::some(out, "fields", |out| draft::list(out, fields)));
     })
 }
 
@@ -170,7 +170,7 @@ pub fn hgetex(key: impl ToArg, fields: impl IntoIterator<Item = impl ToArg>) -> 
     Hgetex(
         Draft::new(const { draft::id("HGETEX") }).with(0, |out| key.write_to(out)).with(2, |out| {
             "FIELDS".write_to(out);
-            draft::counted(out, 1, |out| draft::list(out, fields));
+            draft::counted(out, 1, |out| draft::some(out, "fields", |out| draft::list(out, fields)));
         }),
         PhantomData,
     )
@@ -255,7 +255,7 @@ pub fn himport_prepare(
 ) -> Command<bool> {
     Command::of(const { draft::id("HIMPORT PREPARE") }).with(|out| {
         fieldset_name.write_to(out);
-        draft::list(out, fields);
+        draft::some(out, "fields", |out| draft::list(out, fields));
     })
 }
 
@@ -270,7 +270,7 @@ pub fn himport_set(
     Command::of(const { draft::id("HIMPORT SET") }).with(|out| {
         key.write_to(out);
         fieldset_name.write_to(out);
-        draft::list(out, values);
+        draft::some(out, "values", |out| draft::list(out, values));
     })
 }
 
@@ -316,7 +316,7 @@ pub fn hlen(key: impl ToArg) -> Command<i64> {
 pub fn hmget(key: impl ToArg, fields: impl IntoIterator<Item = impl ToArg>) -> Command<Vec<Option<Bytes>>> {
     Command::of(const { draft::id("HMGET") }).with(|out| {
         key.write_to(out);
-        draft::list(out, fields);
+        draft::some(out, "fields", |out| draft::list(out, fields));
     })
 }
 
@@ -327,7 +327,7 @@ pub fn hmget(key: impl ToArg, fields: impl IntoIterator<Item = impl ToArg>) -> C
 pub fn hmset(key: impl ToArg, data: impl IntoIterator<Item = (impl ToArg, impl ToArg)>) -> Command<bool> {
     Command::of(const { draft::id("HMSET") }).with(|out| {
         key.write_to(out);
-        draft::list(out, data);
+        draft::some(out, "data", |out| draft::list(out, data));
     })
 }
 
@@ -338,7 +338,7 @@ pub fn hpersist(key: impl ToArg, fields: impl IntoIterator<Item = impl ToArg>) -
     Command::of(const { draft::id("HPERSIST") }).with(|out| {
         key.write_to(out);
         "FIELDS".write_to(out);
-        draft::counted(out, 1, |out| draft::list(out, fields));
+        draft::counted(out, 1, |out| draft::some(out, "fields", |out| draft::list(out, fields)));
     })
 }
 
@@ -358,7 +358,7 @@ pub fn hpexpire(
             })
             .with(2, |out| {
                 "FIELDS".write_to(out);
-                draft::counted(out, 1, |out| draft::list(out, fields));
+                draft::counted(out, 1, |out| draft::some(out, "fields", |out| draft::list(out, fields)));
             }),
         PhantomData,
     )
@@ -407,7 +407,7 @@ pub fn hpexpireat(
             })
             .with(2, |out| {
                 "FIELDS".write_to(out);
-                draft::counted(out, 1, |out| draft::list(out, fields));
+                draft::counted(out, 1, |out| draft::some(out, "fields", |out| draft::list(out, fields)));
             }),
         PhantomData,
     )
@@ -447,7 +447,7 @@ pub fn hpexpiretime(key: impl ToArg, fields: impl IntoIterator<Item = impl ToArg
     Command::of(const { draft::id("HPEXPIRETIME") }).with(|out| {
         key.write_to(out);
         "FIELDS".write_to(out);
-        draft::counted(out, 1, |out| draft::list(out, fields));
+        draft::counted(out, 1, |out| draft::some(out, "fields", |out| draft::list(out, fields)));
     })
 }
 
@@ -458,7 +458,7 @@ pub fn hpttl(key: impl ToArg, fields: impl IntoIterator<Item = impl ToArg>) -> C
     Command::of(const { draft::id("HPTTL") }).with(|out| {
         key.write_to(out);
         "FIELDS".write_to(out);
-        draft::counted(out, 1, |out| draft::list(out, fields));
+        draft::counted(out, 1, |out| draft::some(out, "fields", |out| draft::list(out, fields)));
     })
 }
 
@@ -543,7 +543,7 @@ impl Hscan<(String, Vec<(Bytes, Bytes)>)> {
 pub fn hset(key: impl ToArg, data: impl IntoIterator<Item = (impl ToArg, impl ToArg)>) -> Command<i64> {
     Command::of(const { draft::id("HSET") }).with(|out| {
         key.write_to(out);
-        draft::list(out, data);
+        draft::some(out, "data", |out| draft::list(out, data));
     })
 }
 
@@ -554,7 +554,7 @@ pub fn hsetex(key: impl ToArg, fields: impl IntoIterator<Item = (impl ToArg, imp
     Hsetex(
         Draft::new(const { draft::id("HSETEX") }).with(0, |out| key.write_to(out)).with(3, |out| {
             "FIELDS".write_to(out);
-            draft::counted(out, 2, |out| draft::list(out, fields));
+            draft::counted(out, 2, |out| draft::some(out, "fields", |out| draft::list(out, fields)));
         }),
         PhantomData,
     )
@@ -656,7 +656,7 @@ pub fn httl(key: impl ToArg, fields: impl IntoIterator<Item = impl ToArg>) -> Co
     Command::of(const { draft::id("HTTL") }).with(|out| {
         key.write_to(out);
         "FIELDS".write_to(out);
-        draft::counted(out, 1, |out| draft::list(out, fields));
+        draft::counted(out, 1, |out| draft::some(out, "fields", |out| draft::list(out, fields)));
     })
 }
 

@@ -28,7 +28,8 @@ impl<R> Pfadd<R> {
 ///
 /// `PFCOUNT`, since 2.8.9; O(1), O(N) with N keys.
 pub fn pfcount(keys: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
-    Command::of(const { draft::id("PFCOUNT") }).with(|out| draft::list(out, keys))
+    Command::of(const { draft::id("PFCOUNT") })
+        .with(|out| draft::some(out, "keys", |out| draft::list(out, keys)))
 }
 
 /// Merges HyperLogLogs into one, stored in the destination along with its own content.

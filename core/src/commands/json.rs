@@ -17,7 +17,7 @@ pub fn arrappend(
     Command::of(const { draft::id("JSON.ARRAPPEND") }).with(|out| {
         key.write_to(out);
         path.write_to(out);
-        draft::list(out, jsons);
+        draft::some(out, "jsons", |out| draft::list(out, jsons));
     })
 }
 
@@ -67,7 +67,7 @@ pub fn arrinsert(
         key.write_to(out);
         path.write_to(out);
         index.write_to(out);
-        draft::list(out, jsons);
+        draft::some(out, "jsons", |out| draft::list(out, jsons));
     })
 }
 
@@ -329,7 +329,7 @@ impl<R> Merge<R> {
 /// `JSON.MGET`, since 1.0.0 of its module; O(M\*N), M keys, N size of each value.
 pub fn mget(keys: impl IntoIterator<Item = impl ToArg>, path: impl ToArg) -> Command<Vec<Option<Bytes>>> {
     Command::of(const { draft::id("JSON.MGET") }).with(|out| {
-        draft::list(out, keys);
+        draft::some(out, "keys", |out| draft::list(out, keys));
         path.write_to(out);
     })
 }
@@ -338,7 +338,8 @@ pub fn mget(keys: impl IntoIterator<Item = impl ToArg>, path: impl ToArg) -> Com
 ///
 /// `JSON.MSET`, since 2.6.0 of its module; O(K\*(M+N)), K keys, M old size, N new size.
 pub fn mset(triplets: impl IntoIterator<Item = (impl ToArg, impl ToArg, impl ToArg)>) -> Command<bool> {
-    Command::of(const { draft::id("JSON.MSET") }).with(|out| draft::list(out, triplets))
+    Command::of(const { draft::id("JSON.MSET") })
+        .with(|out| draft::some(out, "triplets", |out| draft::list(out, triplets)))
 }
 
 /// Adds a number to the numbers at a path and gives the results.

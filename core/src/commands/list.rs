@@ -91,7 +91,7 @@ pub fn blmpop(
     Blmpop(
         Draft::new(const { draft::id("BLMPOP") }).with(0, |out| {
             timeout.write_to(out);
-            draft::counted(out, 1, |out| draft::list(out, keys));
+            draft::counted(out, 1, |out| draft::some(out, "keys", |out| draft::list(out, keys)));
             r#where.write_to(out);
         }),
         PhantomData,
@@ -121,7 +121,7 @@ impl<R> Blmpop<R> {
 /// `BLPOP`, since 2.0.0; O(N), N keys.
 pub fn blpop(keys: impl IntoIterator<Item = impl ToArg>, timeout: f64) -> Command<Option<(Bytes, Bytes)>> {
     Command::of(const { draft::id("BLPOP") }).with(|out| {
-        draft::list(out, keys);
+        draft::some(out, "keys", |out| draft::list(out, keys));
         timeout.write_to(out);
     })
 }
@@ -131,7 +131,7 @@ pub fn blpop(keys: impl IntoIterator<Item = impl ToArg>, timeout: f64) -> Comman
 /// `BRPOP`, since 2.0.0; O(N), N keys.
 pub fn brpop(keys: impl IntoIterator<Item = impl ToArg>, timeout: f64) -> Command<Option<(Bytes, Bytes)>> {
     Command::of(const { draft::id("BRPOP") }).with(|out| {
-        draft::list(out, keys);
+        draft::some(out, "keys", |out| draft::list(out, keys));
         timeout.write_to(out);
     })
 }
@@ -261,7 +261,7 @@ pub fn lmpop(
 ) -> Lmpop<Option<(Bytes, Vec<Bytes>)>> {
     Lmpop(
         Draft::new(const { draft::id("LMPOP") }).with(0, |out| {
-            draft::counted(out, 1, |out| draft::list(out, keys));
+            draft::counted(out, 1, |out| draft::some(out, "keys", |out| draft::list(out, keys)));
             r#where.write_to(out);
         }),
         PhantomData,
@@ -366,7 +366,7 @@ impl Lpos<Option<i64>> {
 pub fn lpush(key: impl ToArg, elements: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
     Command::of(const { draft::id("LPUSH") }).with(|out| {
         key.write_to(out);
-        draft::list(out, elements);
+        draft::some(out, "elements", |out| draft::list(out, elements));
     })
 }
 
@@ -376,7 +376,7 @@ pub fn lpush(key: impl ToArg, elements: impl IntoIterator<Item = impl ToArg>) ->
 pub fn lpushx(key: impl ToArg, elements: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
     Command::of(const { draft::id("LPUSHX") }).with(|out| {
         key.write_to(out);
-        draft::list(out, elements);
+        draft::some(out, "elements", |out| draft::list(out, elements));
     })
 }
 
@@ -460,7 +460,7 @@ pub fn rpoplpush(source: impl ToArg, destination: impl ToArg) -> Command<Option<
 pub fn rpush(key: impl ToArg, elements: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
     Command::of(const { draft::id("RPUSH") }).with(|out| {
         key.write_to(out);
-        draft::list(out, elements);
+        draft::some(out, "elements", |out| draft::list(out, elements));
     })
 }
 
@@ -470,6 +470,6 @@ pub fn rpush(key: impl ToArg, elements: impl IntoIterator<Item = impl ToArg>) ->
 pub fn rpushx(key: impl ToArg, elements: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
     Command::of(const { draft::id("RPUSHX") }).with(|out| {
         key.write_to(out);
-        draft::list(out, elements);
+        draft::some(out, "elements", |out| draft::list(out, elements));
     })
 }

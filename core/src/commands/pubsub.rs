@@ -10,7 +10,8 @@ use core::marker::PhantomData;
 ///
 /// `PSUBSCRIBE`, since 2.0.0; O(N), N patterns.
 pub fn psubscribe(patterns: impl IntoIterator<Item = impl ToArg>) -> Command<(String, Bytes, i64)> {
-    Command::of(const { draft::id("PSUBSCRIBE") }).with(|out| draft::list(out, patterns))
+    Command::of(const { draft::id("PSUBSCRIBE") })
+        .with(|out| draft::some(out, "patterns", |out| draft::list(out, patterns)))
 }
 
 /// Sends a message to a channel and gives how many clients received it.
@@ -146,14 +147,16 @@ pub fn spublish(shardchannel: impl ToArg, message: impl ToArg) -> Command<i64> {
 ///
 /// `SSUBSCRIBE`, since 7.0.0; O(N), N shard channels.
 pub fn ssubscribe(shardchannels: impl IntoIterator<Item = impl ToArg>) -> Command<(String, Bytes, i64)> {
-    Command::of(const { draft::id("SSUBSCRIBE") }).with(|out| draft::list(out, shardchannels))
+    Command::of(const { draft::id("SSUBSCRIBE") })
+        .with(|out| draft::some(out, "shardchannels", |out| draft::list(out, shardchannels)))
 }
 
 /// Begins listening to channels on this connection.
 ///
 /// `SUBSCRIBE`, since 2.0.0; O(N), N channels.
 pub fn subscribe(channels: impl IntoIterator<Item = impl ToArg>) -> Command<(String, Bytes, i64)> {
-    Command::of(const { draft::id("SUBSCRIBE") }).with(|out| draft::list(out, channels))
+    Command::of(const { draft::id("SUBSCRIBE") })
+        .with(|out| draft::some(out, "channels", |out| draft::list(out, channels)))
 }
 
 /// Ends shard channel subscriptions of this connection, all if none is named.

@@ -334,7 +334,8 @@ pub fn script_debug(mode: super::YesSyncNo) -> Command<bool> {
 ///
 /// `SCRIPT EXISTS`, since 2.6.0; O(N), N digests.
 pub fn script_exists(sha1s: impl IntoIterator<Item = impl ToArg>) -> Command<Vec<bool>> {
-    Command::of(const { draft::id("SCRIPT EXISTS") }).with(|out| draft::list(out, sha1s))
+    Command::of(const { draft::id("SCRIPT EXISTS") })
+        .with(|out| draft::some(out, "sha1s", |out| draft::list(out, sha1s)))
 }
 
 /// Empties the cache of Lua scripts.

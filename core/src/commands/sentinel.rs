@@ -31,7 +31,7 @@ impl SentinelConfigAction {
     pub fn set(set: impl IntoIterator<Item = (impl ToArg, impl ToArg)>) -> Self {
         Self(Draft::new(RowId::UNKNOWN).with(0, |out| {
             "SET".write_to(out);
-            draft::list(out, set);
+            draft::some(out, "set", |out| draft::list(out, set));
         }))
     }
 
@@ -39,7 +39,7 @@ impl SentinelConfigAction {
     pub fn get(parameter: impl IntoIterator<Item = impl ToArg>) -> Self {
         Self(Draft::new(RowId::UNKNOWN).with(0, |out| {
             "GET".write_to(out);
-            draft::list(out, parameter);
+            draft::some(out, "parameter", |out| draft::list(out, parameter));
         }))
     }
 }
@@ -97,7 +97,8 @@ pub fn sentinel_help() -> Command<Vec<String>> {
 pub fn sentinel_info_cache(
     nodenames: impl IntoIterator<Item = impl ToArg>,
 ) -> Command<Vec<(String, Vec<(i64, Option<Record>)>)>> {
-    Command::of(const { draft::id("SENTINEL INFO-CACHE") }).with(|out| draft::list(out, nodenames))
+    Command::of(const { draft::id("SENTINEL INFO-CACHE") })
+        .with(|out| draft::some(out, "nodenames", |out| draft::list(out, nodenames)))
 }
 
 /// Describes the state of one watched primary.
@@ -177,7 +178,7 @@ pub fn sentinel_set(
 ) -> Command<bool> {
     Command::of(const { draft::id("SENTINEL SET") }).with(|out| {
         master_name.write_to(out);
-        draft::list(out, data);
+        draft::some(out, "data", |out| draft::list(out, data));
     })
 }
 
@@ -187,7 +188,8 @@ pub fn sentinel_set(
 pub fn sentinel_simulate_failure(
     modes: impl IntoIterator<Item = super::SentinelSimulateFailureMode>,
 ) -> Command<Frame> {
-    Command::of(const { draft::id("SENTINEL SIMULATE-FAILURE") }).with(|out| draft::list(out, modes))
+    Command::of(const { draft::id("SENTINEL SIMULATE-FAILURE") })
+        .with(|out| draft::some(out, "modes", |out| draft::list(out, modes)))
 }
 
 /// Describes the replicas of a watched primary under an outdated name.

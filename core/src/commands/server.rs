@@ -30,7 +30,8 @@ impl<R> AclCat<R> {
 ///
 /// `ACL DELUSER`, since 6.0.0; O(1), for a typical user.
 pub fn acl_deluser(usernames: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
-    Command::of(const { draft::id("ACL DELUSER") }).with(|out| draft::list(out, usernames))
+    Command::of(const { draft::id("ACL DELUSER") })
+        .with(|out| draft::some(out, "usernames", |out| draft::list(out, usernames)))
 }
 
 /// Tells whether a user may run a command, without running it.
@@ -412,7 +413,8 @@ impl CommandListFilterby {
 ///
 /// `CONFIG GET`, since 2.0.0; O(N), N settings asked for.
 pub fn config_get(parameters: impl IntoIterator<Item = impl ToArg>) -> Command<Vec<(String, String)>> {
-    Command::of(const { draft::id("CONFIG GET") }).with(|out| draft::list(out, parameters))
+    Command::of(const { draft::id("CONFIG GET") })
+        .with(|out| draft::some(out, "parameters", |out| draft::list(out, parameters)))
 }
 
 /// Lists the configuration subcommands with a line about each.
@@ -440,7 +442,8 @@ pub fn config_rewrite() -> Command<bool> {
 ///
 /// `CONFIG SET`, since 2.0.0; O(N), N settings.
 pub fn config_set(data: impl IntoIterator<Item = (impl ToArg, impl ToArg)>) -> Command<bool> {
-    Command::of(const { draft::id("CONFIG SET") }).with(|out| draft::list(out, data))
+    Command::of(const { draft::id("CONFIG SET") })
+        .with(|out| draft::some(out, "data", |out| draft::list(out, data)))
 }
 
 /// Counts the keys of the selected database.
@@ -637,7 +640,7 @@ impl<R> HotkeysStart<R> {
         Self(
             self.0.with(4, |out| {
                 "SLOTS".write_to(out);
-                draft::counted(out, 1, |out| draft::list(out, slots));
+                draft::counted(out, 1, |out| draft::some(out, "slots", |out| draft::list(out, slots)));
             }),
             PhantomData,
         )
@@ -911,7 +914,7 @@ impl<R> ModuleLoadex<R> {
         Self(
             self.0.with(2, |out| {
                 "ARGS".write_to(out);
-                draft::list(out, args);
+                draft::some(out, "args", |out| draft::list(out, args));
             }),
             PhantomData,
         )

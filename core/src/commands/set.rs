@@ -12,7 +12,7 @@ use core::marker::PhantomData;
 pub fn sadd(key: impl ToArg, members: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
     Command::of(const { draft::id("SADD") }).with(|out| {
         key.write_to(out);
-        draft::list(out, members);
+        draft::some(out, "members", |out| draft::list(out, members));
     })
 }
 
@@ -27,7 +27,8 @@ pub fn scard(key: impl ToArg) -> Command<i64> {
 ///
 /// `SDIFF`, since 1.0.0; O(N), N members of all sets.
 pub fn sdiff(keys: impl IntoIterator<Item = impl ToArg>) -> Command<Vec<Bytes>> {
-    Command::of(const { draft::id("SDIFF") }).with(|out| draft::list(out, keys))
+    Command::of(const { draft::id("SDIFF") })
+        .with(|out| draft::some(out, "keys", |out| draft::list(out, keys)))
 }
 
 /// Counts the members of the first set that are in none of the others, up to a limit.
@@ -35,8 +36,9 @@ pub fn sdiff(keys: impl IntoIterator<Item = impl ToArg>) -> Command<Vec<Bytes>> 
 /// `SDIFFCARD`, since 8.10.0; O(N), N members of all sets.
 pub fn sdiffcard(keys: impl IntoIterator<Item = impl ToArg>) -> Sdiffcard<i64> {
     Sdiffcard(
-        Draft::new(const { draft::id("SDIFFCARD") })
-            .with(0, |out| draft::counted(out, 1, |out| draft::list(out, keys))),
+        Draft::new(const { draft::id("SDIFFCARD") }).with(0, |out| {
+            draft::counted(out, 1, |out| draft::some(out, "keys", |out| draft::list(out, keys)))
+        }),
         PhantomData,
     )
 }
@@ -65,7 +67,7 @@ impl<R> Sdiffcard<R> {
 pub fn sdiffstore(destination: impl ToArg, keys: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
     Command::of(const { draft::id("SDIFFSTORE") }).with(|out| {
         destination.write_to(out);
-        draft::list(out, keys);
+        draft::some(out, "keys", |out| draft::list(out, keys));
     })
 }
 
@@ -73,7 +75,8 @@ pub fn sdiffstore(destination: impl ToArg, keys: impl IntoIterator<Item = impl T
 ///
 /// `SINTER`, since 1.0.0; O(N\*M), N members of the smallest set, M sets.
 pub fn sinter(keys: impl IntoIterator<Item = impl ToArg>) -> Command<Vec<Bytes>> {
-    Command::of(const { draft::id("SINTER") }).with(|out| draft::list(out, keys))
+    Command::of(const { draft::id("SINTER") })
+        .with(|out| draft::some(out, "keys", |out| draft::list(out, keys)))
 }
 
 /// Counts the members that all sets have in common, up to a limit.
@@ -81,8 +84,9 @@ pub fn sinter(keys: impl IntoIterator<Item = impl ToArg>) -> Command<Vec<Bytes>>
 /// `SINTERCARD`, since 7.0.0; O(N\*M), N members of the smallest set, M sets.
 pub fn sintercard(keys: impl IntoIterator<Item = impl ToArg>) -> Sintercard<i64> {
     Sintercard(
-        Draft::new(const { draft::id("SINTERCARD") })
-            .with(0, |out| draft::counted(out, 1, |out| draft::list(out, keys))),
+        Draft::new(const { draft::id("SINTERCARD") }).with(0, |out| {
+            draft::counted(out, 1, |out| draft::some(out, "keys", |out| draft::list(out, keys)))
+        }),
         PhantomData,
     )
 }
@@ -111,7 +115,7 @@ impl<R> Sintercard<R> {
 pub fn sinterstore(destination: impl ToArg, keys: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
     Command::of(const { draft::id("SINTERSTORE") }).with(|out| {
         destination.write_to(out);
-        draft::list(out, keys);
+        draft::some(out, "keys", |out| draft::list(out, keys));
     })
 }
 
@@ -138,7 +142,7 @@ pub fn smembers(key: impl ToArg) -> Command<Vec<Bytes>> {
 pub fn smismember(key: impl ToArg, members: impl IntoIterator<Item = impl ToArg>) -> Command<Vec<bool>> {
     Command::of(const { draft::id("SMISMEMBER") }).with(|out| {
         key.write_to(out);
-        draft::list(out, members);
+        draft::some(out, "members", |out| draft::list(out, members));
     })
 }
 
@@ -197,7 +201,7 @@ impl Srandmember<Option<Bytes>> {
 pub fn srem(key: impl ToArg, members: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
     Command::of(const { draft::id("SREM") }).with(|out| {
         key.write_to(out);
-        draft::list(out, members);
+        draft::some(out, "members", |out| draft::list(out, members));
     })
 }
 
@@ -247,7 +251,8 @@ impl<R> Sscan<R> {
 ///
 /// `SUNION`, since 1.0.0; O(N), N members of all sets.
 pub fn sunion(keys: impl IntoIterator<Item = impl ToArg>) -> Command<Vec<Bytes>> {
-    Command::of(const { draft::id("SUNION") }).with(|out| draft::list(out, keys))
+    Command::of(const { draft::id("SUNION") })
+        .with(|out| draft::some(out, "keys", |out| draft::list(out, keys)))
 }
 
 /// Counts the members that at least one of the sets has, exactly or roughly.
@@ -255,8 +260,9 @@ pub fn sunion(keys: impl IntoIterator<Item = impl ToArg>) -> Command<Vec<Bytes>>
 /// `SUNIONCARD`, since 8.10.0; O(N), N members of all sets.
 pub fn sunioncard(keys: impl IntoIterator<Item = impl ToArg>) -> Sunioncard<i64> {
     Sunioncard(
-        Draft::new(const { draft::id("SUNIONCARD") })
-            .with(0, |out| draft::counted(out, 1, |out| draft::list(out, keys))),
+        Draft::new(const { draft::id("SUNIONCARD") }).with(0, |out| {
+            draft::counted(out, 1, |out| draft::some(out, "keys", |out| draft::list(out, keys)))
+        }),
         PhantomData,
     )
 }
@@ -290,6 +296,6 @@ impl<R> Sunioncard<R> {
 pub fn sunionstore(destination: impl ToArg, keys: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
     Command::of(const { draft::id("SUNIONSTORE") }).with(|out| {
         destination.write_to(out);
-        draft::list(out, keys);
+        draft::some(out, "keys", |out| draft::list(out, keys));
     })
 }

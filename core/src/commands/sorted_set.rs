@@ -17,7 +17,7 @@ pub fn bzmpop(
     Bzmpop(
         Draft::new(const { draft::id("BZMPOP") }).with(0, |out| {
             timeout.write_to(out);
-            draft::counted(out, 1, |out| draft::list(out, keys));
+            draft::counted(out, 1, |out| draft::some(out, "keys", |out| draft::list(out, keys)));
             r#where.write_to(out);
         }),
         PhantomData,
@@ -50,7 +50,7 @@ pub fn bzpopmax(
     timeout: f64,
 ) -> Command<Option<(Bytes, Bytes, f64)>> {
     Command::of(const { draft::id("BZPOPMAX") }).with(|out| {
-        draft::list(out, keys);
+        draft::some(out, "keys", |out| draft::list(out, keys));
         timeout.write_to(out);
     })
 }
@@ -63,7 +63,7 @@ pub fn bzpopmin(
     timeout: f64,
 ) -> Command<Option<(Bytes, Bytes, f64)>> {
     Command::of(const { draft::id("BZPOPMIN") }).with(|out| {
-        draft::list(out, keys);
+        draft::some(out, "keys", |out| draft::list(out, keys));
         timeout.write_to(out);
     })
 }
@@ -75,7 +75,7 @@ pub fn zadd(key: impl ToArg, data: impl IntoIterator<Item = (impl ToArg, f64)>) 
     Zadd(
         Draft::new(const { draft::id("ZADD") })
             .with(0, |out| key.write_to(out))
-            .with(5, |out| draft::swapped(out, data)),
+            .with(5, |out| draft::some(out, "data", |out| draft::swapped(out, data))),
         PhantomData,
     )
 }
@@ -146,8 +146,9 @@ pub fn zcount(key: impl ToArg, min: impl ToArg, max: impl ToArg) -> Command<i64>
 /// `ZDIFF`, since 6.2.0; O(L+(N-K)\*log N), L all members, N first set, K result.
 pub fn zdiff(keys: impl IntoIterator<Item = impl ToArg>) -> Zdiff<Vec<Bytes>> {
     Zdiff(
-        Draft::new(const { draft::id("ZDIFF") })
-            .with(0, |out| draft::counted(out, 1, |out| draft::list(out, keys))),
+        Draft::new(const { draft::id("ZDIFF") }).with(0, |out| {
+            draft::counted(out, 1, |out| draft::some(out, "keys", |out| draft::list(out, keys)))
+        }),
         PhantomData,
     )
 }
@@ -170,7 +171,7 @@ impl Zdiff<Vec<Bytes>> {
 pub fn zdiffstore(destination: impl ToArg, keys: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
     Command::of(const { draft::id("ZDIFFSTORE") }).with(|out| {
         destination.write_to(out);
-        draft::counted(out, 1, |out| draft::list(out, keys));
+        draft::counted(out, 1, |out| draft::some(out, "keys", |out| draft::list(out, keys)));
     })
 }
 
@@ -190,8 +191,9 @@ pub fn zincrby(key: impl ToArg, increment: f64, member: impl ToArg) -> Command<f
 /// `ZINTER`, since 6.2.0; O(N\*K+M\*log M), N smallest set, K sets, M result.
 pub fn zinter(keys: impl IntoIterator<Item = impl ToArg>) -> Zinter<Vec<Bytes>> {
     Zinter(
-        Draft::new(const { draft::id("ZINTER") })
-            .with(0, |out| draft::counted(out, 1, |out| draft::list(out, keys))),
+        Draft::new(const { draft::id("ZINTER") }).with(0, |out| {
+            draft::counted(out, 1, |out| draft::some(out, "keys", |out| draft::list(out, keys)))
+        }),
         PhantomData,
     )
 }
@@ -207,7 +209,7 @@ impl<R> Zinter<R> {
         Self(
             self.0.with(1, |out| {
                 "WEIGHTS".write_to(out);
-                draft::list(out, weight);
+                draft::some(out, "weight", |out| draft::list(out, weight));
             }),
             PhantomData,
         )
@@ -237,8 +239,9 @@ impl Zinter<Vec<Bytes>> {
 /// `ZINTERCARD`, since 7.0.0; O(N\*K), N members of the smallest set, K sets.
 pub fn zintercard(keys: impl IntoIterator<Item = impl ToArg>) -> Zintercard<i64> {
     Zintercard(
-        Draft::new(const { draft::id("ZINTERCARD") })
-            .with(0, |out| draft::counted(out, 1, |out| draft::list(out, keys))),
+        Draft::new(const { draft::id("ZINTERCARD") }).with(0, |out| {
+            draft::counted(out, 1, |out| draft::some(out, "keys", |out| draft::list(out, keys)))
+        }),
         PhantomData,
     )
 }
@@ -268,7 +271,7 @@ pub fn zinterstore(destination: impl ToArg, keys: impl IntoIterator<Item = impl 
     Zinterstore(
         Draft::new(const { draft::id("ZINTERSTORE") }).with(0, |out| {
             destination.write_to(out);
-            draft::counted(out, 1, |out| draft::list(out, keys));
+            draft::counted(out, 1, |out| draft::some(out, "keys", |out| draft::list(out, keys)));
         }),
         PhantomData,
     )
@@ -285,7 +288,7 @@ impl<R> Zinterstore<R> {
         Self(
             self.0.with(1, |out| {
                 "WEIGHTS".write_to(out);
-                draft::list(out, weight);
+                draft::some(out, "weight", |out| draft::list(out, weight));
             }),
             PhantomData,
         )
@@ -323,7 +326,7 @@ pub fn zmpop(
 ) -> Zmpop<Option<(Bytes, Vec<(Bytes, f64)>)>> {
     Zmpop(
         Draft::new(const { draft::id("ZMPOP") }).with(0, |out| {
-            draft::counted(out, 1, |out| draft::list(out, keys));
+            draft::counted(out, 1, |out| draft::some(out, "keys", |out| draft::list(out, keys)));
             r#where.write_to(out);
         }),
         PhantomData,
@@ -354,7 +357,7 @@ impl<R> Zmpop<R> {
 pub fn zmscore(key: impl ToArg, members: impl IntoIterator<Item = impl ToArg>) -> Command<Vec<Option<f64>>> {
     Command::of(const { draft::id("ZMSCORE") }).with(|out| {
         key.write_to(out);
-        draft::list(out, members);
+        draft::some(out, "members", |out| draft::list(out, members));
     })
 }
 
@@ -636,7 +639,7 @@ impl Zrank<Option<i64>> {
 pub fn zrem(key: impl ToArg, members: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
     Command::of(const { draft::id("ZREM") }).with(|out| {
         key.write_to(out);
-        draft::list(out, members);
+        draft::some(out, "members", |out| draft::list(out, members));
     })
 }
 
@@ -857,8 +860,9 @@ pub fn zscore(key: impl ToArg, member: impl ToArg) -> Command<Option<f64>> {
 /// `ZUNION`, since 6.2.0; O(N+M\*log M), N members of all sets, M in the result.
 pub fn zunion(keys: impl IntoIterator<Item = impl ToArg>) -> Zunion<Vec<Bytes>> {
     Zunion(
-        Draft::new(const { draft::id("ZUNION") })
-            .with(0, |out| draft::counted(out, 1, |out| draft::list(out, keys))),
+        Draft::new(const { draft::id("ZUNION") }).with(0, |out| {
+            draft::counted(out, 1, |out| draft::some(out, "keys", |out| draft::list(out, keys)))
+        }),
         PhantomData,
     )
 }
@@ -874,7 +878,7 @@ impl<R> Zunion<R> {
         Self(
             self.0.with(1, |out| {
                 "WEIGHTS".write_to(out);
-                draft::list(out, weight);
+                draft::some(out, "weight", |out| draft::list(out, weight));
             }),
             PhantomData,
         )
@@ -906,7 +910,7 @@ pub fn zunionstore(destination: impl ToArg, keys: impl IntoIterator<Item = impl 
     Zunionstore(
         Draft::new(const { draft::id("ZUNIONSTORE") }).with(0, |out| {
             destination.write_to(out);
-            draft::counted(out, 1, |out| draft::list(out, keys));
+            draft::counted(out, 1, |out| draft::some(out, "keys", |out| draft::list(out, keys)));
         }),
         PhantomData,
     )
@@ -923,7 +927,7 @@ impl<R> Zunionstore<R> {
         Self(
             self.0.with(1, |out| {
                 "WEIGHTS".write_to(out);
-                draft::list(out, weight);
+                draft::some(out, "weight", |out| draft::list(out, weight));
             }),
             PhantomData,
         )

@@ -13,7 +13,7 @@ pub fn xack(key: impl ToArg, group: impl ToArg, ids: impl IntoIterator<Item = im
     Command::of(const { draft::id("XACK") }).with(|out| {
         key.write_to(out);
         group.write_to(out);
-        draft::list(out, ids);
+        draft::some(out, "ids", |out| draft::list(out, ids));
     })
 }
 
@@ -33,7 +33,7 @@ pub fn xackdel(
             })
             .with(2, |out| {
                 "IDS".write_to(out);
-                draft::counted(out, 1, |out| draft::list(out, ids));
+                draft::counted(out, 1, |out| draft::some(out, "ids", |out| draft::list(out, ids)));
             }),
         PhantomData,
     )
@@ -72,7 +72,7 @@ pub fn xadd(
     Xadd(
         Draft::new(const { draft::id("XADD") }).with(0, |out| key.write_to(out)).with(8, |out| {
             id.write_to(out);
-            draft::list(out, data);
+            draft::some(out, "data", |out| draft::list(out, data));
         }),
         PhantomData,
     )
@@ -268,7 +268,7 @@ pub fn xclaim(
             group.write_to(out);
             consumer.write_to(out);
             min_idle_time.write_to(out);
-            draft::list(out, ids);
+            draft::some(out, "ids", |out| draft::list(out, ids));
         }),
         PhantomData,
     )
@@ -343,7 +343,7 @@ impl Xclaim<Vec<Option<(String, Option<Vec<(Bytes, Bytes)>>)>>> {
 pub fn xdel(key: impl ToArg, ids: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
     Command::of(const { draft::id("XDEL") }).with(|out| {
         key.write_to(out);
-        draft::list(out, ids);
+        draft::some(out, "ids", |out| draft::list(out, ids));
     })
 }
 
@@ -354,7 +354,7 @@ pub fn xdelex(key: impl ToArg, ids: impl IntoIterator<Item = impl ToArg>) -> Xde
     Xdelex(
         Draft::new(const { draft::id("XDELEX") }).with(0, |out| key.write_to(out)).with(2, |out| {
             "IDS".write_to(out);
-            draft::counted(out, 1, |out| draft::list(out, ids));
+            draft::counted(out, 1, |out| draft::some(out, "ids", |out| draft::list(out, ids)));
         }),
         PhantomData,
     )
@@ -568,7 +568,7 @@ pub fn xnack(
             group.write_to(out);
             mode.write_to(out);
             "IDS".write_to(out);
-            draft::counted(out, 1, |out| draft::list(out, ids));
+            draft::counted(out, 1, |out| draft::some(out, "ids", |out| draft::list(out, ids)));
         }),
         PhantomData,
     )
@@ -699,7 +699,7 @@ pub fn xread(
     Xread(
         Draft::new(const { draft::id("XREAD") }).with(4, |out| {
             "STREAMS".write_to(out);
-            draft::columns(out, streams);
+            draft::some(out, "streams", |out| draft::columns(out, streams));
         }),
         PhantomData,
     )
@@ -773,7 +773,7 @@ pub fn xreadgroup(
             })
             .with(7, |out| {
                 "STREAMS".write_to(out);
-                draft::columns(out, streams);
+                draft::some(out, "streams", |out| draft::columns(out, streams));
             }),
         PhantomData,
     )

@@ -413,14 +413,16 @@ impl<R> Lcs<R> {
 ///
 /// `MGET`, since 1.0.0; O(N), N keys.
 pub fn mget(keys: impl IntoIterator<Item = impl ToArg>) -> Command<Vec<Option<Bytes>>> {
-    Command::of(const { draft::id("MGET") }).with(|out| draft::list(out, keys))
+    Command::of(const { draft::id("MGET") })
+        .with(|out| draft::some(out, "keys", |out| draft::list(out, keys)))
 }
 
 /// Writes several strings at once.
 ///
 /// `MSET`, since 1.0.1; O(N), N keys.
 pub fn mset(data: impl IntoIterator<Item = (impl ToArg, impl ToArg)>) -> Command<bool> {
-    Command::of(const { draft::id("MSET") }).with(|out| draft::list(out, data))
+    Command::of(const { draft::id("MSET") })
+        .with(|out| draft::some(out, "data", |out| draft::list(out, data)))
 }
 
 /// Writes several strings with one time to live; false if a condition stops all.
@@ -428,8 +430,9 @@ pub fn mset(data: impl IntoIterator<Item = (impl ToArg, impl ToArg)>) -> Command
 /// `MSETEX`, since 8.4.0; O(N), N keys.
 pub fn msetex(data: impl IntoIterator<Item = (impl ToArg, impl ToArg)>) -> Msetex<bool> {
     Msetex(
-        Draft::new(const { draft::id("MSETEX") })
-            .with(0, |out| draft::counted(out, 2, |out| draft::list(out, data))),
+        Draft::new(const { draft::id("MSETEX") }).with(0, |out| {
+            draft::counted(out, 2, |out| draft::some(out, "data", |out| draft::list(out, data)))
+        }),
         PhantomData,
     )
 }
@@ -506,7 +509,8 @@ impl<R, Condition> Msetex<R, Condition, Open> {
 ///
 /// `MSETNX`, since 1.0.1; O(N), N keys.
 pub fn msetnx(data: impl IntoIterator<Item = (impl ToArg, impl ToArg)>) -> Command<bool> {
-    Command::of(const { draft::id("MSETNX") }).with(|out| draft::list(out, data))
+    Command::of(const { draft::id("MSETNX") })
+        .with(|out| draft::some(out, "data", |out| draft::list(out, data)))
 }
 
 /// Writes a string with a time to live in milliseconds; outdated.

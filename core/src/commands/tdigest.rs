@@ -12,7 +12,7 @@ use core::marker::PhantomData;
 pub fn add(key: impl ToArg, values: impl IntoIterator<Item = f64>) -> Command<bool> {
     Command::of(const { draft::id("TDIGEST.ADD") }).with(|out| {
         key.write_to(out);
-        draft::list(out, values);
+        draft::some(out, "values", |out| draft::list(out, values));
     })
 }
 
@@ -22,7 +22,7 @@ pub fn add(key: impl ToArg, values: impl IntoIterator<Item = f64>) -> Command<bo
 pub fn byrank(key: impl ToArg, ranks: impl IntoIterator<Item = f64>) -> Command<Vec<f64>> {
     Command::of(const { draft::id("TDIGEST.BYRANK") }).with(|out| {
         key.write_to(out);
-        draft::list(out, ranks);
+        draft::some(out, "ranks", |out| draft::list(out, ranks));
     })
 }
 
@@ -32,7 +32,7 @@ pub fn byrank(key: impl ToArg, ranks: impl IntoIterator<Item = f64>) -> Command<
 pub fn byrevrank(key: impl ToArg, reverse_ranks: impl IntoIterator<Item = f64>) -> Command<Vec<f64>> {
     Command::of(const { draft::id("TDIGEST.BYREVRANK") }).with(|out| {
         key.write_to(out);
-        draft::list(out, reverse_ranks);
+        draft::some(out, "reverse_ranks", |out| draft::list(out, reverse_ranks));
     })
 }
 
@@ -42,7 +42,7 @@ pub fn byrevrank(key: impl ToArg, reverse_ranks: impl IntoIterator<Item = f64>) 
 pub fn cdf(key: impl ToArg, values: impl IntoIterator<Item = f64>) -> Command<Vec<f64>> {
     Command::of(const { draft::id("TDIGEST.CDF") }).with(|out| {
         key.write_to(out);
-        draft::list(out, values);
+        draft::some(out, "values", |out| draft::list(out, values));
     })
 }
 
@@ -92,7 +92,9 @@ pub fn merge(destination_key: impl ToArg, source_keys: impl IntoIterator<Item = 
     Merge(
         Draft::new(const { draft::id("TDIGEST.MERGE") }).with(0, |out| {
             destination_key.write_to(out);
-            draft::counted(out, 1, |out| draft::list(out, source_keys));
+            draft::counted(out, 1, |out| {
+                draft::some(out, "source_keys", |out| draft::list(out, source_keys))
+            });
         }),
         PhantomData,
     )
@@ -134,7 +136,7 @@ pub fn min(key: impl ToArg) -> Command<f64> {
 pub fn quantile(key: impl ToArg, quantiles: impl IntoIterator<Item = f64>) -> Command<Vec<f64>> {
     Command::of(const { draft::id("TDIGEST.QUANTILE") }).with(|out| {
         key.write_to(out);
-        draft::list(out, quantiles);
+        draft::some(out, "quantiles", |out| draft::list(out, quantiles));
     })
 }
 
@@ -144,7 +146,7 @@ pub fn quantile(key: impl ToArg, quantiles: impl IntoIterator<Item = f64>) -> Co
 pub fn rank(key: impl ToArg, values: impl IntoIterator<Item = f64>) -> Command<Vec<i64>> {
     Command::of(const { draft::id("TDIGEST.RANK") }).with(|out| {
         key.write_to(out);
-        draft::list(out, values);
+        draft::some(out, "values", |out| draft::list(out, values));
     })
 }
 
@@ -161,7 +163,7 @@ pub fn reset(key: impl ToArg) -> Command<bool> {
 pub fn revrank(key: impl ToArg, values: impl IntoIterator<Item = f64>) -> Command<Vec<i64>> {
     Command::of(const { draft::id("TDIGEST.REVRANK") }).with(|out| {
         key.write_to(out);
-        draft::list(out, values);
+        draft::some(out, "values", |out| draft::list(out, values));
     })
 }
 

@@ -12,7 +12,7 @@ use core::marker::PhantomData;
 pub fn add(key: impl ToArg, items: impl IntoIterator<Item = impl ToArg>) -> Command<Vec<Option<Bytes>>> {
     Command::of(const { draft::id("TOPK.ADD") }).with(|out| {
         key.write_to(out);
-        draft::list(out, items);
+        draft::some(out, "items", |out| draft::list(out, items));
     })
 }
 
@@ -23,7 +23,7 @@ pub fn add(key: impl ToArg, items: impl IntoIterator<Item = impl ToArg>) -> Comm
 pub fn count(key: impl ToArg, items: impl IntoIterator<Item = impl ToArg>) -> Command<Vec<i64>> {
     Command::of(const { draft::id("TOPK.COUNT") }).with(|out| {
         key.write_to(out);
-        draft::list(out, items);
+        draft::some(out, "items", |out| draft::list(out, items));
     })
 }
 
@@ -36,7 +36,7 @@ pub fn incrby(
 ) -> Command<Vec<Option<Bytes>>> {
     Command::of(const { draft::id("TOPK.INCRBY") }).with(|out| {
         key.write_to(out);
-        draft::list(out, item_increment);
+        draft::some(out, "item_increment", |out| draft::list(out, item_increment));
     })
 }
 
@@ -72,7 +72,7 @@ impl List<Vec<Option<Bytes>>> {
 pub fn query(key: impl ToArg, items: impl IntoIterator<Item = impl ToArg>) -> Command<Vec<bool>> {
     Command::of(const { draft::id("TOPK.QUERY") }).with(|out| {
         key.write_to(out);
-        draft::list(out, items);
+        draft::some(out, "items", |out| draft::list(out, items));
     })
 }
 

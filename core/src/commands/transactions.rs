@@ -37,5 +37,6 @@ pub fn unwatch() -> Command<bool> {
 ///
 /// `WATCH`, since 2.2.0; O(N), N keys.
 pub fn watch(keys: impl IntoIterator<Item = impl ToArg>) -> Command<bool> {
-    Command::of(const { draft::id("WATCH") }).with(|out| draft::list(out, keys))
+    Command::of(const { draft::id("WATCH") })
+        .with(|out| draft::some(out, "keys", |out| draft::list(out, keys)))
 }

@@ -99,7 +99,7 @@ impl<R> Add<R> {
         Self(
             self.0.with(7, |out| {
                 "LABELS".write_to(out);
-                draft::list(out, label_value);
+                draft::some(out, "label_value", |out| draft::list(out, label_value));
             }),
             PhantomData,
         )
@@ -386,7 +386,7 @@ impl<R> Decrby<R> {
         Self(
             self.0.with(8, |out| {
                 "LABELS".write_to(out);
-                draft::list(out, label_value);
+                draft::some(out, "label_value", |out| draft::list(out, label_value));
             }),
             PhantomData,
         )
@@ -529,7 +529,7 @@ impl<R> Incrby<R> {
         Self(
             self.0.with(8, |out| {
                 "LABELS".write_to(out);
-                draft::list(out, label_value);
+                draft::some(out, "label_value", |out| draft::list(out, label_value));
             }),
             PhantomData,
         )
@@ -559,7 +559,8 @@ impl<R> Info<R> {
 ///
 /// `TS.MADD`, since 1.0.0 of its module; O(N\*M), N series, M compaction rules.
 pub fn madd(ktvs: impl IntoIterator<Item = (impl ToArg, impl ToArg, impl ToArg)>) -> Command<Vec<Frame>> {
-    Command::of(const { draft::id("TS.MADD") }).with(|out| draft::list(out, ktvs))
+    Command::of(const { draft::id("TS.MADD") })
+        .with(|out| draft::some(out, "ktvs", |out| draft::list(out, ktvs)))
 }
 
 /// Gives the latest sample of every time series whose labels match filters.
@@ -571,7 +572,7 @@ pub fn mget(
     Mget(
         Draft::new(const { draft::id("TS.MGET") }).with(2, |out| {
             "FILTER".write_to(out);
-            draft::list(out, filter_exprs);
+            draft::some(out, "filter_exprs", |out| draft::list(out, filter_exprs));
         }),
         PhantomData,
     )
@@ -600,7 +601,7 @@ impl<R> Mget<R, Open> {
         Mget(
             self.0.with(1, |out| {
                 "SELECTED_LABELS".write_to(out);
-                draft::list(out, label);
+                draft::some(out, "label", |out| draft::list(out, label));
             }),
             PhantomData,
         )
@@ -623,7 +624,7 @@ pub fn mrange(
             })
             .with(8, |out| {
                 "FILTER".write_to(out);
-                draft::list(out, filter_exprs);
+                draft::some(out, "filter_exprs", |out| draft::list(out, filter_exprs));
             }),
         PhantomData,
     )
@@ -645,7 +646,7 @@ impl<R, Labels, Aggregation> Mrange<R, Labels, Aggregation> {
         Self(
             self.0.with(2, |out| {
                 "FILTER_BY_TS".write_to(out);
-                draft::list(out, filter_by_ts);
+                draft::some(out, "filter_by_ts", |out| draft::list(out, filter_by_ts));
             }),
             PhantomData,
         )
@@ -674,19 +675,6 @@ impl<R, Labels, Aggregation> Mrange<R, Labels, Aggregation> {
         )
     }
 
-    /// Adds `GROUPBY` `REDUCE` with `label`; `reducer`.
-    pub fn groupby(self, label: impl ToArg, reducer: super::Aggregator) -> Self {
-        Self(
-            self.0.with(9, |out| {
-                "GROUPBY".write_to(out);
-                label.write_to(out);
-                "REDUCE".write_to(out);
-                reducer.write_to(out);
-            }),
-            PhantomData,
-        )
-    }
-
     /// Adds `EXCLUDEEMPTY`; since 8.10.0.
     pub fn excludeempty(self) -> Self {
         Self(self.0.with(10, |out| "EXCLUDEEMPTY".write_to(out)), PhantomData)
@@ -707,7 +695,7 @@ impl<R, Aggregation> Mrange<R, Open, Aggregation> {
         Mrange(
             self.0.with(4, |out| {
                 "SELECTED_LABELS".write_to(out);
-                draft::list(out, label);
+                draft::some(out, "label", |out| draft::list(out, label));
             }),
             PhantomData,
         )
@@ -734,6 +722,27 @@ impl<R, Labels> Mrange<R, Labels, Open> {
             self.0.with(7, |out| {
                 "AGGREGATION".write_to(out);
                 aggregation.write_all(out);
+            }),
+            PhantomData,
+        )
+    }
+}
+
+impl<Labels, Aggregation>
+    Mrange<Vec<(Bytes, (Vec<(Bytes, Option<Bytes>)>, Vec<Frame>))>, Labels, Aggregation>
+{
+    /// Adds `GROUPBY` `REDUCE` with `label`; `reducer`.
+    pub fn groupby(
+        self,
+        label: impl ToArg,
+        reducer: super::Aggregator,
+    ) -> Mrange<Vec<(Bytes, (Record, Vec<Frame>))>, Labels, Aggregation> {
+        Mrange(
+            self.0.with(9, |out| {
+                "GROUPBY".write_to(out);
+                label.write_to(out);
+                "REDUCE".write_to(out);
+                reducer.write_to(out);
             }),
             PhantomData,
         )
@@ -784,7 +793,7 @@ pub fn mrevrange(
             })
             .with(8, |out| {
                 "FILTER".write_to(out);
-                draft::list(out, filter_exprs);
+                draft::some(out, "filter_exprs", |out| draft::list(out, filter_exprs));
             }),
         PhantomData,
     )
@@ -806,7 +815,7 @@ impl<R, Labels, Aggregation> Mrevrange<R, Labels, Aggregation> {
         Self(
             self.0.with(2, |out| {
                 "FILTER_BY_TS".write_to(out);
-                draft::list(out, filter_by_ts);
+                draft::some(out, "filter_by_ts", |out| draft::list(out, filter_by_ts));
             }),
             PhantomData,
         )
@@ -835,19 +844,6 @@ impl<R, Labels, Aggregation> Mrevrange<R, Labels, Aggregation> {
         )
     }
 
-    /// Adds `GROUPBY` `REDUCE` with `label`; `reducer`.
-    pub fn groupby(self, label: impl ToArg, reducer: super::Aggregator) -> Self {
-        Self(
-            self.0.with(9, |out| {
-                "GROUPBY".write_to(out);
-                label.write_to(out);
-                "REDUCE".write_to(out);
-                reducer.write_to(out);
-            }),
-            PhantomData,
-        )
-    }
-
     /// Adds `EXCLUDEEMPTY`; since 8.10.0.
     pub fn excludeempty(self) -> Self {
         Self(self.0.with(10, |out| "EXCLUDEEMPTY".write_to(out)), PhantomData)
@@ -868,7 +864,7 @@ impl<R, Aggregation> Mrevrange<R, Open, Aggregation> {
         Mrevrange(
             self.0.with(4, |out| {
                 "SELECTED_LABELS".write_to(out);
-                draft::list(out, label);
+                draft::some(out, "label", |out| draft::list(out, label));
             }),
             PhantomData,
         )
@@ -901,6 +897,27 @@ impl<R, Labels> Mrevrange<R, Labels, Open> {
     }
 }
 
+impl<Labels, Aggregation>
+    Mrevrange<Vec<(Bytes, (Vec<(Bytes, Option<Bytes>)>, Vec<Frame>))>, Labels, Aggregation>
+{
+    /// Adds `GROUPBY` `REDUCE` with `label`; `reducer`.
+    pub fn groupby(
+        self,
+        label: impl ToArg,
+        reducer: super::Aggregator,
+    ) -> Mrevrange<Vec<(Bytes, (Record, Vec<Frame>))>, Labels, Aggregation> {
+        Mrevrange(
+            self.0.with(9, |out| {
+                "GROUPBY".write_to(out);
+                label.write_to(out);
+                "REDUCE".write_to(out);
+                reducer.write_to(out);
+            }),
+            PhantomData,
+        )
+    }
+}
+
 /// Gives the samples in a time range of named series, joined by timestamp.
 ///
 /// `TS.NRANGE`, since 8.10.0 of its module; O(S\*(N/M+K)), S series, N samples, M a chunk, K in range.
@@ -911,7 +928,7 @@ pub fn nrange(
 ) -> Nrange<Vec<(i64, Vec<f64>)>> {
     Nrange(
         Draft::new(const { draft::id("TS.NRANGE") }).with(0, |out| {
-            draft::counted(out, 1, |out| draft::list(out, keys));
+            draft::counted(out, 1, |out| draft::some(out, "keys", |out| draft::list(out, keys)));
             from_timestamp.write_to(out);
             to_timestamp.write_to(out);
         }),
@@ -935,7 +952,7 @@ impl<R, Aggregation> Nrange<R, Aggregation> {
         Self(
             self.0.with(2, |out| {
                 "FILTER_BY_TS".write_to(out);
-                draft::list(out, filter_by_ts);
+                draft::some(out, "filter_by_ts", |out| draft::list(out, filter_by_ts));
             }),
             PhantomData,
         )
@@ -1000,7 +1017,7 @@ impl NrangeAggregation {
     /// Makes it with what it needs.
     pub fn new(aggregators: impl IntoIterator<Item = impl ToArg>, bucket_duration: i64) -> Self {
         Self(Draft::new(RowId::UNKNOWN).with(0, |out| {
-            draft::list(out, aggregators);
+            draft::some(out, "aggregators", |out| draft::list(out, aggregators));
             bucket_duration.write_to(out);
         }))
     }
@@ -1029,7 +1046,7 @@ pub fn nrevrange(
 ) -> Nrevrange<Vec<(i64, Vec<f64>)>> {
     Nrevrange(
         Draft::new(const { draft::id("TS.NREVRANGE") }).with(0, |out| {
-            draft::counted(out, 1, |out| draft::list(out, keys));
+            draft::counted(out, 1, |out| draft::some(out, "keys", |out| draft::list(out, keys)));
             from_timestamp.write_to(out);
             to_timestamp.write_to(out);
         }),
@@ -1053,7 +1070,7 @@ impl<R, Aggregation> Nrevrange<R, Aggregation> {
         Self(
             self.0.with(2, |out| {
                 "FILTER_BY_TS".write_to(out);
-                draft::list(out, filter_by_ts);
+                draft::some(out, "filter_by_ts", |out| draft::list(out, filter_by_ts));
             }),
             PhantomData,
         )
@@ -1113,7 +1130,8 @@ impl<R> Nrevrange<R, Open> {
 ///
 /// `TS.QUERYINDEX`, since 1.0.0 of its module; O(N), N series matched.
 pub fn queryindex(filter_exprs: impl IntoIterator<Item = impl ToArg>) -> Command<Vec<Bytes>> {
-    Command::of(const { draft::id("TS.QUERYINDEX") }).with(|out| draft::list(out, filter_exprs))
+    Command::of(const { draft::id("TS.QUERYINDEX") })
+        .with(|out| draft::some(out, "filter_exprs", |out| draft::list(out, filter_exprs)))
 }
 
 /// Lists label names, or the values of one label, of matching time series.
@@ -1137,7 +1155,7 @@ impl<R> Querylabels<R> {
         Self(
             self.0.with(1, |out| {
                 "FILTER".write_to(out);
-                draft::list(out, filter_expr);
+                draft::some(out, "filter_expr", |out| draft::list(out, filter_expr));
             }),
             PhantomData,
         )
@@ -1194,7 +1212,7 @@ impl<R, Aggregation> Range<R, Aggregation> {
         Self(
             self.0.with(2, |out| {
                 "FILTER_BY_TS".write_to(out);
-                draft::list(out, filter_by_ts);
+                draft::some(out, "filter_by_ts", |out| draft::list(out, filter_by_ts));
             }),
             PhantomData,
         )
@@ -1328,7 +1346,7 @@ impl<R, Aggregation> Revrange<R, Aggregation> {
         Self(
             self.0.with(2, |out| {
                 "FILTER_BY_TS".write_to(out);
-                draft::list(out, filter_by_ts);
+                draft::some(out, "filter_by_ts", |out| draft::list(out, filter_by_ts));
             }),
             PhantomData,
         )

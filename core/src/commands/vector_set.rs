@@ -111,7 +111,7 @@ impl VaddVector {
     pub fn values(values: impl IntoIterator<Item = impl ToArg>) -> Self {
         Self(Draft::new(RowId::UNKNOWN).with(0, |out| {
             "VALUES".write_to(out);
-            draft::counted(out, 1, |out| draft::list(out, values));
+            draft::counted(out, 1, |out| draft::some(out, "values", |out| draft::list(out, values)));
         }))
     }
 }
@@ -410,7 +410,7 @@ impl VsimQuery {
     pub fn values(values: impl IntoIterator<Item = impl ToArg>) -> Self {
         Self(Draft::new(RowId::UNKNOWN).with(0, |out| {
             "VALUES".write_to(out);
-            draft::counted(out, 1, |out| draft::list(out, values));
+            draft::counted(out, 1, |out| draft::some(out, "values", |out| draft::list(out, values)));
         }))
     }
 }

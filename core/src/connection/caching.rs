@@ -5,8 +5,9 @@ use super::inbound::Route;
 use super::queue::{self, Queue, Terms};
 use super::{Config, Connection};
 use crate::batch::{Batch, Malformed};
-use crate::cache::{Cache, CacheStats, Caching, Hit, Verdict, Written};
+use crate::cache::{Cache, CacheStats, Caching, Hit, Tracking, Verdict, Written};
 use crate::machine::ReplySink;
+use crate::resp::Decoder;
 use crate::time::Instant;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -42,8 +43,9 @@ impl Connection {
     ) -> Result<(), Malformed> {
         let mut unchecked = *batch;
         while unchecked.next_request()?.is_some() {}
-        let Some(cache) = made(&mut self.cache, &self.config) else { return Ok(()) };
+        let Some((cache, caching)) = made(&mut self.cache, &self.config) else { return Ok(()) };
         let queue = &mut self.queue;
+        let opt_in = caching.tracking == Tracking::OptIn;
         let mut accept = |queue: &mut Queue, run: &Batch<'a>, rest: &Batch<'a>| {
             let run = run.before(rest);
             if run.words.is_empty() { Ok(()) } else { queue.accept(terms, &run, aside.as_deref_mut()) }
@@ -54,16 +56,17 @@ impl Connection {
             let before = rest;
             let Some(request) = rest.next_request()? else { return accept(queue, &run, &rest) };
             let row = queue::known_row(&request);
-            let verdict = cache.take(terms.now, &request, row, queue::shape_of(row, &request));
+            let shape = queue::shape_of(row, &request);
+            let verdict = cache.take(caching, terms.now, &request, row, shape);
             if matches!(verdict, Verdict::Send) {
                 continue;
             }
-            if matches!(verdict, Verdict::Hit) || cache.is_opt_in() {
+            if matches!(verdict, Verdict::Hit) || opt_in {
                 accept(queue, &run, &before)?;
                 run = before;
             }
             if let Verdict::Miss(registration) = verdict {
-                if cache.is_opt_in() {
+                if opt_in {
                     queue.ask(CACHING);
                 }
                 accept(queue, &run, &rest)?;
@@ -77,7 +80,7 @@ impl Connection {
     #[cold]
     #[inline(never)]
     pub(crate) fn note_writes(&mut self, batch: &Batch<'_>, written: &mut Written) {
-        let Some(cache) = made(&mut self.cache, &self.config) else { return };
+        let Some((cache, _)) = made(&mut self.cache, &self.config) else { return };
         let mut rest = *batch;
         while let Ok(Some(request)) = rest.next_request() {
             cache.note_write(queue::known_row(&request), &request, written);
@@ -100,10 +103,8 @@ impl Connection {
         if count == 0 {
             return;
         }
-        let route = self.link.route.take();
-        if route.is_some() {
-            self.swap_readers();
-        }
+        // another reply may be half read
+        let half = self.link.route.take().map(|route| (route, self.put_aside()));
         self.link.shaper.forget();
         for at in 0..count {
             let Some(Hit { slot, shape, reply }) = self.cache.as_ref().and_then(|cache| cache.told(at))
@@ -116,26 +117,27 @@ impl Connection {
             debug_assert!(told.is_err() || self.link.route.is_none(), "what is kept is a whole reply");
             sink.end();
         }
-        if route.is_some() {
-            self.swap_readers();
+        if let Some((route, decoder)) = half {
+            self.put_aside();
+            (self.link.route, self.link.decoder) = (Some(route), decoder);
         }
         if let Some(cache) = &mut self.cache {
             cache.tell_end();
         }
-        self.link.route = route;
     }
 
-    /// Puts aside what reads the reply that is half read, or takes it back.
-    fn swap_readers(&mut self) {
+    /// Exchanges what reads a reply; gives the decoder that was there.
+    fn put_aside(&mut self) -> Decoder {
         if let Some(cache) = &mut self.cache {
-            cache.swap_readers(&mut self.link.decoder, &mut self.link.shaper);
+            core::mem::swap(&mut cache.shaper, &mut self.link.shaper);
         }
+        core::mem::replace(&mut self.link.decoder, Decoder::new(self.config.limits))
     }
 }
 
-/// Gives the cache, made if need be, where the configuration asks for one.
+/// Gives the cache, made if need be, where the configuration asks for one, and what that says.
 #[inline(never)]
-fn made<'a>(cache: &'a mut Option<Box<Cache>>, config: &Config) -> Option<&'a mut Cache> {
+fn made<'a>(cache: &'a mut Option<Box<Cache>>, config: &'a Config) -> Option<(&'a mut Cache, &'a Caching)> {
     let caching = config.cache.as_ref()?;
-    Some(cache.get_or_insert_with(|| Box::new(Cache::new(caching.clone(), config.seed))))
+    Some((cache.get_or_insert_with(|| Box::new(Cache::new(caching, config.seed))), caching))
 }

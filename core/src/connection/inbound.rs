@@ -3,7 +3,7 @@
 use super::adapter::Adapter;
 use super::handshake::Reply;
 use super::queue::{Entry, Queue, Role};
-use crate::cache::Cache;
+use crate::cache::{Cache, Caching};
 use crate::machine::ReplySink;
 use crate::resp::{Aggregate, Event, Sink, Text, tell};
 use crate::shape::Shaper;
@@ -15,6 +15,8 @@ pub(super) enum Route {
     Push,
     /// A command's that was given up.
     Tombstone,
+    /// A command's that is sent again: the error that says so.
+    Refused,
     /// The handshake's.
     Handshake,
     /// The caller's.
@@ -51,7 +53,7 @@ pub(super) struct Router<'a, S> {
     pub(super) queue: &'a Queue,
     pub(super) handshake: Option<&'a mut Reply>,
     /// Who hears pushes.
-    pub(super) cache: Option<&'a mut Cache>,
+    pub(super) cache: Option<(&'a mut Cache, &'a Caching)>,
     /// Whether the link speaks RESP2.
     pub(super) flat: bool,
     pub(super) shaper: &'a mut Shaper,
@@ -73,9 +75,9 @@ impl<S: ReplySink> Router<'_, S> {
     #[inline(never)]
     fn aside(&mut self, event: Event<'_>) {
         match self.route {
-            Route::Tombstone => {}
+            Route::Tombstone | Route::Refused => {}
             Route::Push => {
-                if let Some(cache) = &mut self.cache {
+                if let Some((cache, _)) = &mut self.cache {
                     cache.hear(event);
                 }
             }
@@ -85,8 +87,8 @@ impl<S: ReplySink> Router<'_, S> {
             Route::Shared(adapter) => {
                 let mut event = event;
                 // who is told how long it is may read it past us
-                if let (Event::BulkOpen(_, length), Some(cache)) = (&mut event, &mut self.cache)
-                    && length.is_some_and(|length| cache.admits(length))
+                if let (Event::BulkOpen(_, length), Some((cache, caching))) = (&mut event, &mut self.cache)
+                    && length.is_some_and(|length| cache.admits(caching, length))
                 {
                     *length = None;
                 }

@@ -113,6 +113,7 @@ type Stepped = Result<Option<Step>, DecodeError>;
 
 impl Decoder {
     /// Makes a decoder for a fresh stream.
+    #[inline(never)]
     pub const fn new(limits: Limits) -> Self {
         let level = Level { left: 0, streamed: false, kind: Aggregate::Array };
         Self { limits, levels: [level; MAX_DEPTH], depth: 0, state: State::Value, scanned: 0, taken: 0 }

@@ -69,6 +69,8 @@ enum Node {
     Struct(u8, Place, Id),
     /// The same, some of which nobody is told of.
     Sparse(u8, Place, Id),
+    /// The same, but for names without a value, which RESP2 has among the fields and RESP3 in one of them.
+    Bare(u8, Place, Id),
     /// A struct behind the value of its first field as a key.
     Indexed(u8, Place, Id),
     /// On RESP3, the last element of an array.
@@ -77,6 +79,8 @@ enum Node {
     Only(Id),
     /// Null when it is empty.
     EmptyOr(Id),
+    /// A score behind what it is of, as RESP3 has them in a map; RESP2 has the score first.
+    Swapped(Id),
     /// This when it is no aggregate, that when it is one.
     Either(Id, Id),
     /// This when it has so many elements, or else that.

@@ -21,6 +21,12 @@ pub(crate) mod pass {
 /// Texts beyond this many bytes are not parsed.
 const PARSED: u64 = 16 << 20;
 
+/// Longer texts are no score.
+const SCORE: usize = 32;
+
+/// What names without a value are gathered under.
+const BARE: &[u8] = b"flags";
+
 /// The largest integer that a double holds exactly.
 const SAFE: u64 = (1 << 53) - 1;
 
@@ -35,6 +41,8 @@ pub(crate) struct Shaper {
     due: Option<Due>,
     taking: Taking,
     kept: Kept,
+    /// A score that is told behind what comes next.
+    held: Option<([u8; SCORE], usize)>,
 }
 
 /// An aggregate of the server's that is open.
@@ -71,6 +79,15 @@ enum Form {
     Free,
     /// Names and values: so many fields from this place on; what others are.
     Fields(u8, Place, Id),
+    /// The same on RESP2, where some names have no value: whether the next element is a value, and whether such names came already.
+    Bare {
+        count: u8,
+        fields: Place,
+        valued: bool,
+        open: bool,
+    },
+    /// What stands before a score, which comes first.
+    Swapped(Id),
     /// Keys, and the elements of a tuple.
     Keyed(Id, Id),
     Tuple(Id),
@@ -151,7 +168,16 @@ const CLOSE: Event<'static> = Event::Close { streamed: false };
 impl Shaper {
     pub(crate) const fn new() -> Self {
         let kept = Kept { chunks: Vec::new(), open: Vec::new() };
-        Self { root: 0, bits: 0, levels: Vec::new(), next: 0, due: None, taking: Taking::Pass, kept }
+        Self {
+            root: 0,
+            bits: 0,
+            levels: Vec::new(),
+            next: 0,
+            due: None,
+            taking: Taking::Pass,
+            kept,
+            held: None,
+        }
     }
 
     /// Lets go of what earlier events pointed to.
@@ -166,6 +192,7 @@ impl Shaper {
         self.levels.clear();
         self.due = None;
         self.taking = Taking::Pass;
+        self.held = None;
     }
 
     /// Tells whether the open text is taken as a whole.
@@ -332,6 +359,20 @@ impl Shaper {
                 }
                 id
             }
+            Form::Bare { valued: false, .. } => NAME,
+            Form::Bare { .. } => {
+                if let Some(Level { form: Form::Bare { valued, .. }, .. }) = self.levels.get_mut(index) {
+                    *valued = false;
+                }
+                self.next
+            }
+            Form::Swapped(id) => {
+                if even {
+                    ANY
+                } else {
+                    id
+                }
+            }
             Form::Last(id, last) => {
                 if at == last {
                     id
@@ -365,6 +406,12 @@ impl Shaper {
         }
         if closes {
             tell(sink, CLOSE);
+        }
+        if let (Form::Swapped(_), 1) = (form, at)
+            && let Some((score, len)) = self.held.take()
+        {
+            let score = self.kept.keep(score.get(..len).unwrap_or_default());
+            tell(sink, if is_double(score) { Event::Double(score) } else { Event::Text(Text::Bulk, score) });
         }
     }
 
@@ -416,6 +463,13 @@ impl Shaper {
         }
         self.start(None, sink);
         self.levels.pop();
+        if let Form::Bare { open, .. } = level.form {
+            if !open {
+                tell(sink, named(BARE));
+                tell(sink, Event::Open(Aggregate::Array, Some(0)));
+            }
+            tell(sink, Event::Close { streamed: open });
+        }
         if let Form::Record(items, _) = level.form {
             let layout = Layout::of(items, self.bits);
             if level.at <= layout.fixed {
@@ -548,14 +602,28 @@ impl Shaper {
             Node::Array(inner) if !keyed => self.open(Aggregate::Array, len, Form::Each(inner), sink),
             Node::Set(inner) if !keyed => self.open(Aggregate::Set, len, Form::Each(inner), sink),
             Node::By(inner) if !keyed => self.open(Aggregate::Map, len, Form::Each(inner), sink),
-            Node::Tuple(..) if !keyed => {
+            Node::Tuple(..) => {
                 let layout = Layout::of(id, bits);
-                let told = match (layout.group, len) {
+                let count = if keyed { len.map(|len| len.saturating_mul(2)) } else { len };
+                let told = match (layout.group, count) {
                     (Some(_), Some(len)) if layout.fits(len) => Some(layout.grouped(len)),
                     (Some(_), _) => return self.plain(id, kind, len, sink),
                     (None, len) => len.map(|len| len - layout.dropped(len)),
                 };
                 self.open(Aggregate::Array, told, Form::Tuple(id), sink);
+            }
+            Node::Swapped(inner) if keyed && len == Some(1) => {
+                self.open(Aggregate::Array, Some(2), Form::Two(inner, ANY), sink);
+            }
+            Node::Swapped(inner) if !keyed && len == Some(2) => {
+                self.open(Aggregate::Array, len, Form::Swapped(inner), sink);
+            }
+            Node::Bare(count, fields, _) if !keyed => {
+                let form = Form::Bare { count, fields, valued: false, open: false };
+                self.open(Aggregate::Struct, None, form, sink);
+                if let Some(level) = self.levels.last_mut() {
+                    level.unmeasured = true;
+                }
             }
             Node::Record(..) if !keyed => {
                 let layout = Layout::of(id, bits);
@@ -571,6 +639,7 @@ impl Shaper {
             | Node::Pairs(..)
             | Node::Struct(..)
             | Node::Sparse(..)
+            | Node::Bare(..)
             | Node::Indexed(..)
             | Node::Keyed(..) => match len {
                 _ if keyed => self.rows(id, len, true, sink),
@@ -624,7 +693,7 @@ impl Shaper {
                 self.open(Aggregate::Map, len, Form::Two(key, tuple), sink);
             }
             Node::Keyed(key, tuple) => self.open(Aggregate::Map, len, Form::Keyed(key, tuple), sink),
-            Node::Struct(count, fields, others) => {
+            Node::Struct(count, fields, others) | Node::Bare(count, fields, others) => {
                 self.open(Aggregate::Struct, len, Form::Fields(count, fields, others), sink);
             }
             Node::Sparse(count, fields, others) => {
@@ -652,6 +721,9 @@ impl Shaper {
             Some(Form::Row { .. }) => self.form(top.wrapping_sub(1)),
             form => form,
         };
+        if let Some(Form::Bare { count, fields, open, .. }) = form {
+            return self.bare(top, field(count, fields, text).filter(|_| !open), text, open, sink);
+        }
         let Some(Form::Fields(count, fields, others)) = form else { return };
         let (name, id) = field(count, fields, text).unwrap_or((b"", others));
         self.next = id;
@@ -666,6 +738,31 @@ impl Shaper {
             Some(due) => due.name = name,
             None => tell(sink, named(name)),
         }
+    }
+
+    /// Takes a name that has a value if it is `known`.
+    #[inline(never)]
+    fn bare<S: Sink>(
+        &mut self,
+        top: usize,
+        known: Option<(&'static [u8], Id)>,
+        text: &[u8],
+        was_open: bool,
+        sink: &mut S,
+    ) {
+        if let Some(Level { form: Form::Bare { valued, open, .. }, .. }) = self.levels.get_mut(top) {
+            *valued = known.is_some();
+            *open = known.is_none();
+        }
+        if let Some((name, id)) = known {
+            self.next = id;
+            return tell(sink, named(name));
+        }
+        if !was_open {
+            tell(sink, named(BARE));
+            tell(sink, Event::Open(Aggregate::Array, None));
+        }
+        tell(sink, Event::Text(Text::Simple, text));
     }
 
     /// Tells the key of a struct that waits for its first value, and its beginning.
@@ -693,6 +790,14 @@ impl Shaper {
             Event::Text(Text::Bulk | Text::Simple | Text::Verbatim(_), text) => Some(text),
             _ => None,
         };
+        if let (Some(Level { form: Form::Swapped(_), at: 0, .. }), Some(text)) = (self.levels.last(), text)
+            && text.len() <= SCORE
+        {
+            let mut held = [0; SCORE];
+            held.iter_mut().zip(text).for_each(|(to, from)| *to = *from);
+            self.held = Some((held, text.len()));
+            return;
+        }
         let shaped = match (node(id), event, text) {
             (Node::Skip, ..) => return,
             (Node::Any | Node::Text, Event::Integer(value), _) if value.unsigned_abs() > SAFE => {
@@ -709,7 +814,8 @@ impl Shaper {
                 None => event,
             },
             (Node::Int, Event::Double(text), _) => number::whole(text).map_or(event, Event::Integer),
-            (Node::Bool, Event::Integer(value @ (0 | 1)), _) => Event::Boolean(value == 1),
+            // -1 is what a full filter adds
+            (Node::Bool, Event::Integer(value @ -1..=1), _) => Event::Boolean(value == 1),
             (Node::Bool, _, Some(b"true")) => Event::Boolean(true),
             (Node::Bool, _, Some(b"false")) => Event::Boolean(false),
             (Node::Double, _, Some(text)) if is_double(text) => Event::Double(text),

@@ -239,6 +239,13 @@ impl Row {
         reads || ["PING", "ECHO"].iter().any(|name| self.name().is(name))
     }
 
+    /// Tells whether the command writes and does nothing else: it was not executed, not even in part, where it was refused.
+    #[inline(never)]
+    pub fn is_write(self) -> bool {
+        let scripts = ["EVAL", "EVALSHA", "FCALL"];
+        self.access() == Access::Write && !scripts.iter().any(|name| self.name().is(name))
+    }
+
     /// Tells whether the reply is the same until a key of the command changes.
     pub fn is_cacheable(self) -> bool {
         self.profile().cacheable

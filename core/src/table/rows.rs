@@ -1307,20 +1307,20 @@ pub(super) const ENTRIES: [Entry; 584] = [
     row(15, 2, 6), // TS.DECRBY
     row(12, 2, 40), // TS.DEL
     row(20, 23, 6), // TS.DELETERULE
-    row(12, 3, 6), // TS.GET
+    row(12, 4, 6), // TS.GET
     row(15, 2, 6), // TS.INCRBY
     row(13, 4, 6), // TS.INFO
     row(13, 42, 6), // TS.MADD
     row(13, 24, 6), // TS.MGET
     row(15, 24, 6), // TS.MRANGE
     row(19, 24, 24), // TS.MREVRANGE
-    row(15, 62, 7), // TS.NRANGE
-    row(19, 62, 7), // TS.NREVRANGE
+    row(15, 69, 7), // TS.NRANGE
+    row(19, 69, 7), // TS.NREVRANGE
     row(20, 24, 6), // TS.QUERYINDEX
     row(21, 24, 7), // TS.QUERYLABELS
-    row(14, 3, 6), // TS.RANGE
+    row(14, 4, 6), // TS.RANGE
     row(13, 71, 7), // TS.READ
-    row(18, 3, 24), // TS.REVRANGE
+    row(18, 4, 24), // TS.REVRANGE
     row(9, 4, 6), // TTL
     row(10, 3, 6), // TYPE
     row(12, 26, 32), // UNLINK

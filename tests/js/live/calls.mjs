@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { UnknownCommandError } from "redwire";
+import { NoScriptError, UnknownCommandError } from "redwire";
 import { rejection } from "../support/until.mjs";
 
 /** Any command, by its name. */
@@ -81,5 +81,21 @@ export const calls = (world) => {
     assert.equal(error.code, "ERR");
     assert.equal(error.command, "NOSUCHCOMMAND");
     assert.equal(error.maybeExecuted, false);
+  });
+
+  test("[promise 41] scripts are evaluated, loaded and looked for by typed commands", async () => {
+    const { redis, bytes } = world;
+    const script = `return {KEYS[1], ARGV[1], 7, false, {'${world.transport}', '${world.protocol}'}}`;
+    const expected = ["k", "1.5", 7, null, [world.transport, `${world.protocol}`]];
+    assert.deepEqual(await redis.eval(script, ["k"], [1.5]), expected);
+    assert.deepEqual((await bytes.eval(script, ["k"], [1.5]))[0], new Uint8Array(Buffer.from("k")));
+    const sha = await redis.scriptLoad(script);
+    assert.match(sha, /^[0-9a-f]{40}$/);
+    assert.deepEqual(await redis.evalsha(sha, ["k"], [1.5]), expected);
+    assert.deepEqual(await redis.evalshaRo(sha, ["k"], 1.5), expected);
+    assert.deepEqual(await redis.scriptExists(sha, "0".repeat(40)), [true, false]);
+    const error = await rejection(redis.evalsha("0".repeat(40)));
+    assert.ok(error instanceof NoScriptError && error.maybeExecuted === false && error.command === "EVALSHA", `${error}`);
+    assert.deepEqual(await redis.multi().eval(script, ["k"], [1.5]).scriptExists([sha]).execute(), [expected, [true]]);
   });
 };

@@ -1,4 +1,6 @@
-import { Redis, ResponseError, type Pipeline } from "redwire";
+import { Pool, Redis, ResponseError, type Adapter, type Lease, type Pipeline } from "redwire";
+import { json } from "redwire/adapters";
+import { get, hgetall } from "redwire/commands";
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 const same = <A, B>(_: Same<A, B>): void => {};
@@ -23,6 +25,8 @@ export const replies = async (): Promise<void> => {
   same<typeof all, [boolean, string | null, Record<string, string>, number | null]>(true);
   const each = await bytes.pipeline().get("a").incr("n").execute({ raiseOnError: false });
   same<typeof each, [Uint8Array | null | ResponseError, number | ResponseError]>(true);
+  const [ran, sha, known] = [await text.evalsha("sha", ["k"], [1]), await text.scriptLoad("return 1"), await text.scriptExists("sha")];
+  same<[typeof ran, typeof sha, typeof known], [unknown, string, boolean[]]>(true);
   const wire = await text.with({ raw: true }).smembers("s");
   same<typeof wire, unknown>(true);
   const pipe: Pipeline<string, [boolean]> = text.multi().set("a", 1);
@@ -39,6 +43,28 @@ export const forms = async (): Promise<void> => {
   same<typeof both, Map<Uint8Array, Uint8Array>>(true);
   const again = text.with({ raw: true }).with({ raw: false });
   same<typeof again, Redis<string>>(true);
+};
+
+export const leases = async (): Promise<void> => {
+  const lease = await views.lease();
+  same<typeof lease, Lease<Uint8Array>>(true);
+  const [selected, got, written, read] = [await lease.select(1), await lease.get("k"), await lease.wait(1, 10), await lease.with({ decodeResponses: true }).get("k")];
+  same<[typeof selected, typeof got, typeof written, typeof read], [boolean, Uint8Array | null, number, string | null]>(true);
+  await lease.release();
+  // @ts-expect-error a lease is given back, not closed
+  await lease.close();
+  // @ts-expect-error what changes the connection that all share is a lease's
+  await text.select(1);
+  await text.ignoreReplies(async (quiet) => {
+    const silence = await quiet.set("k", "v");
+    same<typeof silence, void>(true);
+  });
+  const pool = new Pool({ maxConnections: 2 });
+  const [shared, other] = [new Redis({ pool, decodeResponses: false }), text.duplicate({ decodeResponses: false })];
+  same<typeof shared, Redis<Uint8Array>>(true);
+  same<typeof other, Redis<Uint8Array>>(true);
+  // @ts-expect-error how its clients decode is their own business
+  new Pool({ decodeResponses: false });
 };
 
 export const mistakes = async (): Promise<void> => {
@@ -58,4 +84,32 @@ export const mistakes = async (): Promise<void> => {
   await text.geosearch("g", {}, { byradius: [1, "km"] });
   // @ts-expect-error not an option
   new Redis({ hots: "h" });
+};
+
+type User = { name: string };
+const users = text.with({ adapter: json as Adapter<User, User> });
+
+export const adapters = async (): Promise<void> => {
+  await users.set("k", { name: "a" }, { ex: 10, ifeq: { name: "b" } });
+  await users.sadd("s", { name: "a" }, { name: "b" });
+  await users.zadd("z", [[{ name: "a" }, 1]]);
+  const [one, hash, members, keys] = [await users.get("k"), await users.hgetall("h"), await users.smembers("s"), await users.keys("*")];
+  same<[typeof one, typeof hash, typeof members, typeof keys], [User | null, Record<string, User>, Set<User>, Set<string>]>(true);
+  const [popped, page, entries] = [await users.blpop(["l"], 1), await users.zscan("z", "0"), await users.with({ maps: "map" }).xrange("x", "-", "+")];
+  same<[typeof popped, typeof page], [[key: string, element: User] | null, [cursor: string, members: [User, number][]]]>(true);
+  same<typeof entries, [id: string, fields: Map<string, User> | null][]>(true);
+  const all = await users.multi().set("k", { name: "a" }).get("k").strlen("k").execute();
+  same<typeof all, [boolean, User | null, number]>(true);
+  const inert = await users.execute([get("k"), hgetall("h")]);
+  same<typeof inert, [User | null, Record<string, User>]>(true);
+  for await (const [field, value] of users.hscanIter("h")) same<[typeof field, typeof value], [string, User]>(true);
+  const dates = { encode: (date: Date) => date.getTime(), decode: (data: string) => new Date(Number(data)) };
+  const when = await text.with({ adapter: dates, integers: "bigint" }).lpop("l");
+  same<typeof when, Date | null>(true);
+  // @ts-expect-error a view of bytes has no strings to decode
+  bytes.with({ adapter: dates });
+  // @ts-expect-error the adapter takes users
+  await users.set("k", "text");
+  // @ts-expect-error keys are adapted by nobody
+  await users.get({ name: "a" });
 };

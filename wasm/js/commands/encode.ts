@@ -1,3 +1,4 @@
+import type { Adapter } from "../adapter.js";
 import { kindOf } from "../outbox.js";
 import { planOf, type Form, type Part, type Piece, type Plan, type Scalar } from "./plan.js";
 import { isOlder, type Needs } from "./versions.js";
@@ -19,14 +20,19 @@ interface Given {
 const expectations: Readonly<Record<Scalar, string>> = {
   k: "string | Uint8Array",
   v: "string | Uint8Array | number | bigint",
+  x: "string | Uint8Array | number | bigint",
   i: "number | bigint",
   d: "number",
   s: "number | bigint | Date",
   m: "number | bigint | Date",
 };
 
-/** Gives what is sent for a call by `plan`; `checks` says whether types are checked that the server would check too. */
-export const encode = (plan: Plan, args: readonly unknown[], checks: boolean, needs: Needs): unknown[] => new Encoder(plan, checks, needs).encode(args);
+/**
+ * Gives what is sent for a call by `plan`; `checks` says whether types are checked that the server would check too. What is needed for it
+ * is noted in `needs`.
+ */
+export const encode = (plan: Plan, args: readonly unknown[], checks: boolean, needs: Needs, adapter?: Adapter): unknown[] =>
+  new Encoder(plan, checks, needs, adapter).encode(args);
 
 /** Gives the error for an argument that is none, in a call that was sent as it is. */
 export const illegal = (row: number, index: number, value: unknown): TypeError => {
@@ -71,9 +77,11 @@ class Encoder {
   readonly #plan: Plan;
   readonly #checks: boolean;
   readonly #needs: Needs;
+  readonly #adapter: Adapter | undefined;
   readonly #words: unknown[] = [];
 
-  constructor(plan: Plan, checks: boolean, needs: Needs) {
+  constructor(plan: Plan, checks: boolean, needs: Needs, adapter: Adapter | undefined) {
+    this.#adapter = adapter;
     this.#plan = plan;
     this.#checks = checks;
     this.#needs = needs;
@@ -251,6 +259,14 @@ class Encoder {
   }
 
   #scalar(scalar: Scalar, value: unknown, name: string): void {
+    let maker = "";
+    if (scalar === "x") {
+      scalar = "v";
+      if (this.#adapter !== undefined) {
+        value = this.#adapter.encode(value);
+        maker = " of the adapter";
+      }
+    }
     if (typeof value === "string" && !this.#checks) {
       this.#words.push(value);
       return;
@@ -270,7 +286,7 @@ class Encoder {
       default:
         fits = value instanceof Uint8Array ? !this.#checks || scalar === "k" || scalar === "v" : isTime && value instanceof Date && !Number.isNaN(value.getTime());
     }
-    if (!fits) this.#fail(name, expectations[scalar], value);
+    if (!fits) this.#fail(name, expectations[scalar] + maker, value);
     this.#words.push(value instanceof Date ? (scalar === "s" ? Math.floor(value.getTime() / 1000) : value.getTime()) : value);
   }
 
@@ -294,7 +310,7 @@ class Encoder {
     const isObject = isPlainObject(value);
     if (form.count !== "") this.#words.push(form.count === "#" ? pairs.length : pairs.length * 2);
     // names in objects are texts, whatever they stand for
-    const key = (one: unknown): void => this.#scalar(isObject ? "v" : form.key, one, name);
+    const key = (one: unknown): void => this.#scalar(isObject && form.key !== "x" ? "v" : form.key, one, name);
     if (form.order === "/") {
       for (const pair of pairs) key(pair[0]);
       for (const pair of pairs) this.#scalar(form.value, pair[1], name);

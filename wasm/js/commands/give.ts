@@ -23,8 +23,8 @@ export interface Unanswered extends Kind {
 }
 
 /** A pipeline one longer. */
-export interface Queued<S extends Str, T extends unknown[], N, F extends Forms> extends Kind {
-  readonly result: Pipeline<S, [...T, this["reply"]], N, F>;
+export interface Queued<S extends Str, T extends unknown[], N, F extends Forms, V, I> extends Kind {
+  readonly result: Pipeline<S, [...T, this["reply"]], N, F, V, I>;
 }
 
 /** What methods of kind `K` give for a reply of type `R`. */

@@ -18,27 +18,30 @@ export const of =
 
 declare const data: unique symbol;
 declare const integer: unique symbol;
-/** User data and integers of a client that nobody knows yet. */
+declare const own: unique symbol;
+/** User data, integers and values of a client that nobody knows yet. */
 type Data = string & { readonly [data]: true };
 type Integer = number & { readonly [integer]: true };
+type Own = string & { readonly [own]: true };
 
 interface Inertly extends Kind {
   readonly result: InertCommand<this["reply"]>;
 }
 
 /** The functions that make inert commands: each takes what the method of the same name takes. */
-export interface Inert extends Commands<Data, Integer, Plain, Inertly> {}
+export interface Inert extends Commands<Data, Integer, Plain, Inertly, Own> {}
 
 /** What a client gives for an inert command. */
-export type ReplyOf<C, S extends Str, N, F extends Forms> = C extends InertCommand<infer R> ? Filled<R, S, N, F> : never;
+export type ReplyOf<C, S extends Str, N, F extends Forms, V = S> = C extends InertCommand<infer R> ? Filled<R, S, N, F, V> : never;
 
 /** Puts what a client makes of user data, integers, sets and maps into a reply's type. */
 // prettier-ignore
-type Filled<R, S extends Str, N, F extends Forms> =
+type Filled<R, S extends Str, N, F extends Forms, V> =
   unknown extends R ? unknown :
   R extends Data ? S :
+  R extends Own ? V :
   R extends Integer ? N :
   R extends string | number | bigint | boolean | null | undefined | Uint8Array | Error ? R :
-  R extends Set<infer T> ? SetOf<S, F, Filled<T, S, N, F>> :
-  string extends keyof R ? MapOf<F, string, Filled<R[keyof R], S, N, F>> :
-  { [K in keyof R]: Filled<R[K], S, N, F> };
+  R extends Set<infer T> ? SetOf<S, F, Filled<T, S, N, F, V>> :
+  string extends keyof R ? MapOf<F, string, Filled<R[keyof R], S, N, F, V>> :
+  { [K in keyof R]: Filled<R[K], S, N, F, V> };

@@ -1,3 +1,4 @@
+import type { Adapter } from "../adapter.js";
 import { encode } from "./encode.js";
 import type { InertCommand } from "./inert.js";
 import { kindOf } from "../outbox.js";
@@ -16,13 +17,17 @@ export abstract class Methods {
 
   /** Whether types are checked that the server would check too. */
   abstract get checks(): boolean;
+
+  /** What makes values of the caller's own, if anything does. */
+  abstract get adapter(): Adapter | undefined;
 }
 
 /** Makes the command of `plan` of what a method was called with. */
 const make = (target: Methods, row: number, plan: Plan, args: unknown[]): unknown => {
-  const { checks } = target;
-  if (plan.direct && !checks && plan.since === undefined && args.length === plan.required) return target.run(row, plan.name, args);
-  if (plan.spread && !checks && plan.since === undefined && args.length >= plan.required) {
+  const { checks, adapter } = target;
+  const asGiven = !checks && adapter === undefined && plan.since === undefined;
+  if (plan.direct && asGiven && args.length === plan.required) return target.run(row, plan.name, args);
+  if (plan.spread && asGiven && args.length >= plan.required) {
     const last = args[args.length - 1];
     if (!Array.isArray(last)) return target.run(row, plan.name, args);
     if (args.length === plan.required && last.length > 0) {
@@ -34,7 +39,7 @@ const make = (target: Methods, row: number, plan: Plan, args: unknown[]): unknow
   let words: unknown[];
   const needs: Needs = { since: plan.since, option: "" };
   try {
-    words = encode(plan, args, checks, needs);
+    words = encode(plan, args, checks, needs, adapter);
   } catch (error) {
     return target.fail(error);
   }

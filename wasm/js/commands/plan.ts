@@ -1,7 +1,7 @@
 import { calls, names } from "../packed.js";
 
 /** What single values are; the letters of the table. */
-export type Scalar = "k" | "v" | "i" | "d" | "s" | "m";
+export type Scalar = "k" | "v" | "x" | "i" | "d" | "s" | "m";
 
 /** How a value is given and sent. */
 export type Form =
@@ -46,6 +46,9 @@ export type Piece =
   | { type: "choice"; required: boolean; pieces: readonly Piece[] }
   | { type: "group"; tokens: readonly string[]; counted: boolean; optional: boolean; since: string | undefined; pieces: readonly Piece[]; /** Those of which any brings it about. */ needed: readonly Piece[] };
 
+/** Where a reply has values that an adapter takes: all of its texts are, none is, or it depends on where they are. */
+export type Place = "v" | "-" | { kind: "[" | "{" | "("; of: readonly Place[] };
+
 /** How a command is called and sent. */
 export interface Plan {
   /** As Redis spells it. */
@@ -61,6 +64,8 @@ export interface Plan {
   hasOptions: boolean;
   /** Whether the last parameter is a list that may be given one by one. */
   rest: boolean;
+  /** Where its reply has values. */
+  values: Place;
   /** Whether a call with just the required arguments can be sent as it is. */
   direct: boolean;
   /** Whether all there is are plain arguments and, last, a plain list. */
@@ -107,6 +112,7 @@ class Parser {
     const since = this.#since();
     this.#match(/[^:]*:/y);
     const pieces = this.#pieces(true);
+    const values = this.#take(">") ? this.#place() : "-";
     const parameters = this.#parameters;
     const optional = new Set(pieces.flatMap((piece) => (piece.type === "group" && piece.optional ? positional(piece.pieces) : [])));
     const needed = parameters.filter((part) => !part.optional && !optional.has(part));
@@ -116,6 +122,7 @@ class Parser {
     return {
       name,
       since,
+      values,
       spread: pieces.every((piece) => piece.type === "part" && !piece.optional && (piece === last ? isPlainList(piece) : piece.index >= 0 && isPlain(piece))),
       method: methodOf(name).filter(Boolean).join("."),
       pieces,
@@ -155,7 +162,7 @@ class Parser {
 
   #pieces(top: boolean): Piece[] {
     const pieces: Piece[] = [];
-    while (this.#at < this.#text.length && this.#text[this.#at] !== ")") {
+    while (this.#at < this.#text.length && !")>".includes(this.#text[this.#at]!)) {
       pieces.push(this.#piece(top));
       this.#take(" ");
     }
@@ -249,6 +256,20 @@ class Parser {
       default:
         return { kind: "scalar", scalar: letter as Scalar };
     }
+  }
+
+  #place(): Place {
+    const kind = this.#text[this.#at++] as "v" | "-" | "[" | "{" | "(";
+    if (kind === "v" || kind === "-") return kind;
+    const of: Place[] = [];
+    while (!this.#close()) of.push(this.#place());
+    return { kind, of };
+  }
+
+  #close(): boolean {
+    const closes = ")]}".includes(this.#text[this.#at]!);
+    if (closes) this.#at++;
+    return closes;
   }
 
   #count(): { count: Count; empty: boolean } {

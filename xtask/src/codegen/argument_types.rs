@@ -161,6 +161,7 @@ fn of_scalar(scalar: Scalar) -> &'static str {
     match scalar {
         Scalar::Key => "Key",
         Scalar::Value => "Value",
+        Scalar::Own => "I",
         Scalar::Integer => "Int",
         Scalar::Double => "number",
         Scalar::Seconds | Scalar::Milliseconds => "UnixTime",

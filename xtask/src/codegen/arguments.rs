@@ -81,6 +81,8 @@ pub(crate) struct Literal {
 pub(crate) enum Scalar {
     Key,
     Value,
+    /// A value that an adapter may make of the user's own.
+    Own,
     Integer,
     Double,
     /// A unix time, or a `Date`.
@@ -478,7 +480,7 @@ fn choice(node: &Node) -> Result<Form> {
         };
         forms.push(form);
     }
-    let text = matches!(forms.as_slice(), [Form::Scalar(Scalar::Key | Scalar::Value)]);
+    let text = matches!(forms.as_slice(), [Form::Scalar(Scalar::Key | Scalar::Value | Scalar::Own)]);
     let signs = bare.iter().all(|node| !node.token.as_deref().is_some_and(is_word));
     if !(bare.is_empty() || text && signs) {
         forms.insert(0, literals());
@@ -490,6 +492,7 @@ fn scalar(node: &Node) -> Result<Scalar> {
     Ok(match node.kind {
         Kind::Key | Kind::Pattern => Scalar::Key,
         Kind::String => Scalar::Value,
+        Kind::Value => Scalar::Own,
         Kind::Integer => Scalar::Integer,
         Kind::Double => Scalar::Double,
         Kind::UnixTime if node.name.contains("milliseconds") => Scalar::Milliseconds,

@@ -176,6 +176,8 @@ pub(crate) struct Node {
 pub(crate) enum Kind {
     Key,
     String,
+    /// A string that a key holds, or is to: adapters make it of the user's own.
+    Value,
     Integer,
     Double,
     Pattern,

@@ -18,6 +18,7 @@ mod shape;
 mod typescript;
 mod typescript_inert;
 mod typescript_table;
+mod value_places;
 mod vectors;
 
 use std::fs;

@@ -1,7 +1,7 @@
 //! The types of replies: shapes as TypeScript and as Rust.
 //!
-//! TypeScript's depend on the view, in three parameters: `S` is user data, `N` integers, `F` the forms of sets and maps. What else they
-//! are made of stands in `wasm/js/replies.ts`.
+//! TypeScript's depend on the view, in four parameters: `S` is user data, `N` integers, `F` the forms of sets and maps, `V` the values
+//! that an adapter makes. What else they are made of stands in `wasm/js/replies.ts`.
 
 use super::shape::{Condition, Content, Field, Item, Shape, Word};
 use std::collections::BTreeMap;
@@ -44,6 +44,7 @@ pub(crate) fn typescript(shape: &Shape, aliases: &Aliases) -> String {
             Word::Double => "number",
             Word::Bool | Word::Ok => "boolean",
             Word::Bulk => "S",
+            Word::Value => "V",
             Word::Bytes => "Uint8Array",
             Word::Text | Word::Simple => "string",
             Word::Null | Word::Empty => "null",
@@ -56,6 +57,8 @@ pub(crate) fn typescript(shape: &Shape, aliases: &Aliases) -> String {
             Word::ClusterNodes => "ClusterNode<S, N, F>[]",
             Word::ClusterNode => "ClusterNode<S, N, F>",
             Word::Flags => "SetOf<S, F, string>",
+            Word::Bare => "string[]",
+            Word::Correction => "[correction: S, score: number]",
         }
         .to_string(),
         Shape::Literal(text) => format!("{text:?}"),
@@ -89,7 +92,10 @@ pub(crate) fn typescript(shape: &Shape, aliases: &Aliases) -> String {
             let named = fields.iter().filter(shown);
             let mut lines: Vec<_> = named.map(|field| member(field, aliases)).collect();
             let open = others.iter().filter(|shape| ***shape != Shape::Word(Word::Skip));
-            lines.extend(open.map(|_| "[field: string]: unknown".to_string()));
+            // what has a name of its own is of another type
+            let of = |shape| if lines.is_empty() { inner(shape) } else { "unknown".to_string() };
+            let open = open.map(|shape| format!("[field: string]: {}", of(shape))).collect::<Vec<_>>();
+            lines.extend(open);
             format!("{{ {} }}", lines.join("; "))
         }
         Shape::Case(branches) => match branches.iter().position(|branch| !branch.0.is_protocol()) {
@@ -103,9 +109,12 @@ pub(crate) fn typescript(shape: &Shape, aliases: &Aliases) -> String {
 /// Gives the declarations of all named shapes.
 pub(crate) fn typescript_aliases(aliases: &Aliases) -> String {
     let declared = aliases.iter().map(|(name, shape)| {
-        let bounds = parameters(name, aliases).into_iter().map(|parameter| match parameter {
+        let parameters = parameters(name, aliases);
+        let bounds = parameters.iter().map(|&parameter| match parameter {
             "S" => "S extends Str",
             "F" => "F extends Forms",
+            "V" if parameters.contains(&"S") => "V = S",
+            "V" => "V = string",
             other => other,
         });
         let bounds = bounds.collect::<Vec<_>>().join(", ");
@@ -123,11 +132,12 @@ fn parameters(name: &str, aliases: &Aliases) -> Vec<&'static str> {
     let used = |word: &&str| {
         text.split(|char: char| !char.is_ascii_alphanumeric() && char != '@').any(|part| part == *word)
     };
-    let data = ["bulk", "json", "set", "flags", "clusternode", "clusternodes"].iter().any(used);
+    let values = ["value"].iter().any(used);
+    let data = ["bulk", "correction", "json", "set", "flags", "clusternode", "clusternodes"].iter().any(used);
     let integers =
         ["int", "num", "info", "clientinfo", "clientlist", "clusternode", "clusternodes"].iter().any(used);
     let forms = ["set", "map", "by", "keyed", "flags", "clusternode", "clusternodes"].iter().any(used);
-    let all = [("S", data), ("N", integers), ("F", forms)];
+    let all = [("S", data), ("N", integers), ("F", forms), ("V", values)];
     all.into_iter().filter(|(_, needed)| *needed).map(|(parameter, _)| parameter).collect()
 }
 
@@ -251,13 +261,14 @@ pub(crate) fn rust(shape: &Shape, aliases: &Aliases) -> String {
             Word::Int => "i64",
             Word::Double | Word::Num => "f64",
             Word::Bool | Word::Ok => "bool",
-            Word::Bulk | Word::Bytes => "Bytes",
+            Word::Bulk | Word::Value | Word::Bytes => "Bytes",
             Word::Text | Word::Simple => "String",
             Word::Null | Word::Empty | Word::None | Word::Skip => "()",
             Word::Any | Word::Error => "Frame",
             Word::Info | Word::ClientInfo | Word::ClusterNode => "Record",
             Word::ClientList | Word::ClusterNodes => "Vec<Record>",
-            Word::Flags => "Vec<String>",
+            Word::Flags | Word::Bare => "Vec<String>",
+            Word::Correction => "(Bytes, f64)",
         }
         .to_string(),
         Shape::Literal(_) => "String".to_string(),

@@ -6,7 +6,8 @@ use super::rust_words::snake;
 
 /// Gives the one value that is required, if it can stand for the whole.
 pub(crate) fn bare_value(pieces: &[Piece]) -> Option<&Part> {
-    first_values(pieces).filter(|part| matches!(part.form, Form::Scalar(Scalar::Key | Scalar::Value)))
+    first_values(pieces)
+        .filter(|part| matches!(part.form, Form::Scalar(Scalar::Key | Scalar::Value | Scalar::Own)))
 }
 
 /// Gives bare words as the words of a literal.

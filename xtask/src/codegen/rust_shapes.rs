@@ -177,12 +177,14 @@ impl<'a> Programs<'a> {
 
     fn shape(&mut self, shape: &Shape, bits: &Bits) -> Result<usize> {
         let text = match shape {
+            Shape::Word(Word::Bare) => format!("Array({})", self.node("Text".to_string())),
+            Shape::Word(Word::Correction) => format!("Swapped({})", self.node("Bulk".to_string())),
             Shape::Word(word) => match word {
                 Word::Int => "Int",
                 Word::Bool => "Bool",
                 Word::Double => "Double",
                 Word::Num => "Number",
-                Word::Bulk => "Bulk",
+                Word::Bulk | Word::Value => "Bulk",
                 Word::Bytes => "Blob",
                 Word::Text | Word::Simple => "Text",
                 Word::Ok => "Status",
@@ -194,6 +196,7 @@ impl<'a> Programs<'a> {
                 Word::ClusterNodes => "Parsed(Format::ClusterNodes)",
                 Word::ClusterNode => "Parsed(Format::ClusterNode)",
                 Word::Flags => "Parsed(Format::Flags)",
+                Word::Bare | Word::Correction => return Err(Failure("no word".to_string())),
             }
             .to_string(),
             Shape::Literal(_) => "Text".to_string(),
@@ -243,8 +246,9 @@ impl<'a> Programs<'a> {
                 // what nobody knows of is the server's own text, and so need not be known of
                 let text = Shape::Word(Word::Text);
                 let loose = rest.is_none_or(|shape| *shape == Shape::Word(Word::Any));
+                let bare = fields.iter().any(|field| field.shape == Shape::Word(Word::Bare));
                 let known = |(place, field): &(usize, &Field)| {
-                    *place == 0 || !loose || field.names.len() > 1 || field.shape != text
+                    *place == 0 || !loose || bare || field.names.len() > 1 || field.shape != text
                 };
                 let mut all = Vec::new();
                 for (_, field) in fields.iter().enumerate().filter(known) {
@@ -257,7 +261,11 @@ impl<'a> Programs<'a> {
                 };
                 let dropped = fields.iter().map(|field| &field.shape).chain(rest);
                 let sparse = dropped.into_iter().any(|shape| *shape == Shape::Word(Word::Skip));
-                let kind = if sparse { "Sparse" } else { "Struct" };
+                let kind = match (sparse, bare) {
+                    (_, true) => "Bare",
+                    (true, _) => "Sparse",
+                    _ => "Struct",
+                };
                 format!("{kind}({}, {}, {others})", all.len(), self.fields(&all)?)
             }
             Shape::Case(branches) => return self.case(branches, bits),

@@ -72,7 +72,7 @@ impl Layout {
                 }
                 all
             }
-            Form::List { element, count, .. } => {
+            Form::List { element, count, empty } => {
                 let (kind, items) = match &**element {
                     Form::Object { pieces, .. } => {
                         let (object, bare) = self.object(label, pieces, scope);
@@ -86,10 +86,14 @@ impl Layout {
                     }
                     other => (item_kind(other, label, scope)?, name.clone()),
                 };
-                let statement = counting(*count, words_in(element), format!("draft::list(out, {items})"));
+                let statement = counting(
+                    *count,
+                    words_in(element),
+                    wanted(*empty, &name, format!("draft::list(out, {items})")),
+                );
                 one(format!("impl IntoIterator<Item = {kind}>"), statement, "")
             }
-            Form::Map { key, value, swapped, columns, count, .. } => {
+            Form::Map { key, value, swapped, columns, count, empty } => {
                 let (key, value) = (scalar_kind(*key, "").0, scalar_kind(*value, "").0);
                 let clone = if *columns { ", IntoIter: Clone" } else { "" };
                 let write = match (swapped, columns) {
@@ -97,7 +101,8 @@ impl Layout {
                     (_, true) => "columns",
                     _ => "list",
                 };
-                let statement = counting(*count, Some(2), format!("draft::{write}(out, {name})"));
+                let statement =
+                    counting(*count, Some(2), wanted(*empty, &name, format!("draft::{write}(out, {name})")));
                 one(format!("impl IntoIterator<Item = ({key}, {value}){clone}>"), statement, "")
             }
             Form::Object { pieces, counted } => {
@@ -134,6 +139,14 @@ pub(crate) fn sent(tokens: &[String]) -> Given {
     }
 }
 
+/// Gives what refuses to write nothing, unless that is allowed.
+fn wanted(empty: bool, name: &str, write: String) -> String {
+    match empty {
+        true => write,
+        false => format!("draft::some(out, {:?}, |out| {write})", name.trim_start_matches("r#")),
+    }
+}
+
 fn counting(count: Option<Counted>, words: Option<usize>, write: String) -> String {
     match (count, words) {
         (None, _) => format!("{write};"),
@@ -167,7 +180,7 @@ fn item_kind(form: &Form, label: &str, scope: &Scope<'_>) -> Result<String> {
 /// Gives the type of a single value, and its unit.
 fn scalar_kind(scalar: Scalar, label: &str) -> (&'static str, &'static str) {
     match (scalar, label) {
-        (Scalar::Key | Scalar::Value, _) => ("impl ToArg", ""),
+        (Scalar::Key | Scalar::Value | Scalar::Own, _) => ("impl ToArg", ""),
         // never negative where they are options
         (Scalar::Integer, "seconds") => ("u64", ", a time in seconds"),
         (Scalar::Integer, "milliseconds") => ("u64", ", a time in milliseconds"),

@@ -390,8 +390,8 @@ impl Writer<'_> {
 
 fn scalar_of(scalar: Scalar, value: &Json) -> Option<String> {
     match (scalar, value) {
-        (Scalar::Key | Scalar::Value, Json::String(text)) => Some(format!("{text:?}")),
-        (Scalar::Key | Scalar::Value, Json::Number(number)) => Some(number.to_string()),
+        (Scalar::Key | Scalar::Value | Scalar::Own, Json::String(text)) => Some(format!("{text:?}")),
+        (Scalar::Key | Scalar::Value | Scalar::Own, Json::Number(number)) => Some(number.to_string()),
         (Scalar::Double, Json::Number(number)) => Some(format!("{:?}", number.as_f64()?)),
         (_, Json::Number(number)) => Some(number.to_string()),
         // names in objects are texts

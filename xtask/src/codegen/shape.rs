@@ -45,6 +45,8 @@ pub(crate) enum Word {
     Num,
     /// User data.
     Bulk,
+    /// User data that is what a key holds: adapters turn it into the user's own.
+    Value,
     /// User data that is no text: bytes whatever the view.
     Bytes,
     Text,
@@ -69,14 +71,19 @@ pub(crate) enum Word {
     ClusterNode,
     /// Words between commas.
     Flags,
+    /// The names of a struct that have no value on RESP2; on RESP3 the server gives a list of them.
+    Bare,
+    /// A correction and its score.
+    Correction,
 }
 
-const WORDS: [(&str, Word); 21] = [
+const WORDS: [(&str, Word); 24] = [
     ("int", Word::Int),
     ("bool", Word::Bool),
     ("double", Word::Double),
     ("num", Word::Num),
     ("bulk", Word::Bulk),
+    ("value", Word::Value),
     ("bytes", Word::Bytes),
     ("text", Word::Text),
     ("simple", Word::Simple),
@@ -93,6 +100,8 @@ const WORDS: [(&str, Word); 21] = [
     ("clusternodes", Word::ClusterNodes),
     ("clusternode", Word::ClusterNode),
     ("flags", Word::Flags),
+    ("bare", Word::Bare),
+    ("correction", Word::Correction),
 ];
 
 /// An element of a tuple.

@@ -126,19 +126,19 @@ fn interfaces(rooms: &BTreeMap<String, Vec<Method>>) -> String {
         let prefix = if room.is_empty() { String::new() } else { pascal(room) };
         let what = if room.is_empty() {
             "The commands of a client; each rejects with a {@link ResponseError} when the server refuses it, and with a `TypeError`,\n * \
-             with nothing sent, when its arguments cannot be those of the command. `K` is what they give: promises, or pipelines."
+             with nothing sent, when its arguments cannot be those of the command. `K` is what they give: promises, or pipelines; `V` and `I` are what an adapter\n * makes of values in replies, and takes as arguments."
                 .to_string()
         } else {
             format!("The commands of `redis.{room}`.")
         };
         let _ = writeln!(
             text,
-            "/** {what} */\nexport interface {prefix}Commands<S extends Str = string, N = number, F extends Forms = Plain, K extends Kind = Promised> {{"
+            "/** {what} */\nexport interface {prefix}Commands<S extends Str = string, N = number, F extends Forms = Plain, K extends Kind = Promised, V = S, I = Value> {{"
         );
         write_methods(&mut text, methods);
         if room.is_empty() {
             for room in rooms.keys().filter(|room| !room.is_empty()) {
-                let _ = writeln!(text, "  readonly {room}: {}Commands<S, N, F, K>;", pascal(room));
+                let _ = writeln!(text, "  readonly {room}: {}Commands<S, N, F, K, V, I>;", pascal(room));
             }
         }
         text.push_str("}\n");
@@ -148,7 +148,7 @@ fn interfaces(rooms: &BTreeMap<String, Vec<Method>>) -> String {
 
 /// Writes the interface of the commands that change their connection.
 fn lease_interface(methods: &[Method]) -> String {
-    let mut text = "/** The commands of a lease: they change their connection, or are about its own writes. */\nexport interface LeaseCommands<S extends Str = string, N = number, F extends Forms = Plain, K extends Kind = Promised> {\n".to_string();
+    let mut text = "/** The commands of a lease: they change their connection, or are about its own writes. */\nexport interface LeaseCommands<S extends Str = string, N = number, F extends Forms = Plain, K extends Kind = Promised, V = S, I = Value> {\n".to_string();
     write_methods(&mut text, methods);
     text + "}\n"
 }
@@ -218,10 +218,12 @@ impl Options {
             number += 1;
             name = format!("{base}{number}");
         }
-        let _ = writeln!(self.text, "/** Options of {command}. */\nexport type {name} = {text};");
+        let (bounds, generics) = if contains_word(&text, "I") { ("<I = Value>", "<I>") } else { ("", "") };
+        let _ = writeln!(self.text, "/** Options of {command}. */\nexport type {name}{bounds} = {text};");
         self.names.push(name.clone());
-        self.known.insert(text, name.clone());
-        name
+        let named = name + generics;
+        self.known.insert(text, named.clone());
+        named
     }
 }
 
@@ -241,7 +243,7 @@ impl Structures {
         if let Some(known) = self.known.get(&text) {
             return known.clone();
         }
-        let generics = [("S", "S extends Str"), ("N", "N"), ("F", "F extends Forms")];
+        let generics = [("S", "S extends Str"), ("N", "N"), ("F", "F extends Forms"), ("V", "V")];
         let used: Vec<_> = generics.into_iter().filter(|(name, _)| contains_word(&text, name)).collect();
         let list = |of: fn(&(&'static str, &'static str)) -> &'static str| match used.as_slice() {
             [] => String::new(),

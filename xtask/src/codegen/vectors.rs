@@ -181,7 +181,7 @@ impl Value {
 
 fn scalar(scalar: Scalar, name: &str, number: usize) -> (Json, String) {
     match scalar {
-        Scalar::Key | Scalar::Value => {
+        Scalar::Key | Scalar::Value | Scalar::Own => {
             let text = format!("{name}-{number}");
             (json!(text), text)
         }
@@ -338,7 +338,7 @@ fn wrong_call(pieces: &[Piece], parameters: &[&Part], wanted: &Part) -> Option<V
 fn wrong(form: &Form) -> Json {
     match form {
         Form::Scalar(Scalar::Key) => json!(1),
-        Form::Scalar(Scalar::Value) => json!(true),
+        Form::Scalar(Scalar::Value | Scalar::Own) => json!(true),
         Form::Scalar(_) => json!("text"),
         Form::Literal(_) => json!("nonsense"),
         Form::Flag => json!("yes"),
