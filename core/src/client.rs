@@ -148,12 +148,13 @@ fn count<Q: Request>(request: &Q) -> Result<usize, Error> {
 
 fn push(batch: &mut BatchBuffer, slot: Slot, call: &Call, role: u32) {
     let raw = if call.is_raw() { flags::RAW } else { 0 };
+    let idempotent = if call.is_idempotent() && role == 0 { flags::IDEMPOTENT } else { 0 };
     let cached = call.is_cached().map_or(0, |cached| if cached { flags::CACHED } else { flags::UNCACHED });
     debug_assert!(
         call.row() != RowId::UNKNOWN || call.args().iter().next().is_some(),
         "a command has a name"
     );
-    batch.push(slot, call.row(), role | raw | cached, None, call.args().iter());
+    batch.push(slot, call.row(), role | raw | idempotent | cached, None, call.args().iter());
 }
 
 /// Commands that were submitted; dropping it gives them up.

@@ -27,6 +27,7 @@ pub struct Command<R> {
 pub struct Call {
     row: RowId,
     raw: bool,
+    idempotent: bool,
     cached: Option<bool>,
     pub(crate) args: Arguments,
 }
@@ -72,6 +73,13 @@ impl<R> Command<R> {
         args.into_iter().fold(self, Self::arg)
     }
 
+    /// Says that executing the command twice does no harm: it is sent again when its link is lost before the reply, as commands that
+    /// only read are anyway. Nothing that is part of a transaction ever is.
+    pub fn idempotent(mut self) -> Self {
+        self.call.idempotent = true;
+        self
+    }
+
     /// Reads the reply as `T` instead.
     pub fn typed<T>(self) -> Command<T> {
         Command { call: self.call, reply: PhantomData }
@@ -109,7 +117,7 @@ impl<R> Command<R> {
 
 impl Call {
     pub(crate) fn of(row: RowId) -> Self {
-        Self { row, raw: false, cached: None, args: Arguments::default() }
+        Self { row, raw: false, idempotent: false, cached: None, args: Arguments::default() }
     }
 
     /// Gives the row.
@@ -120,6 +128,11 @@ impl Call {
     /// Tells whether the reply keeps the form that the server gave it.
     pub fn is_raw(&self) -> bool {
         self.raw
+    }
+
+    /// Tells whether the caller said that executing it twice does no harm.
+    pub fn is_idempotent(&self) -> bool {
+        self.idempotent
     }
 
     /// Tells whether the reply may be kept, if that was said.

@@ -157,6 +157,12 @@ macro_rules! builder {
                 self.typed()
             }
 
+            /// Says that executing the command twice does no harm: see
+            /// [`Command::idempotent`](crate::command::Command::idempotent).
+            pub fn idempotent(self) -> crate::command::Command<R> {
+                self.command().idempotent()
+            }
+
             /// Gives the command as it stands.
             pub fn command(self) -> crate::command::Command<R> {
                 crate::command::Command::from_call(self.0.call)

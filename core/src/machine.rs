@@ -72,12 +72,20 @@ pub enum Reason {
     ConnectTimeout,
     /// The transport could not be opened.
     Refused,
-    /// The transport was closed by the other side, or failed.
+    /// The other side closed the transport during the handshake, or it failed.
+    HungUp,
+    /// The transport was closed by the other side, or failed, when the link was ready.
     Dropped,
     /// The peer answers nothing any more, neither commands nor PING.
     Silent,
     /// The server was made a replica: it takes no writes any more.
     Demoted,
+    /// The server is loading its data set.
+    Loading,
+    /// The server does not know any more who the client is, or refused who it said to be from now on.
+    Unauthenticated,
+    /// One side of the link does not trust the other: the certificate, its host name, or the other's certificate.
+    Untrusted,
     /// The peer broke the protocol.
     Protocol(DecodeError),
     /// A reply came that nothing had asked for.
@@ -103,7 +111,7 @@ pub enum Reason {
 impl Reason {
     /// Tells whether the next attempt will fail likewise, unless somebody changes a configuration.
     pub fn is_permanent(self) -> bool {
-        matches!(self, Self::Authentication | Self::Database | Self::Protocol3)
+        matches!(self, Self::Authentication | Self::Database | Self::Protocol3 | Self::Untrusted)
     }
 }
 
@@ -161,6 +169,10 @@ pub trait Machine {
 
     /// The socket of `link` is closed, or could not be opened.
     fn handle_closed(&mut self, now: Instant, link: LinkId);
+
+    /// The socket of `link` is closed, or could not be opened, because one side does not trust the other: the next attempt will fail
+    /// likewise.
+    fn handle_untrusted(&mut self, now: Instant, link: LinkId);
 
     /// Time has passed.
     fn handle_timeout(&mut self, now: Instant);

@@ -27,7 +27,7 @@ describe("options", () => {
 
   test("that make no sense are refused before anything is opened, and named", () => {
     for (const cache of [true, 1, "default", null, { maxKeys: 0 }, { maxBytes: -1 }, { ttl: 1.5 }, { mode: "both" }, { prefixes: "a" }, { prefixes: [""] }, { prefixes: [1] }, { size: 1 }]) {
-      assert.match(refusal({ cache }), /options: 'cache' expected \{ maxKeys, maxBytes, ttl, mode, prefixes \}, got/);
+      assert.match(refusal({ cache }), /options: 'cache(\.\w+)?' (expected .*, got|is not an option)/);
     }
     assert.match(refusal({ cache: {}, protocol: 2 }), /'cache' needs RESP3, and contradicts 'protocol: 2'/);
     assert.match(refusal({ cache: { prefixes: ["a"] } }), /'cache\.prefixes' needs 'mode: "broadcast"'/);

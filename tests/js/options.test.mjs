@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { inspect } from "node:util";
 import { Redis } from "redwire";
@@ -43,6 +44,19 @@ describe("where it connects to, and as whom", () => {
     [["valkeys://h:1"], tcp("h", 1, {}), ["HELLO 3"]],
     [["redis://[::1]:7000"], tcp("::1", 7000), ["HELLO 3"]],
     [["redis://h?db=3"], tcp("h", 6379), ["HELLO 3", "SELECT 3"]],
+    [["redis://h/1?db=3", { db: 2 }], tcp("h", 6379), ["HELLO 3", "SELECT 3"]],
+    [["redis://u:p@h?username=v&password=q", { username: "w", password: "r" }], tcp("h", 6379), ["HELLO 3 AUTH v q"]],
+    [["redis://@h"], tcp("h", 6379), ["HELLO 3"]],
+    [["redis://:@h"], tcp("h", 6379), ["HELLO 3"]],
+    [["redis://u:@h?password=p"], tcp("h", 6379), ["HELLO 3 AUTH u p"]],
+    [["redis://:a%25b%2Fc%3Fd@h"], tcp("h", 6379), ["HELLO 3 AUTH default a%b/c?d"]],
+    [["redis://:%E2%82%AC€@h"], tcp("h", 6379), ["HELLO 3 AUTH default €€"]],
+    [["redis://[2001:db8::7]/3"], tcp("2001:db8::7", 6379), ["HELLO 3", "SELECT 3"]],
+    [["redis://bücher.example"], tcp("bücher.example", 6379), ["HELLO 3"]],
+    [["rediss://[::1]:7000"], tcp("::1", 7000, {}), ["HELLO 3"]],
+    [["UNIX:///run/redis.sock"], unix("/run/redis.sock"), ["HELLO 3"]],
+    [["unix://:secret@/run/redis.sock?db=1"], unix("/run/redis.sock"), ["HELLO 3 AUTH default secret", "SELECT 1"]],
+    [["rediss://h", { tls: { servername: "s" } }], tcp("h", 6379, { servername: "s" }), ["HELLO 3"]],
     [["redis://h/0"], tcp("h", 6379), ["HELLO 3"]],
     [["redis://:secret@h"], tcp("h", 6379), ["HELLO 3 AUTH default secret"]],
     [["redis://user:secret@h"], tcp("h", 6379), ["HELLO 3 AUTH user secret"]],
@@ -80,6 +94,17 @@ describe("wrong options name themselves and never their value", () => {
     protocol: [1, 4, "3", "RESP3"],
     decodeResponses: ["true", 0, null],
     encoding: ["latin9", "utf8", 1],
+    credentials: ["x", {}, null],
+    noEvict: [1, "on", null],
+    noTouch: [1, "on", null],
+    queueTimeout: [-1, "5s"],
+    retryDelay: [0, 1.5],
+    maxRetryDelay: [0, -1],
+    maxResends: [-1, 256, "3"],
+    keepAlive: [-1, "15s"],
+    retry: [1, {}, true, null],
+    offlineQueue: [true, 1, null],
+    highWater: [true, false, 1, null],
     clientName: ["", "two words", "a\nb", "é", 1],
     connectTimeout: [-1, 1.5, "5s", Infinity, 2 ** 31],
     timeout: [-1, 0.5, "5s", NaN],
@@ -97,8 +122,32 @@ describe("wrong options name themselves and never their value", () => {
     });
   }
 
+  test("what is wrong inside of an option is named with it", () => {
+    for (const [options, name] of [
+      [{ tls: { ca: 1 } }, "tls.ca"],
+      [{ tls: { ca: [1] } }, "tls.ca"],
+      [{ tls: { cert: {}, key: "k" } }, "tls.cert"],
+      [{ tls: { minVersion: "1.2" } }, "tls.minVersion"],
+      [{ tls: { servername: 1 } }, "tls.servername"],
+      [{ tls: { dangerouslyAcceptAnyCertificate: "yes" } }, "tls.dangerouslyAcceptAnyCertificate"],
+      [{ tls: { serverName: "x" } }, "tls.serverName"],
+      [{ offlineQueue: { maxCommands: 0 } }, "offlineQueue.maxCommands"],
+      [{ offlineQueue: { maxBytes: "1M" } }, "offlineQueue.maxBytes"],
+      [{ offlineQueue: { onFull: "drop" } }, "offlineQueue.onFull"],
+      [{ offlineQueue: { max: 1 } }, "offlineQueue.max"],
+      [{ highWater: { maxCommands: -1 } }, "highWater.maxCommands"],
+    ]) {
+      assert.throws(() => new Redis(options), (error) => error instanceof TypeError && error.message.includes(`'${name}'`), name);
+    }
+  });
+
   test("options that contradict each other", () => {
+    assert.throws(() => new Redis("rediss://h", { tls: false }), /'tls: false' contradicts the URL/);
+    assert.throws(() => new Redis("unix:///s", { port: 1 }), /'path'.*contradicts/);
     for (const [options, names] of [
+      [{ retryDelay: 100, maxRetryDelay: 50 }, ["retryDelay", "maxRetryDelay"]],
+      [{ tls: { cert: "c" } }, ["tls.cert", "tls.key"]],
+      [{ password: "p", credentials: () => {} }, ["credentials", "password"]],
       [{ path: "/s", host: "h" }, ["path", "host"]],
       [{ path: "/s", port: 1 }, ["path", "port"]],
       [{ path: "/s", tls: true }, ["path", "tls"]],
@@ -133,11 +182,18 @@ describe("wrong URLs are refused, and never repeated", () => {
     "redis://us%ffer:hunter2@h",
     "redis://user:hunter2@h?nosuch=hunter2",
     "redis://user:hunter2@h?db=hunter2",
+    "redis://user:hunter2@h?db=",
+    "redis://user:hunter2@h?db=1&db=2",
+    "redis://user:hunter2@h?timeout=",
+    "redis://user:1#hunter2@h",
+    "redis://user:hun/ter2hunter2@h",
+    "redis://h?hunter2@x",
     "redis://user:hunter2@h?timeout=hunter2",
     "redis://user:hunter2@h?protocol=hunter2",
     "redis://user@h",
     "redis://user:hunter2@[::1",
     "unix://user:hunter2@",
+    "unix://user:hunter2@/",
     "redis+unix://",
   ]) {
     test(url === "" ? "an empty one" : url, () => {
@@ -148,6 +204,19 @@ describe("wrong URLs are refused, and never repeated", () => {
       // the stack quotes no source line of this file's
       assert.doesNotMatch(everything, /hunter2/);
     });
+  }
+});
+
+test("every option is documented, in the types and in the README", () => {
+  const types = readFileSync(new URL("node_modules/redwire/types/options.d.ts", import.meta.url), "utf8");
+  const readme = readFileSync(new URL("node_modules/redwire/README.md", import.meta.url), "utf8");
+  const [, body] = /export interface Options extends DecodingOptions \{\n(.*?)\n\}/s.exec(types);
+  const options = [...body.matchAll(/(\*\/\n)? {4}(\w+)\?:/g)];
+  assert.ok(options.length > 25);
+  for (const [, comment, name] of options) {
+    assert.ok(comment !== undefined, `${name} has a comment`);
+    assert.match(readme, new RegExp(`^\\|.*\`${name}\`.*\\|.*\\|`, "m"), `${name} stands in the README's table`);
+    assert.throws(() => new Redis({ [name]: Symbol("x") }), (error) => error instanceof TypeError && error.message.includes(`'${name}'`));
   }
 });
 

@@ -176,6 +176,7 @@ for (const program of programs) {
       const closed = b.close();
       assert.match((await rejection(b.get("k"))).message, /the client is closed/);
       await within(closed);
+      assert.equal(b.status, "closed");
       assert.deepEqual(await last, new Uint8Array([118]));
       assert.equal(await a.rpush("q", "x"), 1, "the others go on");
       assert.deepEqual(await within(waiting), [new Uint8Array([113]), new Uint8Array([120])], "and so does what waits");
@@ -238,6 +239,26 @@ describe("a Pool", () => {
     assert.ok((await waiting[3]) instanceof QueueFullError);
     redis.destroy();
     await Promise.all(waiting);
+  });
+
+  test("connects anew after a loss, though nothing may wait for a connection", async (t) => {
+    const { redis, fake } = faked(t, (args) => (args[0] === "BLPOP" ? array([bulk("q"), bulk("x")]) : undefined), { maxConnections: 1, offlineQueue: false });
+    const lease = await redis.lease();
+    const lost = rejection(lease.get("a"));
+    await until(() => fake.commands.length === 1);
+    fake.link.end();
+    assert.ok((await lost) instanceof ConnectionError);
+    await lease.release();
+    assert.deepEqual(await within(redis.blpop(["q"], 0)), ["q", "x"]);
+  });
+
+  test("closed while a pipeline waits for the server's version rejects it", async (t) => {
+    let greet;
+    const { redis } = faked(t, () => ok, { greet: () => greet });
+    const call = rejection(redis.pipeline().getex("k", { persist: true }).execute());
+    await until(() => redis.status === "connecting");
+    redis.destroy();
+    assert.ok((await call) instanceof ConnectionError);
   });
 
   test("large and small replies of several connections come in pieces, one into the other", async (t) => {

@@ -52,7 +52,7 @@ fn dialogue() -> Vec<Ask> {
 
 fn server(protocol: u8, setinfo: bool) -> Server {
     let hello = if protocol == 3 { Hello::Known } else { Hello::Unknown };
-    let mut server = Server::new(Options { hello, setinfo, password: Some("secret") });
+    let mut server = Server::new(Options { hello, setinfo, password: Some("secret"), ..Options::default() });
     for line in SETUP {
         let command = words(line);
         let command: Vec<&[u8]> = command.iter().map(Vec::as_slice).collect();

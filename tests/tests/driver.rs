@@ -1,7 +1,7 @@
 //! The native driver over a transport that does what a test says, in virtual time.
 
 use redwire_core::client::Client;
-use redwire_core::commands::{del, eval, get, hset, incr, ping, sintercard, xread, zunionstore};
+use redwire_core::commands::{del, eval, get, hset, incr, ping, set, sintercard, xread, zunionstore};
 use redwire_core::connection::{Config, Protocol};
 use redwire_core::driver::Driver;
 use redwire_core::error::Error;
@@ -246,6 +246,32 @@ fn a_broken_link_tells_what_may_have_been_executed_and_leaves_nothing_behind() {
     stage.world.says(b":3\r\n");
     stage.turn();
     assert_eq!(poll(&mut calls[2]), Poll::Ready(Ok(3)));
+}
+
+#[test]
+fn a_command_that_is_said_to_do_no_harm_twice_is_sent_again() {
+    let mut stage = Stage::new(1000);
+    let client = stage.client.clone();
+    let mut counted = Box::pin(client.execute(incr("k").idempotent()));
+    let mut stored = Box::pin(client.execute(set("k", "v").nx().idempotent()));
+    let mut both = Box::pin(client.atomic((incr("k").idempotent(),)));
+    assert!(
+        poll(&mut counted).is_pending() && poll(&mut stored).is_pending() && poll(&mut both).is_pending()
+    );
+    stage.turn();
+    stage.world.state().hung_up = true;
+    stage.turn();
+    assert_eq!(poll(&mut both), Poll::Ready(Err(failed(Reason::Dropped, true))), "no transaction is");
+    stage.world.hears();
+    stage.world.state().now += 10;
+    stage.world.state().room = 1000;
+    stage.turn();
+    let heard = stage.world.hears();
+    assert!(heard.starts_with(INCR) && heard.contains("NX") && !heard.contains("MULTI"), "{heard}");
+    stage.world.says(b":2\r\n$-1\r\n");
+    stage.turn();
+    assert_eq!(poll(&mut counted), Poll::Ready(Ok(2)));
+    assert_eq!(poll(&mut stored), Poll::Ready(Ok(false)));
 }
 
 #[test]

@@ -73,6 +73,35 @@ fn a_server_without_hello_is_asked_again_in_resp2_on_the_same_link() {
 }
 
 #[test]
+fn features_are_asked_for_and_have_to_be_known() {
+    let mut peer = open(Config { no_evict: true, no_touch: true, library: None, ..Config::default() });
+    assert_eq!(peer.sent(), ["HELLO 3", "CLIENT NO-EVICT ON", "CLIENT NO-TOUCH ON"]);
+    peer.reply([HELLO, "+OK\r\n-ERR unknown subcommand 'NO-TOUCH'. Try CLIENT HELP.\r\n"].concat());
+    assert_eq!(peer.closed, [(peer.link(), Reason::Handshake)]);
+    assert_eq!(peer.connection.detail(), b"ERR unknown subcommand 'NO-TOUCH'. Try CLIENT HELP.");
+}
+
+#[test]
+fn what_is_no_redis_is_quoted_as_long_as_it_is_the_first_that_came() {
+    for (said, quoted) in [
+        ("HTTP/1.1 400 Bad Request\r\nserver: x\r\n", &b"HTTP/1.1 400 Bad Request"[..]),
+        ("220 mail.example.com ESMTP with a long greeting\r\n", b"220 mail.example.com ESMTP with "),
+        ("\x15\x03\x01\x00\x02\x02", b"\x15\x03\x01\x00\x02\x02"),
+        ("+OK\r\nsecret\r\n", b""),
+    ] {
+        let mut peer = open(config());
+        peer.sent();
+        peer.reply(said);
+        assert!(matches!(peer.closed[..], [(_, Reason::Protocol(_))]), "{:?}", peer.closed);
+        assert_eq!(peer.connection.detail(), quoted);
+    }
+    let mut peer = open(Config { protocol: Protocol::Resp2, ..config() });
+    assert_eq!(peer.sent()[0], "AUTH ann secret");
+    peer.reply("AUTH ann secret\r\n");
+    assert_eq!(peer.connection.detail(), b"", "it may repeat what it was told");
+}
+
+#[test]
 fn a_server_that_hangs_up_on_hello_is_asked_in_resp2_next_time() {
     let mut peer = open(config());
     assert_eq!(peer.sent().len(), 2);
@@ -93,7 +122,7 @@ fn hanging_up_twice_is_the_end_and_hello_is_asked_anew() {
     peer.open();
     peer.sent();
     peer.close();
-    assert_eq!((peer.connection.trouble(), peer.outcome(1)), (Some(Reason::Dropped), None));
+    assert_eq!((peer.connection.trouble(), peer.outcome(1)), (Some(Reason::HungUp), None));
     peer.retry();
     peer.open();
     assert_eq!(peer.sent()[0], "HELLO 3 AUTH ann secret SETNAME me", "it was not because of HELLO");
@@ -103,7 +132,7 @@ fn hanging_up_twice_is_the_end_and_hello_is_asked_anew() {
 fn hanging_up_before_hello_was_written_says_nothing_about_it() {
     let mut peer = open(config());
     peer.close();
-    assert_eq!(peer.connection.trouble(), Some(Reason::Dropped));
+    assert_eq!(peer.connection.trouble(), Some(Reason::HungUp));
     peer.retry();
     peer.open();
     assert_eq!(peer.sent()[0], "HELLO 3 AUTH ann secret SETNAME me");
@@ -115,7 +144,7 @@ fn hanging_up_later_in_the_handshake_is_a_drop() {
     peer.sent();
     peer.reply(HELLO);
     peer.close();
-    assert_eq!((peer.connection.trouble(), peer.outcome(1)), (Some(Reason::Dropped), None));
+    assert_eq!((peer.connection.trouble(), peer.outcome(1)), (Some(Reason::HungUp), None));
 }
 
 #[test]
@@ -127,7 +156,7 @@ fn resp3_may_be_demanded() {
     let mut peer = open(Config { protocol: Protocol::Resp3, ..config() });
     peer.sent();
     peer.close();
-    assert_eq!(peer.connection.trouble(), Some(Reason::Dropped));
+    assert_eq!(peer.connection.trouble(), Some(Reason::HungUp));
     peer.retry();
     peer.open();
     assert_eq!(peer.sent()[0], "HELLO 3 AUTH ann secret SETNAME me", "no attempt in RESP2");

@@ -3,8 +3,10 @@
 //! Every command carries a value of its own. Checked: nobody gets another's reply (I-1); nothing is executed twice that may not be,
 //! or without being told (I-2); everything settles exactly once (I-3), at the latest when its time is up though no server ever comes
 //! back; commands of a link are executed in order (I-4); the queue holds no more than it may (I-5); nothing of one link reaches the
-//! next (I-7). A failure names its seed: `REDWIRE_SEED=n cargo test --test simulate`.
+//! next (I-7). In the end nothing is left in memory. A failure names its seed: `REDWIRE_SEED=n cargo test --test simulate`.
+//! `cargo xtask simulate` runs a million schedules.
 
+use allocation_counter::measure;
 use oorandom::Rand32;
 use redwire_core::batch::flags;
 use redwire_core::connection::{Bounds, Config, Credentials};
@@ -15,41 +17,43 @@ use redwire_tests::wire::bulk;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-const SEEDS: u64 = 10_000;
+/// How many schedules there are, unless `REDWIRE_SCHEDULES` says.
+const SCHEDULES: u64 = 10_000;
 const STEPS: u32 = 250;
 /// How often a command may be sent again.
 const RESENDS: u8 = 2;
 /// How many commands may wait at most, where that is limited; a transaction counts as four.
 const CEILING: u32 = 9;
 
-/// What happened, over all schedules.
-#[derive(Debug, Default)]
-struct Tally {
-    replies: u32,
-    cuts: u32,
-    refusals: u32,
-    timeouts: u32,
-    never_sent: u32,
-    in_doubt: u32,
-    cancels: u32,
-    late_cancels: u32,
-    pushes: u32,
-    stale: u32,
-    shutdowns: u32,
-    resp2: u32,
-    restarts: u32,
-    retries: u32,
-    resent: u32,
-    survivors: u32,
-    rests: u32,
-    wrong_passwords: u32,
-    deserted: u32,
-    late: u32,
-    full: u32,
-    dropped: u32,
-    high: u32,
-    pings: u32,
-    silent: u32,
+/// What an idle connection holds in memory at most, though a schedule may have filled it: bytes.
+const IDLE: i64 = 64 << 10;
+/// How errors of a server begin that executed nothing.
+const REFUSALS: [&[u8]; 4] = [b"LOADING ", b"READONLY ", b"NOAUTH ", b"EXECABORT "];
+
+macro_rules! tally {
+    ($($name:ident,)*) => {
+        /// What happened, over all schedules.
+        #[derive(Debug, Default)]
+        struct Tally {
+            $($name: u32,)*
+        }
+
+        impl Tally {
+            fn add(&mut self, other: &Self) {
+                $(self.$name += other.$name;)*
+            }
+
+            fn counters(&self) -> Vec<(&'static str, u32)> {
+                vec![$((stringify!($name), self.$name),)*]
+            }
+        }
+    };
+}
+
+tally! {
+    replies, cuts, refusals, timeouts, never_sent, in_doubt, cancels, late_cancels, pushes, stale,
+    shutdowns, resp2, restarts, retries, resent, survivors, rests, wrong_passwords, deserted, late,
+    full, dropped, high, pings, silent, refused, told, distrusted, renewed,
 }
 
 /// What a command must come to.
@@ -88,9 +92,8 @@ impl World {
         let mut coin = || random.rand_u32() & 1 == 0;
         let hello = if coin() { Hello::Known } else { Hello::Unknown };
         let password = coin().then_some("secret");
-        let server = Server::new(Options { hello, password, setinfo: coin() });
-        let credentials =
-            password.map(|password| Credentials { username: None, password: password.as_bytes().to_vec() });
+        let server = Server::new(Options { hello, password, setinfo: coin(), ..Options::default() });
+        let credentials = password.map(credentials);
         let whole = if coin() { 8 } else { 64 << 10 };
         let (bounded, drop_oldest, unqueued) = (coin(), coin(), coin() && coin() && coin());
         let config = Config {
@@ -179,7 +182,7 @@ impl World {
     }
 
     fn step(&mut self, tally: &mut Tally) {
-        match self.random.rand_range(0..41) {
+        match self.random.rand_range(0..45) {
             0..8 => self.submit(),
             8..14 => drop({
                 let room = self.up_to(150);
@@ -215,6 +218,14 @@ impl World {
             }
             36 | 37 => self.push(tally),
             38 => self.stale(tally),
+            41 | 42 => self.refuse(),
+            43 => self.renew(tally),
+            44 => {
+                if self.pair.is_opening() && self.chance(9) {
+                    tally.distrusted += 1;
+                    self.pair.peer.distrust();
+                }
+            }
             _ => {
                 if self.chance(20) {
                     tally.shutdowns += 1;
@@ -249,6 +260,29 @@ impl World {
         }
     }
 
+    /// The server changes its mind about what it executes.
+    fn refuse(&mut self) {
+        let what = self.random.rand_range(0..9);
+        let server = &mut self.pair.server;
+        match what {
+            0 => server.options.loading = true,
+            1 => server.options.replica = true,
+            2 => server.lapses += 1,
+            _ => (server.options.loading, server.options.replica) = (false, false),
+        }
+    }
+
+    /// The client has new credentials, which may be wrong.
+    fn renew(&mut self, tally: &mut Tally) {
+        if let Some(password) = self.password
+            && self.chance(3)
+        {
+            tally.renewed += 1;
+            let wrong = self.chance(6);
+            self.pair.peer.connection.authenticate(credentials(if wrong { "wrong" } else { password }));
+        }
+    }
+
     /// A push stands between replies: before the first one that did not begin to be read.
     fn push(&mut self, tally: &mut Tally) {
         if self.pair.is_open()
@@ -277,6 +311,10 @@ impl World {
     /// Everything that is left goes well, or the server never comes back.
     fn finish(&mut self, tally: &mut Tally) {
         self.pair.server.options.password = self.password;
+        (self.pair.server.options.loading, self.pair.server.options.replica) = (false, false);
+        if let Some(password) = self.password {
+            self.pair.peer.connection.authenticate(credentials(password));
+        }
         let deserted = self.chance(4);
         tally.deserted += u32::from(deserted && !self.pair.peer.connection.is_quiet());
         for _ in 0..40 {
@@ -337,6 +375,11 @@ impl World {
             let counts = matches!(expected, Expected::Counted | Expected::Both(_) | Expected::Repeated);
             let times = self.executed.get(slot).copied().unwrap_or_default();
             match self.pair.peer.outcome(*slot).unwrap_or_else(|| unreachable!("{slot} never settled")) {
+                Outcome::Reply(Frame::Error(text)) => {
+                    tally.told += 1;
+                    assert!(REFUSALS.iter().any(|code| text.starts_with(code)), "{slot}: {text:?}");
+                    assert!(repeated || count.is_none(), "{slot} was executed");
+                }
                 Outcome::Reply(frame) => {
                     tally.replies += 1;
                     let own = match expected {
@@ -362,12 +405,17 @@ impl World {
                         Reason::ConnectTimeout,
                         Reason::Refused,
                         Reason::Dropped,
+                        Reason::HungUp,
                         Reason::Closed,
                         Reason::QueueTimeout,
                         Reason::Authentication,
                         Reason::QueueFull,
                         Reason::HighWater,
                         Reason::Silent,
+                        Reason::Demoted,
+                        Reason::Loading,
+                        Reason::Unauthenticated,
+                        Reason::Untrusted,
                     ];
                     assert!(expected.contains(&failure.reason), "{slot}: {failure:?}");
                     tally.timeouts += u32::from(failure.reason == Reason::Timeout);
@@ -383,7 +431,11 @@ impl World {
     }
 }
 
-fn run(seed: u64, tally: &mut Tally) {
+fn credentials(password: &str) -> Credentials {
+    Credentials { username: None, password: password.as_bytes().to_vec() }
+}
+
+fn simulate(seed: u64, tally: &mut Tally) {
     let mut world = World::new(seed);
     for _ in 0..STEPS {
         world.step(tally);
@@ -394,50 +446,52 @@ fn run(seed: u64, tally: &mut Tally) {
     world.check_order(tally);
     world.check(tally);
     let peer = &world.pair.peer;
+    assert_eq!(peer.connection.pending(peer.now).count(), 0);
     tally.rests += peer.rests;
     tally.retries += peer.links.len().saturating_sub(1) as u32;
-    let refused = |reason: Reason| peer.closed.iter().filter(|(_, why)| *why == reason).count() as u32;
-    tally.silent += refused(Reason::Silent);
-    tally.wrong_passwords += refused(Reason::Authentication);
-    tally.resp2 += u32::from(world.pair.peer.connection.server().protocol == 2);
+    let ended =
+        |reasons: &[Reason]| peer.closed.iter().filter(|(_, why)| reasons.contains(why)).count() as u32;
+    tally.silent += ended(&[Reason::Silent]);
+    tally.wrong_passwords += ended(&[Reason::Authentication]);
+    tally.refused += ended(&[Reason::Demoted, Reason::Loading, Reason::Unauthenticated]);
+    tally.resp2 += u32::from(peer.connection.server().protocol == 2);
+    let idle = measure(|| drop(world.pair.peer.connection));
+    assert!(-idle.bytes_current < IDLE, "an idle connection holds {} bytes", -idle.bytes_current);
+}
+
+/// Runs one schedule; nothing of it may be left in memory.
+fn run(seed: u64, tally: &mut Tally) {
+    let memory = measure(|| simulate(seed, tally));
+    assert_eq!((memory.bytes_current, memory.count_current), (0, 0), "everything was given back");
 }
 
 #[test]
 fn every_schedule_keeps_the_promises() {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
     let mut tally = Tally::default();
-    if let Some(seed) = std::env::var("REDWIRE_SEED").ok().and_then(|seed| seed.parse().ok()) {
+    if let Some(seed) = number("REDWIRE_SEED") {
         return run(seed, &mut tally);
     }
-    for seed in 0..SEEDS {
-        if let Err(cause) = catch_unwind(AssertUnwindSafe(|| run(seed, &mut tally))) {
-            eprintln!("replay with REDWIRE_SEED={seed}");
-            resume_unwind(cause);
+    let schedules = number("REDWIRE_SCHEDULES").unwrap_or(SCHEDULES);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let every = |first: usize| {
+        let mut tally = Tally::default();
+        for seed in (first as u64..schedules).step_by(threads) {
+            if let Err(cause) = catch_unwind(AssertUnwindSafe(|| run(seed, &mut tally))) {
+                eprintln!("replay with REDWIRE_SEED={seed}");
+                resume_unwind(cause);
+            }
         }
+        tally
+    };
+    std::thread::scope(|scope| {
+        let started: Vec<_> = (0..threads).map(|first| scope.spawn(move || every(first))).collect();
+        for thread in started {
+            tally.add(&thread.join().unwrap_or_else(|cause| resume_unwind(cause)));
+        }
+    });
+    println!("{schedules} schedules: {tally:?}");
+    for (name, count) in tally.counters() {
+        assert!(count > 50, "{name} happened {count} times only");
     }
-    println!("{tally:?}");
-    let Tally { replies, cuts, refusals, timeouts, never_sent, in_doubt, .. } = tally;
-    let Tally { cancels, late_cancels, pushes, stale, shutdowns, resp2, .. } = tally;
-    let Tally { restarts, retries, resent, survivors, rests, wrong_passwords, deserted, late, .. } = tally;
-    let links =
-        [cuts, refusals, restarts, retries, rests, wrong_passwords, stale, shutdowns, resp2, deserted];
-    let Tally { full, dropped, high, pings, silent, .. } = tally;
-    let commands = [
-        full,
-        dropped,
-        high,
-        pings,
-        silent,
-        replies,
-        timeouts,
-        late,
-        never_sent,
-        in_doubt,
-        cancels,
-        late_cancels,
-        resent,
-        survivors,
-        pushes,
-    ];
-    let mut counters = links.iter().chain(&commands);
-    assert!(counters.all(|&count| count > 50), "every fault happened: {tally:?}");
 }

@@ -1,6 +1,6 @@
 import { Outbox } from "./outbox.js";
 import { ConnectionError, LeaseError, type RedisError } from "./errors.js";
-import type { Engine } from "./engine.js";
+import type { Engine, Status } from "./engine.js";
 import type { Gatherer } from "./slots.js";
 
 /** More than this leaves at once instead of at the end of the tick: the server works while the rest is being asked for. */
@@ -49,6 +49,10 @@ export class Channel {
     return this.engine.awaitsVersion(this);
   }
 
+  get status(): Status {
+    return this.#closed ? "closed" : this.engine.status;
+  }
+
   /** Gives why commands are not taken any more, if so. */
   refusal(command?: string): RedisError | undefined {
     if (!this.#closed) return this.engine.refusal(command);
@@ -82,6 +86,7 @@ export class Channel {
     const { engine, outbox } = this;
     const slot = engine.slots.open(taker, other, command, mode);
     try {
+      if (this.#closed) throw this.refusal(command);
       outbox.push(slot, what, timeout, command, args);
     } catch (error) {
       engine.forget(slot, error);
@@ -115,6 +120,11 @@ export class Channel {
 
   /** Sends the commands in `box` behind everything sent before; `slotOf` gives the slot of each. */
   submit(box: Outbox, timed: boolean, slotOf: (position: number) => number): void {
+    const refusal = this.refusal();
+    if (refusal !== undefined) {
+      for (let position = 0; position < box.count; position++) this.engine.forget(slotOf(position), refusal);
+      return;
+    }
     this.outbox.absorb(box, (position, externals) => {
       const slot = slotOf(position);
       if (externals !== undefined) this.engine.hold(slot, externals, this.lease);

@@ -1,3 +1,5 @@
+import type { TlsOptions } from "./tls.js";
+
 /** Where to connect to. */
 export interface Endpoint {
   kind: "tcp" | "unix" | "ws";
@@ -7,8 +9,8 @@ export interface Endpoint {
   path?: string;
   /** The gateway's address, for `ws`. */
   url?: string;
-  /** Options for TLS, as Node's `tls.connect` takes them; absent for a plain connection. A connector that cannot honour them must fail. */
-  tls?: object | null;
+  /** Options for TLS; absent for a plain connection. A connector that cannot honour them must fail. */
+  tls?: TlsOptions | null;
 }
 
 /** Where a socket delivers to. */

@@ -2,14 +2,15 @@ import { Aborts } from "./aborts.js";
 import type { CacheSettings, CacheStats } from "./cache.js";
 import type { Connector, Endpoint } from "./connector.js";
 import { Channel } from "./channel.js";
+import { Keeper, type CredentialsProvider } from "./credentials.js";
 import { ClientError, ConnectionError, type RedisError } from "./errors.js";
 import { failure, Reason, type Situation } from "./failure.js";
 import { Host } from "./host.js";
+import { Errors, inspectLinks, type Inspection } from "./inspect.js";
 import { Memo } from "./memo.js";
 import { Flag, Outbox, type Large } from "./outbox.js";
 import { Reader } from "./reader.js";
 import { Slots } from "./slots.js";
-import { encode } from "./text.js";
 import { Wire, type Home } from "./wire.js";
 
 /** Where a client stands. */
@@ -25,6 +26,10 @@ export interface Settings {
   database: number;
   username: string | undefined;
   password: string | undefined;
+  /** Instead of both. */
+  credentials: CredentialsProvider | undefined;
+  /** What is asked of the server: no-evict (1), no-touch (2). */
+  features: number;
   clientName: string | undefined;
   connectTimeout: number;
   timeout: number;
@@ -65,8 +70,6 @@ const enum Act {
 const LANE = 0xff;
 /** This many empty boxes are kept. */
 const BOXES = 16;
-/** The length of a text that there is none of. */
-const ABSENT = 0xffff_ffff;
 
 /** Runs `task` once this tick's work, promises included, is done. */
 const atTickEnd: (task: () => void) => void =
@@ -116,11 +119,15 @@ export class Engine implements Home {
   #ended: Wire | undefined;
   /** Whether the timer holds the process open. */
   #awake = false;
-  /** The last error in the background. */
-  lastError: RedisError | undefined;
+  readonly #errors = new Errors();
+  readonly keeper: Keeper | undefined;
 
   constructor(settings: Settings) {
     this.#settings = settings;
+    const { credentials, retryDelay, maxRetryDelay } = settings;
+    if (credentials === undefined) return;
+    const tell = (username: string | undefined, password: string): void => this.#authenticate(username, password);
+    this.keeper = new Keeper(credentials, tell, (error) => this.#errors.add(error), [retryDelay, maxRetryDelay]);
   }
 
   get endpoint(): Endpoint {
@@ -184,6 +191,14 @@ export class Engine implements Home {
         // a listener's own fault must not become ours
       }
     }
+  }
+
+  /** Tells what it is at. */
+  inspect(): Inspection {
+    this.#submit();
+    const links = this.host === undefined ? { links: [], waiting: [] } : inspectLinks(this.host, now(), (slot) => this.slots.commandOf(slot));
+    const version = this.serverVersion ? { version: this.serverVersion } : {};
+    return { status: this.#status, server: this.#settings.where, ...version, ...links, lastErrors: this.#errors.list() };
   }
 
   /** Gives why commands are not taken any more, if so. */
@@ -336,6 +351,22 @@ export class Engine implements Home {
     this.slots.onSettled(slot, this.#aborts.watch(signal, slot));
   }
 
+  /** Resolves after so many milliseconds, or to `true` as soon as `signal` aborts or the client is closed. */
+  pause(milliseconds: number, signal: AbortSignal | undefined): Promise<boolean> {
+    return new Promise((resolve) => {
+      const end = (over: boolean): void => {
+        clearTimeout(timer);
+        stop();
+        signal?.removeEventListener("abort", abort);
+        resolve(over);
+      };
+      const abort = (): void => end(true);
+      const timer = setTimeout(end, milliseconds, false);
+      const stop = this.onStateChange((status) => status === "closed" && abort());
+      signal?.addEventListener("abort", abort);
+    });
+  }
+
   /** Connects unless connected; rejects when the first attempt fails. */
   connect(): Promise<void> {
     const refusal = this.refusal();
@@ -382,6 +413,7 @@ export class Engine implements Home {
     this.#attempt?.fail(new ConnectionError("the client was closed"));
     this.#attempt = undefined;
     clearTimeout(this.#timer);
+    this.keeper?.forget();
     this.#listeners.clear();
   }
 
@@ -389,23 +421,26 @@ export class Engine implements Home {
     const host = new Host();
     this.#wires = [];
     const { protocol, database, connectTimeout, timeout, username, password, clientName } = this.#settings;
-    const { queueTimeout, retryDelay, maxRetryDelay, maxResends, offline, highWater, keepAlive } = this.#settings;
+    const { queueTimeout, retryDelay, maxRetryDelay, maxResends, offline, highWater, keepAlive, features } = this.#settings;
     const { maxConnections, minIdle, maxIdleTime, poolTimeout } = this.#settings;
-    const texts = [username, password, clientName].map((text) => (text === undefined ? undefined : encode(text)));
-    let at = host.exports.host_input(texts.reduce((sum, text) => sum + (text?.length ?? 0), 0));
-    for (const text of texts) {
-      if (text === undefined) continue;
-      host.bytes.set(text, at);
-      at += text.length;
-    }
+    const lengths = host.giveTexts([username, password, clientName]);
     const [seed] = crypto.getRandomValues(new Uint32Array(1));
     const times = [connectTimeout, timeout, queueTimeout, retryDelay, maxRetryDelay];
-    const words = [protocol, database, ...times, maxResends, seed!, ...offline, ...highWater, keepAlive, maxConnections, minIdle, maxIdleTime, poolTimeout, ...texts.map((text) => text?.length ?? ABSENT)];
+    const words = [protocol, database, ...times, maxResends, seed!, ...offline, ...highWater, keepAlive, maxConnections, minIdle, maxIdleTime, poolTimeout, features, ...lengths];
     const wordsAt = host.exports.host_words(words.length) >>> 2;
     host.words.set(words, wordsAt);
     host.exports.host_configure();
     if (this.#settings.cache !== undefined) this.#keep(host, this.#settings.cache);
+    this.keeper?.renew();
     return host;
+  }
+
+  /** Has the core, and open links, know new credentials. */
+  #authenticate(username: string | undefined, password: string): void {
+    this.#call((host) => {
+      const [user, secret] = host.giveTexts([username, password]);
+      host.exports.host_authenticate(user!, secret!);
+    });
   }
 
   /** Has the core keep replies. */
@@ -488,6 +523,7 @@ export class Engine implements Home {
       case Act.LOST:
         return this.#end(host, this.#wires[id & LANE]!, failure(reason, detail, this.#situation(host, this.#wires[id & LANE])), reason, act);
       case Act.REST:
+        this.keeper?.forget();
         return this.#become("idle", this.#trouble);
       case Act.LEASED:
         return this.#settle(id, new Channel(this, reason), false);
@@ -508,7 +544,8 @@ export class Engine implements Home {
 
   /** Takes the end of a link. */
   #end(host: Host, wire: Wire, error: RedisError, reason: Reason, act: Act): void {
-    if (reason !== Reason.CLOSED) this.lastError = error;
+    if (reason !== Reason.CLOSED) this.#errors.add(error);
+    if (reason === Reason.AUTHENTICATION || reason === Reason.UNAUTHENTICATED) this.keeper?.forget();
     this.#ended = wire;
     wire.disconnect();
     // what is sent again is read from its start, and asks for its large arguments again
@@ -529,7 +566,8 @@ export class Engine implements Home {
   #situation(host: Host, wire: Wire | undefined): Situation {
     const { where, connectTimeout, timeout, queueTimeout, poolTimeout, maxConnections } = this.#settings;
     const detail = host.text(host.exports.host_detail());
-    return { where, connectTimeout, timeout, queueTimeout, poolTimeout, maxConnections, detail, cause: wire?.cause, trouble: undefined };
+    const secure = Boolean(this.endpoint.tls);
+    return { where, secure, connectTimeout, timeout, queueTimeout, poolTimeout, maxConnections, detail, cause: wire?.cause, trouble: undefined };
   }
 
   /** Sets the one timer to the core's next deadline, unless it comes sooner anyway. */
@@ -631,13 +669,14 @@ export class Engine implements Home {
       cause instanceof ClientError && host === undefined
         ? cause
         : new ClientError("redwire's core failed; the next command starts a fresh one", { command, maybeExecuted: true, cause });
-    this.lastError = error();
-    this.#attempt?.fail(this.lastError);
+    const failed = error();
+    this.#errors.add(failed);
+    this.#attempt?.fail(failed);
     this.#attempt = undefined;
     for (const slot of this.slots.all()) this.#settle(slot, error(this.slots.commandOf(slot)), true, true);
     for (const slot of this.#externals.keys()) this.#release(slot);
     this.#refused.clear();
-    this.#become("idle", this.lastError);
+    this.#become("idle", failed);
   }
 }
 

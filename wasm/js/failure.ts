@@ -1,4 +1,6 @@
-import { AuthenticationError, ConnectionError, LeaseError, ProtocolError, QueueFullError, RedisError, ResponseError, TimeoutError } from "./errors.js";
+import { AuthenticationError, BusyLoadingError, ConnectionError, LeaseError, ProtocolError, QueueFullError, RedisError, TimeoutError } from "./errors.js";
+import { classOf } from "./server-error.js";
+import { codeOf } from "./tls.js";
 
 /** What ended a link or a command; numbers are those of `wasm/src/host.rs`. */
 export const enum Reason {
@@ -21,6 +23,10 @@ export const enum Reason {
   DEMOTED = 17,
   POOL_TIMEOUT = 18,
   LEASE_LOST = 19,
+  LOADING = 20,
+  UNAUTHENTICATED = 21,
+  UNTRUSTED = 22,
+  HUNG_UP = 23,
 }
 
 const decodeFaults = [
@@ -44,10 +50,44 @@ const decodeFault = (detail: number): string => {
   return `no value starts with ${shown}`;
 };
 
+/** What to do about what the runtime says of a socket, by its code. */
+const remedies: readonly (readonly [code: RegExp, remedy: string])[] = [
+  [/^ENOTFOUND|^EAI_/, "check the host's name, and that it can be looked up here"],
+  [/^ECONNREFUSED$/, "check that a server listens there"],
+  [/^ENOENT$|^ENOTSOCK$/, "check 'path', and that a server listens there"],
+  [/^EACCES$|^EPERM$/, "check that this process may use it"],
+  [/^E(HOST|NET)UNREACH$/, "check the network"],
+  [/WRONG_VERSION|PACKET_LENGTH/, "there is no TLS there: use redis://, or leave 'tls' out"],
+  [/ALTNAME|HOSTNAME/, "connect to a name that the certificate is for, or say it in 'tls.servername'"],
+  [/EXPIRED|NOT_YET_VALID/, "renew the server's certificate, or set this machine's clock"],
+  [/ALERT/, "the server wants a certificate that it trusts: give 'tls.cert' and 'tls.key'"],
+  [/SELF_SIGNED|UNABLE_TO|ISSUER/, "give the authority that signed the server's certificate as 'tls.ca'"],
+];
+
+/** What to do about what something that is no Redis server said first. */
+const speakers: readonly (readonly [said: RegExp, remedy: string])[] = [
+  [/^HTTP\//, "a web server listens there: check host and port"],
+  [/^\x15\x03/, "it wants TLS: use rediss://, or set 'tls'"],
+  [/^220 /, "a mail or FTP server listens there: check host and port"],
+  [/^SSH-/, "an SSH server listens there: check host and port"],
+];
+
+/** What to do about the code of a refused handshake. */
+const refusals: Readonly<Record<string, string>> = {
+  NOAUTH: "set 'password', or 'username' and 'password'",
+  ERR: "the server knows no password: leave 'password' out",
+  NOPERM: "have the user be granted it with ACL SETUSER, or use another",
+  DENIED: "its protected mode takes clients of its own machine only: give it a password, or switch that off",
+};
+
+const remedyOf = (list: readonly (readonly [RegExp, string])[], text: string, otherwise: string): string => list.find(([known]) => known.test(text))?.[1] ?? otherwise;
+
 /** What the messages of failures tell of the client. */
 export interface Situation {
   /** Where it connects to, without secrets. */
   where: string;
+  /** Whether it is to speak TLS. */
+  secure: boolean;
   connectTimeout: number;
   timeout: number;
   queueTimeout: number;
@@ -65,13 +105,14 @@ export interface Situation {
 export const failure = (reason: Reason, detail: number, at: Situation, command?: string, maybeExecuted?: boolean): RedisError => {
   const cause = at.trouble ?? at.cause;
   const details = { command, maybeExecuted, ...(cause === undefined ? {} : { cause }) };
-  const socket = at.cause instanceof Error ? ` (${at.cause.message})` : "";
+  // OpenSSL's messages are for its own developers
+  const socket = at.cause instanceof Error ? ` (${codeOf(at.cause).startsWith("ERR_SSL") ? codeOf(at.cause) : at.cause.message})` : "";
   const outcome = maybeExecuted === undefined ? "" : maybeExecuted ? "; the command may have been executed" : "; the command was not sent";
   switch (reason) {
     case Reason.TIMEOUT:
       return new TimeoutError(`no reply within the command's timeout${outcome}: raise 'timeout', or look at the server's load and SLOWLOG`, details);
     case Reason.QUEUE_TIMEOUT:
-      return new TimeoutError(`${at.where} was not ready within ${at.queueTimeout} ms${outcome}: check host, port and firewall, or raise 'queueTimeout'`, details);
+      return new TimeoutError(`${at.where} was not ready within ${at.queueTimeout} ms${outcome}: check host, port${at.secure ? ", whether TLS is spoken there," : ""} and firewall, or raise 'queueTimeout'`, details);
     case Reason.QUEUE_FULL:
       return new QueueFullError(`too many commands wait for a connection to ${at.where}${outcome}: wait for them, or raise 'offlineQueue'`, details);
     case Reason.HIGH_WATER:
@@ -82,33 +123,49 @@ export const failure = (reason: Reason, detail: number, at: Situation, command?:
       return new ConnectionError(`${at.where} takes no writes any more${outcome}: it was made a replica`, details);
     case Reason.CONNECT_TIMEOUT:
       return new ConnectionError(
-        `${at.where} was not ready within ${at.connectTimeout} ms${outcome}: check host, port and firewall, or raise 'connectTimeout'`,
+        `${at.where} was not ready within ${at.connectTimeout} ms${outcome}: check host, port${at.secure ? ", whether TLS is spoken there," : ""} and firewall, or raise 'connectTimeout'`,
         details,
       );
-    case Reason.REFUSED:
-      return new ConnectionError(`cannot connect to ${at.where}${socket}${outcome}: check that a server listens there`, details);
+    case Reason.REFUSED: {
+      const remedy = at.cause instanceof RedisError ? "" : `: ${remedyOf(remedies, codeOf(at.cause), "check that a server listens there, and TLS where it wants that")}`;
+      return new ConnectionError(`cannot connect to ${at.where}${socket}${outcome}${remedy}`, details);
+    }
+    case Reason.UNTRUSTED:
+      return new ConnectionError(`cannot connect to ${at.where} securely${socket}${outcome}: ${remedyOf(remedies, codeOf(at.cause), "check the certificates")}`, details);
+    case Reason.HUNG_UP:
+      return new ConnectionError(
+        `${at.where} hung up before it said anything of use${socket}${outcome}: check that a Redis server listens there, and whether it wants TLS (rediss://)`,
+        details,
+      );
     case Reason.DROPPED:
       return new ConnectionError(`the connection to ${at.where} was closed${socket}${outcome}`, details);
-    case Reason.PROTOCOL:
-      return new ProtocolError(
-        `${at.where} broke the Redis protocol (${decodeFault(detail)})${outcome}: check that a Redis server listens there, with TLS only where 'tls' is set`,
-        details,
-      );
+    case Reason.PROTOCOL: {
+      const said = at.detail === "" ? "" : ` when it said ${JSON.stringify(at.detail)}`;
+      const remedy = remedyOf(speakers, at.detail, "check that a Redis server listens there, with TLS only where 'tls' is set");
+      return new ProtocolError(`${at.where} broke the Redis protocol${said} (${decodeFault(detail)})${outcome}: ${remedy}`, details);
+    }
     case Reason.UNSOLICITED:
-      return new ProtocolError(`${at.where} sent a reply that nothing had asked for${outcome}`, details);
+      return new ProtocolError(`${at.where} sent a reply that nothing had asked for${outcome}: check that nothing but Redis stands between`, details);
     case Reason.AUTHENTICATION:
-      return new AuthenticationError(`${at.where} refused the user name or password (${at.detail})${outcome}: check 'username' and 'password'`, {
+      return new AuthenticationError(`${at.where} refused the user name or password (${at.detail})${outcome}: ${refusals[at.detail] ?? "check 'username' and 'password'"}`, {
         ...details,
         code: at.detail,
       });
+    case Reason.UNAUTHENTICATED:
+      return new AuthenticationError(`${at.where} does not know the client any more${outcome}: check that its user still exists`, { ...details, code: "NOAUTH" });
+    case Reason.LOADING:
+      return new BusyLoadingError(`${at.where} is loading its data set${outcome}: wait for it, or raise 'queueTimeout'`, details);
     case Reason.DATABASE:
-      return new ResponseError(`${at.where} refused the database (${at.detail})${outcome}: check 'db'`, { ...details, code: at.detail.split(" ")[0]! });
+    case Reason.HANDSHAKE: {
+      const code = at.detail.split(" ")[0]!;
+      const what = reason === Reason.DATABASE ? "database" : "handshake";
+      const remedy = (code !== "ERR" && refusals[code]) || (reason === Reason.DATABASE ? "check 'db'" : "check 'clientName', 'noEvict' and 'noTouch', and the server's version");
+      return new (classOf(code))(`${at.where} refused the ${what} (${at.detail})${outcome}: ${remedy}`, { ...details, code });
+    }
     case Reason.PROTOCOL3:
       return new ConnectionError(`${at.where} does not speak RESP3${outcome}: set 'protocol' to "auto" or 2, and no 'cache'`, details);
     case Reason.MAX_CLIENTS:
       return new ConnectionError(`${at.where} has reached its maximum number of clients${outcome}: raise its 'maxclients', or close other clients`, details);
-    case Reason.HANDSHAKE:
-      return new ConnectionError(`${at.where} refused the handshake (${at.detail})${outcome}`, details);
     case Reason.POOL_TIMEOUT:
       return new TimeoutError(
         `all ${at.maxConnections} leased connections to ${at.where} were in use for ${at.poolTimeout} ms${outcome}: give leases back sooner, or raise 'maxConnections' or 'poolTimeout'`,

@@ -1,6 +1,9 @@
 import { ClientError } from "./errors.js";
 import { module } from "./packed.js";
-import { createCodec, type Codec } from "./text.js";
+import { createCodec, encode, type Codec } from "./text.js";
+
+/** The length of a text that there is none of. */
+const ABSENT = 0xffff_ffff;
 
 /** What the module exports (`wasm/src/host.rs`, where each is described). */
 interface Exports {
@@ -21,7 +24,8 @@ interface Exports {
   host_connect(now: number): void;
   host_shutdown(): void;
   host_opened(now: number, link: number): void;
-  host_closed(now: number, link: number): void;
+  host_closed(now: number, link: number, untrusted: boolean): void;
+  host_authenticate(username: number, password: number): void;
   host_timeout(now: number): void;
   host_next_timeout(): number;
   host_window(link: number): number;
@@ -30,9 +34,11 @@ interface Exports {
   host_tape(): number;
   host_transmit(link: number): number;
   host_poll(): number;
+  host_inspect(now: number): number;
   host_detail(): number;
   host_version(): number;
   host_key_slot(length: number): number;
+  host_repeatable(row: number): number;
 }
 
 let compiled: WebAssembly.Module | undefined;
@@ -83,6 +89,18 @@ export class Host {
   /** Gives what the last call left in a register. */
   register(index: 0 | 1): number {
     return this.words[this.#registers + index]!;
+  }
+
+  /** Copies texts to the input, one behind the other; gives their lengths, all ones where there is none. */
+  giveTexts(texts: readonly (string | undefined)[]): number[] {
+    const encoded = texts.map((text) => (text === undefined ? undefined : encode(text)));
+    let at = this.exports.host_input(encoded.reduce((sum, text) => sum + (text?.length ?? 0), 0));
+    return encoded.map((text) => {
+      if (text === undefined) return ABSENT;
+      this.bytes.set(text, at);
+      at += text.length;
+      return text.length;
+    });
   }
 
   /** Gives the text whose length a call gave and whose address it left in the first register. */

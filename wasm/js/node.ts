@@ -49,8 +49,16 @@ const open = (endpoint: Endpoint, onread: NetConnectOpts["onread"]): NetSocket =
   const where = kind === "unix" ? { path } : { host, port };
   if (kind === "ws") throw new TypeError("connector: node sockets reach 'tcp' and 'unix' endpoints only, got 'ws'");
   if (!tls) return builtin<typeof import("node:net")>("node:net")!.connect({ ...where, onread } as NetConnectOpts);
+  const { dangerouslyAcceptAnyCertificate = false, ...rest } = tls;
   const servername = host !== undefined && builtin<typeof import("node:net")>("node:net")!.isIP(host) === 0 ? { servername: host } : {};
-  return builtin<typeof import("node:tls")>("node:tls")!.connect({ ...servername, ...where, ...tls, onread } as object as ConnectionOptions);
+  return builtin<typeof import("node:tls")>("node:tls")!.connect({
+    ...servername,
+    ...where,
+    ...rest,
+    // said always: an environment variable can change Node's default
+    rejectUnauthorized: !dangerouslyAcceptAnyCertificate,
+    onread,
+  } as object as ConnectionOptions);
 };
 
 const wrap = (socket: NetSocket, readInto: NonNullable<Socket["readInto"]>): Socket => ({

@@ -2,12 +2,19 @@ import { cacheChecks, cacheSettings, type CacheOptions } from "./cache.js";
 import type { Connector, Endpoint } from "./connector.js";
 import type { Settings } from "./engine.js";
 import { kindOf } from "./outbox.js";
+import type { CredentialsProvider } from "./credentials.js";
 import type { Pool } from "./pool.js";
+import { isRetryPolicy, type RetryPolicy } from "./retry.js";
+import type { TlsOptions } from "./tls.js";
+import { parseUrl } from "./url.js";
 import { decodes, decodingValues, type DecodingOptions } from "./view.js";
 
 /** How to reach a server, and how to behave. Times are in milliseconds. */
 export interface Options extends DecodingOptions {
-  /** `redis://`, `rediss://` (TLS), `valkey://`, `valkeys://`, `redis+unix://` or `unix://`; options beside it win. */
+  /**
+   * `redis://[user:password@]host[:port][/db][?option=value]`; `rediss://` for TLS; `valkey://` and `valkeys://` likewise;
+   * `unix:///path` or `redis+unix:///path`. Options win over what it says, and its query wins over them.
+   */
   url?: string;
   /** Default `localhost`. */
   host?: string;
@@ -21,12 +28,18 @@ export interface Options extends DecodingOptions {
   username?: string;
   /** Sent with HELLO or AUTH; never part of an error. */
   password?: string;
-  /** `true`, or options as Node's `tls.connect` takes them (`ca`, `cert`, `key`, `servername` ...). Chain and host name are verified by default. */
-  tls?: boolean | object;
+  /** Gives user name and password instead, for each connection, and again before they expire: see {@link CredentialsProvider}. */
+  credentials?: CredentialsProvider;
+  /** Default `false`; `true`, or how: the server's certificate has to be from a trusted authority, and for the host. */
+  tls?: boolean | TlsOptions;
   /** RESP3 (3), RESP2 (2), or RESP3 with a fall-back on the same connection (`"auto"`, the default). */
   protocol?: 2 | 3 | "auto";
   /** The connection's name on the server: printable ASCII without spaces. */
   clientName?: string;
+  /** Whether the server is asked not to close the connection when its clients use too much memory (Redis 7.0); default `false`. */
+  noEvict?: boolean;
+  /** Whether the server is asked not to take note of what is used through the connection, for LRU and LFU (Redis 7.2); default `false`. */
+  noTouch?: boolean;
   /** From opening the socket to the end of the handshake; default 5 000, 0: no limit. */
   connectTimeout?: number;
   /** From the writing of a command to its reply; default 10 000, 0: no limit. */
@@ -57,6 +70,8 @@ export interface Options extends DecodingOptions {
   keepAlive?: number;
   /** How replies are kept until their keys change; default: not at all. Needs RESP3. */
   cache?: CacheOptions;
+  /** When commands that failed are sent again, and after how long; default: never, beyond what `maxResends` says. */
+  retry?: RetryPolicy;
   /**
    * How many connections may be leased at once, beside the one that all callers share: for blocking commands and `lease()`. Default 8,
    * from 1 to 255.
@@ -95,37 +110,68 @@ export interface HighWater {
 }
 
 type Check = (value: unknown) => boolean;
+/** What an option takes, in words, and, of an object, what each of its fields does. */
+type Rule = readonly [check: Check, expected: string, fields?: Rules];
+type Rules = Readonly<Record<string, Rule>>;
 
 /** No limit, as the core knows it. */
 const UNLIMITED = 0xffff_ffff;
 
-const text: Check = (value) => typeof value === "string";
-const boolean: Check = (value) => typeof value === "boolean";
-const between =
+const integer =
   (least: number, most: number): Check =>
   (value) =>
     Number.isInteger(value) && (value as number) >= least && (value as number) <= most;
-const milliseconds = between(0, 0x7fff_ffff);
 
-const decoding = (name: keyof DecodingOptions): readonly [check: Check, expected: string] => [(value) => decodes(name, value), decodingValues(name)!];
-const count = between(1, UNLIMITED);
-/** Takes an object of those fields. */
-const fields =
-  (known: Readonly<Record<string, Check>>): Check =>
-  (value) =>
-    typeof value === "object" && value !== null && Object.entries(value).every(([name, field]) => Object.hasOwn(known, name) && (field === undefined || known[name]!(field)));
-const offlineQueue = fields({ maxCommands: count, maxBytes: count, maxAge: count, onFull: (value) => value === "reject" || value === "drop-oldest" });
+const text: Check = (value) => typeof value === "string";
+const isFunction: Check = (value) => typeof value === "function";
+const string: Rule = [text, "a string"];
+const boolean: Rule = [(value) => typeof value === "boolean", "a boolean"];
+const milliseconds: Rule = [integer(0, 0x7fff_ffff), "milliseconds, a whole number from 0"];
+const delay: Rule = [integer(1, 0x7fff_ffff), "milliseconds, a whole number from 1"];
+const count: Rule = [integer(1, UNLIMITED), "a whole number from 1"];
+const none: Check = () => false;
+const isPem: Check = (value) => text(value) || value instanceof Uint8Array;
+const pem: Rule = [isPem, "the text or bytes of a PEM file"];
+const tlsVersion: Rule = [(value) => value === "TLSv1.2" || value === "TLSv1.3", '"TLSv1.2" or "TLSv1.3"'];
 
-/** What each option takes. */
-const checks: Readonly<Record<keyof Options, readonly [check: Check, expected: string]>> = {
-  url: [text, "a string"],
+const decoding = (name: keyof DecodingOptions): Rule => [(value) => decodes(name, value), decodingValues(name)!];
+
+const tlsRules: Record<keyof TlsOptions, Rule> = {
+  ca: [(value) => isPem(value) || (Array.isArray(value) && value.every(isPem)), "PEM files, each as text or bytes"],
+  cert: pem,
+  key: pem,
+  passphrase: string,
+  servername: string,
+  minVersion: tlsVersion,
+  maxVersion: tlsVersion,
+  ciphers: string,
+  dangerouslyAcceptAnyCertificate: boolean,
+};
+const offlineRules: Record<keyof OfflineQueue, Rule> = {
+  maxCommands: count,
+  maxBytes: count,
+  maxAge: milliseconds,
+  onFull: [(value) => value === "reject" || value === "drop-oldest", '"reject" or "drop-oldest"'],
+};
+const cacheRules: Record<keyof CacheOptions, Rule> = {
+  maxKeys: count,
+  maxBytes: count,
+  ttl: milliseconds,
+  mode: [cacheChecks.mode, '"default", "optin" or "broadcast"'],
+  prefixes: [cacheChecks.prefixes, "keys that are not empty"],
+};
+const highWaterRules: Record<keyof HighWater, Rule> = { maxCommands: count, maxBytes: count };
+
+const rules: Record<keyof Options, Rule> = {
+  url: string,
   host: [(value) => text(value) && value !== "", "a host name or address"],
-  port: [between(1, 65535), "a number from 1 to 65535"],
+  port: [integer(1, 65_535), "a number from 1 to 65535"],
   path: [(value) => text(value) && value !== "", "the path of a unix socket"],
-  db: [between(0, 0x7fff_ffff), "a number from 0"],
-  username: [text, "a string"],
-  password: [text, "a string"],
-  tls: [(value) => boolean(value) || (typeof value === "object" && value !== null), "a boolean or an object of TLS options"],
+  db: [integer(0, 0x7fff_ffff), "a number from 0"],
+  username: string,
+  password: string,
+  credentials: [isFunction, "a function that gives { username, password, expiresAt }"],
+  tls: [boolean[0], "a boolean or an object of TLS options", tlsRules],
   protocol: [(value) => value === 2 || value === 3 || value === "auto", '2, 3 or "auto"'],
   decodeResponses: decoding("decodeResponses"),
   encoding: decoding("encoding"),
@@ -133,122 +179,69 @@ const checks: Readonly<Record<keyof Options, readonly [check: Check, expected: s
   maps: decoding("maps"),
   sets: decoding("sets"),
   clientName: [(value) => text(value) && /^[!-~]+$/.test(value as string), "printable ASCII without spaces"],
-  connectTimeout: [milliseconds, "milliseconds, a whole number from 0"],
-  timeout: [milliseconds, "milliseconds, a whole number from 0"],
-  runtimeChecks: [boolean, "a boolean"],
-  verifyVersion: [boolean, "a boolean"],
-  queueTimeout: [milliseconds, "milliseconds, a whole number from 0"],
-  retryDelay: [(value) => milliseconds(value) && value !== 0, "milliseconds, a whole number from 1"],
-  maxRetryDelay: [(value) => milliseconds(value) && value !== 0, "milliseconds, a whole number from 1"],
-  offlineQueue: [(value) => value === false || offlineQueue(value), "false or { maxCommands, maxBytes, maxAge, onFull }"],
-  highWater: [fields({ maxCommands: count, maxBytes: count }), "{ maxCommands, maxBytes }"],
-  keepAlive: [milliseconds, "milliseconds, a whole number from 0"],
-  cache: [fields({ maxKeys: count, maxBytes: count, ttl: milliseconds, ...cacheChecks }), "{ maxKeys, maxBytes, ttl, mode, prefixes }"],
-  maxResends: [between(0, 255), "a number from 0 to 255"],
-  maxConnections: [between(1, 255), "a number from 1 to 255"],
-  minIdle: [between(0, 255), "a number from 0 to 255"],
-  maxIdleTime: [milliseconds, "milliseconds, a whole number from 0"],
-  poolTimeout: [milliseconds, "milliseconds, a whole number from 0"],
+  noEvict: boolean,
+  noTouch: boolean,
+  connectTimeout: milliseconds,
+  timeout: milliseconds,
+  runtimeChecks: boolean,
+  verifyVersion: boolean,
+  queueTimeout: milliseconds,
+  retryDelay: delay,
+  maxRetryDelay: delay,
+  offlineQueue: [(value) => value === false, "false or { maxCommands, maxBytes, maxAge, onFull }", offlineRules],
+  highWater: [none, "{ maxCommands, maxBytes }", highWaterRules],
+  keepAlive: milliseconds,
+  cache: [none, "{ maxKeys, maxBytes, ttl, mode, prefixes }", cacheRules],
+  maxResends: [integer(0, 255), "a number from 0 to 255"],
+  maxConnections: [integer(1, 255), "a number from 1 to 255"],
+  minIdle: [integer(0, 255), "a number from 0 to 255"],
+  maxIdleTime: milliseconds,
+  poolTimeout: milliseconds,
   pool: [(value) => typeof value === "object", "a Pool"],
-  connector: [(value) => typeof value === "function", "a function"],
+  retry: [isRetryPolicy, "a retry policy"],
+  connector: [isFunction, "a function"],
 };
 
-/** Checks `options` and leaves out those that are undefined. */
-const checked = (options: unknown): Options => {
+/** Checks an object against `known`, whose name begins with `prefix`, and leaves out what is undefined. */
+const checked = (options: unknown, known: Rules = rules, prefix = ""): Options => {
   if (typeof options !== "object" || options === null) throw new TypeError(`options: expected an object, got ${kindOf(options)}`);
   const kept: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(options)) {
-    if (!Object.hasOwn(checks, name)) throw new TypeError(`options: '${name}' is not an option of redwire`);
+    if (!Object.hasOwn(known, name)) {
+      const instead = name === "rejectUnauthorized" ? ": to take any certificate, say 'dangerouslyAcceptAnyCertificate'" : "";
+      throw new TypeError(`options: '${prefix}${name}' is not an option of redwire${instead}`);
+    }
     if (value === undefined) continue;
-    const [check, expected] = checks[name as keyof Options];
-    if (!check(value)) throw new TypeError(`options: '${name}' expected ${expected}, got ${kindOf(value)}`);
-    kept[name] = value;
+    const [check, expected, fields] = known[name]!;
+    const nested = fields !== undefined && typeof value === "object" && value !== null;
+    if (!nested && !check(value)) throw new TypeError(`options: '${prefix}${name}' expected ${expected}, got ${kindOf(value)}`);
+    kept[name] = nested ? checked(value, fields, `${prefix}${name}.`) : value;
   }
   return kept;
 };
 
-const schemes: Readonly<Record<string, { tls?: true; unix?: true }>> = {
-  "redis:": {},
-  "valkey:": {},
-  "rediss:": { tls: true },
-  "valkeys:": { tls: true },
-  "unix:": { unix: true },
-  "redis+unix:": { unix: true },
-};
+const contradiction = (one: string, other: string): TypeError => new TypeError(`options: ${one} contradicts ${other}`);
 
-/** Options that a URL's query can name, and what they become. */
-const queries: Readonly<Record<string, (value: string) => unknown>> = {
-  db: Number,
-  username: String,
-  password: String,
-  protocol: (value) => (value === "auto" ? value : Number(value)),
-  clientName: String,
-  connectTimeout: Number,
-  timeout: Number,
-  queueTimeout: Number,
-  keepAlive: Number,
-  retryDelay: Number,
-  maxRetryDelay: Number,
-  maxResends: Number,
-  maxConnections: Number,
-  minIdle: Number,
-  maxIdleTime: Number,
-  poolTimeout: Number,
-};
-
-/** Gives the options that a URL holds. Its text is never repeated in an error: it may hold a password. */
-const fromUrl = (url: string): Options => {
-  const parsed = URL.canParse(url.trim()) ? new URL(url.trim()) : undefined;
-  const scheme = parsed === undefined ? undefined : schemes[parsed.protocol];
-  if (parsed === undefined || scheme === undefined) {
-    throw new TypeError("url: expected redis://[user:password@]host[:port][/db], rediss:// for TLS, or unix:///path/of/socket");
-  }
-  const options: Record<string, unknown> = {};
-  const { username, password, hostname, port, pathname } = parsed;
-  if (username !== "") options["username"] = unescape(username, "user name");
-  if (password !== "") options["password"] = unescape(password, "password");
-  if (scheme.unix) {
-    options["path"] = unescape(hostname + pathname, "path");
-  } else {
-    if (hostname !== "") options["host"] = unescape(hostname.replace(/^\[(.*)\]$/, "$1"), "host");
-    if (port !== "") options["port"] = Number(port);
-    const db = pathname.replace(/^\//, "");
-    if (db !== "" && !/^\d+$/.test(db)) throw new TypeError("url: the path expected a database number, such as /0");
-    if (db !== "") options["db"] = Number(db);
-  }
-  if (scheme.tls) options["tls"] = true;
-  for (const [name, value] of parsed.searchParams) {
-    if (!Object.hasOwn(queries, name)) throw new TypeError(`url: '${name}' is not an option that a URL can hold`);
-    options[name] = queries[name]!(value);
-  }
-  return checked(options);
-};
-
-const unescape = (text: string, what: string): string => {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    throw new TypeError(`url: the ${what} is not percent-encoded right`);
-  }
-};
-
-/** Gives the options that `url` and `options` make up together. */
+/** Gives the options that `url` and `options` make up together: what its query says wins over `options`, and these over its body. */
 export const resolveOptions = (url: string | Options | undefined, options?: Options): Options => {
   const beside = { ...(typeof url === "object" ? checked(url) : {}), ...(options === undefined ? {} : checked(options)) };
   if (url !== undefined && typeof url !== "object" && typeof url !== "string") {
     throw new TypeError(`url: expected a string or options, got ${kindOf(url)}`);
   }
   const address = typeof url === "string" ? url : beside.url;
-  const all = { ...(address === undefined ? {} : fromUrl(address)), ...beside };
+  const { body, query } = address === undefined ? { body: {}, query: {} } : parseUrl(address);
+  const all: Options = { ...checked(body), ...beside, ...checked(query) };
   if (all.pool !== undefined) {
-    const contrary = Object.keys(all).find((name) => name !== "pool" && decodingValues(name) === undefined);
-    if (contrary !== undefined) throw new TypeError(`options: '${contrary}' contradicts 'pool', which has connections of its own`);
+    const contrary = Object.keys(all).find((name) => name !== "pool" && name !== "retry" && decodingValues(name) === undefined);
+    if (contrary !== undefined) throw contradiction(`'${contrary}'`, "'pool', which has connections of its own");
   }
-  if (all.path !== undefined && (all.host !== undefined || all.port !== undefined)) {
-    throw new TypeError("options: 'path' (a unix socket) contradicts 'host' and 'port'");
-  }
-  if (all.path !== undefined && all.tls) throw new TypeError("options: 'path' (a unix socket) contradicts 'tls'");
+  if (all.path !== undefined && (all.host !== undefined || all.port !== undefined)) throw contradiction("'path' (a unix socket)", "'host' and 'port'");
+  if (all.path !== undefined && all.tls) throw contradiction("'path' (a unix socket)", "'tls'");
+  if (body["tls"] === true && all.tls === false) throw contradiction("'tls: false'", "the URL, which asks for TLS");
+  if (all.credentials !== undefined && (all.username ?? all.password) !== undefined) throw contradiction("'credentials'", "'username' and 'password'");
+  if ((all.retryDelay ?? 0) > (all.maxRetryDelay ?? Infinity)) throw contradiction("'retryDelay'", "'maxRetryDelay', which is less");
   if (all.username !== undefined && all.password === undefined) throw new TypeError("options: 'username' needs a 'password'");
+  if (typeof all.tls === "object" && (all.tls.cert === undefined) !== (all.tls.key === undefined)) throw new TypeError("options: 'tls.cert' and 'tls.key' need each other");
   return all;
 };
 
@@ -266,7 +259,9 @@ export const settingsOf = (options: Options, connector: Connector): Settings => 
     database: options.db ?? 0,
     username: options.username,
     password: options.password,
+    credentials: options.credentials,
     clientName: options.clientName,
+    features: Number(options.noEvict ?? false) | (Number(options.noTouch ?? false) << 1),
     connectTimeout: options.connectTimeout ?? 5_000,
     timeout: options.timeout ?? 10_000,
     runtimeChecks: options.runtimeChecks ?? (typeof process === "object" && process.env?.["REDWIRE_RUNTIME_CHECKS"] === "1"),

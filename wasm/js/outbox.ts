@@ -21,6 +21,9 @@ export const enum Flag {
   UNCACHED = 1 << 29,
 }
 
+/** The bits of a command's row. */
+export const ROW = 0xffff;
+
 /** Where an argument is, in the top bits of its word. */
 const SIDE = 0x4000_0000;
 const EXTERNAL = 0x8000_0000;
@@ -75,7 +78,7 @@ export class Outbox {
           this.#text += arg;
           words[this.#used++] = arg.length;
         } else {
-          this.#put(arg, what & 0xffff, command, index);
+          this.#put(arg, what & ROW, command, index);
         }
       }
     } catch (error) {

@@ -5,21 +5,24 @@ import type { InertCommand, ReplyOf } from "./commands/inert.js";
 import type { Promised, Raw, Unanswered } from "./commands/give.js";
 import { addLeased, Methods, take } from "./commands/methods.js";
 import { planOf, rowOf } from "./commands/plan.js";
-import { rawCall } from "./commands/reserved.js";
+import { knownAs, rawCall } from "./commands/reserved.js";
 import { isOlder, unsupported, type Needs } from "./commands/versions.js";
 import { customCommand, type CommandDefinition } from "./custom.js";
 import { Channel } from "./channel.js";
 import { Engine, type Status } from "./engine.js";
+import { ResponseError } from "./errors.js";
 import type { Commands, LeaseCommands } from "./generated/commands.js";
+import { pure } from "./host.js";
+import type { Inspection } from "./inspect.js";
 import { pages, type Iterators } from "./iterators.js";
 import { connectNode } from "./node.js";
 import { resolveOptions, settingsOf, type Options } from "./options.js";
-import { ResponseError } from "./errors.js";
-import { kindOf, Flag, type Key, type Value } from "./outbox.js";
+import { kindOf, Flag, ROW, type Key, type Value } from "./outbox.js";
 import { Queued, type Pipeline } from "./pipeline.js";
 import { engineOf } from "./pool.js";
 import { ENCODED, Mode } from "./reader.js";
 import type { Forms, Plain, Str } from "./replies.js";
+import { isRetryPolicy, persist, type RetryPolicy } from "./retry.js";
 import { decodes, encoded, withDecoding, type Adapting, type DataWith, type DecodingOptions, type Fitting, type FormsWith, type GivenWith, type IntegersWith, type ValuesWith } from "./view.js";
 
 /** What a view changes. */
@@ -35,6 +38,8 @@ export interface ViewOptions extends DecodingOptions {
    * `"optin"` `false`. Never in transactions.
    */
   cache?: boolean;
+  /** When commands that failed are sent again, and after how long; `false`: never, whatever the client's option says. Not of pipelines. */
+  retry?: RetryPolicy | false;
   /** Gives up every command made through the view: its promise rejects with `signal.reason`. */
   signal?: AbortSignal;
   /** Makes values of the caller's own of what keys hold, and the other way round; `json` of `redwire/adapters` is one. */
@@ -52,6 +57,8 @@ export interface Redis<S extends Str = string, N = number, F extends Forms = Pla
   readonly ready: Promise<void>;
   /** Connects unless connected; rejects when the first attempt fails. */
   connect(): Promise<void>;
+  /** Tells what it is at: its connections, who waits for what since when, and the last errors; no values, no secrets. */
+  inspect(): Inspection;
   /** Calls `listener` at each change of status, with what led to it, until the function given back is called. */
   onStateChange(listener: (status: Status, cause?: unknown) => void): () => void;
   /** What became of commands whose replies may be kept; `undefined` without the option `cache`. */
@@ -136,6 +143,7 @@ interface View {
   /** The flag of `cache`, if given. */
   cache: number;
   timeout: number | undefined;
+  retry: RetryPolicy | undefined;
   signal: AbortSignal | undefined;
   adapter: Adapter | undefined;
 }
@@ -163,7 +171,7 @@ class Client extends Methods {
     this.#channel = new Channel(engine);
     const { url: _, ...others } = resolved;
     this.#options = others;
-    this.#view = { mode: withDecoding(0, resolved), raw: false, idempotent: false, cache: 0, timeout: undefined, signal: undefined, adapter: undefined };
+    this.#view = { mode: withDecoding(0, resolved), raw: false, idempotent: false, cache: 0, timeout: undefined, retry: resolved.retry, signal: undefined, adapter: undefined };
   }
 
   static fromUrl(url: string, options?: Options): Client {
@@ -179,7 +187,7 @@ class Client extends Methods {
   }
 
   get status(): Status {
-    return this.#channel.engine.status;
+    return this.#channel.status;
   }
 
   get ready(): Promise<void> {
@@ -195,6 +203,10 @@ class Client extends Methods {
 
   get cacheStats(): CacheStats | undefined {
     return this.#channel.engine.cacheStats;
+  }
+
+  inspect(): Inspection {
+    return this.#channel.engine.inspect();
   }
 
   onStateChange(listener: (status: Status, cause?: unknown) => void): () => void {
@@ -219,11 +231,26 @@ class Client extends Methods {
   }
 
   #send(what: number, command: string, args: unknown[], mode: number): Promise<unknown> {
+    const { retry } = this.#view;
+    return retry === undefined ? this.#once(what, command, args, mode) : this.#persist(retry, what, command, args, mode);
+  }
+
+  #persist(retry: RetryPolicy, what: number, command: string, args: unknown[], mode: number): Promise<unknown> {
+    const { idempotent, signal } = this.#view;
+    return persist(retry, {
+      command,
+      send: () => this.#once(what, command, args, mode),
+      isRepeatable: () => idempotent || pure().exports.host_repeatable(what & Flag.NAMED ? rowOf(knownAs(args)) : what & ROW) !== 0,
+      pause: (milliseconds) => this.#channel.engine.pause(milliseconds, signal),
+    });
+  }
+
+  #once(what: number, command: string, args: unknown[], mode: number): Promise<unknown> {
     const { raw, idempotent, cache, timeout, signal } = this.#view;
     const channel = this.#channel;
     const refusal = channel.refusal(command);
     if (refusal !== undefined) return Promise.reject(refusal);
-    if (channel.gate !== undefined) return channel.gate.then(() => this.#send(what, command, args, mode));
+    if (channel.gate !== undefined) return channel.gate.then(() => this.#once(what, command, args, mode));
     what |= cache;
     if (idempotent) what |= Flag.IDEMPOTENT;
     if (raw) {
@@ -314,6 +341,7 @@ class Client extends Methods {
       else if (name === "idempotent" && typeof value === "boolean") view.idempotent = value;
       else if (name === "cache" && typeof value === "boolean") view.cache = value ? Flag.CACHED : Flag.UNCACHED;
       else if (name === "timeout" && Number.isInteger(value) && value >= 0 && value <= 0x7fff_ffff) view.timeout = value;
+      else if (name === "retry" && (value === false || isRetryPolicy(value))) view.retry = value || undefined;
       else if (name === "signal" && value instanceof AbortSignal) view.signal = value;
       else if (name === "adapter" && isAdapter(value)) view.adapter = value;
       else throw new TypeError(`with: '${name}' is no option, or does not take ${kindOf(value)}`);

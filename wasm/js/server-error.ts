@@ -34,6 +34,7 @@ const byCode: Readonly<Record<string, typeof ResponseError>> = {
 /** Codes of errors that say that the command was refused, not executed. */
 const refusals = new Set([
   "ASK",
+  "BUSY",
   "CLUSTERDOWN",
   "CROSSSLOT",
   "EXECABORT",
@@ -50,12 +51,26 @@ const refusals = new Set([
   "TRYAGAIN",
 ]);
 
+/** Gives the class of errors with `code`. */
+export const classOf = (code: string): typeof ResponseError => (Object.hasOwn(byCode, code) ? byCode[code]! : ResponseError);
+
+/** What to do where the server does not say it itself. */
+const remedies: Readonly<Record<string, string>> = {
+  CROSSSLOT: "give the keys one {hash tag}",
+  MOVED: "this is a node of a cluster: use RedisCluster",
+  NOAUTH: "set 'password', or 'username' and 'password'",
+  NOPERM: "have the user be granted it with ACL SETUSER, or use another",
+  READONLY: "connect to its primary",
+};
+
 /** Gives the error for the server's text. */
 export const serverError = (text: string, command?: string): RedisError => {
   const code = /^[A-Z][A-Z0-9_]*(?=\s|$)/.exec(text)?.[0] ?? "ERR";
   const unknown = code === "ERR" && /^ERR unknown command/i.test(text);
   const details = { command, code, ...(refusals.has(code) || unknown ? { maybeExecuted: false } : {}) };
   if (code === "LOADING") return new BusyLoadingError(text, details);
-  const type = unknown ? UnknownCommandError : Object.hasOwn(byCode, code) ? byCode[code]! : ResponseError;
-  return new type(text, details);
+  // the server repeats arguments here, which may be secrets
+  if (unknown) return new UnknownCommandError(`${text.replace(/,? with args beginning with:.*/s, "")} (check its name, the server's version, and that its module is loaded)`, details);
+  const remedy = Object.hasOwn(remedies, code) ? ` (${remedies[code]})` : "";
+  return new (classOf(code))(text + remedy, details);
 };

@@ -1,9 +1,11 @@
 import type { Connector, Endpoint, Sink, Socket, StreamPair } from "./connector.js";
 import { fromStreams } from "./connector.js";
+import type { Keeper } from "./credentials.js";
 import type { Host } from "./host.js";
 import type { Large } from "./outbox.js";
 import { Reader, type Replies } from "./reader.js";
 import { allocate } from "./text.js";
+import { isUntrusted } from "./tls.js";
 
 /** The socket of the shared connection reads at most this much at once, those of leases less: they are many. */
 const CHUNK = 256 << 10;
@@ -17,6 +19,8 @@ const SLAB = 64 << 10;
 export interface Home extends Replies {
   readonly endpoint: Endpoint;
   readonly connector: Connector;
+  /** Who knows the credentials, where a function gives them. */
+  readonly keeper: Keeper | undefined;
   /** The core, unless it failed. */
   readonly host: Host | undefined;
   /** Whether results of the core are being worked through, or a socket is being written to: whatever arrives meanwhile waits. */
@@ -90,7 +94,7 @@ export class Wire {
     this.disconnect();
     this.link = link;
     this.cause = undefined;
-    const { connector, endpoint } = this.#home;
+    const { connector, endpoint, keeper } = this.#home;
     const abort = (this.#abort = new AbortController());
     // a fresh core counts links from the start: only this tells a socket of ours from one that was let go
     const ours = (): boolean => this.#abort === abort;
@@ -111,8 +115,7 @@ export class Wire {
       this.#onOpen(link, socket, sink);
     };
     const failed = (error: unknown): void => sink.onClose(error ?? new Error("the connector failed"));
-    // not before this pass through the actions is done
-    queueMicrotask(() => {
+    const connect = (): void => {
       if (abort.signal.aborted) return;
       try {
         const made = connector(endpoint, sink, abort.signal);
@@ -121,6 +124,11 @@ export class Wire {
       } catch (error) {
         failed(error);
       }
+    };
+    // not before this pass through the actions is done
+    queueMicrotask(() => {
+      if (keeper === undefined) connect();
+      else keeper.ensure(abort.signal).then(connect).catch(failed);
     });
   }
 
@@ -197,7 +205,7 @@ export class Wire {
     this.#socket = undefined;
     this.#pieces = [];
     try {
-      home.host.exports.host_closed(now(), link);
+      home.host.exports.host_closed(now(), link, !this.ready && isUntrusted(error));
     } catch (error) {
       home.trap(error);
     }

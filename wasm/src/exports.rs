@@ -42,7 +42,8 @@ exports! {
     host_connect = connect(now: f64);
     host_shutdown = shutdown();
     host_opened = opened(now: f64, link: u32);
-    host_closed = closed(now: f64, link: u32);
+    host_closed = closed(now: f64, link: u32, untrusted: bool);
+    host_authenticate = authenticate(username: u32, password: usize);
     host_timeout = timeout(now: f64);
     host_next_timeout = next_timeout() -> f64;
     host_window = window(link: u32) -> usize;
@@ -51,7 +52,9 @@ exports! {
     host_tape = tape() -> usize;
     host_transmit = transmit(link: u32) -> u32;
     host_poll = poll() -> usize;
+    host_inspect = inspect(now: f64) -> usize;
     host_detail = detail() -> usize;
     host_version = version() -> usize;
     host_key_slot = key_slot(length: usize) -> u32;
+    host_repeatable = repeatable(row: u32) -> bool;
 }

@@ -3,11 +3,12 @@
 use alloc::vec::Vec;
 use redwire_core::batch::{self, Batch, Malformed};
 use redwire_core::cache::{Caching, Tracking};
-use redwire_core::connection::{Bounds, Config, Credentials, Protocol};
+use redwire_core::connection::{Bounds, Config, Credentials, Pending, Protocol};
 use redwire_core::machine::{Action, LeaseId, LinkId, Machine, Reason, Segment, Slot};
 use redwire_core::pool::{Limits as Lanes, Pool};
 use redwire_core::resp::{DecodeError, Limits};
 use redwire_core::slot::key_slot;
+use redwire_core::table::{Row, RowId};
 use redwire_core::tape::Tape;
 use redwire_core::time::Instant;
 
@@ -82,18 +83,19 @@ impl Host {
     /// Configures the machine, before its first use. The first words are protocol (0: auto), database, connect timeout, timeout, queue
     /// timeout, first and last ceiling of the time between attempts, resends, seed, commands and bytes that may wait for a link,
     /// whether the oldest make room (1), commands and bytes that may be on their way, keep-alive, leased connections at most and idle
-    /// ones at least, how long these stay and how long one is waited for, and the lengths of user name, password and client name, which stand one behind the other in the input; all ones
+    /// ones at least, how long these stay and how long one is waited for, what to ask of the server (1: no-evict, 2: no-touch), and the lengths of user name, password and client name, which stand one behind the other in the input; all ones
     /// where there is none.
     pub fn configure(&mut self) {
         let mut rest = self.input.as_slice();
         let mut words = self.words.iter().copied();
         let mut number = || words.next().unwrap_or_default();
-        let mut numbers = [0; 19];
+        let mut numbers = [0; 20];
         numbers.fill_with(&mut number);
         let [protocol, database, connect_timeout, timeout, queue_timeout, least, most, resends, seed, ..] =
             numbers;
-        let [.., waiting, waiting_bytes, drop_oldest, flying, flying_bytes, keep_alive, _, _, _, _] = numbers;
-        let [.., max_connections, min_idle, max_idle_time, pool_timeout] = numbers;
+        let [.., waiting, waiting_bytes, drop_oldest, flying, flying_bytes, keep_alive, _, _, _, _, _] =
+            numbers;
+        let [.., max_connections, min_idle, max_idle_time, pool_timeout, features] = numbers;
         let mut text = || {
             let (text, after) = rest.split_at_checked(number() as usize)?;
             rest = after;
@@ -125,6 +127,8 @@ impl Host {
             keep_alive,
             credentials: password.map(|password| Credentials { username, password }),
             client_name,
+            no_evict: features & 1 != 0,
+            no_touch: features & 2 != 0,
             limits: Limits { whole: LARGE, pause: true, ..Limits::default() },
             ..Config::default()
         };
@@ -248,10 +252,23 @@ impl Host {
         self.pool.handle_open(instant(now), LinkId(link));
     }
 
-    /// The socket is closed, or could not be opened.
-    pub fn closed(&mut self, now: f64, link: u32) {
+    /// The socket is closed, or could not be opened: `untrusted`, because one side does not trust the other.
+    pub fn closed(&mut self, now: f64, link: u32, untrusted: bool) {
         self.forget(link);
-        self.pool.handle_closed(instant(now), LinkId(link));
+        let (now, link) = (instant(now), LinkId(link));
+        if untrusted {
+            self.pool.handle_untrusted(now, link);
+        } else {
+            self.pool.handle_closed(now, link);
+        }
+    }
+
+    /// Replaces the credentials by the user name and password in the input; a length of all ones: no user name.
+    pub fn authenticate(&mut self, username: u32, password: usize) {
+        let (user, rest) = self.input.split_at_checked(username as usize).unwrap_or((&[], &self.input));
+        let username = (username != u32::MAX).then(|| user.to_vec());
+        let password = rest.get(..password).unwrap_or_default().to_vec();
+        self.pool.authenticate(&Credentials { username, password });
     }
 
     /// Time has passed.
@@ -373,6 +390,22 @@ impl Host {
         self.actions.len()
     }
 
+    /// Gives the number of words that tell what stands where; the first register gives their address.
+    ///
+    /// Of each connection: its stage, the bytes that are to be sent, and how many commands are waited for; of each of these its slot,
+    /// whether it was written, and its age in milliseconds. Those that wait for a connection come last, as if on one of stage 6.
+    pub fn inspect(&mut self, now: f64) -> usize {
+        let now = instant(now);
+        self.actions.clear();
+        for connection in self.pool.connections() {
+            let unsent = u32::try_from(connection.unsent()).unwrap_or(u32::MAX);
+            list(&mut self.actions, [connection.stage() as u32, unsent], &mut connection.pending(now));
+        }
+        list(&mut self.actions, [6, 0], &mut self.pool.pending(now));
+        self.registers[0] = self.actions.as_ptr() as u32;
+        self.actions.len()
+    }
+
     /// Gives the length of what the server said when it refused the link; the first register gives its address.
     pub fn detail(&mut self) -> usize {
         let detail = self.pool.detail();
@@ -387,9 +420,25 @@ impl Host {
         version.len()
     }
 
+    /// Tells whether the command of `row` may be executed twice.
+    pub fn repeatable(&self, row: u32) -> bool {
+        Row::at(RowId(row as u16)).is_repeatable()
+    }
+
     /// Gives the slot of the key in the first `length` bytes of the input.
     pub fn key_slot(&self, length: usize) -> u32 {
         self.input.get(..length).map_or(0, key_slot).into()
+    }
+}
+
+/// Adds `head`, and what is pending, to `out`.
+fn list(out: &mut Vec<u32>, head: [u32; 2], pending: &mut dyn Iterator<Item = Pending>) {
+    out.extend_from_slice(&head);
+    let at = out.len();
+    out.push(0);
+    for one in pending {
+        out.extend_from_slice(&[one.slot.0, one.written.into(), one.age]);
+        out[at] += 1;
     }
 }
 
@@ -425,6 +474,10 @@ fn coded(reason: Reason) -> (u32, u32) {
         Reason::Demoted => (17, 0),
         Reason::PoolTimeout => (18, 0),
         Reason::LeaseLost => (19, 0),
+        Reason::Loading => (20, 0),
+        Reason::Unauthenticated => (21, 0),
+        Reason::Untrusted => (22, 0),
+        Reason::HungUp => (23, 0),
         _ => (0, 0),
     }
 }

@@ -91,7 +91,7 @@ fn commands_go_out_and_replies_come_in() {
     assert_eq!(actions(&mut host), [[1, link, 3, 0]], "the link got ready on RESP3");
     assert_eq!(told[..3], [(0, 3, None), (8, 1, None), (0, 4, None)]);
     assert_eq!((told.len(), told[3].2.as_deref()), (4, Some("𝄞")));
-    host.closed(0.0, link);
+    host.closed(0.0, link, false);
     assert_eq!(actions(&mut host)[0][..2], [6, link], "it is lost, and another will be opened");
 }
 

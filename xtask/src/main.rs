@@ -5,6 +5,7 @@ mod build;
 mod ci;
 mod codegen;
 mod demo;
+mod endure;
 mod js;
 mod live;
 mod package;
@@ -31,6 +32,8 @@ cargo xtask <verb> [--system]
   test [suite] [word] build, then the suites rust, wasm and js, or those named; a word picks files of js
   bench [options]     build, then redwire beside other clients; `--help` lists the options, --as-built builds nothing
   bench native        the Rust core beside other crates: codec and pipelines
+  simulate [count]    a million random schedules of the core against a model server, or so many
+  soak [seconds]      ten minutes of a fault every second on 64 loops against a real server, or so long
   codegen [--check]   all files derived from the table of commands, core/commands; --check tells which are stale
   ci                  format, lints, no_std, docs and all suites: what has to hold before a change lands
 
@@ -54,6 +57,10 @@ fn perform(arguments: &[&str]) -> Result<ExitCode> {
         ["test", rest @ ..] => test::test(rest, system),
         ["bench", "native", rest @ ..] => bench::native(rest, system),
         ["bench", rest @ ..] => bench::bench(rest, system),
+        ["simulate"] => endure::simulate(None),
+        ["simulate", count] => endure::simulate(Some(count)),
+        ["soak"] => endure::soak(None, system),
+        ["soak", seconds] => endure::soak(Some(seconds), system),
         ["codegen"] => codegen::codegen(false).map(|()| ExitCode::SUCCESS),
         ["codegen", "--check"] => codegen::codegen(true).map(|()| ExitCode::SUCCESS),
         ["ci"] => ci::ci(system),

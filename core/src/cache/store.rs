@@ -261,7 +261,7 @@ mod tests {
                 store.fill(entry, b"reply".to_vec(), Instant::NEVER);
             }
         }
-        assert_eq!(store.forget(1 << 20 | 3), 250, "of 500, those that had their reply");
+        assert_eq!(store.forget((1 << 20) | 3), 250, "of 500, those that had their reply");
         assert_eq!(store.len(), 4_500);
         for number in 0..5_000_u32 {
             let found = store.find(number, &number.to_le_bytes()).is_some();

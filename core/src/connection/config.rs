@@ -51,6 +51,10 @@ pub struct Config {
     pub client_name: Option<Vec<u8>>,
     /// Sent with SELECT unless 0.
     pub database: u32,
+    /// Asks the server to keep the link when it drops clients because their memory is too much (CLIENT NO-EVICT, Redis 7.0).
+    pub no_evict: bool,
+    /// Asks the server not to note what the link's commands touch as used (CLIENT NO-TOUCH, Redis 7.2).
+    pub no_touch: bool,
     /// Library name and version, sent with CLIENT SETINFO.
     pub library: Option<(&'static str, &'static str)>,
     /// Milliseconds from opening to the end of the handshake; 0: no limit.
@@ -92,6 +96,8 @@ impl Config {
             credentials: None,
             client_name: None,
             database: 0,
+            no_evict: false,
+            no_touch: false,
             library: Some(("redwire", env!("CARGO_PKG_VERSION"))),
             connect_timeout: 5_000,
             timeout: 10_000,

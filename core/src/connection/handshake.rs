@@ -1,16 +1,19 @@
 //! The first commands of a link and their replies, which never leave the core.
 //!
 //! ```text
-//!   HELLO 3 AUTH .. SETNAME ..; SELECT; CLIENT SETINFO x2; CLIENT TRACKING   (protocol 3 or auto, one write)
+//!   HELLO 3 AUTH .. SETNAME ..; SELECT; CLIENT NO-EVICT, NO-TOUCH, SETINFO x2, TRACKING; PING    (protocol 3 or auto, one write)
 //!      | unknown command, NOPROTO, NOPERM: drain, then (auto only)
 //!      v
-//!   AUTH; CLIENT SETNAME; SELECT; CLIENT SETINFO x2               (protocol 2, one write)
+//!   AUTH; CLIENT SETNAME; SELECT; CLIENT NO-EVICT, NO-TOUCH, SETINFO x2; PING          (protocol 2, one write)
 //! ```
+//!
+//! PING asks a server that was loading its data set when the last link ended, whether it still is.
 
-use super::config::Config;
+use super::config::{Config, Credentials};
 use crate::cache::Tracking;
 use crate::machine::Reason;
 use crate::resp::{Aggregate, Event, Sink, Text, encode};
+use crate::table;
 use alloc::vec::Vec;
 
 /// What one reply is to.
@@ -20,8 +23,10 @@ enum Step {
     Auth,
     Name,
     Select,
+    Feature,
     Library,
     Tracking,
+    Probe,
 }
 
 /// What to do after a reply.
@@ -39,17 +44,20 @@ pub(super) struct Handshake {
     steps: Vec<Step>,
     answered: usize,
     refused: bool,
+    probe: bool,
     reply: Reply,
     bytes: Vec<u8>,
     sent: usize,
 }
 
 impl Handshake {
-    pub(super) fn new(config: &Config, hello: bool) -> Self {
+    /// `probe`: whether to ask the server if it is loading.
+    pub(super) fn new(config: &Config, hello: bool, probe: bool) -> Self {
         let mut handshake = Self {
             steps: Vec::new(),
             answered: 0,
             refused: false,
+            probe,
             reply: Reply::default(),
             bytes: Vec::new(),
             sent: 0,
@@ -58,6 +66,9 @@ impl Handshake {
             handshake.hello(config)
         } else {
             handshake.plain(config)
+        }
+        if probe {
+            handshake.send(Step::Probe, &[Some(b"PING")]);
         }
         handshake
     }
@@ -74,8 +85,13 @@ impl Handshake {
 
     /// Tells whether HELLO was sent and nothing came back yet.
     pub(super) fn awaits_hello(&self) -> bool {
+        self.steps.first() == Some(&Step::Hello) && self.sent > 0 && self.is_unanswered()
+    }
+
+    /// Tells whether nothing came back yet, and no password was sent but with HELLO.
+    pub(super) fn is_unanswered(&self) -> bool {
         let begun = self.answered > 0 || self.reply.depth > 0;
-        self.steps.first() == Some(&Step::Hello) && self.sent > 0 && !begun
+        self.steps.first() != Some(&Step::Auth) && !begun
     }
 
     /// Tells whether there was nothing to ask.
@@ -109,7 +125,8 @@ impl Handshake {
                 }
                 // what follows a refused HELLO says NOAUTH, and comes again
                 _ if self.refused => {}
-                Step::Library => {}
+                Step::Probe if code(&error) == b"LOADING" => return Progress::Fail(Reason::Loading),
+                Step::Library | Step::Probe => {}
                 step => {
                     // texts of HELLO and AUTH can hold the password: their first word has to do
                     let told = if matches!(step, Step::Hello | Step::Auth) { code(&error) } else { &error };
@@ -123,7 +140,7 @@ impl Handshake {
             return Progress::More;
         }
         if self.refused {
-            *self = Self::new(config, false);
+            *self = Self::new(config, false, self.probe);
             return if self.is_done() { Progress::Done } else { Progress::More };
         }
         Progress::Done
@@ -163,8 +180,8 @@ impl Handshake {
 
     fn plain(&mut self, config: &Config) {
         if let Some(credentials) = &config.credentials {
-            let username = credentials.username.as_deref();
-            self.send(Step::Auth, &[Some(b"AUTH"), username, Some(&credentials.password)]);
+            self.steps.push(Step::Auth);
+            self.bytes.extend_from_slice(&auth(credentials));
         }
         if let Some(name) = &config.client_name {
             self.send(Step::Name, &[Some(b"CLIENT"), Some(b"SETNAME"), Some(name)]);
@@ -177,6 +194,11 @@ impl Handshake {
             let mut digits = [0; 10];
             self.send(Step::Select, &[Some(b"SELECT"), Some(decimal(config.database, &mut digits))]);
         }
+        for (asked, feature) in [(config.no_evict, &b"NO-EVICT"[..]), (config.no_touch, b"NO-TOUCH")] {
+            if asked {
+                self.send(Step::Feature, &[b"CLIENT", feature, b"ON"].map(Some));
+            }
+        }
         if let Some((name, version)) = config.library {
             for (field, text) in [(&b"LIB-NAME"[..], name), (b"LIB-VER", version)] {
                 let args = [&b"CLIENT"[..], b"SETINFO", field, text.as_bytes()];
@@ -185,14 +207,25 @@ impl Handshake {
         }
     }
 
-    /// Writes a command of those arguments that there are.
     #[inline(never)]
     fn send(&mut self, step: Step, args: &[Option<&[u8]>]) {
         self.steps.push(step);
-        encode::header(&mut self.bytes, b'*', args.iter().flatten().count());
-        for arg in args.iter().flatten() {
-            encode::bulk(&mut self.bytes, arg);
-        }
+        command(&mut self.bytes, args);
+    }
+}
+
+/// Gives the command that tells `credentials`, as it is sent.
+pub(super) fn auth(credentials: &Credentials) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    command(&mut bytes, &[Some(b"AUTH"), credentials.username.as_deref(), Some(&credentials.password)]);
+    bytes
+}
+
+/// Writes a command of those arguments that there are.
+fn command(out: &mut Vec<u8>, args: &[Option<&[u8]>]) {
+    encode::header(out, b'*', args.iter().flatten().count());
+    for arg in args.iter().flatten() {
+        encode::bulk(out, arg);
     }
 }
 
@@ -305,7 +338,7 @@ fn code(error: &[u8]) -> &[u8] {
 fn is_unsupported(error: &[u8]) -> bool {
     let unknown = b"err unknown command";
     matches!(code(error), b"NOPROTO" | b"NOPERM")
-        || error.get(..unknown.len()).is_some_and(|start| start.eq_ignore_ascii_case(unknown))
+        || error.get(..unknown.len()).is_some_and(|start| table::is(start, unknown))
 }
 
 fn reason(step: Step, error: &[u8]) -> Reason {
@@ -313,7 +346,9 @@ fn reason(step: Step, error: &[u8]) -> Reason {
         return Reason::MaxClients;
     }
     match (step, code(error)) {
-        (_, b"WRONGPASS" | b"NOAUTH" | b"NOPERM") | (Step::Auth, _) => Reason::Authentication,
+        (_, b"WRONGPASS" | b"NOAUTH") | (Step::Auth | Step::Hello, b"NOPERM") | (Step::Auth, _) => {
+            Reason::Authentication
+        }
         (Step::Select, _) => Reason::Database,
         _ => Reason::Handshake,
     }

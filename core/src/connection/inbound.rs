@@ -15,6 +15,8 @@ pub(super) enum Route {
     Push,
     /// A command's that was given up.
     Tombstone,
+    /// A command's that is sent again: the error that says so.
+    Refused,
     /// The handshake's.
     Handshake,
     /// The caller's.
@@ -73,7 +75,7 @@ impl<S: ReplySink> Router<'_, S> {
     #[inline(never)]
     fn aside(&mut self, event: Event<'_>) {
         match self.route {
-            Route::Tombstone => {}
+            Route::Tombstone | Route::Refused => {}
             Route::Push => {
                 if let Some((cache, _)) = &mut self.cache {
                     cache.hear(event);

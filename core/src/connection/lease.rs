@@ -10,7 +10,7 @@ use crate::time::Instant;
 impl Connection {
     /// Begins another lease.
     pub(crate) fn renew(&mut self) {
-        self.session.spent = false;
+        (self.session.spent, self.session.trouble) = (false, None);
         self.session.traces = Traces::NONE;
     }
 

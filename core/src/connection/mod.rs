@@ -6,14 +6,17 @@ mod caching;
 mod config;
 mod handshake;
 mod inbound;
+mod inspect;
 mod keepalive;
 mod lease;
 mod outbound;
 mod queue;
+mod refusal;
 mod traces;
 
 pub use config::{Bounds, Config, Credentials, Protocol};
 pub use handshake::Server;
+pub use inspect::{Pending, Stage};
 
 use crate::batch::{Batch, Malformed};
 use crate::cache::Cache;
@@ -30,6 +33,7 @@ use handshake::{Handshake, Progress};
 use inbound::{Route, Router};
 use keepalive::Pulse;
 use queue::{Queue, Terms};
+use refusal::Look;
 use traces::Traces;
 
 /// Where a link stands.
@@ -80,8 +84,8 @@ struct Session {
     backoff: Backoff,
     /// No attempt is made before.
     rest: Instant,
-    /// No link is given up before because its server takes no writes.
-    demotable: Instant,
+    /// No link is given up before because of what its server refuses.
+    refusable: Instant,
     /// A link was ready, and nothing permanent came in the way: it is opened again for ever.
     lasting: bool,
     /// The application asked for a link.
@@ -106,8 +110,8 @@ struct Link {
     /// When to give up opening and shaking hands, to end waiting, or to look after a link that is ready.
     deadline: Instant,
     pulse: Pulse,
-    /// The server takes no writes any more: the link ends when what is in flight is answered.
-    leaving: bool,
+    /// Why the link ends once what is in flight is answered, if so.
+    leaving: Option<Reason>,
 }
 
 impl Connection {
@@ -126,7 +130,7 @@ impl Connection {
             shaper: Shaper::new(),
             deadline: Instant::NEVER,
             pulse: Pulse::new(),
-            leaving: false,
+            leaving: None,
         };
         let session = Session {
             last_link: 0,
@@ -135,7 +139,7 @@ impl Connection {
             detail: Vec::new(),
             backoff: Backoff::new(config.seed),
             rest: Instant(0),
-            demotable: Instant(0),
+            refusable: Instant(0),
             lasting: false,
             asked: false,
             trouble: None,
@@ -149,6 +153,15 @@ impl Connection {
     pub fn configure(&mut self, config: Config) {
         self.session.backoff = Backoff::new(config.seed);
         self.config = config;
+    }
+
+    /// Replaces the credentials: links are opened with the new ones, and the one that is ready tells them to the server, which answers
+    /// what came before as the old user. Where it refuses them, the link ends once what is in flight is answered.
+    pub fn authenticate(&mut self, credentials: Credentials) {
+        if matches!(self.link.state, State::Ready) {
+            self.queue.ask(&handshake::auth(&credentials));
+        }
+        self.config.credentials = Some(credentials);
     }
 
     /// Opens the link unless it is open or being opened; after a failure, not before the time of the next attempt.
@@ -265,7 +278,7 @@ impl Connection {
             shaper: Shaper::new(),
             deadline: now.limit(self.config.connect_timeout),
             pulse: Pulse::new(),
-            leaving: false,
+            leaving: None,
         };
         self.actions.push(Action::Open(self.link.id));
     }
@@ -382,6 +395,7 @@ impl Connection {
                     Progress::Fail(reason) => return Err(reason),
                 }
             }
+            (Route::Refused, _) => {}
             _ => {
                 if route.is_forwarded() {
                     sink.end();
@@ -400,7 +414,11 @@ impl Connection {
         while let Some((rest, &first)) = input.get(consumed..).and_then(|rest| Some((rest, rest.first()?))) {
             let mut route = match self.link.route.take() {
                 Some(route) => route,
-                None if first == b'-' && !self.look(now, rest) => break,
+                None if first == b'-' => match self.look(now, rest) {
+                    Look::More => break,
+                    Look::Refused => Route::Refused,
+                    Look::Reply => self.route(first, sink)?,
+                },
                 None => self.route(first, sink)?,
             };
             let flat = self.is_flat();
@@ -416,7 +434,13 @@ impl Connection {
                 shaper: &mut self.link.shaper,
                 sink,
             };
-            let decoded = self.link.decoder.decode(rest, &mut router).map_err(Reason::Protocol)?;
+            let decoded = match self.link.decoder.decode(rest, &mut router) {
+                Ok(decoded) => decoded,
+                Err(error) => {
+                    self.quote(rest);
+                    return Err(Reason::Protocol(error));
+                }
+            };
             consumed += decoded.consumed;
             if let (Some(cache), Some(caching)) = (&mut self.cache, &self.config.cache) {
                 let part = rest.get(..decoded.consumed).unwrap_or_default();
@@ -431,26 +455,11 @@ impl Connection {
                 break;
             }
             self.answered(now, &route, sink)?;
-            if self.link.leaving && self.queue.is_drained() {
-                return Err(Reason::Demoted);
+            if let Some(reason) = self.link.leaving.filter(|_| self.queue.is_drained()) {
+                return Err(reason);
             }
         }
         Ok(consumed)
-    }
-
-    /// Looks whether the error that begins `input` says that the server was made a replica; false: more of it must be known first.
-    #[cold]
-    #[inline(never)]
-    fn look(&mut self, now: Instant, input: &[u8]) -> bool {
-        const DEMOTED: &[u8] = b"-READONLY ";
-        if !matches!(self.link.state, State::Ready) || self.session.demotable > now {
-            return true;
-        }
-        if input.starts_with(DEMOTED) {
-            self.link.leaving = true;
-            self.session.demotable = now.limit(self.config.backoff.1);
-        }
-        input.len() >= DEMOTED.len() || !DEMOTED.starts_with(input)
     }
 
     /// Tells whether the link speaks RESP2, where maps and pairs are flat.
@@ -475,16 +484,9 @@ fn fail(actions: &mut Fifo<Action>, slot: Slot, reason: Reason, maybe_executed: 
 /// Without what is being sent and read: that is user data, and in a handshake the password.
 impl core::fmt::Debug for Connection {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let state = match self.link.state {
-            State::Idle => "idle",
-            State::Waiting => "waiting",
-            State::Opening => "opening",
-            State::Shaking(_) => "shaking hands",
-            State::Ready => "ready",
-        };
         f.debug_struct("Connection")
             .field("link", &self.link.id)
-            .field("state", &state)
+            .field("stage", &self.stage())
             .finish_non_exhaustive()
     }
 }
@@ -508,7 +510,8 @@ impl Machine for Connection {
         if self.config.cache.is_some() && !hello {
             return self.lose(now, Reason::Protocol3);
         }
-        let handshake = Handshake::new(&self.config, hello);
+        let probe = self.session.trouble == Some(Reason::Loading);
+        let handshake = Handshake::new(&self.config, hello, probe);
         if handshake.is_done() {
             self.ready(now, Server::resp2());
         } else {
@@ -552,7 +555,14 @@ impl Machine for Connection {
                 self.session.no_hello = true;
                 self.open(now);
             }
+            State::Shaking(_) => self.lose(now, Reason::HungUp),
             _ => self.lose(now, Reason::Dropped),
+        }
+    }
+
+    fn handle_untrusted(&mut self, now: Instant, link: LinkId) {
+        if self.is_current(link) {
+            self.lose(now, Reason::Untrusted);
         }
     }
 
@@ -603,7 +613,7 @@ impl Machine for Connection {
             State::Shaking(handshake) => {
                 Some(handshake.unsent()).filter(|bytes| !bytes.is_empty()).map(Segment::Bytes)
             }
-            State::Ready if self.link.leaving => None,
+            State::Ready if self.link.leaving.is_some() => None,
             State::Ready => self.queue.segment(),
             State::Idle | State::Waiting | State::Opening => None,
         }

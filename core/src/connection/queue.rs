@@ -1,6 +1,7 @@
 //! Commands from acceptance to settlement.
 
 use super::config::Bounds;
+use super::inspect::Pending;
 use super::outbound::Outbound;
 use super::traces::Note;
 use crate::batch::{Arguments, Batch, Malformed, Request, flags};
@@ -47,15 +48,24 @@ pub(super) struct Entry {
     tries: u8,
     /// Whether the caller said that it may be executed twice.
     idempotent: bool,
+    /// The server did not execute it, and it is sent again on the next link.
+    refused: bool,
     /// What it does to a link that is leased.
     pub(super) note: Note,
     row: Row,
     timeout: u32,
+    /// When it was accepted.
+    since: Instant,
     deadline: Instant,
     start: u64,
 }
 
 impl Entry {
+    /// Tells whether the server may have executed it, knowing whether any of it was written on this link.
+    fn maybe_executed(&self, written: bool) -> bool {
+        (written && !self.refused) || self.tries > 0
+    }
+
     /// Tells whether the server may hold back its reply.
     fn may_block(&self) -> bool {
         self.role == Role::Plain && self.row.may_block()
@@ -80,7 +90,9 @@ enum Fate {
 pub(super) struct Queue {
     entries: Fifo<Entry>,
     outbound: Outbound,
-    /// Leading entries that have their reply and stay for EXEC's.
+    /// Leading entries that were refused or settled, and stay until the link is over.
+    kept: usize,
+    /// Entries behind those that have their reply and stay for EXEC's.
     answered: usize,
     /// No deadline is earlier.
     next_deadline: Instant,
@@ -93,6 +105,7 @@ impl Queue {
         Self {
             entries: Fifo::new(),
             outbound: Outbound::new(),
+            kept: 0,
             answered: 0,
             next_deadline: Instant::NEVER,
             cancelled: 0,
@@ -187,9 +200,11 @@ impl Queue {
             registration: 0,
             tries: 0,
             idempotent,
+            refused: false,
             note: Note::Nothing,
             row: known,
             timeout,
+            since: terms.now,
             deadline,
             start,
         });
@@ -204,16 +219,18 @@ impl Queue {
         let start = self.outbound.end();
         self.outbound.append(command);
         self.entries.push(Entry {
-            slot: Slot(u32::MAX),
+            slot: OWN,
             role: Role::Plain,
             shape: Shape::RAW,
             live: false,
             registration: 0,
             tries: 0,
             idempotent: false,
+            refused: false,
             note: Note::Nothing,
             row: Row::at(RowId::UNKNOWN),
             timeout: 0,
+            since: Instant(0),
             deadline: Instant::NEVER,
             start,
         });
@@ -240,13 +257,14 @@ impl Queue {
     #[inline]
     pub(super) fn current(&self) -> Option<&Entry> {
         // a reply to something that was never written answers nothing
-        self.entries.get(self.answered).filter(|entry| self.is_written(entry))
+        self.entries.get(self.kept + self.answered).filter(|entry| self.is_written(entry))
     }
 
     /// Tells whether nothing that was written as a whole has no reply.
     pub(super) fn is_drained(&self) -> bool {
-        let end = self.entries.get(self.answered + 1).map_or(self.outbound.end(), |next| next.start);
-        self.answered >= self.entries.len() || !self.outbound.is_sent(end - 1)
+        let next = self.kept + self.answered;
+        let end = self.entries.get(next + 1).map_or(self.outbound.end(), |next| next.start);
+        next >= self.entries.len() || !self.outbound.is_sent(end - 1)
     }
 
     /// Gives the position of the current entry among the members of its transaction.
@@ -256,7 +274,7 @@ impl Queue {
 
     /// Gives the shape of the `index`th member of the transaction that is being answered.
     pub(super) fn member_shape(&self, index: u32) -> Shape {
-        self.entries.get(index as usize + 1).map_or(Shape::PLAIN, |entry| entry.shape)
+        self.entries.get(self.kept + index as usize + 1).map_or(Shape::PLAIN, |entry| entry.shape)
     }
 
     /// Notes that the current entry has its reply.
@@ -266,11 +284,48 @@ impl Queue {
             Some(Role::Plain | Role::Exec) => {
                 let settled = self.answered + 1;
                 self.answered = 0;
+                if self.kept > 0 {
+                    return self.keep(settled, false);
+                }
                 self.entries.skip(settled);
                 self.retire();
             }
             None => {}
         }
+    }
+
+    /// Notes that the server did not execute the current command, which is to be sent again on the next link; false: its caller has to
+    /// be told, and decides.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn refuse(&mut self, writes: bool) -> bool {
+        let refusable = |entry: &&Entry| {
+            // what a script did before its own refusal nobody knows
+            entry.live && entry.role == Role::Plain && (!writes || entry.row.is_write())
+        };
+        let refused = self.current().filter(refusable).is_some();
+        if refused {
+            self.keep(1, true);
+        }
+        refused
+    }
+
+    /// Keeps the next `count` entries until the link is over: because they are to be sent again, or only because earlier ones are.
+    #[cold]
+    #[inline(never)]
+    fn keep(&mut self, count: usize, refused: bool) {
+        for entry in self.entries.iter_mut().skip(self.kept).take(count) {
+            (entry.refused, entry.live) = (refused, refused);
+            if !refused {
+                entry.deadline = Instant::NEVER;
+            }
+        }
+        self.kept += count;
+    }
+
+    /// Tells whether the current entry is a command of redwire's own.
+    pub(super) fn is_own(&self) -> bool {
+        self.current().is_some_and(|entry| entry.slot == OWN)
     }
 
     /// Lets go of bytes that no entry needs.
@@ -292,7 +347,8 @@ impl Queue {
         self.cancelled = first;
         let count = self.entries.iter().skip(first).take_while(|entry| entry.slot == slot).count();
         let entry = self.entries.get(first)?;
-        let (written, tried) = (self.is_written(entry), entry.tries > 0);
+        let written = self.is_written(entry);
+        let maybe_executed = entry.maybe_executed(written);
         if written {
             for entry in self.entries.iter_mut().skip(first).take(count) {
                 entry.live = false;
@@ -301,7 +357,7 @@ impl Queue {
         } else {
             self.remove(first, count);
         }
-        Some(written || tried)
+        Some(maybe_executed)
     }
 
     fn remove(&mut self, first: usize, count: usize) {
@@ -336,7 +392,7 @@ impl Queue {
                 stalled = true;
                 return Fate::Stay;
             }
-            tell(entry.slot, written || entry.tries > 0);
+            tell(entry.slot, entry.maybe_executed(written));
             if written { Fate::Bury } else { Fate::Remove }
         });
         stalled
@@ -345,13 +401,14 @@ impl Queue {
     /// Prepares for another link after one that was ready: what was not written stays, as do commands that may be repeated and were
     /// not `resends` times yet. Tells of each other that is waited for.
     pub(super) fn cut(&mut self, now: Instant, wait: u32, resends: u8, mut tell: impl FnMut(Slot)) {
-        self.answered = 0;
+        (self.kept, self.answered) = (0, 0);
         let limit = now.limit(wait);
         self.sift(true, &mut |entry, written| {
             if !entry.live {
                 return Fate::Remove;
             }
-            if !written {
+            if !written || entry.refused {
+                entry.refused = false;
                 entry.deadline = if entry.tries > 0 { entry.deadline.min(limit) } else { limit };
                 return Fate::Stay;
             }
@@ -470,18 +527,33 @@ impl Queue {
                 _ => self.outbound.is_sent(entry.start),
             };
             if entry.live && matches!(entry.role, Role::Plain | Role::Exec) {
-                tell(entry.slot, written || entry.tries > 0);
+                tell(entry.slot, entry.maybe_executed(written));
             }
         }
         self.entries.clear();
         self.outbound.clear();
-        self.answered = 0;
+        (self.kept, self.answered) = (0, 0);
         self.next_deadline = Instant::NEVER;
     }
 
     /// Tells whether nothing waits for a reply.
     pub(super) fn is_empty(&self) -> bool {
         self.entries.is_empty()
+    }
+
+    /// Gives how many bytes are to be sent.
+    pub(super) fn unsent(&self) -> u64 {
+        self.outbound.unsent()
+    }
+
+    /// Gives the commands that somebody waits for, and of a transaction its EXEC.
+    pub(super) fn pending(&self, now: Instant) -> impl Iterator<Item = Pending> {
+        let waited = |entry: &&Entry| entry.live && matches!(entry.role, Role::Plain | Role::Exec);
+        self.entries.iter().filter(waited).map(move |entry| Pending {
+            slot: entry.slot,
+            written: self.is_written(entry) && !entry.refused,
+            age: now.0.saturating_sub(entry.since.0).try_into().unwrap_or(u32::MAX),
+        })
     }
 
     /// Gives how many commands there are.
@@ -530,6 +602,9 @@ impl Queue {
         self.outbound.is_sent(entry.start)
     }
 }
+
+/// The slot of redwire's own commands, which no caller has.
+const OWN: Slot = Slot(u32::MAX);
 
 /// How long what the server does in between may take when it holds its reply back at will.
 const MARGIN: u32 = 1000;

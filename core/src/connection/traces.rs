@@ -2,7 +2,7 @@
 
 use super::queue::Role;
 use crate::batch::Request;
-use crate::table::{Effect, Row};
+use crate::table::{self, Effect, Row};
 
 /// What a command does to its link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ impl Note {
             Effect::Reply if role == Role::Plain => {
                 let mode = request.args().last().map_or(&[][..], |mode| mode.bytes());
                 let modes = [(&b"ON"[..], Self::On), (b"OFF", Self::Off), (b"SKIP", Self::Skip)];
-                let known = modes.into_iter().find(|(name, _)| mode.eq_ignore_ascii_case(name));
+                let known = modes.into_iter().find(|(name, _)| table::is(mode, name));
                 known.map_or(Self::Nothing, |(_, note)| note)
             }
             _ => Self::Changes,

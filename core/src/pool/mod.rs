@@ -4,7 +4,7 @@ mod waiting;
 
 use crate::batch::{Batch, Malformed, flags};
 use crate::cache::{Caching, Written};
-use crate::connection::{Config, Connection};
+use crate::connection::{Config, Connection, Credentials, Pending};
 use crate::fifo::Fifo;
 use crate::machine::{Action, Failure, LeaseId, LinkId, Machine, Reason, ReplySink, Segment, Slot};
 use crate::time::Instant;
@@ -103,6 +103,14 @@ impl Pool {
         self.limits = limits;
     }
 
+    /// Replaces the credentials, on links that are ready too: see [`Connection::authenticate`].
+    pub fn authenticate(&mut self, credentials: &Credentials) {
+        let leased = self.lanes.iter_mut().map(|lane| &mut lane.connection);
+        for connection in leased.chain([&mut self.shared]) {
+            connection.authenticate(credentials.clone());
+        }
+    }
+
     /// Has the shared connection keep replies, before the first use. What is leased never reads them: who leases a connection wants its
     /// own view of the server.
     pub fn cache(&mut self, caching: Caching) {
@@ -112,6 +120,16 @@ impl Pool {
     /// Gives the connection that everybody shares.
     pub fn shared(&self) -> &Connection {
         &self.shared
+    }
+
+    /// Gives the connections that there are: the shared one, and those that are leased now and then.
+    pub fn connections(&self) -> impl Iterator<Item = &Connection> {
+        core::iter::once(&self.shared).chain(self.lanes.iter().map(|lane| &lane.connection))
+    }
+
+    /// Gives the blocking commands, and the leases, that wait for a connection.
+    pub fn pending(&self, now: Instant) -> impl Iterator<Item = Pending> {
+        self.waiting.pending(now)
     }
 
     /// Gives the connection of `link`.
@@ -264,7 +282,7 @@ impl Pool {
     fn wait(&mut self, now: Instant, slot: Slot, command: Option<Box<Command>>) {
         if self.waiting.has_room(self.shared.config().offline) {
             let deadline = now.limit(self.limits.pool_timeout);
-            self.waiting.push(Waiter { slot, deadline, command });
+            self.waiting.push(Waiter { slot, since: now, deadline, command });
         } else {
             self.fail(slot, Reason::QueueFull);
         }
@@ -436,6 +454,13 @@ impl Machine for Pool {
     fn handle_closed(&mut self, now: Instant, link: LinkId) {
         if let Some(connection) = self.connection_mut(link) {
             connection.handle_closed(now, link);
+            self.follow(now, link);
+        }
+    }
+
+    fn handle_untrusted(&mut self, now: Instant, link: LinkId) {
+        if let Some(connection) = self.connection_mut(link) {
+            connection.handle_untrusted(now, link);
             self.follow(now, link);
         }
     }

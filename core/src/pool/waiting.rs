@@ -1,7 +1,7 @@
 //! Who waits for a connection of their own: first come, first served.
 
 use crate::batch::Batch;
-use crate::connection::Bounds;
+use crate::connection::{Bounds, Pending};
 use crate::machine::Slot;
 use crate::time::Instant;
 use alloc::boxed::Box;
@@ -11,6 +11,7 @@ use alloc::vec::Vec;
 #[derive(Debug)]
 pub(super) struct Waiter {
     pub(super) slot: Slot,
+    pub(super) since: Instant,
     /// When it gives up.
     pub(super) deadline: Instant,
     /// The blocking command; without one it is a lease that is waited for.
@@ -50,6 +51,15 @@ pub(super) struct Waiting {
 impl Waiting {
     pub(super) const fn new() -> Self {
         Self { waiters: Vec::new(), bytes: 0 }
+    }
+
+    /// Gives all who wait, with the milliseconds since they do.
+    pub(super) fn pending(&self, now: Instant) -> impl Iterator<Item = Pending> {
+        self.waiters.iter().map(move |waiter| Pending {
+            slot: waiter.slot,
+            written: false,
+            age: now.0.saturating_sub(waiter.since.0).try_into().unwrap_or(u32::MAX),
+        })
     }
 
     /// Tells whether another may wait.

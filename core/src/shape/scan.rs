@@ -3,6 +3,7 @@
 use super::programs::{REPLIES, SCANS, SCRIPTS, TESTS};
 use super::{ANY, Id, Node, RESP2, Shape, node};
 use crate::batch::{Arguments, Batch};
+use crate::table;
 
 /// How many bits of a reply are its node when nothing is looked for or found; the others are the place of what to
 /// look for, counted from 1.
@@ -110,7 +111,7 @@ fn bits(script: &'static [u8], args: Arguments<'_>) -> Option<u8> {
             let ([length, bit, own], rest) = names.split_first_chunk()?;
             let (name, rest) = rest.split_at_checked((*length).into())?;
             names = rest;
-            if name.eq_ignore_ascii_case(word) {
+            if table::is(name, word) {
                 bits |= bit;
                 match *own {
                     COUNTED => {

@@ -63,7 +63,7 @@ impl KeySpec {
             }
             Find::Keynum(number, first, step) => {
                 let number = words.get(begin.checked_add_signed(number.into())?)?.as_ref();
-                let number = super::whole(number)? as usize;
+                let number = usize::try_from(super::whole(number)?).ok()?;
                 let step_size = usize::try_from(step).ok()?;
                 (begin.checked_add_signed(first.into())?, number.checked_mul(step_size)?, step)
             }
@@ -75,7 +75,9 @@ impl KeySpec {
 
 impl Begin {
     fn position<W: AsRef<[u8]>>(self, words: &[W]) -> Option<usize> {
-        let is = |at: usize, word: &str| words.get(at).is_some_and(|there| is_word(there.as_ref(), word));
+        let is = |at: usize, word: &str| {
+            words.get(at).is_some_and(|there| super::is(there.as_ref(), word.as_bytes()))
+        };
         match self {
             Self::Index(index) => usize::try_from(index).ok(),
             Self::Filled(index) => Self::Index(index).position(words).filter(|&at| !is(at, "")),
@@ -99,11 +101,6 @@ impl Begin {
             }
         }
     }
-}
-
-#[inline(never)]
-fn is_word(there: &[u8], word: &str) -> bool {
-    there.eq_ignore_ascii_case(word.as_bytes())
 }
 
 #[cfg(test)]

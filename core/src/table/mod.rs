@@ -239,6 +239,13 @@ impl Row {
         reads || ["PING", "ECHO"].iter().any(|name| self.name().is(name))
     }
 
+    /// Tells whether the command writes and does nothing else: it was not executed, not even in part, where it was refused.
+    #[inline(never)]
+    pub fn is_write(self) -> bool {
+        let scripts = ["EVAL", "EVALSHA", "FCALL"];
+        self.access() == Access::Write && !scripts.iter().any(|name| self.name().is(name))
+    }
+
     /// Tells whether the reply is the same until a key of the command changes.
     pub fn is_cacheable(self) -> bool {
         self.profile().cacheable
@@ -271,7 +278,7 @@ impl Row {
                 LimitPlace::Word(word) => place == usize::from(word),
                 LimitPlace::Last => true,
                 LimitPlace::Token(token) => {
-                    core::mem::replace(&mut behind, arg.eq_ignore_ascii_case(token.as_bytes()))
+                    core::mem::replace(&mut behind, is(arg, token.as_bytes()))
                 }
             };
             if found {
@@ -313,7 +320,19 @@ impl Row {
     }
 }
 
+/// Tells whether both are the same word, in any case.
+#[inline(never)]
+pub(crate) fn is(one: &[u8], other: &[u8]) -> bool {
+    one.eq_ignore_ascii_case(other)
+}
+
+/// Reads a whole number; one that is larger than all others stands for any larger one.
+fn whole(text: &[u8]) -> Option<u32> {
+    milliseconds(text, false)
+}
+
 /// Reads a number without an exponent, in seconds or milliseconds.
+#[inline(never)]
 fn milliseconds(text: &[u8], seconds: bool) -> Option<u32> {
     let mut value = 0u32;
     let mut places = if seconds { 3 } else { 0 };
@@ -331,11 +350,6 @@ fn milliseconds(text: &[u8], seconds: bool) -> Option<u32> {
     }
     let value = value.saturating_mul(10u32.pow(places));
     (!text.is_empty()).then_some(value)
-}
-
-/// Reads a number of digits.
-fn whole(text: &[u8]) -> Option<u32> {
-    milliseconds(text, false)
 }
 
 /// A command's name. It is kept as it is sent: a bulk string per word.

@@ -1,4 +1,4 @@
-import { Redis, ResponseError, type Adapter, type Pipeline } from "redwire";
+import { Pool, Redis, ResponseError, type Adapter, type Lease, type Pipeline } from "redwire";
 import { json } from "redwire/adapters";
 import { get, hgetall } from "redwire/commands";
 
@@ -43,6 +43,28 @@ export const forms = async (): Promise<void> => {
   same<typeof both, Map<Uint8Array, Uint8Array>>(true);
   const again = text.with({ raw: true }).with({ raw: false });
   same<typeof again, Redis<string>>(true);
+};
+
+export const leases = async (): Promise<void> => {
+  const lease = await views.lease();
+  same<typeof lease, Lease<Uint8Array>>(true);
+  const [selected, got, written, read] = [await lease.select(1), await lease.get("k"), await lease.wait(1, 10), await lease.with({ decodeResponses: true }).get("k")];
+  same<[typeof selected, typeof got, typeof written, typeof read], [boolean, Uint8Array | null, number, string | null]>(true);
+  await lease.release();
+  // @ts-expect-error a lease is given back, not closed
+  await lease.close();
+  // @ts-expect-error what changes the connection that all share is a lease's
+  await text.select(1);
+  await text.ignoreReplies(async (quiet) => {
+    const silence = await quiet.set("k", "v");
+    same<typeof silence, void>(true);
+  });
+  const pool = new Pool({ maxConnections: 2 });
+  const [shared, other] = [new Redis({ pool, decodeResponses: false }), text.duplicate({ decodeResponses: false })];
+  same<typeof shared, Redis<Uint8Array>>(true);
+  same<typeof other, Redis<Uint8Array>>(true);
+  // @ts-expect-error how its clients decode is their own business
+  new Pool({ decodeResponses: false });
 };
 
 export const mistakes = async (): Promise<void> => {

@@ -152,6 +152,12 @@ impl Peer {
         self.act();
     }
 
+    /// Closes the link, or refuses to open it, because one side does not trust the other.
+    pub fn distrust(&mut self) {
+        self.connection.handle_untrusted(self.now, self.link());
+        self.act();
+    }
+
     /// Ends the link from inside.
     pub fn shutdown(&mut self) {
         self.connection.shutdown();

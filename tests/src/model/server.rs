@@ -25,6 +25,10 @@ pub struct Options {
     pub password: Option<&'static str>,
     /// Whether it knows CLIENT SETINFO.
     pub setinfo: bool,
+    /// Whether it is loading its data, and executes nothing.
+    pub loading: bool,
+    /// Whether it is a replica, and executes nothing that writes.
+    pub replica: bool,
 }
 
 /// A server.
@@ -36,6 +40,8 @@ pub struct Server {
     pub store: Store,
     /// Every command that was executed or queued, in order.
     pub log: Vec<Words>,
+    /// How often it forgot who its clients are.
+    pub lapses: u32,
 }
 
 /// One link as the server sees it.
@@ -51,6 +57,7 @@ pub struct Session {
     answers: Answers,
     protocol: u8,
     known: bool,
+    lapses: u32,
     queued: Option<Vec<Words>>,
     tracking: Option<Tracking>,
     spoiled: bool,
@@ -101,6 +108,7 @@ impl Server {
             answers: Answers::On,
             protocol: 2,
             known: self.options.password.is_none(),
+            lapses: self.lapses,
             queued: None,
             tracking: None,
             spoiled: false,
@@ -173,6 +181,10 @@ impl Server {
     /// Gives the reply, unless it comes later.
     fn answer(&mut self, session: &mut Session, command: &Words) -> Option<Frame> {
         let words: Vec<&[u8]> = command.iter().map(Vec::as_slice).collect();
+        if session.lapses != self.lapses {
+            session.lapses = self.lapses;
+            session.known = self.options.password.is_none();
+        }
         if session.known && !matches!(words[0], b"HELLO" | b"AUTH") {
             session.log.push((command.clone(), session.is_changed()));
         }
@@ -182,7 +194,19 @@ impl Server {
             }
             [b"HELLO", b"3", rest @ ..] => self.hello(session, rest),
             [b"AUTH", .., password] => self.authenticate(session, password),
-            _ if !session.known => error("NOAUTH Authentication required."),
+            [b"EXEC"] if !session.known => {
+                session.queued = None;
+                error("EXECABORT Transaction discarded because of: NOAUTH Authentication required.")
+            }
+            _ if !session.known => session.refuse("NOAUTH Authentication required."),
+            [b"INCR", ..] if self.options.replica => {
+                session.refuse("READONLY You can't write against a read only replica.")
+            }
+            [name, ..]
+                if self.options.loading && !matches!(*name, b"CLIENT" | b"SELECT" | b"MULTI" | b"EXEC") =>
+            {
+                session.refuse("LOADING Redis is loading the dataset in memory")
+            }
             [b"CLIENT", b"SETINFO", ..] if !self.options.setinfo => {
                 error("ERR unknown subcommand 'SETINFO'. Try CLIENT HELP.")
             }
@@ -290,6 +314,14 @@ impl Server {
             self.store.execute(&words)
         };
         Frame::Array(queued.iter().map(execute).collect())
+    }
+}
+
+impl Session {
+    /// Refuses a command, and with it the transaction that it may be part of.
+    fn refuse(&mut self, text: &str) -> Frame {
+        self.spoiled = true;
+        error(text)
     }
 }
 

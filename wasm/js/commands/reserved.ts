@@ -32,6 +32,13 @@ export const refusalOf = (method: string, name: string, effect: string): TypeErr
       : `${method}: ${name} would change the connection that all callers share: use ${alternatives[effect] ?? streams[effect] ?? "`await redis.lease()`"}`,
   );
 
+/** Gives the name, of one word or two, that the table may know a raw command by. */
+export const knownAs = (words: readonly unknown[]): string => {
+  const first = String(words[0]).toUpperCase();
+  const two = typeof words[1] === "string" ? `${first} ${words[1].toUpperCase()}` : first;
+  return rowOf(two) > 0 ? two : first;
+};
+
 /** Gives the error for a command that a leased connection cannot take, if it cannot. */
 export const leaseRefusalOf = (method: string, name: string, effect: string): TypeError | undefined =>
   effect in streams ? new TypeError(`${method}: ${name} would end the conversation on the lease: use ${streams[effect]}`) : undefined;
@@ -44,9 +51,7 @@ export const rawCall = (name: unknown, args: readonly unknown[], leased: boolean
   if (typeof name !== "string" || name.trim() === "") throw new TypeError(`call: parameter 'name' expected a command's name, got ${kindOf(name)}`);
   const words: unknown[] = name.trim().split(/ +/);
   for (const arg of args) words.push(arg);
-  const first = String(words[0]).toUpperCase();
-  const two = typeof words[1] === "string" ? `${first} ${words[1].toUpperCase()}` : first;
-  const known = rowOf(two) > 0 ? two : first;
+  const known = knownAs(words);
   const effect = effectOf(rowOf(known));
   const refusal = effect === undefined || effect === "internal" ? undefined : (leased ? leaseRefusalOf : refusalOf)("call", known, effect);
   if (refusal !== undefined) throw refusal;

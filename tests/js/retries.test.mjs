@@ -1,0 +1,146 @@
+// Policies that decide whether a command that failed is sent again.
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { compositeRetry, ConnectionError, constantRetry, exponentialRetry, isTransient, Redis, ResponseError, TimeoutError } from "redwire";
+import { faked, keepAlive } from "./support/client.mjs";
+import { startProxy } from "./support/proxy.mjs";
+import { bulk, error as reply } from "./support/resp.mjs";
+import { missing, programs, startServer } from "./support/servers.mjs";
+import { rejection, within } from "./support/until.mjs";
+
+const busy = reply("TRYAGAIN Multiple keys request during rehashing of slot");
+/** Answers with `bytes` `times` times, and then with the command's first argument. */
+const failing = (times, bytes) => (args) => (times-- > 0 ? bytes : bulk(args[1] ?? "PONG"));
+
+describe("constantRetry, exponentialRetry, compositeRetry and one's own", () => {
+  test("send again what failed for a while, as often as they say", async (t) => {
+    for (const retry of [
+      constantRetry({ retries: 3, delay: 1 }),
+      exponentialRetry({ retries: 3, delay: 1, maxDelay: 4 }),
+      compositeRetry(constantRetry({ retries: 9, delay: 1, on: () => false }), constantRetry({ retries: 3, delay: 1 })),
+      { next: ({ attempt }) => (attempt <= 3 ? 0 : undefined) },
+    ]) {
+      const { redis, fake } = faked(t, failing(3, busy), { retry });
+      assert.equal(await redis.echo("a"), "a");
+      assert.equal(fake.commands.length, 4);
+      fake.answer = failing(4, busy);
+      assert.equal((await rejection(redis.echo("b"))).code, "TRYAGAIN");
+      assert.equal(fake.commands.length, 8);
+    }
+  });
+
+  test("wait as long as they say", () => {
+    const failed = (attempt, elapsed = 0) => ({ error: new ConnectionError("x"), attempt, elapsed, command: "GET", safe: true });
+    const constant = constantRetry({ retries: 2, delay: 7, deadline: 100 });
+    assert.deepEqual([1, 2, 3].map((attempt) => constant.next(failed(attempt))), [7, 7, undefined]);
+    assert.deepEqual([93, 94].map((elapsed) => constant.next(failed(1, elapsed))), [7, undefined]);
+    const exact = exponentialRetry({ retries: 5, delay: 10, maxDelay: 60, jitter: false });
+    assert.deepEqual([1, 2, 3, 4, 5, 6].map((attempt) => exact.next(failed(attempt))), [10, 20, 40, 60, 60, undefined]);
+    const spread = Array.from({ length: 200 }, () => exponentialRetry({ retries: 9 }).next(failed(3)));
+    assert.ok(spread.every((delay) => delay >= 0 && delay <= 200) && new Set(spread).size > 100);
+    assert.ok(Math.max(...spread) > 100 && Math.min(...spread) < 100);
+  });
+
+  test("each of several has a say in what it knows", () => {
+    const [lost, late] = [new ConnectionError("x"), new TimeoutError("x")];
+    const policy = compositeRetry(
+      constantRetry({ retries: 1, delay: 1, on: (error) => error instanceof ConnectionError }),
+      constantRetry({ retries: 2, delay: 2, on: (error) => error instanceof TimeoutError, atLeastOnce: true }),
+    );
+    const next = (error, attempt, safe) => policy.next({ error, attempt, elapsed: 0, command: "INCR", safe });
+    assert.deepEqual([next(lost, 1, true), next(lost, 2, true), next(late, 2, true), next(late, 3, true)], [1, undefined, 2, undefined]);
+    assert.deepEqual([next(lost, 1, false), next(late, 1, false)], [undefined, 2]);
+    assert.equal(policy.atLeastOnce, true);
+  });
+
+  test("tell of each failure that another attempt follows", async (t) => {
+    const told = [];
+    const retry = constantRetry({ retries: 2, delay: 3, onFailure: ({ error, attempt, command, safe }, delay) => told.push([error.code, attempt, command, safe, delay]) });
+    const { redis } = faked(t, failing(9, busy), { retry });
+    await rejection(redis.incr("a"));
+    assert.deepEqual(told, [["TRYAGAIN", 1, "INCR", true, 3], ["TRYAGAIN", 2, "INCR", true, 3]]);
+  });
+
+  test("are checked", () => {
+    for (const make of [() => constantRetry({ retries: -1, delay: 1 }), () => constantRetry({ retries: 1 }), () => exponentialRetry({ retries: 1, delay: NaN }), () => exponentialRetry({}), () => constantRetry({ retries: 1, delay: 1, deadline: "5s" })]) {
+      assert.throws(make, /TypeError: (constant|exponential)Retry: '(retries|delay|deadline)' expected a number from 0, got/);
+    }
+    for (const retry of [3, {}, true, null]) assert.throws(() => new Redis({ retry }), /'retry' expected a retry policy/);
+    for (const retry of [3, {}, true]) assert.throws(() => new Redis().with({ retry }), /with: 'retry'/);
+  });
+
+  test("which errors may be gone next time", () => {
+    for (const error of [new ConnectionError("x"), new TimeoutError("x"), new ResponseError("x", { code: "CLUSTERDOWN" })]) assert.ok(isTransient(error));
+    for (const error of [new ResponseError("x", { code: "WRONGTYPE" }), new ResponseError("x", { code: "NOPERM" })]) assert.ok(!isTransient(error));
+  });
+});
+
+describe("what is not sent again", () => {
+  test("what was executed, or may have been, and is neither repeatable nor said to be", async (t) => {
+    const { redis, fake } = faked(t, (args, link) => (args[0] === "INCR" ? link.end() : bulk("x")), { retry: constantRetry({ retries: 3, delay: 1 }), maxResends: 0 });
+    const error = await rejection(redis.incr("n"));
+    assert.equal(error.maybeExecuted, true);
+    assert.equal(fake.commands.length, 1);
+    await rejection(redis.with({ idempotent: true }).incr("n"));
+    assert.equal(fake.commands.length, 1 + 4, "said to be idempotent");
+    await rejection(redis.with({ retry: constantRetry({ retries: 2, delay: 1, atLeastOnce: true }) }).incr("n"));
+    assert.equal(fake.commands.length, 5 + 3, "at least once");
+  });
+
+  test("reads are, also by their name", async (t) => {
+    for (const get of [(redis) => redis.get("k"), (redis) => redis.call("get", "k"), (redis) => redis.call("OBJECT ENCODING", "k")]) {
+      let lost = 3;
+      const { redis } = faked(t, (args, link) => (lost-- > 0 ? link.end() : bulk("v")), { retry: constantRetry({ retries: 3, delay: 1 }), maxResends: 0 });
+      assert.equal(await get(redis), "v");
+    }
+  });
+
+  test("what may have been executed once says so to the end", async (t) => {
+    let attempt = 0;
+    const { redis } = faked(t, (args, link) => (++attempt === 1 ? link.end() : busy), { retry: constantRetry({ retries: 2, delay: 1, atLeastOnce: true }), maxResends: 0 });
+    const error = await rejection(redis.incr("n"));
+    assert.deepEqual([error.code, error.maybeExecuted], ["TRYAGAIN", true]);
+  });
+
+  test("wrong arguments, the server's verdicts, and whatever is given up", async (t) => {
+    keepAlive(t);
+    const { redis, fake } = faked(t, () => reply("WRONGTYPE Operation against a key holding the wrong kind of value"), { retry: constantRetry({ retries: 9, delay: 1 }) });
+    assert.equal((await rejection(redis.get("k"))).code, "WRONGTYPE");
+    assert.equal(fake.commands.length, 1);
+    assert.ok((await rejection(redis.set("k", null))) instanceof TypeError);
+    fake.answer = () => busy;
+    const controller = new AbortController();
+    const patient = redis.with({ signal: controller.signal, retry: constantRetry({ retries: 9, delay: 60_000 }) });
+    const given = rejection(patient.get("k"));
+    setTimeout(() => controller.abort(new Error("enough")), 20);
+    assert.equal((await given).message, "enough");
+    const closed = rejection(redis.with({ retry: constantRetry({ retries: 9, delay: 60_000 }) }).get("k"));
+    setTimeout(() => redis.destroy(), 20);
+    assert.match((await closed).message, /closed/);
+  });
+
+  test("what a view switches off, and pipelines", async (t) => {
+    const { redis, fake } = faked(t, () => busy, { retry: constantRetry({ retries: 3, delay: 1 }) });
+    await rejection(redis.with({ retry: false }).get("k"));
+    assert.equal(fake.commands.length, 1);
+    await rejection(redis.pipeline({ transaction: false }).get("k").execute());
+    assert.equal(fake.commands.length, 2);
+  });
+});
+
+for (const server of programs) {
+  test(`${server.name}: increments through a proxy that loses replies, at least once each`, { skip: missing(server) }, async (t) => {
+    const running = await startServer(server.program);
+    t.after(() => running.stop());
+    const proxy = await startProxy(t, running.port);
+    const redis = new Redis({ host: "127.0.0.1", port: proxy.port, retry: constantRetry({ retries: 20, delay: 1, atLeastOnce: true }) });
+    t.after(() => redis.destroy());
+    await redis.ping();
+    let seen = 0;
+    proxy.onReply = () => (++seen % 10 === 0 ? { drop: true, then: "cut" } : undefined);
+    const replies = await within(Promise.all(Array.from({ length: 30 }, () => redis.incr("n"))), 10_000);
+    proxy.onReply = undefined;
+    const count = Number(await redis.get("n"));
+    assert.ok(count >= 30 && count === Math.max(...replies) && new Set(replies).size === 30, `${count}`);
+  });
+}

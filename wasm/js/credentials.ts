@@ -1,0 +1,111 @@
+import { ConnectionError } from "./errors.js";
+
+/** Who a client is to the server. */
+export interface Credentials {
+  /** Default: the server's default user. */
+  username?: string;
+  /** A password, or a token that serves as one. */
+  password: string;
+  /** When they expire, as a date or in milliseconds since 1970: before that they are asked for again, and open connections told. Default: never. */
+  expiresAt?: number | Date;
+}
+
+/**
+ * Gives the credentials for a connection that is to be opened, or, before those it gave expire, new ones: a minute before, or a fifth
+ * of the time that is left, if that is less. When it throws or rejects, the attempt to connect has failed, with that as the error's
+ * `cause`, and the next one asks again. `signal` aborts when nobody waits for the answer any more.
+ */
+export type CredentialsProvider = (about: { signal: AbortSignal }) => Credentials | Promise<Credentials>;
+
+/** Why a provider gave nothing. Never says what it gave. */
+const refused = (why: string, cause?: unknown): ConnectionError => new ConnectionError(`'credentials' ${why}`, cause === undefined ? {} : { cause });
+
+/** Asks a provider, and asks again before what it gave expires. */
+export class Keeper {
+  readonly #provider: CredentialsProvider;
+  readonly #tell: (username: string | undefined, password: string) => void;
+  readonly #failed: (error: ConnectionError) => void;
+  readonly #delays: readonly [least: number, most: number];
+  #asked: Promise<void> | undefined;
+  #told = "";
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  /** `tell` takes new credentials, `failed` what went wrong behind the scenes; such attempts are `delays` apart, from the least to the most. */
+  constructor(
+    provider: CredentialsProvider,
+    tell: (username: string | undefined, password: string) => void,
+    failed: (error: ConnectionError) => void,
+    delays: readonly [least: number, most: number],
+  ) {
+    this.#provider = provider;
+    this.#tell = tell;
+    this.#failed = failed;
+    this.#delays = delays;
+  }
+
+  /** Resolves when the credentials that were told are of use; rejects with a {@link ConnectionError}. */
+  ensure(signal: AbortSignal): Promise<void> {
+    if (this.#asked === undefined) {
+      const asked = (this.#asked = this.#ask(signal).catch((error: unknown) => {
+        if (this.#asked === asked) this.#asked = undefined;
+        throw error;
+      }));
+      // whoever asks next must not wait for an answer that nobody gives
+      signal.addEventListener("abort", () => this.#timer === undefined && this.#asked === asked && this.forget(), { once: true });
+    }
+    return this.#asked;
+  }
+
+  /** Asks anew next time. */
+  forget(): void {
+    this.#asked = undefined;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  /** Forgets what was told: there is a new core, which knows nothing. */
+  renew(): void {
+    this.forget();
+    this.#told = "";
+  }
+
+  async #ask(signal: AbortSignal): Promise<void> {
+    let given: Credentials;
+    try {
+      given = await this.#provider({ signal });
+    } catch (error) {
+      throw refused("failed: see the error's cause", error);
+    }
+    const { username, password, expiresAt } = (given ?? {}) as Credentials;
+    if (typeof password !== "string" || !(username === undefined || typeof username === "string")) throw refused("gave no { username, password } of strings");
+    const left = expiresAt === undefined ? Infinity : Number(expiresAt) - Date.now();
+    if (Number.isNaN(left)) throw refused("gave an 'expiresAt' that is neither a date nor milliseconds since 1970");
+    if (left <= 0) throw refused("gave what has expired already");
+    const told = JSON.stringify([username, password]);
+    if (told !== this.#told) this.#tell(username, password);
+    this.#told = told;
+    if (left === Infinity) {
+      // the next connection may need others
+      queueMicrotask(() => this.forget());
+    } else {
+      this.#later(Math.max(left - Math.min(60_000, left / 5), this.#delays[0]), 0);
+    }
+  }
+
+  /** Asks again after `delay` ms, whatever was told before. */
+  #later(delay: number, failures: number): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => void this.#again(failures), Math.min(delay, 0x7fff_ffff));
+    this.#timer.unref?.();
+  }
+
+  async #again(failures: number): Promise<void> {
+    try {
+      await this.#ask(new AbortController().signal);
+    } catch (error) {
+      this.#failed(error as ConnectionError);
+      const [least, most] = this.#delays;
+      this.#later(Math.min(least * 2 ** failures, most), failures + 1);
+    }
+  }
+}
