@@ -10,9 +10,9 @@ import { isOlder, needsOf, unsupported, type Needs } from "./commands/versions.j
 import { customCommand, type CommandDefinition } from "./custom.js";
 import { Channel } from "./channel.js";
 import { Engine, type Status } from "./engine.js";
+import { ResponseError, WatchError } from "./errors.js";
 import type { Commands, LeaseCommands } from "./generated/commands.js";
 import { pure } from "./host.js";
-import { ResponseError, WatchError } from "./errors.js";
 import type { Inspection } from "./inspect.js";
 import { pages, type Iterators } from "./iterators.js";
 import { connectNode } from "./node.js";
@@ -222,7 +222,7 @@ class Client extends Methods {
   }
 
   get status(): Status {
-    return this.#channel.status;
+    return this.#ownsEngine ? this.#channel.engine.status : this.#channel.status;
   }
 
   get ready(): Promise<void> {

@@ -12,6 +12,17 @@ use core::time::Duration;
 impl Client {
     /// Makes a lock on the key `name`, which nobody holds yet. At most one holds it at a time, as long as each keeps to its time limit.
     ///
+    /// ```
+    /// use redwire_core::{client::Client, error::Error};
+    /// use std::time::Duration;
+    ///
+    /// async fn report(redis: &Client) -> Result<(), Error> {
+    ///     let held = redis.lock("report").timeout(Duration::from_secs(5)).acquire().await?;
+    ///     // one at a time is here, for five seconds at most
+    ///     held.release().await
+    /// }
+    /// ```
+    ///
     /// It lives on one server: when a replica that did not get the key in time takes that one's place, two may hold it.
     pub fn lock(&self, name: &str) -> LockBuilder {
         LockBuilder {

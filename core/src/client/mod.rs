@@ -216,7 +216,7 @@ fn push_operation(outbox: &mut Outbox, slot: Slot, kind: u16, args: &[&[u8]]) {
 
 fn push(batch: &mut BatchBuffer, slot: Slot, call: &Call, role: u32) {
     let raw = if call.is_raw() { flags::RAW } else { 0 };
-    let idempotent = if call.is_idempotent() && role == 0 { flags::IDEMPOTENT } else { 0 };
+    let idempotent = if call.is_idempotent() && role & flags::MEMBER == 0 { flags::IDEMPOTENT } else { 0 };
     let cached = call.is_cached().map_or(0, |cached| if cached { flags::CACHED } else { flags::UNCACHED });
     debug_assert!(
         call.row() != RowId::UNKNOWN || call.args().iter().next().is_some(),

@@ -34,6 +34,20 @@ impl Client {
     /// Clients that share a link watch one after the other, and [`atomic`](Self::atomic) waits meanwhile: `decide` must not call it, nor begin
     /// another transaction. EXEC is never sent on another link than WATCH was.
     ///
+    /// ```
+    /// use redwire_core::{client::Client, commands, error::Error};
+    ///
+    /// /// INCR, of a client's own.
+    /// async fn increment(redis: &Client, key: &str) -> Result<(bool,), Error> {
+    ///     redis
+    ///         .transaction(&[key], async |watched| {
+    ///             let value = watched.execute(commands::get(key).typed::<Option<i64>>()).await?;
+    ///             Ok((commands::set(key, value.unwrap_or(0) + 1),))
+    ///         })
+    ///         .await
+    /// }
+    /// ```
+    ///
     /// # Errors
     /// Those of `decide`, and then nothing was executed; those of [`atomic`](Self::atomic), but for [`Error::Watch`].
     pub async fn transaction<Q, F, U>(&self, keys: &[&str], decide: F) -> Result<Q::Output, Error>

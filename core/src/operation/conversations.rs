@@ -74,7 +74,6 @@ pub(super) enum Awaited {
 
 impl Talks {
     /// Gives what the conversation in `slot` waits for.
-    #[inline(always)]
     pub(super) fn awaits(&self, slot: Slot) -> Option<Awaited> {
         match self.slots.get(slot.0 as usize) {
             Some(Some(talk)) => Some(talk.awaited),
@@ -379,7 +378,8 @@ impl<M: Machine> Machine for Conversations<M> {
             self.turn(link);
         }
         let Self { machine, talks, open, heard, .. } = self;
-        let used = machine.handle_bytes(now, link, input, &mut Tap { open, talks, heard, sink });
+        let quiet = talks.slots.is_empty();
+        let used = machine.handle_bytes(now, link, input, &mut Tap { quiet, open, talks, heard, sink });
         if !self.heard.is_empty() {
             self.listen(sink);
         }

@@ -25,6 +25,8 @@ pub(super) enum Open {
 
 /// A sink in front of the caller's.
 pub(super) struct Tap<'a, S> {
+    /// Whether there was no conversation ever: every reply is the caller's.
+    pub(super) quiet: bool,
     pub(super) open: &'a mut Open,
     pub(super) talks: &'a Talks,
     /// Replies that conversations were waiting for, and the slots of conversations that ended (`None`), in order.
@@ -35,7 +37,7 @@ pub(super) struct Tap<'a, S> {
 impl<S: ReplySink> Sink for Tap<'_, S> {
     #[inline(always)]
     fn event(&mut self, event: Event<'_>) {
-        if matches!(self.open, Open::Callers | Open::Last(_)) || self.listen(event) {
+        if self.quiet || matches!(self.open, Open::Callers | Open::Last(_)) || self.listen(event) {
             self.sink.event(event);
         }
     }
@@ -44,19 +46,17 @@ impl<S: ReplySink> Sink for Tap<'_, S> {
 impl<S: ReplySink> ReplySink for Tap<'_, S> {
     #[inline(always)]
     fn begin(&mut self, slot: Slot) {
-        *self.open = Open::Callers;
-        if slot != NOBODY && self.talks.awaits(slot).is_none() {
+        if self.quiet || !self.is_attended(slot) {
             self.sink.begin(slot);
-        } else {
-            self.attend(slot);
         }
     }
 
     #[inline(always)]
     fn end(&mut self) {
-        match self.open {
-            Open::Callers => self.sink.end(),
-            _ => self.conclude(),
+        if self.quiet || matches!(self.open, Open::Callers) {
+            self.sink.end();
+        } else {
+            self.conclude();
         }
     }
 
@@ -66,13 +66,16 @@ impl<S: ReplySink> ReplySink for Tap<'_, S> {
 }
 
 impl<S: ReplySink> Tap<'_, S> {
+    /// Tells whether the reply to the command in `slot` may not be the caller's.
     #[inline(never)]
-    fn attend(&mut self, slot: Slot) {
+    fn is_attended(&mut self, slot: Slot) -> bool {
         *self.open = match self.talks.awaits(slot) {
             Some(Awaited::Forward(code)) => Open::Either(slot, code),
             Some(Awaited::Listen | Awaited::Wake(_)) => Open::Listening(slot, None),
-            None => Open::Dropped,
+            None if slot == NOBODY => Open::Dropped,
+            None => Open::Callers,
         };
+        !matches!(self.open, Open::Callers)
     }
 
     /// Takes an event that may not be the caller's; tells whether it is.
