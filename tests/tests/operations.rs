@@ -409,7 +409,7 @@ fn pair(protocol: u8) -> Pair {
     let hello = if protocol == 3 { Hello::Known } else { Hello::Unknown };
     let mut pair = Pair::new(
         Config { protocol: Protocol::Auto, backoff: (1, 1), ..Config::default() },
-        Server::new(Options { hello, setinfo: true, password: None }),
+        Server::new(Options { hello, setinfo: true, ..Options::default() }),
     );
     pair.peer.connect();
     pair.settle();
