@@ -27,11 +27,11 @@ pub struct Command<R> {
 pub struct Call {
     row: RowId,
     raw: bool,
+    idempotent: bool,
+    cached: Option<bool>,
     /// The script that it calls by its digest.
     #[cfg(feature = "alloc")]
     pub(crate) script: Option<crate::operation::Script>,
-    idempotent: bool,
-    cached: Option<bool>,
     pub(crate) args: Arguments,
 }
 

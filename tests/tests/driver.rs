@@ -472,7 +472,7 @@ fn nothing_that_can_be_printed_holds_what_was_sent() {
 fn refused(stage: &mut Stage, request: impl Request<Output: std::fmt::Debug>, wanted: &str) {
     let client = stage.client.clone();
     let mut both = Box::pin(client.execute((ping(), request)));
-    let Poll::Ready(Err(error)) = poll(&mut both) else { panic!("{wanted}") };
+    let Poll::Ready(Err(error)) = poll(&mut both) else { unreachable!("{wanted}") };
     assert_eq!(error.to_string(), wanted);
     assert!(matches!(error, Error::Empty { .. }) && !error.maybe_executed());
     assert!(!stage.turn());

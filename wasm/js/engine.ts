@@ -4,6 +4,7 @@ import type { Connector, Endpoint } from "./connector.js";
 import { Channel } from "./channel.js";
 import { Keeper, type CredentialsProvider } from "./credentials.js";
 import { ClientError, ConnectionError, type RedisError } from "./errors.js";
+import { encode } from "./text.js";
 import { failure, Reason, type Situation } from "./failure.js";
 import { Host } from "./host.js";
 import { Errors, inspectLinks, type Inspection } from "./inspect.js";
@@ -121,6 +122,8 @@ export class Engine implements Home {
   #awake = false;
   /** Whether the core may come to wait for a time of its own, as between two tries for a lock. */
   waits = false;
+  /** The scripts that the core knows, by their text. */
+  readonly #digests = new Map<string, string>();
   readonly #errors = new Errors();
   readonly keeper: Keeper | undefined;
 
@@ -247,11 +250,15 @@ export class Engine implements Home {
   /** Keeps the text of a script, for calls by its digest that have {@link Flag.SCRIPT}; gives the digest. */
   learn(lua: string): string {
     const host = (this.host ??= this.#start());
+    const known = this.#digests.get(lua);
+    if (known !== undefined) return known;
     const text = encode(lua);
     const at = host.exports.host_input(text.length);
     host.bytes.set(text, at);
-    const digest = host.exports.host_script(text.length);
-    return host.codec.utf8(digest, digest + 40);
+    const address = host.exports.host_script(text.length);
+    const digest = String.fromCharCode(...host.bytes.subarray(address, address + 40));
+    this.#digests.set(lua, digest);
+    return digest;
   }
 
   /** Keeps large arguments of the command in `slot`, which is sent on a lease or (0) not. */
@@ -432,6 +439,7 @@ export class Engine implements Home {
   }
 
   #start(): Host {
+    this.#digests.clear();
     const host = new Host();
     this.#wires = [];
     const { protocol, database, connectTimeout, timeout, username, password, clientName } = this.#settings;

@@ -390,6 +390,11 @@ impl<M: Machine> Machine for Conversations<M> {
         self.machine.handle_read(link, count)
     }
 
+    fn handle_untrusted(&mut self, now: Instant, link: LinkId) {
+        self.now = now;
+        self.machine.handle_untrusted(now, link);
+    }
+
     fn handle_closed(&mut self, now: Instant, link: LinkId) {
         self.now = now;
         self.machine.handle_closed(now, link);
