@@ -400,11 +400,6 @@ impl<M: Machine> Machine for Conversations<M> {
         self.machine.handle_closed(now, link);
     }
 
-    fn handle_untrusted(&mut self, now: Instant, link: LinkId) {
-        self.now = now;
-        self.machine.handle_untrusted(now, link);
-    }
-
     fn handle_timeout(&mut self, now: Instant) {
         self.now = now;
         self.machine.handle_timeout(now);
