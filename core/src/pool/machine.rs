@@ -3,7 +3,7 @@
 use super::{Lane, Pool, User};
 use crate::batch::{Batch, Malformed};
 use crate::connection::Connection;
-use crate::machine::{Action, LinkId, Machine, ReplySink, Segment, Slot};
+use crate::machine::{Action, LeaseId, LinkId, Machine, ReplySink, Segment, Slot};
 use crate::time::Instant;
 use alloc::vec::Vec;
 
@@ -15,6 +15,10 @@ impl Machine for Pool {
             self.divert(now, &one);
         }
         Ok(())
+    }
+
+    fn submit_on(&mut self, now: Instant, lease: LeaseId, batch: &Batch<'_>) -> Result<(), Malformed> {
+        if lease == LeaseId::SHARED { self.submit(now, batch) } else { self.submit_leased(now, lease, batch) }
     }
 
     fn cancel(&mut self, now: Instant, slot: Slot) -> Option<bool> {
