@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { CommandNotSupportedError } from "redwire";
+import { CommandNotSupportedError, Redis } from "redwire";
 import { get, hexpire, incr, jsonGet, set, zrange } from "redwire/commands";
 import { faked } from "./support/client.mjs";
 import { bulk, error, ok } from "./support/resp.mjs";
+import { allPrograms, missing, startServer } from "./support/servers.mjs";
 import { outcome, rejection } from "./support/until.mjs";
 
 /** The fake server says that it is 7.0.15. */
@@ -71,6 +72,30 @@ describe("commands that the server is too old for", () => {
     assert.ok((await rejection(redis.supports("NOSUCH"))) instanceof TypeError);
   });
 });
+
+/** What each server has: the first is the only one without HEXPIRE, XDELEX came with Redis 8.2 and to no fork. */
+const known = {
+  redis70: [true, true, false, false, false],
+  redis82: [true, true, true, true, false],
+  valkey91: [true, true, true, false, false],
+  stack74: [true, true, true, false, true],
+};
+
+for (const server of allPrograms) {
+  test(`supports tells what ${server.name} has`, { skip: missing(server) }, async (t) => {
+    const running = await startServer(server.program);
+    t.after(() => running.stop());
+    for (const protocol of [2, 3]) {
+      const redis = new Redis({ path: running.path, protocol });
+      const names = ["GET", "xinfo stream", "HEXPIRE", "XDELEX", "JSON.GET"];
+      assert.deepEqual(await Promise.all(names.map((name) => redis.supports(name))), known[server.id]);
+      await redis.call("ACL SETUSER", "default", "-command");
+      assert.deepEqual([await redis.supports("GET"), await redis.supports("JSON.GET")], [true, false], "by the version alone");
+      await redis.call("ACL SETUSER", "default", "+command");
+      await redis.close();
+    }
+  });
+}
 
 describe("inert commands", () => {
   test("are sent by execute, together and in order", async (t) => {

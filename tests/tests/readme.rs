@@ -10,7 +10,7 @@ use redwire_core::resp::encode;
 /// Gives the cells of the README's table with these titles, without spaces and the escapes of bars.
 fn table(titles: &str) -> Vec<Vec<String>> {
     let readme = include_str!("../../README.md");
-    let (_, rows) = readme.split_once(titles).unwrap_or_else(|| panic!("README.md has a table {titles}"));
+    let (_, rows) = readme.split_once(titles).expect("README.md has this table");
     let cells = |row: &str| {
         row.replace("\\|", "/")
             .split('|')

@@ -423,6 +423,10 @@ impl Machine for Pool {
         Ok(())
     }
 
+    fn submit_on(&mut self, now: Instant, lease: LeaseId, batch: &Batch<'_>) -> Result<(), Malformed> {
+        if lease == LeaseId::SHARED { self.submit(now, batch) } else { self.submit_leased(now, lease, batch) }
+    }
+
     fn cancel(&mut self, now: Instant, slot: Slot) -> Option<bool> {
         self.shared.cancel(now, slot).or_else(|| self.cancel_leased(now, slot))
     }
