@@ -277,9 +277,7 @@ impl Row {
             let found = match limit.place {
                 LimitPlace::Word(word) => place == usize::from(word),
                 LimitPlace::Last => true,
-                LimitPlace::Token(token) => {
-                    core::mem::replace(&mut behind, is(arg, token.as_bytes()))
-                }
+                LimitPlace::Token(token) => core::mem::replace(&mut behind, is(arg, token.as_bytes())),
             };
             if found {
                 text = Some(arg);
