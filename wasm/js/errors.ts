@@ -53,6 +53,9 @@ export class QueueFullError extends RedisError {}
 /** redwire itself failed: its WebAssembly could not be started, or trapped. */
 export class ClientError extends RedisError {}
 
+/** Subscriptions were used in a way that would lose messages, or messages were not read in time. */
+export class PubSubError extends RedisError {}
+
 /** The server is older than a command or one of its options; nothing was sent. */
 export class CommandNotSupportedError extends RedisError {}
 
@@ -140,6 +143,7 @@ for (const [name, type] of Object.entries({
   TimeoutError,
   QueueFullError,
   ClientError,
+  PubSubError,
   CommandNotSupportedError,
   LockError,
   DecodeError,
