@@ -87,7 +87,7 @@ export class ResponseError extends RedisError {
 /** A watched key changed before EXEC, or the connection that watched it was lost (then `cause` says why); nothing of the transaction was executed. */
 export class WatchError extends ResponseError {
   constructor(details: ErrorDetails = {}) {
-    super(`${"cause" in details ? "the connection that watched was lost" : "a watched key changed"}: nothing of the transaction was executed`, { ...details, code: "WATCH" });
+    super(`${details.cause === undefined ? "a watched key changed" : "the connection that watched was lost"}: nothing of the transaction was executed`, { ...details, code: "WATCH" });
   }
 }
 

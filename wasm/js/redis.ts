@@ -38,10 +38,7 @@ export interface ViewOptions extends DecodingOptions {
   timeout?: number;
   /** Whether it does no harm when commands are executed twice: they are sent again when the connection is lost before the reply. Never in transactions. */
   idempotent?: boolean;
-  /**
-   * Whether replies may be kept, and come from what is kept; without the client's option `cache` none is. Default `true`, in its mode
-   * `"optin"` `false`. Never in transactions.
-   */
+  /** Whether replies may be kept, and be kept ones, where the client keeps any. Default `true`, in mode `"optin"` `false`. */
   cache?: boolean;
   /** When commands that failed are sent again, and after how long; `false`: never, whatever the client's option says. Not of pipelines. */
   retry?: RetryPolicy | false;
