@@ -464,14 +464,14 @@ class Client extends Methods {
     return scriptOf(this, lua);
   }
 
-  digest(lua: string): string {
+  shaOf(lua: string): string {
     return this.#channel.engine.learn(lua);
   }
 
   script(lua: string, readonly: boolean, words: unknown[]): Promise<unknown> {
     const command = readonly ? "EVALSHA_RO" : "EVALSHA";
     const row = rowOf(command);
-    return this.run(row, command, [this.digest(lua), ...words], needsOf(row), Flag.SCRIPT);
+    return this.run(row, command, [this.shaOf(lua), ...words], needsOf(row), Flag.SCRIPT);
   }
 
   registerLibrary(what: string | LibraryClass<Library>, code?: string | { replace?: boolean }, options?: { replace?: boolean }): Promise<Library> {
