@@ -1,6 +1,6 @@
 //! A TCP or Unix socket for a thread that blocks in `poll(2)` or its like.
 
-use super::Clock;
+use super::{Clock, entropy};
 use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
 use mio::{Events, Interest, Poll as Poller, Token};
@@ -89,14 +89,7 @@ impl<A: Address> Socket<A> {
     pub fn new(address: A) -> io::Result<Self> {
         let poller = Poller::new()?;
         let alarm = Arc::new(Alarm(mio::Waker::new(poller.registry(), ALARM)?));
-        Ok(Self {
-            address,
-            stream: None,
-            poller,
-            events: Events::with_capacity(8),
-            alarm,
-            clock: Clock::start(),
-        })
+        Ok(Self { address, stream: None, poller, events: Events::with_capacity(8), alarm, clock: Clock })
     }
 
     fn attempt(&mut self) -> io::Result<bool> {
@@ -145,6 +138,10 @@ impl<A: Address> Transport for Socket<A> {
 
     fn is_secure(&self) -> bool {
         self.address.is_secure()
+    }
+
+    fn entropy(&mut self) -> Option<[u8; 16]> {
+        entropy().ok()
     }
 
     fn now(&self) -> Instant {
