@@ -29,6 +29,11 @@ pub mod flags {
     pub const EXEC: u32 = 1 << 21;
     /// Executing the command twice does no harm: it is sent again when its link is lost before the reply.
     pub const IDEMPOTENT: u32 = 1 << 22;
+    /// An EVALSHA, or EVALSHA_RO, that goes on with the script's text when the server does not know the digest; see
+    /// [`Conversations::converse`](crate::operation::Conversations::converse), without which this is any other command.
+    pub const SCRIPT: u32 = 1 << 24;
+    /// No command: the row is the number of an [operation](crate::operation::kind), the arguments are its own.
+    pub const OPERATION: u32 = 1 << 25;
     /// The reply may be kept, and come from what is kept, where commands are asked for that one by one.
     pub const CACHED: u32 = 1 << 28;
     /// The reply must come from the server and is not kept.
@@ -342,6 +347,11 @@ pub struct BatchBuffer {
 
 #[cfg(feature = "alloc")]
 impl BatchBuffer {
+    /// Makes an empty one.
+    pub const fn new() -> Self {
+        Self { words: alloc::vec::Vec::new(), side: alloc::vec::Vec::new() }
+    }
+
     /// Adds a command; `args` begin with its name where `row` is [`RowId::UNKNOWN`].
     pub fn push<'a>(
         &mut self,
@@ -351,17 +361,46 @@ impl BatchBuffer {
         timeout: Option<u32>,
         args: impl Iterator<Item = &'a [u8]>,
     ) {
+        let count = self.head(slot, row, flags, timeout);
+        for arg in args {
+            self.argument(count, arg);
+        }
+    }
+
+    /// Adds a command whose arguments are `args` and then those of `rest`.
+    #[inline(never)]
+    pub(crate) fn push_with(
+        &mut self,
+        slot: Slot,
+        row: RowId,
+        flags: u32,
+        timeout: Option<u32>,
+        args: &[&[u8]],
+        rest: &Kept,
+    ) {
+        let count = self.head(slot, row, flags, timeout);
+        for arg in args {
+            self.argument(count, arg);
+        }
+        self.words[count] += rest.count;
+        self.words.extend_from_slice(&rest.arguments.words);
+        self.side.extend_from_slice(&rest.arguments.side);
+    }
+
+    /// Begins a command; gives where the number of its arguments stands.
+    fn head(&mut self, slot: Slot, row: RowId, flags: u32, timeout: Option<u32>) -> usize {
         let named = if row == RowId::UNKNOWN { flags::NAMED } else { 0 };
         let timed = if timeout.is_some() { flags::TIMEOUT } else { 0 };
         self.words.extend([slot.0, u32::from(row.0) | flags | named | timed, 0]);
         let count = self.words.len() - 1;
         self.words.extend(timeout);
-        let first = self.words.len();
-        for arg in args {
-            self.side.extend_from_slice(arg);
-            self.words.push(1 << PLACE | arg.len() as u32 & LENGTH);
-        }
-        self.words[count] = (self.words.len() - first) as u32;
+        count
+    }
+
+    fn argument(&mut self, count: usize, arg: &[u8]) {
+        self.side.extend_from_slice(arg);
+        self.words.push(1 << PLACE | arg.len() as u32 & LENGTH);
+        self.words[count] += 1;
     }
 
     /// Gives the commands.
@@ -378,5 +417,30 @@ impl BatchBuffer {
     /// Tells whether there are no commands.
     pub fn is_empty(&self) -> bool {
         self.words.is_empty()
+    }
+}
+
+/// Arguments of a command, owned, to be sent another time.
+#[cfg(feature = "alloc")]
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Kept {
+    arguments: BatchBuffer,
+    count: u32,
+}
+
+#[cfg(feature = "alloc")]
+impl Kept {
+    /// Adds an argument.
+    #[inline(never)]
+    pub(crate) fn push(&mut self, arg: Argument<'_>) {
+        self.count += 1;
+        let BatchBuffer { words, side } = &mut self.arguments;
+        match arg {
+            Argument::Bytes(bytes) => {
+                side.extend_from_slice(bytes);
+                words.push(1 << PLACE | bytes.len() as u32 & LENGTH);
+            }
+            Argument::External(length) => words.extend_from_slice(&[2 << PLACE, length as u32]),
+        }
     }
 }

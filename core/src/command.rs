@@ -29,6 +29,9 @@ pub struct Call {
     raw: bool,
     idempotent: bool,
     cached: Option<bool>,
+    /// The script that it calls by its digest.
+    #[cfg(feature = "alloc")]
+    pub(crate) script: Option<crate::operation::Script>,
     pub(crate) args: Arguments,
 }
 
@@ -117,7 +120,21 @@ impl<R> Command<R> {
 
 impl Call {
     pub(crate) fn of(row: RowId) -> Self {
-        Self { row, raw: false, idempotent: false, cached: None, args: Arguments::default() }
+        Self {
+            row,
+            raw: false,
+            idempotent: false,
+            cached: None,
+            #[cfg(feature = "alloc")]
+            script: None,
+            args: Arguments::default(),
+        }
+    }
+
+    /// Gives the script that it calls by its digest, where it is one of [`Script`](crate::operation::Script)'s.
+    #[cfg(feature = "alloc")]
+    pub fn script(&self) -> Option<&crate::operation::Script> {
+        self.script.as_ref()
     }
 
     /// Gives the row.

@@ -1,7 +1,9 @@
 //! Moves bytes between a machine and a transport.
 
+use crate::batch::BatchBuffer;
 use crate::connection::Connection;
-use crate::machine::{Action, Failure, LinkId, Machine, Reason, ReplySink, Segment, Slot};
+use crate::machine::{Action, Failure, LeaseId, LinkId, Machine, Reason, ReplySink, Segment, Slot};
+use crate::operation::Conversations;
 use crate::resp::{Event, FrameSink, Sink};
 use crate::slab::{News, Outbox, Shared};
 use crate::subscription::{EAR, Ears};
@@ -21,8 +23,9 @@ use core::task::{Context, Poll, Waker};
 /// [`Reason::Closed`]. It is `Send` when the transport is.
 pub struct Driver<T: Transport> {
     transport: T,
-    machine: Connection,
+    machine: Conversations<Connection>,
     shared: Arc<Shared>,
+    watch: Watch,
     stream: Stream,
     input: Input,
     outbox: Outbox,
@@ -59,8 +62,9 @@ impl<T: Transport> Driver<T> {
     pub(crate) fn new(transport: T, machine: Connection, shared: Arc<Shared>) -> Self {
         Self {
             transport,
-            machine,
+            machine: Conversations::new(machine),
             shared,
+            watch: Watch::default(),
             stream: Stream::Closed,
             input: Input::default(),
             outbox: Outbox::default(),
@@ -113,11 +117,16 @@ impl<T: Transport> Driver<T> {
 
     /// Takes what clients want.
     fn accept(&mut self, now: Instant) -> Step {
-        if self.outbox.batch.is_empty() && self.outbox.cancelled.is_empty() {
+        if self.outbox.batch.is_empty() && self.outbox.cancelled.is_empty() && self.outbox.watched.is_none() {
             return Step::Idle;
         }
         if !self.outbox.batch.is_empty() {
-            let accepted = self.machine.submit(now, &self.outbox.batch.batch());
+            let accepted = if self.outbox.converses {
+                self.learn();
+                self.machine.converse(now, LeaseId::SHARED, &self.outbox.batch.batch())
+            } else {
+                self.machine.submit(now, &self.outbox.batch.batch())
+            };
             debug_assert!(accepted.is_ok(), "clients write whole batches");
             self.outbox.batch.clear();
             // a reply may be half read
@@ -125,13 +134,55 @@ impl<T: Transport> Driver<T> {
             self.machine.poll_cached(&mut known);
             self.inbox.news = known.news;
         }
+        if let Some((slot, batch)) = self.outbox.watched.take() {
+            self.watched(now, slot, &batch);
+        }
         for &slot in &self.outbox.cancelled {
             self.machine.cancel(now, slot);
+            self.watch.forget(slot);
         }
         // nothing that is on its way to a slot may come after the slot is free again
         self.act();
         self.shared.release(&mut self.outbox.cancelled);
         Step::Busy
+    }
+
+    /// Takes over what the batch needs to be more than commands.
+    fn learn(&mut self) {
+        self.outbox.converses = false;
+        self.machine.forget();
+        for script in self.outbox.scripts.drain(..) {
+            self.machine.learn(&script);
+        }
+        if let Some(slot) = self.outbox.watch.take() {
+            self.watch = Watch::Asked(slot);
+        }
+    }
+
+    /// Sends a transaction whose keys are watched, unless the link that knows of it is over.
+    fn watched(&mut self, now: Instant, slot: Slot, batch: &BatchBuffer) {
+        match self.watch {
+            Watch::Watching(link) if self.stream.is_of(link) => {
+                let accepted = self.machine.submit(now, &batch.batch());
+                debug_assert!(accepted.is_ok(), "clients write whole batches");
+                self.watch = Watch::Ending(slot, link);
+            }
+            _ => {
+                let failure = Failure { reason: Reason::Dropped, maybe_executed: false };
+                self.inbox.news.push((slot, News::Failed(failure)));
+            }
+        }
+    }
+
+    /// Notes that `link` is over, and what was watched on it is not any more.
+    fn unwatch(&mut self, now: Instant, link: LinkId) {
+        if self.watch.is_on(link)
+            && let Watch::Ending(slot, _) = core::mem::take(&mut self.watch)
+            && let Some(maybe_executed) = self.machine.cancel(now, slot)
+        {
+            let failure = Failure { reason: Reason::Dropped, maybe_executed };
+            self.inbox.news.push((slot, News::Failed(failure)));
+        }
     }
 
     fn expire(&mut self, now: Instant, cx: &mut Context<'_>) -> Step {
@@ -198,6 +249,11 @@ impl<T: Transport> Driver<T> {
                 let bytes = self.input.filled(count);
                 let used = self.machine.handle_bytes(now, link, bytes, &mut self.inbox);
                 self.input.consume(used);
+                if let Some(slot) = self.watch.slot()
+                    && self.inbox.news.iter().any(|news| news.0 == slot)
+                {
+                    self.watch = self.watch.answered(link);
+                }
             }
             Poll::Ready(Err(error)) => self.fail(now, link, Some(error)),
         }
@@ -221,13 +277,17 @@ impl<T: Transport> Driver<T> {
                     self.hang_up();
                     self.stream = Stream::Opening(link);
                 }
-                Action::Close(link, _) if self.stream.is_of(link) => self.hang_up(),
-                Action::Settle(slot, failure) => self.inbox.news.push((slot, News::Failed(failure))),
-                Action::Close(..)
-                | Action::Ready(_)
-                | Action::Rest
-                | Action::Leased(..)
-                | Action::Unanswered(_) => {}
+                Action::Close(link, _) => {
+                    self.unwatch(self.transport.now(), link);
+                    if self.stream.is_of(link) {
+                        self.hang_up();
+                    }
+                }
+                Action::Settle(slot, failure) => {
+                    self.watch.forget(slot);
+                    self.inbox.news.push((slot, News::Failed(failure)));
+                }
+                Action::Ready(_) | Action::Rest | Action::Leased(..) | Action::Unanswered(_) => {}
             }
         }
         self.shared.deliver(&mut self.inbox.news, &mut self.wakers);
@@ -310,6 +370,45 @@ impl<T: Transport> Drop for Driver<T> {
 impl Stream {
     fn is_of(self, link: LinkId) -> bool {
         matches!(self, Self::Opening(this) | Self::Open { link: this, .. } if this == link)
+    }
+}
+
+/// The one transaction with watched keys that there may be at a time.
+#[derive(Clone, Copy, Debug, Default)]
+enum Watch {
+    #[default]
+    None,
+    /// WATCH has no reply.
+    Asked(Slot),
+    /// The keys are watched on this link.
+    Watching(LinkId),
+    /// The transaction is on its way, and must not be sent on any other link.
+    Ending(Slot, LinkId),
+}
+
+impl Watch {
+    /// Gives the command whose reply changes it.
+    fn slot(self) -> Option<Slot> {
+        match self {
+            Self::Asked(slot) | Self::Ending(slot, _) => Some(slot),
+            Self::None | Self::Watching(_) => None,
+        }
+    }
+
+    /// Gives what it is when that reply came on `link`.
+    fn answered(self, link: LinkId) -> Self {
+        if let Self::Asked(_) = self { Self::Watching(link) } else { Self::None }
+    }
+
+    /// The command in `slot` has no reply, or nobody waits for it.
+    fn forget(&mut self, slot: Slot) {
+        if self.slot() == Some(slot) {
+            *self = Self::None;
+        }
+    }
+
+    fn is_on(self, link: LinkId) -> bool {
+        matches!(self, Self::Watching(this) | Self::Ending(_, this) if this == link)
     }
 }
 

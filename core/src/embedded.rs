@@ -11,13 +11,18 @@ use core::pin::Pin;
 use core::task::{Context, Poll};
 use embedded_io_async::{Read, Write};
 
-/// The clock of a host whose streams have none.
+/// The clock of a host whose streams have none, and its entropy.
 pub trait Clock {
     /// Gives the time, which never goes back.
     fn now(&self) -> Instant;
 
     /// Waits until [`now`](Self::now) has reached `until`, and is pending before. Each call replaces the one before.
     fn poll_sleep(&mut self, cx: &mut Context<'_>, until: Instant) -> Poll<()>;
+
+    /// See [`Transport::entropy`].
+    fn entropy(&mut self) -> Option<[u8; 16]> {
+        None
+    }
 }
 
 /// A [`Transport`] over the halves of a split stream, so that neither direction waits for the other.
@@ -138,6 +143,10 @@ where
 
     fn is_secure(&self) -> bool {
         self.secure
+    }
+
+    fn entropy(&mut self) -> Option<[u8; 16]> {
+        self.clock.entropy()
     }
 
     fn now(&self) -> Instant {

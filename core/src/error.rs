@@ -21,6 +21,10 @@ pub enum Error {
     },
     /// A watched key changed: nothing of the transaction was executed.
     Watch,
+    /// A lock is not held.
+    Lock(LockError),
+    /// The server has no library of functions with this name.
+    NoLibrary,
     /// No reply came: the link failed, time was up, or the client was closed.
     Failure(Failure),
     /// The reply is not of the type that the caller asked for.
@@ -49,6 +53,22 @@ impl Error {
             _ => false,
         }
     }
+}
+
+/// Why a lock is not held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LockError {
+    /// Somebody else held it as long as it was waited for.
+    Taken,
+    /// It is not held any more: its time was up, and somebody else may hold it.
+    Lost,
+    /// A lock without a time limit cannot be given more time.
+    Unlimited,
+    /// The time between two tries must be less than the lock's.
+    Sleep,
+    /// The transport has no [`entropy`](crate::transport::Transport::entropy) to make tokens of.
+    Entropy,
 }
 
 /// An error reply.
@@ -84,6 +104,8 @@ impl fmt::Display for Error {
             }
             Self::Refused { index: None, error } => write!(f, "transaction refused: {error}"),
             Self::Watch => f.write_str("a watched key changed, the transaction was not executed"),
+            Self::Lock(error) => error.fmt(f),
+            Self::NoLibrary => f.write_str("the server has no library of functions with this name"),
             Self::Failure(failure) => failure.fmt(f),
             Self::Reply(mismatch) => mismatch.fmt(f),
             Self::TooLarge => f.write_str("an argument is too large"),
@@ -93,6 +115,18 @@ impl fmt::Display for Error {
             Self::OneStream => f.write_str("subscriptions need a second stream and the transport gives none"),
             Self::Insecure => f.write_str("security was demanded but the transport has none"),
         }
+    }
+}
+
+impl fmt::Display for LockError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Taken => "the lock was held by somebody else as long as it was waited for",
+            Self::Lost => "the lock is not held any more: its time was up",
+            Self::Unlimited => "a lock without a time limit cannot be given more time",
+            Self::Sleep => "the time between two tries must be less than the lock's",
+            Self::Entropy => "the transport has no entropy to make a lock's token of",
+        })
     }
 }
 
@@ -159,6 +193,7 @@ impl fmt::Display for Reason {
 }
 
 impl core::error::Error for Error {}
+impl core::error::Error for LockError {}
 impl core::error::Error for ServerError {}
 impl core::error::Error for Mismatch {}
 impl core::error::Error for Failure {}
@@ -166,6 +201,12 @@ impl core::error::Error for Failure {}
 impl From<ServerError> for Error {
     fn from(error: ServerError) -> Self {
         Self::Server(error)
+    }
+}
+
+impl From<LockError> for Error {
+    fn from(error: LockError) -> Self {
+        Self::Lock(error)
     }
 }
 

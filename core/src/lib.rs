@@ -111,6 +111,8 @@ pub mod error;
 #[cfg(feature = "alloc")]
 mod fifo;
 pub mod machine;
+#[cfg(feature = "alloc")]
+pub mod operation;
 pub mod owned;
 #[cfg(feature = "alloc")]
 pub mod paths;
@@ -126,6 +128,7 @@ pub mod reply;
 pub mod request;
 pub mod resp;
 pub mod session;
+pub mod sha1;
 #[cfg(feature = "alloc")]
 pub mod shape;
 #[cfg(feature = "alloc")]

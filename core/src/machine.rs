@@ -27,6 +27,11 @@ impl LinkId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LeaseId(pub u32);
 
+impl LeaseId {
+    /// The connection that everybody shares.
+    pub const SHARED: Self = Self(0);
+}
+
 /// What a machine wants done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -150,6 +155,15 @@ pub trait Machine {
     /// # Errors
     /// [`Malformed`] when the batch is not well-formed; nothing of it is accepted then.
     fn submit(&mut self, now: Instant, batch: &Batch<'_>) -> Result<(), Malformed>;
+
+    /// Likewise, on a lease that this machine gave, or on [`LeaseId::SHARED`]. A machine that gives none has one connection.
+    ///
+    /// # Errors
+    /// Those of [`submit`](Self::submit).
+    fn submit_on(&mut self, now: Instant, lease: LeaseId, batch: &Batch<'_>) -> Result<(), Malformed> {
+        let _ = lease;
+        self.submit(now, batch)
+    }
 
     /// Gives up the command in `slot`: it is not sent if it was not yet, and its reply is dropped otherwise.
     ///

@@ -6,6 +6,9 @@
 //!                      | abandon
 //!                      v          release, when the machine knows
 //!                  Abandoned ------------------------------> (free)
+//!
+//!            detach               deliver
+//!   (free) --------> Detached ------------------------------> (free)
 //! ```
 //!
 //! Locks are held for a few steps only, and never while a waker or a value of the caller's is run or dropped.
@@ -13,6 +16,7 @@
 use crate::batch::BatchBuffer;
 use crate::error::{Error, ServerError};
 use crate::machine::{Failure, Reason, Slot};
+use crate::operation::Script;
 use crate::resp::Frame;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -31,6 +35,11 @@ struct State {
     entries: Vec<Entry>,
     free: Vec<Slot>,
     driver: Option<Waker>,
+    /// Commands on their way whose reply nobody waits for.
+    detached: u32,
+    gate: Gate,
+    /// How many numbers were given.
+    numbers: u64,
     /// No client is left.
     deserted: bool,
     /// No driver is left.
@@ -41,7 +50,22 @@ struct State {
 #[derive(Default)]
 pub(crate) struct Outbox {
     pub(crate) batch: BatchBuffer,
+    /// Whether the batch holds more than commands.
+    pub(crate) converses: bool,
+    /// Scripts that the batch calls by their digest.
+    pub(crate) scripts: Vec<Script>,
     pub(crate) cancelled: Vec<Slot>,
+    /// The WATCH in the batch.
+    pub(crate) watch: Option<Slot>,
+    /// The transaction that is sent only on the link of the last WATCH.
+    pub(crate) watched: Option<(Slot, BatchBuffer)>,
+}
+
+/// One at a time may watch keys, since the next EXEC on the link ends that: whoever else wants to send one waits.
+#[derive(Default)]
+struct Gate {
+    taken: bool,
+    waiting: Vec<Waker>,
 }
 
 #[derive(Default)]
@@ -54,6 +78,8 @@ enum Entry {
     },
     Done(Outcome),
     Abandoned,
+    /// Nobody waits, and it is not given up.
+    Detached,
 }
 
 /// The command of a transaction that the server would not queue, and why.
@@ -86,19 +112,87 @@ impl Shared {
     pub(crate) fn submit(
         &self,
         slots: &mut [Slot],
-        write: impl FnOnce(&[Slot], &mut BatchBuffer),
+        write: impl FnOnce(&[Slot], &mut Outbox),
     ) -> Result<(), Failure> {
+        self.enter(|state| {
+            slots.iter_mut().for_each(|slot| *slot = state.take());
+            write(slots, &mut state.outbox);
+        })
+    }
+
+    /// Likewise, for one command that ends with an EXEC: waits while somebody watches keys.
+    pub(crate) fn poll_submit(
+        &self,
+        cx: &mut Context<'_>,
+        write: impl FnOnce(Slot, &mut Outbox),
+    ) -> Poll<Result<Slot, Failure>> {
+        let mut slot = None;
+        let entered = self.enter(|state| {
+            if state.gate.taken {
+                return state.gate.waiting.push(cx.waker().clone());
+            }
+            let taken = state.take();
+            write(taken, &mut state.outbox);
+            slot = Some(taken);
+        });
+        match (entered, slot) {
+            (Err(failure), _) => Poll::Ready(Err(failure)),
+            (Ok(()), Some(slot)) => Poll::Ready(Ok(slot)),
+            (Ok(()), None) => Poll::Pending,
+        }
+    }
+
+    /// Likewise, for one command whose reply nobody waits for; the driver stays until it is answered.
+    pub(crate) fn detach(&self, write: impl FnOnce(Slot, &mut Outbox)) {
+        // a driver that is gone has closed the link
+        let _ = self.enter(|state| {
+            let slot = state.take();
+            if let Some(entry) = state.entry(slot) {
+                *entry = Entry::Detached;
+            }
+            state.detached += 1;
+            write(slot, &mut state.outbox);
+        });
+    }
+
+    fn enter(&self, task: impl FnOnce(&mut State)) -> Result<(), Failure> {
         let driver = {
             let mut state = self.state.lock();
             if state.closed {
                 return Err(Failure { reason: Reason::Closed, maybe_executed: false });
             }
-            slots.iter_mut().for_each(|slot| *slot = state.take());
-            write(slots, &mut state.outbox.batch);
+            task(&mut state);
             state.driver.take()
         };
         wake(driver);
         Ok(())
+    }
+
+    /// Gives a number that it never gave before.
+    pub(crate) fn number(&self) -> u64 {
+        let mut state = self.state.lock();
+        state.numbers += 1;
+        state.numbers
+    }
+
+    /// Waits until nobody watches keys, and lets nobody else until [`leave`](Self::leave).
+    pub(crate) fn poll_watch(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.state.lock();
+        if state.gate.taken && !state.closed {
+            state.gate.waiting.push(cx.waker().clone());
+            return Poll::Pending;
+        }
+        state.gate.taken = true;
+        Poll::Ready(())
+    }
+
+    /// Lets others watch keys.
+    pub(crate) fn leave(&self) {
+        let waiting = {
+            let mut state = self.state.lock();
+            core::mem::take(&mut state.gate).waiting
+        };
+        waiting.into_iter().for_each(Waker::wake);
     }
 
     /// Waits until all of `slots` are done, woken by the last one that is not.
@@ -143,21 +237,22 @@ impl Shared {
                 dropped.push(core::mem::replace(entry, left));
                 if waiting { state.outbox.cancelled.push(slot) } else { state.free.push(slot) }
             }
-            state.driver.take().filter(|_| !state.outbox.cancelled.is_empty())
+            // who is taken must be woken
+            if state.outbox.cancelled.is_empty() { None } else { state.driver.take() }
         };
         wake(driver);
     }
 
-    /// Swaps the outbox with an empty one and remembers whom to wake; tells whether a client is left.
+    /// Swaps the outbox with an empty one and remembers whom to wake; tells whether a client is left, or something that one left behind.
     pub(crate) fn collect(&self, outbox: &mut Outbox, cx: &mut Context<'_>) -> bool {
         let mut state = self.state.lock();
         core::mem::swap(&mut state.outbox, outbox);
         let known = state.driver.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
         let old = if known { None } else { state.driver.replace(cx.waker().clone()) };
-        let deserted = state.deserted;
+        let over = state.deserted && state.detached == 0;
         drop(state);
         drop(old);
-        !deserted
+        !over
     }
 
     /// Hands out `news` and wakes those who wait; `wakers` is empty before and after.
@@ -168,8 +263,14 @@ impl Shared {
         {
             let mut state = self.state.lock();
             for (slot, news) in news.drain(..) {
-                if let Some(entry) = state.entry(slot) {
-                    wakers.extend(entry.hear(news));
+                match state.entry(slot) {
+                    Some(entry @ Entry::Detached) if !matches!(news, News::Refused(_)) => {
+                        *entry = Entry::Free;
+                        state.free.push(slot);
+                        state.detached -= 1;
+                    }
+                    Some(entry) => wakers.extend(entry.hear(news)),
+                    None => {}
                 }
             }
         }
@@ -202,6 +303,7 @@ impl Shared {
 
     /// The driver goes: takes no more commands, and gives the slots that still wait.
     pub(crate) fn close(&self) -> Vec<Slot> {
+        self.leave();
         let mut state = self.state.lock();
         state.closed = true;
         let waiting = (0..).map(Slot).zip(&state.entries);

@@ -144,9 +144,9 @@ impl Drop for Subscription {
         drop(state);
         if !left.is_empty() {
             // a driver that is gone has closed the link
-            let _ = self.ears.shared.submit(&mut [], |_, batch| {
+            let _ = self.ears.shared.submit(&mut [], |_, outbox| {
                 let names = left.iter().map(|name| &**name);
-                batch.push(NOBODY, verb(inbox.kind, false), flags::IDEMPOTENT, None, names);
+                outbox.batch.push(NOBODY, verb(inbox.kind, false), flags::IDEMPOTENT, None, names);
             });
         }
     }

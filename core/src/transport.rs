@@ -44,6 +44,12 @@ pub trait Transport {
     /// Tells whether nobody on the way can read or change the bytes. Stays the same over the transport's life.
     fn is_secure(&self) -> bool;
 
+    /// Gives 128 bits that nobody can guess and nobody else is given, from the host's source of randomness for secrets. Asked once, by the
+    /// client that is made with the transport: tokens of locks come of them, and without them there are no locks.
+    fn entropy(&mut self) -> Option<[u8; 16]> {
+        None
+    }
+
     /// Gives a transport for a second stream to the same server, which subscriptions need; `None` where the host has no other. Where it
     /// is [`Blocking`], waiting on this one also ends when the other is ready.
     fn another(&self) -> Option<Self>

@@ -1,5 +1,7 @@
 //! Suites that need more than one room, and what they share.
 
+#[cfg(unix)]
+pub mod clients;
 pub mod frames;
 pub mod hostile;
 pub mod model;

@@ -23,6 +23,8 @@ pub enum Brand {
     Redis,
     /// `valkey-server`, from `REDWIRE_VALKEY`.
     Valkey,
+    /// A newer `redis-server`, from `REDWIRE_REDIS82`.
+    Redis82,
 }
 
 /// A server that runs until this is dropped.
@@ -46,7 +48,7 @@ impl Server {
     /// # Panics
     /// When the server is missing otherwise, or does not start.
     pub fn shared(brand: Brand) -> Option<Arc<Self>> {
-        static RUNNING: Mutex<[Weak<Server>; 2]> = Mutex::new([Weak::new(), Weak::new()]);
+        static RUNNING: Mutex<[Weak<Server>; 3]> = Mutex::new([Weak::new(), Weak::new(), Weak::new()]);
         let program = brand.program()?;
         let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
         let place = &mut running[brand as usize];
@@ -125,7 +127,7 @@ impl Server {
             if line.to_lowercase().contains("ready to accept connections") {
                 let (tls, gate) = match brand {
                     Brand::Redis => (tls, None),
-                    Brand::Valkey => gate(port).map(|(port, gate)| (port, Some(gate)))?,
+                    Brand::Valkey | Brand::Redis82 => gate(port).map(|(port, gate)| (port, Some(gate)))?,
                 };
                 return Ok(Self { _process: process, folder: folder.clone(), port, tls, _gate: gate });
             }
@@ -161,11 +163,12 @@ impl Brand {
         let (variable, name) = match self {
             Self::Redis => ("REDWIRE_REDIS", "redis-server"),
             Self::Valkey => ("REDWIRE_VALKEY", "valkey-server"),
+            Self::Redis82 => ("REDWIRE_REDIS82", "redis-server"),
         };
         let named = env::var_os(variable).filter(|path| !path.is_empty()).map(PathBuf::from);
         let found = match self {
             Self::Redis => named.or_else(|| on_path(name)),
-            Self::Valkey => named,
+            Self::Valkey | Self::Redis82 => named,
         };
         if found.is_none() {
             let allowed = env::var_os("REDWIRE_ALLOW_MISSING") == Some(OsString::from("1"));

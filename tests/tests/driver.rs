@@ -1,6 +1,7 @@
 //! The native driver over a transport that does what a test says, in virtual time.
 
 use redwire_core::client::Client;
+use redwire_core::command::Command;
 use redwire_core::commands::{del, eval, get, hset, incr, ping, set, sintercard, xread, zunionstore};
 use redwire_core::connection::{Config, Protocol};
 use redwire_core::driver::Driver;
@@ -204,6 +205,83 @@ fn a_quiet_driver_calls_nobody_and_is_not_woken() {
     stage.turn();
     assert_eq!(stage.bell.0.load(Ordering::Relaxed), rung);
     assert_eq!(stage.world.state().calls, calls + 1, "one look for each time it is polled");
+}
+
+#[test]
+fn a_request_that_is_dropped_when_it_is_done_leaves_the_driver_to_be_woken() {
+    let mut stage = Stage::new(100);
+    let client = stage.client.clone();
+    let mut pinged = Box::pin(client.execute(ping()));
+    assert!(poll(&mut pinged).is_pending());
+    stage.turn();
+    stage.world.says(b"+PONG\r\n");
+    stage.turn();
+    // nobody looked
+    drop(pinged);
+    let rung = stage.bell.0.load(Ordering::Relaxed);
+    let mut again = Box::pin(client.execute(ping()));
+    assert!(poll(&mut again).is_pending());
+    assert_eq!(stage.bell.0.load(Ordering::Relaxed), rung + 1);
+}
+
+#[test]
+fn the_driver_ends_when_what_the_last_client_left_behind_is_answered() {
+    let Stage { world, client, driver, bell } = Stage::new(1_000);
+    let mut stage = Stage { world, client: client.clone(), driver, bell };
+    let mut given_up = Box::pin(async move {
+        client.transaction(&["k"], async |_| Err::<Command<i64>, _>(Error::TooLarge)).await
+    });
+    assert!(poll(&mut given_up).is_pending());
+    stage.turn();
+    assert_eq!(stage.world.hears(), "*2\r\n$5\r\nWATCH\r\n$1\r\nk\r\n");
+    stage.world.says(b"+OK\r\n");
+    stage.turn();
+    assert_eq!(poll(&mut given_up), Poll::Ready(Err(Error::TooLarge)));
+    drop(given_up);
+    stage.client = Client::new(World::default(), Config::default()).0;
+    assert!(!stage.turn(), "the UNWATCH is to be sent and answered");
+    assert_eq!(stage.world.hears(), "*1\r\n$7\r\nUNWATCH\r\n");
+    stage.world.says(b"+OK\r\n");
+    assert!(stage.turn());
+}
+
+/// What was watched on one link is not executed on another.
+#[test]
+fn a_transaction_is_never_sent_on_another_link_than_its_watch() {
+    const WATCH: &str = "*2\r\n$5\r\nWATCH\r\n$1\r\nk\r\n";
+    const MULTI: &str = "*1\r\n$5\r\nMULTI\r\n";
+    let mut stage = Stage::new(1_000);
+    let client = stage.client.clone();
+    let mut raised = Box::pin(client.transaction(&["k"], async |_| Ok((incr("k"),))));
+    for round in 1..=5 {
+        // what was decided on the last link is not sent, and it begins anew
+        for _ in 0..2 {
+            assert!(poll(&mut raised).is_pending());
+            stage.turn();
+        }
+        assert_eq!(stage.world.hears(), WATCH, "{round}");
+        stage.world.says(b"+OK\r\n");
+        stage.turn();
+        if round < 5 {
+            if round % 2 == 0 {
+                // taken over by the driver, and not written
+                stage.world.state().room = 0;
+                assert!(poll(&mut raised).is_pending());
+                stage.turn();
+            }
+            stage.world.state().hung_up = true;
+            stage.turn();
+            stage.world.state().now += 10;
+            stage.turn();
+            stage.world.state().room = usize::MAX;
+        }
+    }
+    assert!(poll(&mut raised).is_pending());
+    stage.turn();
+    assert_eq!(stage.world.hears(), format!("{MULTI}{INCR}*1\r\n$4\r\nEXEC\r\n"));
+    stage.world.says(b"+OK\r\n+QUEUED\r\n*1\r\n:7\r\n");
+    stage.turn();
+    assert_eq!(poll(&mut raised), Poll::Ready(Ok((7,))));
 }
 
 #[test]

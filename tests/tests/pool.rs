@@ -305,7 +305,7 @@ fn idle_links_are_closed_in_time_but_for_those_that_are_kept() {
     }
     fleet.settle();
     fleet.advance(99);
-    assert_eq!(fleet.wires.len(), 4, "all stay that were used");
+    assert_eq!(fleet.wires.len(), 5, "all stay that were used, and one more");
     fleet.advance(1);
     assert_eq!(fleet.wires.len(), 2);
     let kept = fleet.wires.iter().position(|wire| wire.link.lane() != 0).expect("one is left");

@@ -10,7 +10,7 @@ const wasm = readFileSync(module);
 const [, ...rows] = readFileSync(`${import.meta.dirname}/generated/table.txt`, "latin1").trimEnd().split("\n");
 
 // names are taken from the module, which has them as they are sent; what is left of a row shows whether its name is of two words
-const names = rows.map((row) => /^[^@!:]+/.exec(row)[0]);
+const names = rows.map((row) => /^[^@!~:]+/.exec(row)[0]);
 const sent = names.flatMap((name) => name.split(" ")).map((word) => `$${word.length}\r\n${word}\r\n`).join("");
 const at = wasm.indexOf(sent);
 if (at < 0) throw new Error("the module was made of another table of commands: run `cargo xtask codegen`");

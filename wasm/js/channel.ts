@@ -1,4 +1,4 @@
-import { Outbox } from "./outbox.js";
+import { Flag, Outbox } from "./outbox.js";
 import { ConnectionError, LeaseError, type RedisError } from "./errors.js";
 import type { Engine, Listener, Status } from "./engine.js";
 import type { Gatherer } from "./slots.js";
@@ -114,6 +114,7 @@ export class Channel {
     const externals = outbox.lastExternals();
     if (externals !== undefined) engine.hold(slot, externals, this.lease);
     if (timeout !== undefined) engine.sooner = true;
+    if (what & Flag.OPERATION) engine.waits = true;
     if (this.lease === 0 && engine.isKept(outbox)) {
       engine.memo?.remember(engine.host!, what, mode, args, engine.keptValue);
       return SETTLED;

@@ -4,6 +4,7 @@ import type { Connector, Endpoint } from "./connector.js";
 import { Channel } from "./channel.js";
 import { Keeper, type CredentialsProvider } from "./credentials.js";
 import { ClientError, ConnectionError, type RedisError } from "./errors.js";
+import { encode } from "./text.js";
 import { failure, Reason, type Situation } from "./failure.js";
 import { Host } from "./host.js";
 import { Errors, inspectLinks, type Inspection } from "./inspect.js";
@@ -134,6 +135,10 @@ export class Engine implements Home {
   #ended: Wire | undefined;
   /** Whether the timer holds the process open. */
   #awake = false;
+  /** Whether the core may come to wait for a time of its own, as between two tries for a lock. */
+  waits = false;
+  /** The scripts that the core knows, by their text. */
+  readonly #digests = new Map<string, string>();
   /** Whether somebody waits for what nobody asked for. */
   #listened = false;
   readonly #errors = new Errors();
@@ -271,6 +276,20 @@ export class Engine implements Home {
     if (!this.busy) this.work();
   }
 
+  /** Keeps the text of a script, for calls by its digest that have {@link Flag.SCRIPT}; gives the digest. */
+  learn(lua: string): string {
+    const host = (this.host ??= this.#start());
+    const known = this.#digests.get(lua);
+    if (known !== undefined) return known;
+    const text = encode(lua);
+    const at = host.exports.host_input(text.length);
+    host.bytes.set(text, at);
+    const address = host.exports.host_script(text.length);
+    const digest = String.fromCharCode(...host.bytes.subarray(address, address + 40));
+    this.#digests.set(lua, digest);
+    return digest;
+  }
+
   /** Keeps large arguments of the command in `slot`, which is sent on a lease or (0) not. */
   hold(slot: number, externals: Large[], lease: number): void {
     const held = this.#externals.get(slot) ?? { args: [], unwritten: 0, settled: false, lane: lease & LANE };
@@ -281,6 +300,8 @@ export class Engine implements Home {
 
   external(lane: number, slot: number, index: number): Large {
     const held = this.#externals.get(slot)!;
+    // from the first on again: the script is sent instead of its digest
+    if (index === 0) held.unwritten = held.args.length;
     held.lane = lane;
     held.unwritten--;
     if (held.settled && held.unwritten === 0) this.#release(slot);
@@ -449,6 +470,7 @@ export class Engine implements Home {
   }
 
   #start(): Host {
+    this.#digests.clear();
     const host = new Host();
     this.#wires = [];
     const { protocol, database, connectTimeout, timeout, username, password, clientName } = this.#settings;
@@ -605,7 +627,7 @@ export class Engine implements Home {
 
   /** Sets the one timer to the core's next deadline, unless it comes sooner anyway. */
   #arm(host: Host): void {
-    if (this.#timerAt !== Infinity && !this.sooner) return;
+    if (this.#timerAt !== Infinity && !this.sooner && !this.waits) return;
     const at = host.exports.host_next_timeout();
     this.sooner = false;
     if (at < 0 || at >= this.#timerAt) return;

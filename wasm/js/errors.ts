@@ -59,6 +59,9 @@ export class PubSubError extends RedisError {}
 /** The server is older than a command or one of its options; nothing was sent. */
 export class CommandNotSupportedError extends RedisError {}
 
+/** A lock is not held, is not held any more, or was not to be had. */
+export class LockError extends RedisError {}
+
 /** Text from the server is not valid in the client's encoding, or larger than a value of JavaScript can be. */
 export class DecodeError extends RedisError {}
 
@@ -84,10 +87,10 @@ export class ResponseError extends RedisError {
   }
 }
 
-/** A watched key changed before EXEC; nothing of the transaction was executed. */
+/** A watched key changed before EXEC, or the connection that watched it was lost (then `cause` says why); nothing of the transaction was executed. */
 export class WatchError extends ResponseError {
-  constructor(details?: ErrorDetails) {
-    super("a watched key changed: nothing of the transaction was executed", { ...details, code: "WATCH" });
+  constructor(details: ErrorDetails = {}) {
+    super(`${details.cause === undefined ? "a watched key changed" : "the connection that watched was lost"}: nothing of the transaction was executed`, { ...details, code: "WATCH" });
   }
 }
 
@@ -142,6 +145,7 @@ for (const [name, type] of Object.entries({
   ClientError,
   PubSubError,
   CommandNotSupportedError,
+  LockError,
   DecodeError,
   IntegerRangeError,
   ResponseError,

@@ -12,11 +12,12 @@ interface Exports {
   host_input(bytes: number): number;
   host_words(count: number): number;
   host_configure(): void;
+  host_submit(now: number, lease: number, words: number, text: number, side: number, how: number): number;
+  host_script(length: number): number;
   host_cache(words: number): void;
   host_cached(): number;
   host_cache_stats(): number;
   host_cache_epoch(): number;
-  host_submit(now: number, lease: number, words: number, text: number, side: number, utf16: number): number;
   host_cancel(now: number, slot: number): number;
   host_lease(now: number, slot: number): void;
   host_release(now: number, lease: number): void;

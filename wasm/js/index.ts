@@ -28,3 +28,8 @@ export type { Pem, TlsOptions } from "./tls.js";
 export type { Bitfield, BitfieldReader } from "./bitfield.js";
 export type { CommandDefinition } from "./custom.js";
 export type { Iterators } from "./iterators.js";
+export { Library, type LibraryClass, type LibraryFunction } from "./library.js";
+export { Lock, LuaLock, type Held, type HoldOptions, type LockOptions } from "./lock.js";
+export type { CallOptions, Caller, Script } from "./script.js";
+export type { Source, StreamOptions } from "./stream.js";
+export type { TransactionOptions, Watching } from "./watching.js";

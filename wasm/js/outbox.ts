@@ -17,6 +17,8 @@ export const enum Flag {
   MEMBER = 1 << 20,
   EXEC = 1 << 21,
   IDEMPOTENT = 1 << 22,
+  SCRIPT = 1 << 24,
+  OPERATION = 1 << 25,
   CACHED = 1 << 28,
   UNCACHED = 1 << 29,
 }
@@ -47,6 +49,8 @@ export class Outbox {
   #used = 0;
   #side = new Uint8Array(0);
   #sideUsed = 0;
+  /** Whether something in here is more than a command. */
+  #converses = false;
   /** Large arguments by the position of their command among those in here. */
   #externals: Map<number, Large[]> | undefined;
 
@@ -78,7 +82,7 @@ export class Outbox {
           this.#text += arg;
           words[this.#used++] = arg.length;
         } else {
-          this.#put(arg, what & ROW, command, index);
+          this.#put(arg, what & Flag.OPERATION ? 0 : what & ROW, command, index);
         }
       }
     } catch (error) {
@@ -88,6 +92,7 @@ export class Outbox {
       this.#externals?.delete(this.count);
       throw error;
     }
+    if (what & (Flag.SCRIPT | Flag.OPERATION)) this.#converses = true;
     this.count++;
   }
 
@@ -165,6 +170,7 @@ export class Outbox {
       this.#sideUsed += box.#sideUsed;
     }
     this.count += box.count;
+    this.#converses ||= box.#converses;
   }
 
   /** Gives where the command behind the one at `at` starts. */
@@ -188,13 +194,14 @@ export class Outbox {
     host.words.set(this.#used === this.#words.length ? this.#words : this.#words.subarray(0, this.#used), wordsAt);
     const written = text === "" ? 0 : host.codec.write(text, address);
     if (this.#sideUsed > 0) host.bytes.set(this.#side.subarray(0, this.#sideUsed), address + written);
-    let refused = exports.host_submit(now, lease, this.#used, written, this.#sideUsed, written === text.length ? 0 : 1);
+    const how = this.#converses ? 2 : 0;
+    let refused = exports.host_submit(now, lease, this.#used, written, this.#sideUsed, written === text.length ? how : how + 1);
     if (refused === 1) {
       // halves of surrogate pairs met across arguments: encode each argument on its own
       address = exports.host_input(text.length * 3 + this.#sideUsed);
       const length = this.#separate(host, address, wordsAt);
       host.bytes.set(this.#side.subarray(0, this.#sideUsed), address + length);
-      refused = exports.host_submit(now, lease, this.#used, length, this.#sideUsed, 0);
+      refused = exports.host_submit(now, lease, this.#used, length, this.#sideUsed, how);
     }
     if (refused !== 0) throw new ClientError("redwire's core did not understand its own client; please report this");
     this.clear();
@@ -228,6 +235,7 @@ export class Outbox {
     this.#used = 0;
     this.#sideUsed = 0;
     this.count = 0;
+    this.#converses = false;
     this.#externals = undefined;
     if (this.#side.length > COPIED * 4) this.#side = new Uint8Array(0);
     if (this.#words.length > 1 << 16) this.#words = new Uint32Array(64);

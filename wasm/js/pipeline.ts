@@ -2,20 +2,29 @@ import { adapted, type Adapter } from "./adapter.js";
 import type { Channel } from "./channel.js";
 import type { Queued as Queueing } from "./commands/give.js";
 import { Methods } from "./commands/methods.js";
-import { planOf, rowOf, type Plan } from "./commands/plan.js";
+import { blocks, planOf, rowOf, type Plan } from "./commands/plan.js";
 import { rawCall } from "./commands/reserved.js";
-import { unsupported, type Needs } from "./commands/versions.js";
-import { ConnectionError, ResponseError, WatchError, type RedisError } from "./errors.js";
+import { needsOf, unsupported, type Needs } from "./commands/versions.js";
+import { ConnectionError, RedisError, ResponseError, WatchError } from "./errors.js";
+import { Failed, finished, Gathered, placed } from "./gathered.js";
 import type { Commands } from "./generated/commands.js";
-import { Flag, type Outbox, type Value } from "./outbox.js";
+import { Flag, type Key, type Outbox, type Value } from "./outbox.js";
 import type { Forms, Plain, Str } from "./replies.js";
 import { ENCODED } from "./reader.js";
-import type { Gatherer } from "./slots.js";
+import type { Runner } from "./script.js";
 import { encoded } from "./view.js";
+import type { Watching } from "./watching.js";
+
+declare const results: unique symbol;
+
+/** Whatever has results of type `T`; for types only. */
+export interface Yields<T> {
+  readonly [results]: T;
+}
 
 /** Commands that are sent together, as MULTI/EXEC unless `transaction` is false. It can be used again after each `execute`. */
 export interface Pipeline<S extends Str = string, T extends unknown[] = [], N = number, F extends Forms = Plain, V = S, I = Value>
-  extends Commands<S, N, F, Queueing<S, T, N, F, V, I>, V, I> {
+  extends Commands<S, N, F, Queueing<S, T, N, F, V, I>, V, I>, Yields<T> {
   /** See {@link Redis.call}. */
   call(name: string, ...args: Value[]): Pipeline<S, [...T, unknown], N, F, V, I>;
   /**
@@ -27,7 +36,15 @@ export interface Pipeline<S extends Str = string, T extends unknown[] = [], N = 
   execute(options: { raiseOnError: false }): Promise<[] extends T ? unknown[] : { [K in keyof T]: T[K] | ResponseError }>;
   /** Alias of `execute`. */
   exec: Pipeline<S, T, N, F, V, I>["execute"];
-  /** Forgets what is queued. */
+  /**
+   * Takes a connection of its own and has it watch `keys`. From then on commands are not queued but executed, until `multi`: the same object
+   * resolves as {@link Watching}. Where a watched key changes before `execute`, or the connection is lost, that rejects with
+   * {@link WatchError} and nothing is executed.
+   */
+  watch(...keys: Key[]): Promise<Watching<S, N, F, V, I>>;
+  /** Makes it a transaction whatever it was. Throws where commands are queued, and the second time. */
+  multi(): Pipeline<S, T, N, F, V, I>;
+  /** Gives up what is queued and watched. */
   reset(): Promise<void>;
   /** Alias of `reset`. */
   discard(): Promise<void>;
@@ -49,24 +66,46 @@ export interface PipelineSettings {
   adapter: Adapter | undefined;
 }
 
-/** The implementation of {@link Pipeline}. */
-export class Queued extends Methods {
-  readonly #channel: Channel;
+/** A pipeline leaves in parts of so many commands: the server begins with the first while the next is made ready. */
+const PART = 256;
+
+/** A connection of a pipeline's own. */
+export interface Held {
+  readonly channel: Channel;
+  readonly client: Runner & { call(name: string, ...args: unknown[]): Promise<unknown>; watch(...keys: Key[]): Promise<unknown>; unwatch(): Promise<unknown> };
+  release(): Promise<void>;
+}
+
+/** The implementation of {@link Pipeline} and {@link Watching}. */
+export class Queued extends Methods implements Runner {
+  readonly #shared: Channel;
   readonly #settings: PipelineSettings;
-  #box: Outbox | undefined;
+  readonly #lend: () => Promise<Held>;
+  /** What is queued; a transaction is in one box. */
+  #boxes: Outbox[] = [];
   #commands: string[] = [];
   #needs: [command: string, needs: Needs][] = [];
   /** How replies are decoded, by the command's position; of raw commands nobody knows. */
   #plans: (Plan | undefined)[] = [];
+  /** The scripts whose text is queued. */
+  readonly #scripts = new Set<string>();
+  /** Its own connection, from `watch` to the end; `#held` once it is there. */
+  #taken: Promise<Held> | undefined;
+  #held: Held | undefined;
+  /** Whether the connection watches keys. */
+  #watches = false;
+  /** Whether `multi` was called. */
+  #multi = false;
 
-  constructor(channel: Channel, settings: PipelineSettings) {
+  constructor(channel: Channel, settings: PipelineSettings, lend: () => Promise<Held>) {
     super();
-    this.#channel = channel;
+    this.#shared = channel;
     this.#settings = settings;
+    this.#lend = lend;
   }
 
   get checks(): boolean {
-    return this.#channel.checks;
+    return this.#shared.checks;
   }
 
   get adapter(): Adapter | undefined {
@@ -77,65 +116,164 @@ export class Queued extends Methods {
     return this.#commands.length;
   }
 
-  run(row: number, command: string, args: unknown[], needs?: Needs, what = 0): this {
-    const { transaction, mode, raw, idempotent, cache, timeout } = this.#settings;
+  get #channel(): Channel {
+    return this.#held?.channel ?? this.#shared;
+  }
+
+  get #transaction(): boolean {
+    return this.#multi || this.#settings.transaction;
+  }
+
+  /** The client that commands go to at once, while it watches. */
+  get #immediate(): Held["client"] | undefined {
+    return this.#multi ? undefined : this.#held?.client;
+  }
+
+  run(row: number, command: string, args: unknown[], needs?: Needs, what = 0): unknown {
+    if (this.#immediate !== undefined) return this.#immediate.run(row, command, args, needs, what);
+    const { mode, raw, idempotent, cache, timeout } = this.#settings;
+    const transaction = this.#transaction;
+    if (!transaction && blocks(row || rowOf(command.toUpperCase()), args)) {
+      throw new TypeError(`${command} blocks, and whatever is behind it in a pipeline would wait: send it by itself, or in a transaction, where it does not block`);
+    }
     if (mode & ENCODED) args = encoded(command, args, mode);
-    const box = (this.#box ??= this.#open());
-    box.push(0, row | what | cache | (transaction ? Flag.MEMBER : idempotent ? Flag.IDEMPOTENT : 0) | (raw ? Flag.RAW : 0), timeout, command, args);
+    this.#box(transaction).push(0, row | what | cache | (transaction ? Flag.MEMBER : idempotent ? Flag.IDEMPOTENT : 0) | (raw ? Flag.RAW : 0), timeout, command, args);
     this.#commands.push(command);
     if (this.adapter !== undefined && !raw) this.#plans.push(row > 0 ? planOf(row) : undefined);
     if (needs !== undefined) this.#needs.push([command, needs]);
     return this;
   }
 
-  /** Takes a box, with MULTI in it where the commands are to be a transaction. */
-  #open(): Outbox {
-    const box = this.#channel.takeBox();
-    if (this.#settings.transaction) box.push(0, rowOf("MULTI") | Flag.MULTI, undefined, "MULTI", []);
+  /** Gives the box for the next command; one with MULTI in it where the commands are to be a transaction. */
+  #box(transaction: boolean): Outbox {
+    const last = this.#boxes[this.#boxes.length - 1];
+    if (last !== undefined && (transaction || last.count < PART)) return last;
+    const box = this.#shared.takeBox();
+    if (transaction) box.push(0, rowOf("MULTI") | Flag.MULTI, undefined, "MULTI", []);
+    this.#boxes.push(box);
     return box;
   }
 
   #forget(): void {
-    this.#box = undefined;
+    this.#boxes = [];
     this.#commands = [];
     this.#needs = [];
     this.#plans = [];
+    this.#scripts.clear();
   }
 
-  fail(error: unknown): never {
+  fail(error: unknown): unknown {
+    if (this.#immediate !== undefined) return Promise.reject(error);
     throw error;
   }
 
-  call(name: string, ...args: unknown[]): this {
-    const words = rawCall(name, args, this.#channel.lease !== 0);
+  call(name: string, ...args: unknown[]): unknown {
+    if (this.#immediate !== undefined) return this.#immediate.call(name, ...args);
+    const words = rawCall(name, args, this.#shared.lease !== 0);
     return this.run(0, words[0] as string, words, undefined, Flag.NAMED);
+  }
+
+  shaOf(lua: string): string {
+    return this.#shared.engine.learn(lua);
+  }
+
+  script(lua: string, readonly: boolean, words: unknown[]): unknown {
+    if (this.#immediate !== undefined) return this.#immediate.script(lua, readonly, words);
+    // what a transaction's members answer comes too late for another try
+    const known = !this.#transaction || this.#scripts.has(lua);
+    const command = (known ? "EVALSHA" : "EVAL") + (readonly ? "_RO" : "");
+    const row = rowOf(command);
+    this.run(row, command, [known ? this.shaOf(lua) : lua, ...words], needsOf(row), this.#transaction ? 0 : Flag.SCRIPT);
+    this.#scripts.add(lua);
+    return this;
+  }
+
+  async watch(...keys: Key[]): Promise<this> {
+    if (this.#multi) throw new RedisError("Cannot issue a WATCH after a MULTI", { command: "WATCH", maybeExecuted: false });
+    const { client } = await this.hold();
+    await client.watch(...keys);
+    this.#watches = true;
+    return this;
+  }
+
+  /** Takes a connection of its own: commands are executed at once. */
+  async hold(): Promise<Held> {
+    this.#taken ??= this.#lend();
+    const taken = this.#taken;
+    try {
+      const held = await taken;
+      if (this.#taken === taken) this.#held = held;
+      else await held.release();
+      return held;
+    } catch (error) {
+      if (this.#taken === taken) this.#taken = undefined;
+      throw error;
+    }
+  }
+
+  multi(): this {
+    if (this.#multi) throw new RedisError("Cannot issue nested calls to MULTI", { command: "MULTI", maybeExecuted: false });
+    if (this.length > 0) throw new RedisError("Commands without an initial WATCH have already been issued", { command: "MULTI", maybeExecuted: false });
+    this.#multi = true;
+    return this;
+  }
+
+  async unwatch(): Promise<this> {
+    if (this.#multi) throw new RedisError("Cannot issue an UNWATCH after a MULTI", { command: "UNWATCH", maybeExecuted: false });
+    await this.#letGo();
+    return this;
+  }
+
+  /** Gives the connection back. */
+  async #letGo(): Promise<void> {
+    const taken = this.#taken;
+    const watches = this.#watches;
+    this.#taken = this.#held = undefined;
+    this.#watches = this.#multi = false;
+    const held = await taken?.catch(() => undefined);
+    // a connection that is lost watches nothing
+    if (watches) await held?.client.unwatch().catch(() => {});
+    await held?.release();
   }
 
   async execute({ raiseOnError = true }: { raiseOnError?: boolean } = {}): Promise<unknown[]> {
     const commands = this.#commands;
-    const box = this.#box;
-    if (box === undefined || commands.length === 0) return [];
-    const { transaction, signal } = this.#settings;
+    if (commands.length === 0) return [];
+    const boxes = this.#boxes;
     const channel = this.#channel;
     const needs = this.#needs;
     const plans = this.#plans;
+    const watches = this.#watches;
+    const transaction = this.#transaction;
+    const { signal } = this.#settings;
     let results: Promise<unknown[]>;
     this.#forget();
     try {
-      const refusal = channel.refusal();
-      if (refusal !== undefined) throw refusal;
-      signal?.throwIfAborted();
-      if (needs.length > 0) channel.awaitsVersion();
-      if (channel.gate !== undefined) await channel.gate;
-      for (const [command, need] of needs) {
-        const error = unsupported(command, need, channel.version);
-        if (error !== undefined) throw error;
+      try {
+        const refusal = channel.refusal();
+        if (refusal !== undefined) throw refusal;
+        signal?.throwIfAborted();
+        if (needs.length > 0) channel.awaitsVersion();
+        if (channel.gate !== undefined) await channel.gate;
+        for (const [command, need] of needs) {
+          const error = unsupported(command, need, channel.version);
+          if (error !== undefined) throw error;
+        }
+        results = transaction ? this.#transact(channel, boxes[0]!, commands) : this.#gather(channel, boxes, commands);
+        // EXEC ends watching whatever comes of it
+        if (transaction) this.#watches = false;
+      } finally {
+        for (const box of boxes) channel.giveBox(box);
       }
-      results = transaction ? this.#transact(box, commands) : this.#gather(box, commands);
+      return this.#decoded(finished(await results, commands, raiseOnError), plans, commands);
+    } catch (error) {
+      // what was watched has no meaning on another connection
+      if (watches && error instanceof ConnectionError && error.maybeExecuted === false) throw new WatchError({ command: "EXEC", maybeExecuted: false, cause: error });
+      throw error;
     } finally {
-      channel.giveBox(box);
+      this.#multi = false;
+      if (this.#taken !== undefined) await this.#letGo();
     }
-    return this.#decoded(finished(await results, commands, raiseOnError), plans, commands);
   }
 
   exec(options?: { raiseOnError?: boolean }): Promise<unknown[]> {
@@ -143,8 +281,9 @@ export class Queued extends Methods {
   }
 
   async reset(): Promise<void> {
-    if (this.#box !== undefined) this.#channel.giveBox(this.#box);
+    for (const box of this.#boxes) this.#shared.giveBox(box);
     this.#forget();
+    await this.#letGo();
   }
 
   discard(): Promise<void> {
@@ -161,85 +300,47 @@ export class Queued extends Methods {
       try {
         results[position] = adapted(this.adapter!, plan, results[position]);
       } catch (error) {
-        throw placed(error, position, commands, results);
+        throw placed(error, position, commands[position]!, results);
       }
     });
     return results;
   }
 
-  #gather(box: Outbox, commands: string[]): Promise<unknown[]> {
+  #gather(channel: Channel, boxes: Outbox[], commands: string[]): Promise<unknown[]> {
     const { mode, timeout, signal } = this.#settings;
     return new Promise((resolve) => {
       const gathered = new Gathered(commands.length, resolve);
-      const slots = commands.map((command, index) => this.#channel.reserve(gathered, index, command, mode));
-      this.#channel.submit(box, timeout !== undefined, (position) => slots[position]!);
-      if (signal !== undefined) for (const slot of slots) this.#channel.abortable(slot, signal);
+      const slots: number[] = [];
+      let at = 0;
+      for (const box of boxes) {
+        channel.submit(box, timeout !== undefined, () => {
+          const slot = channel.reserve(gathered, at, commands[at++]!, mode);
+          if (signal !== undefined) slots.push(slot);
+          return slot;
+        });
+      }
+      for (const slot of slots) channel.abortable(slot, signal!);
     });
   }
 
-  async #transact(box: Outbox, commands: string[]): Promise<unknown[]> {
+  async #transact(channel: Channel, box: Outbox, commands: string[]): Promise<unknown[]> {
     const { mode, raw, timeout, signal } = this.#settings;
     box.push(0, rowOf("EXEC") | Flag.EXEC | (raw ? Flag.RAW : 0), timeout, "EXEC", []);
     let slot!: number;
     const reply = new Promise<unknown>((resolve, reject) => {
-      slot = this.#channel.reserve(resolve, reject, "EXEC", mode);
-      this.#channel.submit(box, timeout !== undefined, () => slot);
-      if (signal !== undefined) this.#channel.abortable(slot, signal);
+      slot = channel.reserve(resolve, reject, "EXEC", mode);
+      channel.submit(box, timeout !== undefined, () => slot);
+      if (signal !== undefined) channel.abortable(slot, signal);
     });
     let results: unknown;
     try {
       results = await reply;
     } catch (error) {
-      const refused = this.#channel.takeRefused(slot);
+      const refused = channel.takeRefused(slot);
       const position = refused.findIndex((error) => error !== undefined);
-      throw position < 0 ? error : placed(refused[position]!, position, commands, []);
+      throw position < 0 ? error : placed(refused[position]!, position, commands[position]!, []);
     }
     if (results === null) throw new WatchError({ command: "EXEC", maybeExecuted: false });
     return results as unknown[];
   }
 }
-
-/** Waits for all of several commands. */
-class Gathered implements Gatherer {
-  readonly #results: unknown[];
-  readonly #resolve: (results: unknown[]) => void;
-  #left: number;
-
-  constructor(count: number, resolve: (results: unknown[]) => void) {
-    this.#results = new Array<unknown>(count);
-    this.#left = count;
-    this.#resolve = resolve;
-  }
-
-  take(index: number, value: unknown, failed: boolean): void {
-    this.#results[index] = failed && !(value instanceof ResponseError) ? new Failed(value) : value;
-    if (--this.#left === 0) this.#resolve(this.#results);
-  }
-}
-
-/** Marks a result that is no reply of the server's. */
-class Failed {
-  constructor(readonly error: unknown) {}
-}
-
-const finished = (results: unknown[], commands: string[], raiseOnError: boolean): unknown[] => {
-  let first = -1;
-  for (let at = 0; at < results.length; at++) {
-    const result = results[at];
-    if (result instanceof Failed) throw result.error instanceof ConnectionError ? result.error : placed(result.error, at, commands, results);
-    if (!(result instanceof ResponseError)) continue;
-    if (first < 0) first = at;
-    // EXEC's errors do not know what they are about
-    if (result.command === undefined) Object.assign(result, { command: commands[at]! });
-  }
-  if (raiseOnError && first >= 0) throw placed(results[first], first, commands, results);
-  return results;
-};
-
-/** Tells an error where in the pipeline it arose. */
-const placed = (error: unknown, position: number, commands: string[], results: unknown[]): unknown => {
-  if (!(error instanceof Error) || !("command" in error || error instanceof ResponseError)) return error;
-  const command = commands[position]!;
-  error.message = `Command # ${position + 1} (${command}) of pipeline caused error: ${error.message}`;
-  return Object.assign(error as RedisError, { command, position, results });
-};

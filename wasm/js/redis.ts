@@ -6,11 +6,11 @@ import type { Promised, Raw, Unanswered } from "./commands/give.js";
 import { addLeased, Methods, take } from "./commands/methods.js";
 import { planOf, rowOf } from "./commands/plan.js";
 import { knownAs, rawCall } from "./commands/reserved.js";
-import { isOlder, unsupported, type Needs } from "./commands/versions.js";
+import { isOlder, needsOf, unsupported, type Needs } from "./commands/versions.js";
 import { customCommand, type CommandDefinition } from "./custom.js";
 import { Channel } from "./channel.js";
 import { Engine, type Status } from "./engine.js";
-import { ResponseError } from "./errors.js";
+import { ResponseError, WatchError } from "./errors.js";
 import type { Commands, LeaseCommands } from "./generated/commands.js";
 import { pure } from "./host.js";
 import type { Inspection } from "./inspect.js";
@@ -18,7 +18,9 @@ import { pages, type Iterators } from "./iterators.js";
 import { connectNode } from "./node.js";
 import { resolveOptions, settingsOf, type Options } from "./options.js";
 import { kindOf, Flag, ROW, type Key, type Value } from "./outbox.js";
-import { Queued, type Pipeline } from "./pipeline.js";
+import { Library, libraryOf, type LibraryClass } from "./library.js";
+import { LuaLock, type Lock, type LockOptions, type Operation } from "./lock.js";
+import { Queued, type Held, type Pipeline, type Yields } from "./pipeline.js";
 import { engineOf } from "./pool.js";
 import { listenersOf, type SubscribeOptions } from "./pubsub/listeners.js";
 import { Monitor, type MonitorEntry, type MonitorOptions } from "./pubsub/monitor.js";
@@ -27,8 +29,11 @@ import { Subscriber } from "./pubsub/subscriber.js";
 import type { Handler, PubSub, PubSubOptions } from "./pubsub/types.js";
 import { ENCODED, Mode } from "./reader.js";
 import type { Forms, Plain, Str } from "./replies.js";
+import { scriptOf, type Caller, type Script } from "./script.js";
+import { Stream, type Source, type StreamOptions } from "./stream.js";
 import { isRetryPolicy, persist, type RetryPolicy } from "./retry.js";
 import { decodes, encoded, withDecoding, type Adapting, type DataWith, type DecodingOptions, type Fitting, type FormsWith, type GivenWith, type IntegersWith, type ValuesWith } from "./view.js";
+import type { TransactionOptions, Watching } from "./watching.js";
 
 /** What a view changes. */
 export interface ViewOptions extends DecodingOptions {
@@ -38,10 +43,7 @@ export interface ViewOptions extends DecodingOptions {
   timeout?: number;
   /** Whether it does no harm when commands are executed twice: they are sent again when the connection is lost before the reply. Never in transactions. */
   idempotent?: boolean;
-  /**
-   * Whether replies may be kept, and come from what is kept; without the client's option `cache` none is. Default `true`, in its mode
-   * `"optin"` `false`. Never in transactions.
-   */
+  /** Whether replies may be kept, and be kept ones, where the client keeps any. Default `true`, in mode `"optin"` `false`. */
   cache?: boolean;
   /** When commands that failed are sent again, and after how long; `false`: never, whatever the client's option says. Not of pipelines. */
   retry?: RetryPolicy | false;
@@ -86,6 +88,13 @@ export interface Redis<S extends Str = string, N = number, F extends Forms = Pla
    * them is thrown, with its `position`, `command` and all `results`.
    */
   execute<const C extends readonly InertCommand[]>(commands: C): Promise<{ -readonly [P in keyof C]: ReplyOf<C[P], S, N, F, V> }>;
+  /**
+   * Sends the commands of `source`, made by the functions of `redwire/commands`, as they come, and gives how many there were: for batches
+   * that are too large for a pipeline. Only `window` of them are held at a time. Not a transaction; the stream ends at the first error unless
+   * `onResult` takes it. Where it ends early, what was not written never is, and `source` is told by `return()`.
+   * @throws TypeError for options that are none.
+   */
+  pipelineStream<C extends InertCommand>(source: Source<C>, options?: StreamOptions<ReplyOf<C, S, N, F, V>>): Promise<number>;
   /** Gives a pipeline, which is a transaction unless `transaction` is false. */
   pipeline(options?: { transaction?: boolean }): Pipeline<S, [], N, F, V, I>;
   /** Gives a transaction: a pipeline sent as MULTI/EXEC. */
@@ -106,6 +115,29 @@ export interface Redis<S extends Str = string, N = number, F extends Forms = Pla
    * when the connection is lost. Costs the server much of its speed.
    */
   monitor(options?: MonitorOptions): AsyncIterableIterator<MonitorEntry<S>>;
+  /**
+   * Watches `keys`, calls `fn` with a pipeline that executes commands at once until its `multi`, and then executes what was queued; all over
+   * again, when a watched key changed meanwhile. Gives the transaction's results, typed where `fn` gives the pipeline. What `fn` throws is thrown.
+   */
+  transaction<R>(fn: (watching: Watching<S, N, F, V, I>) => R | Promise<R>, keys: readonly Key[], options: TransactionOptions & { valueFromCallable: true }): Promise<R>;
+  transaction<R>(
+    fn: (watching: Watching<S, N, F, V, I>) => R | Promise<R>,
+    keys: readonly Key[],
+    options?: TransactionOptions & { valueFromCallable?: false },
+  ): Promise<R extends Yields<infer T> ? T : unknown[]>;
+  /** Makes a function of the Lua script `lua`. No server is asked. */
+  registerScript<R = unknown>(lua: string): Script<R>;
+  /** Loads the library `name` (Redis 7.0), whose functions `code` has. Rejects when there is one, unless it is to be replaced. */
+  registerLibrary(name: string, code: string, options?: { replace?: boolean }): Promise<Library>;
+  /** Loads the library of a class; where that has no `CODE`, the library must be there. */
+  registerLibrary<L extends Library>(library: LibraryClass<L>, options?: { replace?: boolean }): Promise<L>;
+  /** Binds a library that is on the server. */
+  loadLibrary(name: string): Promise<Library>;
+  loadLibrary<L extends Library>(library: LibraryClass<L>): Promise<L>;
+  /** Alias of `loadLibrary`. */
+  getLibrary: Redis<S, N, F, V, I>["loadLibrary"];
+  /** Makes a lock of the key `name`. No server is asked. Throws a {@link LockError} where it is slept longer than a lock is held. */
+  lock(name: Key, options?: LockOptions): Lock;
   /**
    * Takes a connection of its own, once one is free: at most `maxConnections` are in use at once, and whoever waits longer than
    * `poolTimeout` rejects with a {@link TimeoutError}. `signal` gives up waiting.
@@ -235,15 +267,15 @@ class Client extends Methods {
     return this.#channel.engine.onStateChange(listener);
   }
 
-  run(row: number, command: string, args: unknown[], needs?: Needs): Promise<unknown> {
+  run(row: number, command: string, args: unknown[], needs?: Needs, what = 0): Promise<unknown> {
     const channel = this.#channel;
     if (needs !== undefined) {
-      if (channel.awaitsVersion()) return channel.gate!.then(() => this.run(row, command, args, channel.version === undefined ? undefined : needs));
+      if (channel.awaitsVersion()) return channel.gate!.then(() => this.run(row, command, args, channel.version === undefined ? undefined : needs, what));
       const error = unsupported(command, needs, channel.version);
       if (error !== undefined) return Promise.reject(error);
     }
     const { mode, adapter, raw } = this.#view;
-    const reply = this.#send(row, command, args, mode);
+    const reply = this.#send(row | what, command, args, mode);
     return adapter === undefined || raw ? reply : reply.then((given) => adapted(adapter, planOf(row), given));
   }
 
@@ -367,6 +399,10 @@ class Client extends Methods {
       else if (name === "adapter" && isAdapter(value)) view.adapter = value;
       else throw new TypeError(`with: '${name}' is no option, or does not take ${kindOf(value)}`);
     }
+    return this.#viewed(view);
+  }
+
+  #viewed(view: View): Client {
     return new (this.#channel.lease === 0 ? Client : Leased)(this, view, this.#channel);
   }
 
@@ -377,8 +413,99 @@ class Client extends Methods {
     return pipeline.execute();
   }
 
+  async pipelineStream(source: Source<InertCommand>, options: StreamOptions = {}): Promise<number> {
+    const { window = 1000 } = options;
+    if (Object(source)[Symbol.asyncIterator] === undefined && Object(source)[Symbol.iterator] === undefined) {
+      throw new TypeError(`pipelineStream: parameter 'source' expected an iterable, got ${kindOf(source)}`);
+    }
+    if (!Number.isInteger(window) || window < 1) throw new TypeError(`pipelineStream: option 'window' expected a whole number above 0, got ${kindOf(window)}`);
+    return new Stream(this.#channel, { transaction: false, ...this.#view }, window).execute(source, options);
+  }
+
   pipeline({ transaction = true }: { transaction?: boolean } = {}): Queued {
-    return new Queued(this.#channel, { transaction, ...this.#view });
+    return new Queued(this.#channel, { transaction, ...this.#view }, () => this.#hold());
+  }
+
+  /** Takes a connection for a pipeline. */
+  async #hold(): Promise<Held> {
+    const { signal } = this.#view;
+    const own = this.#channel.lease !== 0;
+    const client = own ? this : await this.lease(signal && { signal });
+    return { client: client as Client & LeaseCommands, channel: client.#channel, release: async () => (own ? undefined : client.close()) };
+  }
+
+  async transaction(
+    fn: (watching: Queued) => unknown,
+    keys: readonly Key[],
+    { watchDelay = 0, valueFromCallable = false, maxAttempts = Infinity, signal = this.#view.signal }: TransactionOptions = {},
+  ): Promise<unknown> {
+    if (typeof fn !== "function") throw new TypeError(`transaction: parameter 'fn' expected a function, got ${kindOf(fn)}`);
+    if (!Array.isArray(keys)) throw new TypeError(`transaction: parameter 'keys' expected an array, got ${kindOf(keys)}`);
+    const client = signal === this.#view.signal ? this : this.with({ signal });
+    for (let attempt = 1; ; attempt++) {
+      signal?.throwIfAborted();
+      const pipeline = client.pipeline();
+      try {
+        if (keys.length > 0) await pipeline.watch(...keys);
+        else await pipeline.hold();
+        const value = await fn(pipeline);
+        const results = await pipeline.execute();
+        return valueFromCallable ? value : results;
+      } catch (error) {
+        if (!(error instanceof WatchError) || attempt >= maxAttempts) throw error;
+      } finally {
+        await pipeline.reset();
+      }
+      if (watchDelay > 0) await pause(watchDelay, signal);
+    }
+  }
+
+  registerScript(lua: string): Script {
+    return scriptOf(this, lua);
+  }
+
+  shaOf(lua: string): string {
+    return this.#channel.engine.learn(lua);
+  }
+
+  script(lua: string, readonly: boolean, words: unknown[]): Promise<unknown> {
+    const command = readonly ? "EVALSHA_RO" : "EVALSHA";
+    const row = rowOf(command);
+    return this.run(row, command, [this.shaOf(lua), ...words], needsOf(row), Flag.SCRIPT);
+  }
+
+  registerLibrary(what: string | LibraryClass<Library>, code?: string | { replace?: boolean }, options?: { replace?: boolean }): Promise<Library> {
+    const { replace = false } = (typeof code === "object" ? code : options) ?? {};
+    return libraryOf(what, this.#asCaller(), this.plain, { code: typeof code === "string" ? code : undefined, replace });
+  }
+
+  loadLibrary(what: string | LibraryClass<Library>): Promise<Library> {
+    return libraryOf(what, this.#asCaller(), this.plain);
+  }
+
+  getLibrary(what: string | LibraryClass<Library>): Promise<Library> {
+    return this.loadLibrary(what);
+  }
+
+  #asCaller(): Caller {
+    return this as unknown as Caller;
+  }
+
+  lock(name: Key, options: LockOptions = {}): Lock {
+    const { lockClass = LuaLock } = options;
+    return new lockClass(this, name, options);
+  }
+
+  /** The client without what its view makes of replies. */
+  get plain(): Redis {
+    const view: View = { ...this.#view, mode: 0, raw: false, idempotent: false, adapter: undefined, retry: undefined };
+    return this.#viewed(view) as unknown as Redis;
+  }
+
+  /** Carries on a conversation of the core's: see `operation::kind` there. */
+  operate(kind: Operation, command: string, args: unknown[], signal?: AbortSignal): Promise<number> {
+    const client = signal === undefined ? this : this.with({ signal });
+    return client.#once(Flag.OPERATION | kind, command, args, 0) as Promise<number>;
   }
 
   multi(): Queued {
@@ -452,6 +579,22 @@ class Client extends Methods {
     return this.close();
   }
 }
+
+/** Resolves after `milliseconds`. */
+const pause = (milliseconds: number, signal: AbortSignal | undefined): Promise<void> =>
+  new Promise((resolve, reject) => {
+    const end = (settle: () => void) => (): void => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", abort);
+      settle();
+    };
+    const abort = end(() => reject(signal!.reason));
+    const timer = setTimeout(
+      end(() => resolve()),
+      milliseconds,
+    );
+    signal?.addEventListener("abort", abort);
+  });
 
 /** The implementation of {@link Lease}. */
 class Leased extends Client {

@@ -30,11 +30,12 @@ exports! {
     host_input = input(bytes: usize) -> usize;
     host_words = words(count: usize) -> usize;
     host_configure = configure();
+    host_submit = submit(now: f64, lease: u32, words: usize, text: usize, side: usize, how: u32) -> u32;
+    host_script = script(length: usize) -> usize;
     host_cache = cache(words: usize);
     host_cached = cached() -> usize;
     host_cache_epoch = cache_epoch() -> usize;
     host_cache_stats = cache_stats() -> usize;
-    host_submit = submit(now: f64, lease: u32, words: usize, text: usize, side: usize, utf16: bool) -> u32;
     host_cancel = cancel(now: f64, slot: u32) -> i32;
     host_lease = lease(now: f64, slot: u32);
     host_release = release(now: f64, lease: u32);

@@ -5,6 +5,7 @@ use redwire_core::batch::{self, Batch, Malformed};
 use redwire_core::cache::{Caching, Tracking};
 use redwire_core::connection::{Bounds, Config, Credentials, Pending, Protocol};
 use redwire_core::machine::{Action, LeaseId, LinkId, Machine, Reason, Segment, Slot};
+use redwire_core::operation::{Conversations, Script};
 use redwire_core::pool::{Limits as Lanes, Pool};
 use redwire_core::resp::{DecodeError, Limits};
 use redwire_core::slot::key_slot;
@@ -23,7 +24,7 @@ const LISTENER: Slot = Slot(u32::MAX - 1);
 
 /// One client's machine. See the module's documentation for how memory is shared.
 pub struct Host {
-    pool: Pool,
+    pool: Conversations<Pool>,
     /// Text and bytes on their way in from JavaScript.
     input: Vec<u8>,
     /// Words on their way in.
@@ -53,7 +54,7 @@ impl Host {
     /// Makes an idle machine with the default configuration.
     pub const fn new() -> Self {
         Self {
-            pool: Pool::new(Config::new(), Lanes::new()),
+            pool: Conversations::new(Pool::new(Config::new(), Lanes::new())),
             input: Vec::new(),
             words: Vec::new(),
             window: Vec::new(),
@@ -193,24 +194,16 @@ impl Host {
     }
 
     /// Submits the commands that `words` words describe, on a lease or (0) for everybody's connection. The input holds `text` bytes of text, then `side` bytes; lengths of
-    /// text are in UTF-16 code units where `utf16`.
+    /// text are in UTF-16 code units where `how` has 1. It has 2 where some are no plain commands (`flags::SCRIPT`, `flags::OPERATION`).
     ///
     /// Gives 0, 1 when two arguments share a character (encode each on its own), or 2 when the words are malformed.
-    pub fn submit(
-        &mut self,
-        now: f64,
-        lease: u32,
-        words: usize,
-        text: usize,
-        side: usize,
-        utf16: bool,
-    ) -> u32 {
+    pub fn submit(&mut self, now: f64, lease: u32, words: usize, text: usize, side: usize, how: u32) -> u32 {
         let (Some(words), Some((text, rest))) =
             (self.words.get_mut(..words), self.input.split_at_checked(text))
         else {
             return 2;
         };
-        if utf16 {
+        if how & 1 != 0 {
             match batch::measure_utf16(words, text) {
                 Err(Malformed::Joined) => return 1,
                 Err(_) => return 2,
@@ -219,14 +212,21 @@ impl Host {
         }
         let side = rest.get(..side).unwrap_or_default();
         let batch = Batch { words, text, side };
-        let accepted = match lease {
-            0 => self.pool.submit(instant(now), &batch),
-            lease => self.pool.submit_leased(instant(now), LeaseId(lease), &batch),
+        let accepted = match how & 2 {
+            0 => self.pool.submit_on(instant(now), LeaseId(lease), &batch),
+            _ => self.pool.converse(instant(now), LeaseId(lease), &batch),
         };
         match accepted {
             Ok(()) => 0,
             Err(_) => 2,
         }
+    }
+
+    /// Keeps the text of a script, the first `length` bytes of the input, for calls by its digest; gives the address of the digest, 40
+    /// hexadecimal digits.
+    pub fn script(&mut self, length: usize) -> usize {
+        let text = self.input.get(..length).unwrap_or_default();
+        self.pool.learn(&Script::new(text)).as_ptr() as usize
     }
 
     /// Gives up a command: -1 when it does not wait, 0 when it was never written, 1 when it may be executed.
@@ -257,6 +257,7 @@ impl Host {
     /// Ends all links and settles everything.
     pub fn shutdown(&mut self) {
         self.pool.shutdown();
+        self.pool.hush();
     }
 
     /// The socket is open.

@@ -32,7 +32,7 @@ fn submit(host: &mut Host, slot: u32, args: &[&str]) -> u32 {
     let mut described = vec![slot, NAMED, args.len() as u32];
     described.extend(args.iter().map(|arg| arg.encode_utf16().count() as u32));
     words(host.words(described.len()), described.len()).copy_from(&described);
-    host.submit(0.0, 0, described.len(), text.len(), 0, true)
+    host.submit(0.0, 0, described.len(), text.len(), 0, 1)
 }
 
 fn actions(host: &mut Host) -> Vec<[u32; 4]> {
@@ -103,9 +103,9 @@ fn halves_that_meet_and_broken_batches_are_told_apart() {
     bytes(host.input(4), 4).copy_from(text);
     let described = [1, NAMED, 2, 1, 1];
     words(host.words(5), 5).copy_from(&described);
-    assert_eq!(host.submit(0.0, 0, 5, 4, 0, true), 1);
-    assert_eq!(host.submit(0.0, 0, 4, 4, 0, false), 2);
-    assert_eq!(host.submit(0.0, 0, usize::MAX, 4, 0, false), 2);
+    assert_eq!(host.submit(0.0, 0, 5, 4, 0, 1), 1);
+    assert_eq!(host.submit(0.0, 0, 4, 4, 0, 0), 2);
+    assert_eq!(host.submit(0.0, 0, usize::MAX, 4, 0, 0), 2);
     assert!(actions(&mut host).is_empty(), "nothing was accepted");
 }
 

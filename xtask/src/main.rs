@@ -8,6 +8,7 @@ mod demo;
 mod endure;
 mod js;
 mod live;
+mod locks;
 mod package;
 mod run;
 mod servers;
@@ -32,6 +33,7 @@ cargo xtask <verb> [--system]
   test [suite] [word] build, then the suites rust, wasm and js, or those named; a word picks files of js
   bench [options]     build, then redwire beside other clients; `--help` lists the options, --as-built builds nothing
   bench native        the Rust core beside other crates: codec and pipelines
+  locks [count]       build, then 10 000 acquisitions of a lock by processes that crash with it, and a check that no two overlap
   simulate [count]    a million random schedules of the core against a model server, or so many
   soak [seconds]      ten minutes of a fault every second on 64 loops against a real server, or so long
   codegen [--check]   all files derived from the table of commands, core/commands; --check tells which are stale
@@ -55,6 +57,7 @@ fn perform(arguments: &[&str]) -> Result<ExitCode> {
         ["build"] => build::build().map(|()| ExitCode::SUCCESS),
         ["demo"] => demo::demo(system),
         ["test", rest @ ..] => test::test(rest, system),
+        ["locks", rest @ ..] => locks::locks(rest, system),
         ["bench", "native", rest @ ..] => bench::native(rest, system),
         ["bench", rest @ ..] => bench::bench(rest, system),
         ["simulate"] => endure::simulate(None),

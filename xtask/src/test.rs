@@ -55,7 +55,7 @@ pub(crate) fn report(tallies: &[(&str, Tally)]) -> ExitCode {
 }
 
 /// What the suites learn about the machine.
-fn world(system: bool) -> Vec<(&'static str, PathBuf)> {
+pub(crate) fn world(system: bool) -> Vec<(&'static str, PathBuf)> {
     let mut world =
         vec![("REDWIRE_TARBALL", tree::tarball()), ("REDWIRE_TLS", tree::root().join("tests/tls"))];
     world.extend(servers::all(system));

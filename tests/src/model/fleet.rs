@@ -257,5 +257,6 @@ impl Fleet {
                 Action::Ready(_) | Action::Rest => {}
             }
         }
+        assert_eq!(self.pool.poll_action(), None, "nothing is left when nothing is left");
     }
 }

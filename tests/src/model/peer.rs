@@ -4,7 +4,8 @@ use super::{Caller, Outcome, Words};
 use crate::wire;
 use redwire_core::batch::{Batch, BatchBuffer, flags};
 use redwire_core::connection::{Config, Connection};
-use redwire_core::machine::{Action, LinkId, Machine, Reason, Segment, Slot};
+use redwire_core::machine::{Action, LeaseId, LinkId, Machine, Reason, Segment, Slot};
+use redwire_core::operation::{Conversations, Script};
 use redwire_core::resp::{Frame, Limits};
 use redwire_core::table::{self, RowId};
 use redwire_core::time::Instant;
@@ -14,7 +15,7 @@ use std::collections::BTreeMap;
 #[derive(Debug)]
 pub struct Peer {
     /// The connection.
-    pub connection: Connection,
+    pub connection: Conversations<Connection>,
     /// The time.
     pub now: Instant,
     /// Who asked.
@@ -31,7 +32,8 @@ pub struct Peer {
     pub written: Vec<u8>,
     understood: usize,
     unread: Vec<u8>,
-    externals: BTreeMap<u32, Vec<Vec<u8>>>,
+    /// Arguments that stay with the caller, by slot.
+    pub externals: BTreeMap<u32, Vec<Vec<u8>>>,
     /// How much of the external argument at hand was written.
     external: usize,
 }
@@ -40,7 +42,7 @@ impl Peer {
     /// Makes an idle connection.
     pub fn new(config: Config) -> Self {
         Self {
-            connection: Connection::new(config),
+            connection: Conversations::new(Connection::new(config)),
             now: Instant(1_000),
             caller: Caller::default(),
             links: Vec::new(),
@@ -118,6 +120,31 @@ impl Peer {
         self.accept(&Batch { words: &words, text: &[], side: &near.concat() });
     }
 
+    /// Submits a call of `script` by its digest, which goes on by itself where the server does not know it.
+    pub fn call(&mut self, slot: u32, script: &Script, line: &str) {
+        self.connection.learn(script);
+        let mut args = vec![script.sha().as_bytes().to_vec()];
+        args.extend(super::words(line));
+        let mut buffer = BatchBuffer::default();
+        let args = args.iter().map(Vec::as_slice);
+        buffer.push(Slot(slot), table::find(b"EVALSHA"), flags::SCRIPT, None, args);
+        self.converse(&buffer.batch());
+    }
+
+    /// Begins an operation with the arguments in `line`, `_` for an empty one.
+    pub fn operate(&mut self, slot: u32, kind: u16, line: &str) {
+        let args = line.split(' ').map(|arg| if arg == "_" { b"" } else { arg.as_bytes() });
+        let mut buffer = BatchBuffer::default();
+        buffer.push(Slot(slot), RowId(kind), flags::OPERATION, None, args);
+        self.converse(&buffer.batch());
+    }
+
+    /// Submits what may be more than commands.
+    pub fn converse(&mut self, batch: &Batch<'_>) {
+        self.connection.converse(self.now, LeaseId::SHARED, batch).expect("the batch is well-formed");
+        self.act();
+    }
+
     fn accept(&mut self, batch: &Batch<'_>) {
         self.connection.submit(self.now, batch).expect("the batch is well-formed");
         self.caller.aside(|caller| self.connection.poll_cached(caller));
@@ -161,6 +188,7 @@ impl Peer {
     /// Ends the link from inside.
     pub fn shutdown(&mut self) {
         self.connection.shutdown();
+        self.connection.hush();
         self.act();
     }
 

@@ -41,6 +41,8 @@ pub struct Server {
     pub store: Store,
     /// Every command that was executed or queued, in order.
     pub log: Vec<Words>,
+    /// Forgets all scripts before so many more commands.
+    pub flush_in: Option<usize>,
     /// How often it forgot who its clients are.
     pub lapses: u32,
 }
@@ -264,6 +266,10 @@ impl Server {
             }
             _ => {
                 self.log.push(command.clone());
+                self.flush_in = self.flush_in.and_then(|left| left.checked_sub(1));
+                if self.flush_in == Some(0) {
+                    self.store.execute(&[b"SCRIPT", b"FLUSH"]);
+                }
                 self.execute(session, command, &words)
             }
         })

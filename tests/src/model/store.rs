@@ -3,6 +3,7 @@
 use super::Words;
 use crate::wire::{bulk, error, simple};
 use redwire_core::resp::Frame;
+use redwire_core::sha1::sha1_hex;
 use std::collections::BTreeMap;
 
 /// Keys and values.
@@ -12,6 +13,8 @@ pub struct Store {
     lists: BTreeMap<Vec<u8>, Words>,
     /// Fields and values, one after the other.
     hashes: BTreeMap<Vec<u8>, Words>,
+    /// Texts by their digests.
+    scripts: BTreeMap<Vec<u8>, Vec<u8>>,
     /// How often each counter was written to.
     writes: BTreeMap<Vec<u8>, u32>,
     /// What a new counter begins above: FLUSHALL raises it, so that counters never go back.
@@ -21,9 +24,27 @@ pub struct Store {
 impl Store {
     /// Gives the text at `key`.
     pub fn text(&self, key: &str) -> Option<&[u8]> {
-        self.texts.get(key.as_bytes()).map(Vec::as_slice)
+        self.text_of(key.as_bytes())
     }
 
+    fn text_of(&self, key: &[u8]) -> Option<&[u8]> {
+        self.texts.get(key).map(Vec::as_slice)
+    }
+
+    /// Runs one of the two scripts that it understands: one that counts its calls and gives its argument, and one that deletes a key that
+    /// holds it.
+    fn run(&mut self, text: &[u8], rest: &[&[u8]]) -> Frame {
+        let [b"1", key, arg] = rest else { return error("ERR wrong number of arguments") };
+        if text == Self::COUNT {
+            self.execute(&[b"INCR", key]);
+            return bulk(arg);
+        }
+        let owned = self.text_of(key) == Some(arg);
+        if owned { self.execute(&[b"DEL", key]) } else { Frame::Integer(0) }
+    }
+
+    /// The script that counts.
+    pub const COUNT: &[u8] = b"redis.call('INCR', KEYS[1]) return ARGV[1]";
     /// Tells how often the counter at `key` was written to.
     pub fn writes(&self, key: &[u8]) -> u32 {
         self.writes.get(key).copied().unwrap_or_default()
@@ -50,11 +71,24 @@ impl Store {
                 error("WRONGTYPE Operation against a key holding the wrong kind of value")
             }
             [b"GET", key] => text(self.texts.get(*key)),
-            [b"SET", key, _, b"NX"] if self.texts.contains_key(*key) => Frame::Null,
+            [b"SET", key, _, b"NX", ..] if self.texts.contains_key(*key) => Frame::Null,
             [b"SET", key, value, b"GET"] => text(self.texts.insert(key.to_vec(), value.to_vec()).as_ref()),
             [b"SET", key, value, ..] => {
                 self.texts.insert(key.to_vec(), value.to_vec());
                 simple("OK")
+            }
+            [b"GETRANGE", key, ..] => bulk(self.texts.get(*key).map_or(&[][..], Vec::as_slice)),
+            [b"SCRIPT", b"FLUSH"] => {
+                self.scripts.clear();
+                simple("OK")
+            }
+            [b"EVALSHA", sha, rest @ ..] => match self.scripts.get(*sha).cloned() {
+                Some(text) => self.run(&text, rest),
+                None => error("NOSCRIPT No matching script. Please use EVAL."),
+            },
+            [b"EVAL", text, rest @ ..] => {
+                self.scripts.insert(sha1_hex(text).to_vec(), text.to_vec());
+                self.run(text, rest)
             }
             [b"MSET", pairs @ ..] => {
                 for pair in pairs.chunks_exact(2) {

@@ -53,7 +53,7 @@ pub struct Ticks {
 impl Default for Ticks {
     /// Begins at zero.
     fn default() -> Self {
-        Self { clock: Clock::start(), sleep: Box::pin(tokio::time::sleep(Duration::ZERO)) }
+        Self { clock: Clock, sleep: Box::pin(tokio::time::sleep(Duration::ZERO)) }
     }
 }
 

@@ -1,6 +1,6 @@
 //! A TCP or Unix socket for a thread that blocks in `poll(2)` or its like.
 
-use super::Clock;
+use super::{Clock, entropy};
 use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
 use mio::{Events, Interest, Poll as Poller, Registry, Token};
@@ -98,7 +98,7 @@ impl<A: Address> Socket<A> {
             poller: Some(poller),
             events: Events::with_capacity(8),
             alarm,
-            clock: Clock::start(),
+            clock: Clock,
         })
     }
 
@@ -148,6 +148,10 @@ impl<A: Address> Transport for Socket<A> {
 
     fn is_secure(&self) -> bool {
         self.address.is_secure()
+    }
+
+    fn entropy(&mut self) -> Option<[u8; 16]> {
+        entropy().ok()
     }
 
     fn another(&self) -> Option<Self> {

@@ -47,7 +47,7 @@ impl Tls {
             port,
             connector: TlsConnector::from(Arc::new(config)),
             stream: Stream::Closed,
-            clock: Clock::start(),
+            clock: Clock,
             sleep: None,
         })
     }

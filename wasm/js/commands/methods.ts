@@ -9,8 +9,8 @@ import type { Needs } from "./versions.js";
 
 /** Turns calls into rows and arguments, for whoever sends or queues them. Its methods are those of the table. */
 export abstract class Methods {
-  /** Takes one command, which not every server knows if it has needs. */
-  abstract run(row: number, command: string, args: unknown[], needs?: Needs): unknown;
+  /** Takes one command, which not every server knows if it has needs; `what` are flags of its. */
+  abstract run(row: number, command: string, args: unknown[], needs?: Needs, what?: number): unknown;
 
   /** Reports that a command cannot be made of what was given. */
   abstract fail(error: unknown): unknown;

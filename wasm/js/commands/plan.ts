@@ -55,6 +55,8 @@ export interface Plan {
   name: string;
   /** The version of the server that brought it, unless all have it. */
   since: string | undefined;
+  /** The word that makes it block, empty where it always does; absent where it never does. */
+  blocks: string | undefined;
   /** As in errors: the method's name. */
   method: string;
   pieces: readonly Piece[];
@@ -73,7 +75,7 @@ export interface Plan {
 }
 
 /** Gives what the command in row `row` does to its connection; `internal` for what nobody should call. */
-export const effectOf = (row: number): string | undefined => /^[^:!]*!([^:]+):/.exec(calls[row]!)?.[1];
+export const effectOf = (row: number): string | undefined => /^[^:!]*!([^:~]+)[:~]/.exec(calls[row]!)?.[1];
 
 let rows: Map<string, number> | undefined;
 
@@ -97,6 +99,12 @@ const plans: (Plan | undefined)[] = [];
 /** Gives how the command in row `row` is called. */
 export const planOf = (row: number): Plan => (plans[row] ??= new Parser(calls[row]!).plan(names[row]!));
 
+/** Tells whether the command in row `row` blocks with `args`. */
+export const blocks = (row: number, args: readonly unknown[]): boolean => {
+  const word = row === 0 ? undefined : planOf(row).blocks;
+  return word !== undefined && (word === "" || args.some((arg) => String(arg).toUpperCase() === word));
+};
+
 /** Reads one row; the notation is described in `xtask/src/codegen/typescript_table.rs`. */
 class Parser {
   readonly #text: string;
@@ -110,7 +118,7 @@ class Parser {
   plan(name: string): Plan {
     this.#take(" ");
     const since = this.#since();
-    this.#match(/[^:]*:/y);
+    const marks = this.#match(/[^:]*:/y);
     const pieces = this.#pieces(true);
     const values = this.#take(">") ? this.#place() : "-";
     const parameters = this.#parameters;
@@ -124,6 +132,7 @@ class Parser {
       since,
       values,
       spread: pieces.every((piece) => piece.type === "part" && !piece.optional && (piece === last ? isPlainList(piece) : piece.index >= 0 && isPlain(piece))),
+      blocks: /~(.*):/.exec(marks)?.[1],
       method: methodOf(name).filter(Boolean).join("."),
       pieces,
       parameters,

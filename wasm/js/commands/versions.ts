@@ -1,3 +1,4 @@
+import { planOf } from "./plan.js";
 import { CommandNotSupportedError } from "../errors.js";
 
 /** What a call needs the server to know. */
@@ -7,6 +8,12 @@ export interface Needs {
   /** The option that the version brought; empty when it was the command itself. */
   option: string;
 }
+
+/** Gives what the command in row `row` needs when it is given nothing that needs more. */
+export const needsOf = (row: number): Needs | undefined => {
+  const { since } = planOf(row);
+  return since === undefined ? undefined : { since, option: "" };
+};
 
 /** Tells whether version `one` is before `other`. */
 export const isOlder = (one: string, other: string): boolean => {

@@ -2,7 +2,7 @@
 //! unknown command's. The build packs it with the module, without the names; `wasm/js/commands/plan.ts` reads it.
 //!
 //! ```text
-//! row    = name [ "@" since ] [ "!" effect ] ":" pieces [ ">" places ]
+//! row    = name [ "@" since ] [ "!" effect ] [ "~" [ word ] ] ":" pieces [ ">" places ]      "~": it blocks, where it has a word with that
 //! pieces = piece { " " piece }
 //! piece  = [ tokens ] [ "." ] form name marks      a parameter; with "." an option, whose token is its name unless tokens are given
 //!        | "+" name marks                          an option that is its token
@@ -60,7 +60,12 @@ fn row(command: &Command, aliases: &Aliases) -> Result<String> {
     let effect = command.conn.as_ref().map_or_else(String::new, |effect| format!("!{effect}"));
     let options = pieces(&arguments::signature(command)?, old);
     let places = value_places::of(command, aliases)?;
-    Ok(format!("{}{since}{effect}:{options}{places}", command.name))
+    let blocks = command
+        .blocking
+        .as_ref()
+        .map(|blocking| format!("~{}", blocking.token.as_deref().unwrap_or_default()));
+    let blocks = blocks.unwrap_or_default();
+    Ok(format!("{}{since}{effect}{blocks}:{options}{places}", command.name))
 }
 
 /// What every server has that redwire may meet needs no version.

@@ -1,23 +1,37 @@
 //! The handle that applications hold.
 
+mod library;
+mod lock;
+mod transaction;
+
+pub use library::{Function, Library};
+pub use lock::{Held, LockBuilder};
+pub use transaction::Watched;
+
 use crate::argument::Fault;
 use crate::batch::{BatchBuffer, flags};
 use crate::command::Call;
 use crate::connection::{Config, Connection};
+use crate::draft;
 use crate::driver::Driver;
 use crate::error::{Error, Mismatch};
 use crate::machine::Slot;
+use crate::operation::{self, Script};
 use crate::pubsub::{Kind, LONGEST_NAME};
+use crate::reply::FromReply;
 use crate::request::{Replies, Request};
 use crate::resp::Frame;
-use crate::slab::Shared;
+use crate::slab::{Outbox, Shared};
 use crate::subscription::{Ears, Subscription, verb};
-use crate::table::{self, Row, RowId};
+use crate::table::{Row, RowId};
 use crate::transport::Transport;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::future::poll_fn;
+
+const MULTI: RowId = const { draft::id("MULTI") };
+const EXEC: RowId = const { draft::id("EXEC") };
 
 /// A handle to a server: cheap to clone, usable from any thread or task. Its [`Driver`] does the work.
 ///
@@ -38,6 +52,8 @@ pub struct Client {
 /// Counts clients: the driver ends with the last.
 struct Handle {
     shared: Arc<Shared>,
+    /// What the transport gave to make tokens of.
+    entropy: Option<[u8; 16]>,
     /// Subscriptions, where the transport has a stream for them.
     ears: Option<Arc<Ears>>,
 }
@@ -53,7 +69,8 @@ impl Drop for Handle {
 
 impl Client {
     /// Makes a client and the driver that must run for it. Nothing is opened yet.
-    pub fn new<T: Transport>(transport: T, config: Config) -> (Self, Driver<T>) {
+    pub fn new<T: Transport>(mut transport: T, config: Config) -> (Self, Driver<T>) {
+        let entropy = transport.entropy();
         let shared = Arc::<Shared>::default();
         let second = transport.another();
         let mut driver = Driver::new(transport, Connection::new(config.clone()), shared.clone());
@@ -62,7 +79,7 @@ impl Client {
             driver.listen(second, Connection::new(config), ears.clone());
             ears
         });
-        (Self { handle: Arc::new(Handle { shared, ears }) }, driver)
+        (Self { handle: Arc::new(Handle { shared, entropy, ears }) }, driver)
     }
 
     /// Like [`new`](Self::new), where security is demanded, as by a `rediss://` URL.
@@ -101,11 +118,21 @@ impl Client {
     /// [`Error::Refused`] when the server would not queue a command, [`Error::Watch`] when a watched key changed: nothing was
     /// executed. Otherwise the first of its commands that failed; the others were executed nevertheless.
     pub async fn atomic<Q: Request>(&self, request: Q) -> Result<Q::Output, Error> {
-        let mut replies = match self.transaction(&request)? {
-            (_, 0) => Replies::new(Vec::new()),
-            (pending, count) => pending.transaction(count).await?,
+        let mut replies = match count(&request)? {
+            0 => Replies::new(Vec::new()),
+            count => self.transact(&request).await?.transaction(count).await?,
         };
         request.read(&mut replies)
+    }
+
+    /// Submits `request` as a transaction, once nobody watches keys.
+    async fn transact<Q: Request>(&self, request: &Q) -> Result<Pending, Error> {
+        let submit = |slot, outbox: &mut Outbox| {
+            let Outbox { batch, .. } = outbox;
+            unit(batch, slot, request);
+        };
+        let slot = poll_fn(|cx| self.handle.shared.poll_submit(cx, submit)).await?;
+        Ok(Pending { shared: self.handle.shared.clone(), slots: alloc::vec![slot] })
     }
 
     /// Gives the messages of the channels `names` from when the server has confirmed them all, on a link of its own that all
@@ -143,9 +170,9 @@ impl Client {
         let mut slots = [Slot(0)];
         // before it is asked for: what comes with the confirmation is not missed, and what was begun ends with it
         let subscription = Subscription::begin(self.clone(), ears.clone(), kind, &names);
-        ears.shared.submit(&mut slots, |slots, batch| {
+        ears.shared.submit(&mut slots, |slots, outbox| {
             let names = names.iter().map(|name| &**name);
-            batch.push(slots[0], verb(kind, true), flags::IDEMPOTENT, None, names);
+            outbox.batch.push(slots[0], verb(kind, true), flags::IDEMPOTENT, None, names);
         })?;
         let pending = Pending { shared: ears.shared.clone(), slots: slots.to_vec() };
         pending.outcomes().await.into_iter().try_for_each(|outcome| outcome.map(drop))?;
@@ -154,28 +181,32 @@ impl Client {
 
     fn pipeline<Q: Request>(&self, request: &Q) -> Result<Pending, Error> {
         let count = count(request)?;
-        self.submit(count, |slots, batch| {
-            let mut slots = slots.iter();
+        self.submit(count, |slots, outbox| {
+            let (mut slots, mut texts) = (slots.iter(), Texts::default());
             request.calls(&mut |call| {
-                if let Some(&slot) = slots.next() {
-                    push(batch, slot, call, 0);
+                let Some(&slot) = slots.next() else { return };
+                match call.script() {
+                    Some(script) if count == 1 || texts.were_sent(script) => {
+                        outbox.converses = true;
+                        outbox.scripts.push(script.clone());
+                        push(&mut outbox.batch, slot, call, flags::SCRIPT);
+                    }
+                    Some(script) => push_text(&mut outbox.batch, slot, call, script, 0),
+                    None => push(&mut outbox.batch, slot, call, 0),
                 }
             });
         })
     }
 
-    fn transaction<Q: Request>(&self, request: &Q) -> Result<(Pending, usize), Error> {
-        let count = count(request)?;
-        let pending = self.submit(count.min(1), |slots, batch| {
-            let Some(&slot) = slots.first() else { return };
-            batch.push(slot, table::find(b"MULTI"), flags::MULTI, None, core::iter::empty());
-            request.calls(&mut |call| push(batch, slot, call, flags::MEMBER));
-            batch.push(slot, table::find(b"EXEC"), flags::EXEC, None, core::iter::empty());
+    /// Runs an operation whose reply is a number.
+    async fn operate(&self, kind: u16, args: &[&[u8]]) -> Result<i64, Error> {
+        let pending = self.submit(1, |slots, outbox| {
+            slots.iter().for_each(|&slot| push_operation(outbox, slot, kind, args));
         })?;
-        Ok((pending, count))
+        i64::from_reply(Replies::new(pending.outcomes().await).take()?)
     }
 
-    fn submit(&self, count: usize, write: impl FnOnce(&[Slot], &mut BatchBuffer)) -> Result<Pending, Error> {
+    fn submit(&self, count: usize, write: impl FnOnce(&[Slot], &mut Outbox)) -> Result<Pending, Error> {
         let mut slots = alloc::vec![Slot(0); count];
         if count > 0 {
             self.handle.shared.submit(&mut slots, write)?;
@@ -204,9 +235,46 @@ fn count<Q: Request>(request: &Q) -> Result<usize, Error> {
     }
 }
 
+/// Scripts whose text is part of a batch: calls behind it need no more than the digest.
+#[derive(Default)]
+struct Texts(Vec<Script>);
+
+impl Texts {
+    /// Tells whether the text was part of the batch before; it is from now on.
+    fn were_sent(&mut self, script: &Script) -> bool {
+        let sent = self.0.iter().any(|sent| sent.sha() == script.sha());
+        if !sent {
+            self.0.push(script.clone());
+        }
+        sent
+    }
+}
+
+/// Writes `request` as a transaction.
+fn unit<Q: Request>(batch: &mut BatchBuffer, slot: Slot, request: &Q) {
+    let mut texts = Texts::default();
+    batch.push(slot, MULTI, flags::MULTI, None, core::iter::empty());
+    request.calls(&mut |call| match call.script() {
+        Some(script) if !texts.were_sent(script) => push_text(batch, slot, call, script, flags::MEMBER),
+        _ => push(batch, slot, call, flags::MEMBER),
+    });
+    batch.push(slot, EXEC, flags::EXEC, None, core::iter::empty());
+}
+
+/// Writes a call of a script with its text instead of its digest, so that the server knows it from then on.
+fn push_text(batch: &mut BatchBuffer, slot: Slot, call: &Call, script: &Script, role: u32) {
+    let args = core::iter::once(script.text()).chain(call.args().iter().skip(1));
+    batch.push(slot, operation::by_text(call.row()), role, None, args);
+}
+
+fn push_operation(outbox: &mut Outbox, slot: Slot, kind: u16, args: &[&[u8]]) {
+    outbox.converses = true;
+    outbox.batch.push(slot, RowId(kind), flags::OPERATION, None, args.iter().copied());
+}
+
 fn push(batch: &mut BatchBuffer, slot: Slot, call: &Call, role: u32) {
     let raw = if call.is_raw() { flags::RAW } else { 0 };
-    let idempotent = if call.is_idempotent() && role == 0 { flags::IDEMPOTENT } else { 0 };
+    let idempotent = if call.is_idempotent() && role & flags::MEMBER == 0 { flags::IDEMPOTENT } else { 0 };
     let cached = call.is_cached().map_or(0, |cached| if cached { flags::CACHED } else { flags::UNCACHED });
     debug_assert!(
         call.row() != RowId::UNKNOWN || call.args().iter().next().is_some(),

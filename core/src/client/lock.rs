@@ -1,0 +1,196 @@
+//! Locks: see [`operation`](crate::operation) for how they are taken.
+
+use super::{Client, push_operation};
+use crate::error::{Error, LockError};
+use crate::operation::kind;
+use crate::sha1::sha1_hex;
+use crate::time::Instant;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::time::Duration;
+
+impl Client {
+    /// Makes a lock on the key `name`, which nobody holds yet. At most one holds it at a time, as long as each keeps to its time limit.
+    ///
+    /// ```
+    /// use redwire_core::{client::Client, error::Error};
+    /// use std::time::Duration;
+    ///
+    /// async fn report(redis: &Client) -> Result<(), Error> {
+    ///     let held = redis.lock("report").timeout(Duration::from_secs(5)).acquire().await?;
+    ///     // one at a time is here, for five seconds at most
+    ///     held.release().await
+    /// }
+    /// ```
+    ///
+    /// It lives on one server: when a replica that did not get the key in time takes that one's place, two may hold it.
+    pub fn lock(&self, name: &str) -> LockBuilder {
+        LockBuilder {
+            client: self.clone(),
+            name: name.into(),
+            timeout: None,
+            sleep: Duration::from_millis(100),
+            blocking_timeout: None,
+        }
+    }
+
+    /// Gives a token that nobody else has: 160 bits, in hexadecimal.
+    fn token(&self) -> Result<[u8; 40], LockError> {
+        let entropy = self.handle.entropy.ok_or(LockError::Entropy)?;
+        let number = self.handle.shared.number();
+        Ok(sha1_hex(&[&entropy[..], &number.to_be_bytes()].concat()))
+    }
+}
+
+/// A lock that can be taken, any number of times. Durations are exact to the millisecond.
+#[derive(Clone, Debug)]
+pub struct LockBuilder {
+    client: Client,
+    name: String,
+    timeout: Option<Duration>,
+    sleep: Duration,
+    blocking_timeout: Option<Duration>,
+}
+
+impl LockBuilder {
+    /// The lock goes by itself after this time, unless it is [extended](Held::extend); without, it stays until it is released.
+    pub fn timeout(self, timeout: Duration) -> Self {
+        Self { timeout: Some(timeout), ..self }
+    }
+
+    /// About the time between two tries, 100 ms without: each wait is half of it at least, one and a half at most. Must be less than the
+    /// timeout.
+    pub fn sleep(self, sleep: Duration) -> Self {
+        Self { sleep, ..self }
+    }
+
+    /// [`acquire`](Self::acquire) waits for so long at most; for ever without.
+    pub fn blocking_timeout(self, wait: Duration) -> Self {
+        Self { blocking_timeout: Some(wait), ..self }
+    }
+
+    /// Takes the lock, as soon as it is free.
+    ///
+    /// A reply that was lost with its link does no harm: the lock is known by its token. Dropping the future gives the lock back if it was
+    /// taken.
+    ///
+    /// # Errors
+    /// [`Error::Lock`] when it was not to be had in time, or cannot be; what a command can fail with.
+    pub async fn acquire(&self) -> Result<Held, Error> {
+        self.take(self.blocking_timeout).await?.ok_or(LockError::Taken.into())
+    }
+
+    /// Takes the lock if it is free; `None` if it is not.
+    ///
+    /// # Errors
+    /// Those of [`acquire`](Self::acquire).
+    pub async fn try_acquire(&self) -> Result<Option<Held>, Error> {
+        self.take(Some(Duration::ZERO)).await
+    }
+
+    /// Tells whether anybody holds the lock: `EXISTS`.
+    ///
+    /// # Errors
+    /// What a command can fail with.
+    pub async fn locked(&self) -> Result<bool, Error> {
+        Ok(self.client.execute(crate::commands::exists([&self.name])).await? > 0)
+    }
+
+    async fn take(&self, wait: Option<Duration>) -> Result<Option<Held>, Error> {
+        if self.timeout.is_some_and(|timeout| timeout <= self.sleep) {
+            return Err(LockError::Sleep.into());
+        }
+        let token = self.client.token()?;
+        let digits = |duration: Duration| milliseconds(duration).to_string();
+        let ttl = self.timeout.map_or("0".into(), digits);
+        let wait = wait.map_or(String::new(), digits);
+        // part of a token is as good as any number
+        let random = token.iter().fold(0_u32, |sum, &digit| sum.wrapping_mul(31).wrapping_add(digit.into()));
+        let (sleep, random) = (digits(self.sleep), random.to_string());
+        let texts = [&self.name, &ttl, &sleep, &wait, &random].map(String::as_bytes);
+        let [name, ttl, sleep, wait, random] = texts;
+        // the reply may have come when nobody waits for it any more
+        let mut held =
+            Held { client: self.client.clone(), name: name.into(), token, valid_until: None, held: true };
+        let end = self.client.operate(kind::ACQUIRE, &[name, &token, ttl, sleep, wait, random]).await;
+        held.held = matches!(end, Ok(end) if end != 0);
+        held.valid_until = u64::try_from(end?).ok().map(Instant);
+        Ok(held.held.then_some(held))
+    }
+}
+
+/// A lock that is held. Dropping it gives it back, without telling whether that went well.
+#[derive(Debug)]
+pub struct Held {
+    client: Client,
+    name: Vec<u8>,
+    token: [u8; 40],
+    valid_until: Option<Instant>,
+    /// Nobody has given it back.
+    held: bool,
+}
+
+impl Held {
+    /// Gives until when it is held for certain, on the clock of the client's transport: what the server keeps, counted from before it was
+    /// asked, and a hundredth and 2 ms less, for clocks differ. `None` is for ever.
+    pub fn valid_until(&self) -> Option<Instant> {
+        self.valid_until
+    }
+
+    /// Gives the token that the key holds as long as this holds the lock.
+    pub fn token(&self) -> &str {
+        core::str::from_utf8(&self.token).unwrap_or_default()
+    }
+
+    /// Tells whether the server still has it that this holds the lock.
+    ///
+    /// # Errors
+    /// What a command can fail with.
+    pub async fn owned(&self) -> Result<bool, Error> {
+        let found = self.client.execute(crate::commands::get(&self.name)).await?;
+        Ok(found.is_some_and(|token| token == self.token[..]))
+    }
+
+    /// Adds time to what is left of the lock's.
+    ///
+    /// # Errors
+    /// [`Error::Lock`] when it is not held any more, or has no time limit; what a command can fail with.
+    pub async fn extend(&mut self, time: Duration) -> Result<(), Error> {
+        if self.valid_until.is_none() {
+            return Err(LockError::Unlimited.into());
+        }
+        let time = milliseconds(time).to_string();
+        let end = self.client.operate(kind::EXTEND, &[&self.name, &self.token, time.as_bytes()]).await?;
+        if end == 0 {
+            return Err(LockError::Lost.into());
+        }
+        self.valid_until = Some(Instant(end.unsigned_abs()));
+        Ok(())
+    }
+
+    /// Gives the lock back.
+    ///
+    /// # Errors
+    /// [`Error::Lock`] when it was not held any more; what a command can fail with.
+    pub async fn release(mut self) -> Result<(), Error> {
+        let released = self.client.operate(kind::RELEASE, &[&self.name, &self.token]).await;
+        // a failure may have come before the server gave it back: dropping tries again
+        self.held = released.is_err();
+        if released? == 0 { Err(LockError::Lost.into()) } else { Ok(()) }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if self.held {
+            let (name, token) = (&self.name, &self.token);
+            let shared = &self.client.handle.shared;
+            shared.detach(|slot, outbox| push_operation(outbox, slot, kind::RELEASE, &[name, token]));
+        }
+    }
+}
+
+/// Gives whole milliseconds, as many as 32 bits hold at most.
+fn milliseconds(duration: Duration) -> u32 {
+    u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
+}

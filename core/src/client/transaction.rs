@@ -1,0 +1,139 @@
+//! Reading, deciding and writing as one step: WATCH, MULTI, EXEC.
+
+use super::{Client, Pending, count, unit};
+use crate::batch::BatchBuffer;
+use crate::commands::{unwatch, watch};
+use crate::error::Error;
+use crate::machine::{Failure, Reason};
+use crate::request::{Replies, Request};
+use crate::slab::Shared;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::future::{Future, poll_fn};
+
+/// What a [transaction](Client::transaction) reads with while its keys are watched.
+#[derive(Clone, Debug)]
+pub struct Watched {
+    client: Client,
+}
+
+impl Watched {
+    /// Runs `request` at once, like [`Client::execute`].
+    ///
+    /// # Errors
+    /// Likewise.
+    pub async fn execute<Q: Request>(&self, request: Q) -> Result<Q::Output, Error> {
+        self.client.execute(request).await
+    }
+}
+
+impl Client {
+    /// Watches `keys`, has `decide` read what it needs and give a request, and runs that as a transaction: all of it is executed, or, when one
+    /// of the keys was changed meanwhile or the link was lost, nothing, and it begins anew, as often as it takes.
+    ///
+    /// Clients that share a link watch one after the other, and [`atomic`](Self::atomic) waits meanwhile: `decide` must not call it, nor begin
+    /// another transaction. EXEC is never sent on another link than WATCH was.
+    ///
+    /// ```
+    /// use redwire_core::{client::Client, commands, error::Error};
+    ///
+    /// /// INCR, of a client's own.
+    /// async fn increment(redis: &Client, key: &str) -> Result<(bool,), Error> {
+    ///     redis
+    ///         .transaction(&[key], async |watched| {
+    ///             let value = watched.execute(commands::get(key).typed::<Option<i64>>()).await?;
+    ///             Ok((commands::set(key, value.unwrap_or(0) + 1),))
+    ///         })
+    ///         .await
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of `decide`, and then nothing was executed; those of [`atomic`](Self::atomic), but for [`Error::Watch`].
+    pub async fn transaction<Q, F, U>(&self, keys: &[&str], decide: F) -> Result<Q::Output, Error>
+    where
+        Q: Request,
+        F: Fn(Watched) -> U,
+        U: Future<Output = Result<Q, Error>>,
+    {
+        loop {
+            match self.attempt(keys, &decide).await {
+                Err(Error::Watch) => {}
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn attempt<Q, F, U>(&self, keys: &[&str], decide: &F) -> Result<Q::Output, Error>
+    where
+        Q: Request,
+        F: Fn(Watched) -> U,
+        U: Future<Output = Result<Q, Error>>,
+    {
+        let shared = &self.handle.shared;
+        poll_fn(|cx| shared.poll_watch(cx)).await;
+        let mut guard = Guard { shared, watching: false };
+        if !keys.is_empty() {
+            guard.watching = true;
+            self.watch(keys).await?;
+        }
+        let request = decide(Watched { client: self.clone() }).await?;
+        let mut replies = match count(&request)? {
+            0 => Replies::new(Vec::new()),
+            count => {
+                guard.watching = false;
+                let pending = self.conclude(&request, keys.is_empty())?;
+                // whoever comes now sends behind the EXEC
+                drop(guard);
+                pending.transaction(count).await.map_err(unexecuted)?
+            }
+        };
+        request.read(&mut replies)
+    }
+
+    async fn watch(&self, keys: &[&str]) -> Result<(), Error> {
+        let command = watch(keys);
+        let pending = self.submit(1, |slots, outbox| {
+            (outbox.converses, outbox.watch) = (true, slots.first().copied());
+            slots.iter().for_each(|&slot| super::push(&mut outbox.batch, slot, command.call(), 0));
+        })?;
+        Replies::new(pending.outcomes().await).take().map(drop)
+    }
+
+    /// Submits the transaction, on the link of the last WATCH, or (`anywhere`) on any.
+    fn conclude<Q: Request>(&self, request: &Q, anywhere: bool) -> Result<Pending, Error> {
+        self.submit(1, |slots, outbox| {
+            let Some(&slot) = slots.first() else { return };
+            if anywhere {
+                return unit(&mut outbox.batch, slot, request);
+            }
+            let mut batch = BatchBuffer::default();
+            unit(&mut batch, slot, request);
+            outbox.watched = Some((slot, batch));
+        })
+    }
+}
+
+/// A transaction that was never sent, as its link was lost, is begun anew as if a key had changed: nobody knows whether one did.
+fn unexecuted(error: Error) -> Error {
+    match error {
+        Error::Failure(Failure { reason: Reason::Dropped, maybe_executed: false }) => Error::Watch,
+        error => error,
+    }
+}
+
+/// The only one that watches keys, until it is dropped.
+struct Guard<'a> {
+    shared: &'a Arc<Shared>,
+    watching: bool,
+}
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        if self.watching {
+            let command = unwatch();
+            self.shared.detach(|slot, outbox| super::push(&mut outbox.batch, slot, command.call(), 0));
+        }
+        self.shared.leave();
+    }
+}

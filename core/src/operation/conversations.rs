@@ -1,0 +1,470 @@
+//! Carries conversations on over any machine.
+
+use super::outgoing::NOBODY;
+use super::script::ScriptCall;
+use super::tap::{Open, Tap};
+use super::{Answer, Operation, Outgoing, Reply, Script, Step, lock};
+use crate::batch::{Batch, BatchBuffer, Malformed, Request, flags};
+use crate::machine::{Action, Failure, LeaseId, LinkId, Machine, Reason, ReplySink, Segment, Slot};
+use crate::resp::{Event, Text, tell};
+use crate::time::Instant;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::ops::{ControlFlow, Deref, DerefMut};
+
+/// Numbers of operations: the row of a request with [`flags::OPERATION`]. Arguments that are numbers are decimal text.
+pub mod kind {
+    /// Takes a lock: key, token, its time to live in milliseconds (0: no limit), milliseconds between two tries, milliseconds until the last
+    /// try (0: there is one only; empty: no limit), any 32-bit number. The reply is until when the lock is held,
+    /// as the host tells time (-1: for ever), 0 when it was not to be had.
+    pub const ACQUIRE: u16 = 1;
+    /// Deletes a lock: key, token. The reply is 1, or 0 where the token is not its owner's.
+    pub const RELEASE: u16 = 2;
+    /// Gives a lock more time: key, token, milliseconds. The reply is until when the lock is held, or 0 where the token is not its owner's,
+    /// or its time has no limit.
+    pub const EXTEND: u16 = 3;
+}
+
+/// A machine that carries on conversations: [`Operation`]s in the slots of their callers.
+///
+/// What is [submitted](Machine::submit) goes to the machine inside as it is; what may hold conversations is given to
+/// [`converse`](Self::converse).
+pub struct Conversations<M> {
+    machine: M,
+    talks: Talks,
+    /// Scripts whose text is known.
+    scripts: Vec<Script>,
+    /// When the host last said what time it is.
+    now: Instant,
+    open: Open,
+    /// The link that `open` is about, and what is open on others.
+    link: LinkId,
+    parked: Vec<(LinkId, Open)>,
+    out: BatchBuffer,
+    heard: Vec<(Slot, Option<Reply>)>,
+    /// Conversations that ended while no command of theirs was on its way.
+    failed: Vec<(Slot, Failure)>,
+}
+
+/// Conversations by the slots of their callers.
+#[derive(Default)]
+pub(super) struct Talks {
+    slots: Vec<Option<Talk>>,
+    /// None waits for an earlier time.
+    wake: Option<Instant>,
+}
+
+struct Talk {
+    /// Where its commands go.
+    lease: LeaseId,
+    operation: Box<dyn Operation + Send>,
+    awaited: Awaited,
+}
+
+/// What a conversation waits for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Awaited {
+    /// A reply that is its own.
+    Listen,
+    /// A reply that is the caller's, unless it is an error that begins so.
+    Forward(&'static [u8]),
+    /// Its time.
+    Wake(Instant),
+}
+
+impl Talks {
+    /// Gives what the conversation in `slot` waits for.
+    pub(super) fn awaits(&self, slot: Slot) -> Option<Awaited> {
+        match self.slots.get(slot.0 as usize) {
+            Some(Some(talk)) => Some(talk.awaited),
+            _ => None,
+        }
+    }
+
+    fn get(&mut self, slot: Slot) -> Option<&mut Talk> {
+        self.slots.get_mut(slot.0 as usize)?.as_mut()
+    }
+
+    #[inline(never)]
+    fn put(&mut self, slot: Slot, talk: Talk) {
+        let index = slot.0 as usize;
+        while self.slots.len() <= index {
+            self.slots.push(None);
+        }
+        if let Some(place) = self.slots.get_mut(index) {
+            *place = Some(talk);
+        }
+    }
+
+    #[inline(never)]
+    fn take(&mut self, slot: Slot) -> Option<Talk> {
+        self.slots.get_mut(slot.0 as usize)?.take()
+    }
+
+    /// Gives a conversation whose time it is, and otherwise notes when the next one's comes.
+    fn due(&mut self, now: Instant) -> Option<Slot> {
+        if self.wake.is_none_or(|wake| wake > now) {
+            return None;
+        }
+        let waiting = (0..).map(Slot).zip(&self.slots).filter_map(|(slot, talk)| match talk {
+            Some(Talk { awaited: Awaited::Wake(at), .. }) => Some((*at, slot)),
+            _ => None,
+        });
+        let next = waiting.min();
+        self.wake = next.map(|(at, _)| at);
+        next.filter(|(at, _)| *at <= now).map(|(_, slot)| slot)
+    }
+}
+
+impl<M> Conversations<M> {
+    /// Makes one without conversations over `machine`.
+    pub const fn new(machine: M) -> Self {
+        Self {
+            machine,
+            talks: Talks { slots: Vec::new(), wake: None },
+            scripts: Vec::new(),
+            now: Instant(0),
+            open: Open::Callers,
+            link: LinkId(0),
+            parked: Vec::new(),
+            out: BatchBuffer::new(),
+            heard: Vec::new(),
+            failed: Vec::new(),
+        }
+    }
+
+    /// Keeps the text of `script`, for calls by its digest, which it gives.
+    pub fn learn(&mut self, script: &Script) -> &[u8; 40] {
+        let known = self.scripts.iter().position(|known| known.digits() == script.digits());
+        let at = known.unwrap_or_else(|| {
+            self.scripts.push(script.clone());
+            self.scripts.len() - 1
+        });
+        self.scripts[at].digits()
+    }
+
+    /// Forgets every script that nobody else holds and that is not being called.
+    pub fn forget(&mut self) {
+        self.scripts.retain(|script| !script.is_alone());
+    }
+
+    fn script(&self, sha: &[u8]) -> Option<&Script> {
+        self.scripts.iter().find(|script| script.digits() == sha)
+    }
+
+    /// Ends every conversation that waits for its time. To be called when the machine inside was shut down, which ends all others.
+    pub fn hush(&mut self) {
+        for (slot, place) in (0..).map(Slot).zip(&mut self.talks.slots) {
+            if let Some(Talk { awaited: Awaited::Wake(_), .. }) = place {
+                *place = None;
+                self.failed.push((slot, Failure { reason: Reason::Closed, maybe_executed: false }));
+            }
+        }
+    }
+}
+
+impl<M: Machine> Conversations<M> {
+    /// Like [`submit_on`](Machine::submit_on), for a batch with requests that have the flag [`SCRIPT`](flags::SCRIPT) or
+    /// [`OPERATION`](flags::OPERATION). A script whose text was not [learnt](Self::learn) is called like any command.
+    ///
+    /// # Errors
+    /// [`Malformed`] when the batch is not well-formed; nothing of it is accepted then.
+    pub fn converse(&mut self, now: Instant, lease: LeaseId, batch: &Batch<'_>) -> Result<(), Malformed> {
+        let mut rest = *batch;
+        while rest.next_request()?.is_some() {}
+        // what was not submitted yet begins with `plain`
+        let (mut plain, mut rest) = (*batch, *batch);
+        loop {
+            let before = rest;
+            let Some(request) = rest.next_request()? else { break };
+            if request.flags & flags::OPERATION != 0 {
+                self.submit_on(now, lease, &until(&plain, &before))?;
+                plain = rest;
+                self.begin(now, lease, request.slot, operation(now, &request));
+            } else if request.flags & flags::SCRIPT != 0 {
+                self.attend(lease, &request);
+            }
+        }
+        self.submit_on(now, lease, &plain)
+    }
+
+    /// Begins a conversation in `slot`.
+    #[inline(never)]
+    pub fn begin(&mut self, now: Instant, lease: LeaseId, slot: Slot, operation: Box<dyn Operation + Send>) {
+        self.now = now;
+        self.talks.put(slot, Talk { lease, operation, awaited: Awaited::Wake(now) });
+        self.wake(slot);
+    }
+
+    /// Follows a call by digest that is being submitted.
+    #[inline(never)]
+    fn attend(&mut self, lease: LeaseId, request: &Request<'_>) {
+        let sha = request.args().next().map_or(&[][..], |sha| sha.bytes());
+        if let Some(script) = self.script(sha).cloned() {
+            let operation = Box::new(ScriptCall::new(script, request));
+            let awaited = Awaited::Forward(super::script::NOSCRIPT);
+            self.talks.put(request.slot, Talk { lease, operation, awaited });
+        }
+    }
+
+    #[inline(never)]
+    fn wake(&mut self, slot: Slot) {
+        let Some(talk) = self.talks.get(slot) else { return };
+        let step = talk.operation.next(self.now, &mut Outgoing::new(slot, &mut self.out));
+        self.go_on(slot, step);
+    }
+
+    #[inline(never)]
+    fn go_on(&mut self, slot: Slot, step: Step) {
+        let awaited = match step {
+            Step::Listen => Awaited::Listen,
+            Step::Forward(code) => Awaited::Forward(code),
+            Step::Wait(at) => {
+                self.talks.wake = Some(self.talks.wake.map_or(at, |wake| wake.min(at)));
+                Awaited::Wake(at)
+            }
+        };
+        let Some(talk) = self.talks.get(slot) else { return };
+        talk.awaited = awaited;
+        let lease = talk.lease;
+        self.flush(lease);
+    }
+
+    /// Sends what a conversation on `lease` wrote.
+    #[inline(never)]
+    fn flush(&mut self, lease: LeaseId) {
+        if !self.out.is_empty() {
+            let sent = self.machine.submit_on(self.now, lease, &self.out.batch());
+            debug_assert!(sent.is_ok(), "conversations write whole commands");
+            self.out.clear();
+        }
+    }
+
+    /// Takes what was heard on the wire.
+    #[inline(never)]
+    fn listen<S: ReplySink>(&mut self, sink: &mut S) {
+        for (slot, reply) in core::mem::take(&mut self.heard) {
+            let Some((reply, talk)) = reply.zip(self.talks.get(slot)) else {
+                self.talks.take(slot);
+                continue;
+            };
+            let out = &mut Outgoing::new(slot, &mut self.out);
+            match talk.operation.reply(self.now, reply, out) {
+                ControlFlow::Continue(step) => self.go_on(slot, step),
+                ControlFlow::Break(answer) => {
+                    let lease = talk.lease;
+                    self.talks.take(slot);
+                    self.flush(lease);
+                    sink.begin(slot);
+                    match &answer {
+                        Answer::Integer(value) => tell(sink, Event::Integer(*value)),
+                        Answer::Error(text) => tell(sink, Event::Text(Text::Error, text)),
+                    }
+                    sink.end();
+                }
+            }
+        }
+    }
+
+    /// Takes the failure of the command in `slot`; gives it back where it is the caller's.
+    #[inline(never)]
+    fn fail(&mut self, slot: Slot, failure: Failure) -> Option<Action> {
+        if slot == NOBODY {
+            return None;
+        }
+        let failure = match self.talks.get(slot) {
+            // nothing may begin anew
+            Some(_) if failure.reason == Reason::Closed => {
+                self.talks.take(slot);
+                failure
+            }
+            Some(talk) => {
+                let out = &mut Outgoing::new(slot, &mut self.out);
+                match talk.operation.failed(self.now, failure, out) {
+                    ControlFlow::Continue(step) => {
+                        self.go_on(slot, step);
+                        return None;
+                    }
+                    ControlFlow::Break(failure) => {
+                        let lease = talk.lease;
+                        self.talks.take(slot);
+                        self.flush(lease);
+                        failure
+                    }
+                }
+            }
+            None => failure,
+        };
+        Some(Action::Settle(slot, failure))
+    }
+
+    /// Turns to what is open on `link`.
+    #[inline(never)]
+    fn turn(&mut self, link: LinkId) {
+        let known = self.parked.iter().position(|(parked, _)| *parked == link);
+        let open = known.map(|at| self.parked.swap_remove(at).1).unwrap_or_default();
+        let before = core::mem::replace(&mut self.open, open);
+        if !matches!(before, Open::Callers) {
+            self.parked.push((self.link, before));
+        }
+        self.link = link;
+    }
+}
+
+/// Makes the operation that `request` asks for.
+#[inline(never)]
+fn operation(now: Instant, request: &Request<'_>) -> Box<dyn Operation + Send> {
+    let mut args = [&[][..]; 6];
+    for (place, arg) in args.iter_mut().zip(request.args()) {
+        *place = arg.bytes();
+    }
+    if request.row.0 == kind::ACQUIRE {
+        return Box::new(lock::Acquire::new(now, args, request.timeout));
+    }
+    let [key, token, milliseconds, ..] = args;
+    if request.row.0 == kind::RELEASE {
+        return Box::new(lock::release(key, token, request.timeout));
+    }
+    Box::new(lock::Extend::new(key, token, milliseconds, request.timeout))
+}
+
+/// Gives the start of `batch`, of which `rest` is the end.
+fn until<'a>(batch: &Batch<'a>, rest: &Batch<'_>) -> Batch<'a> {
+    fn start<'a, T>(all: &'a [T], rest: &[T]) -> &'a [T] {
+        all.get(..all.len() - rest.len()).unwrap_or_default()
+    }
+    Batch {
+        words: start(batch.words, rest.words),
+        text: start(batch.text, rest.text),
+        side: start(batch.side, rest.side),
+    }
+}
+
+impl<M: Machine> Machine for Conversations<M> {
+    fn submit(&mut self, now: Instant, batch: &Batch<'_>) -> Result<(), Malformed> {
+        self.now = now;
+        self.machine.submit(now, batch)
+    }
+
+    fn submit_on(&mut self, now: Instant, lease: LeaseId, batch: &Batch<'_>) -> Result<(), Malformed> {
+        self.now = now;
+        self.machine.submit_on(now, lease, batch)
+    }
+
+    fn cancel(&mut self, now: Instant, slot: Slot) -> Option<bool> {
+        self.now = now;
+        let cancelled = self.machine.cancel(now, slot);
+        let Some(mut talk) = self.talks.take(slot) else { return cancelled };
+        let maybe_executed = cancelled.unwrap_or(false);
+        talk.operation.abandon(maybe_executed, &mut Outgoing::new(slot, &mut self.out));
+        self.flush(talk.lease);
+        Some(maybe_executed)
+    }
+
+    fn handle_open(&mut self, now: Instant, link: LinkId) {
+        self.now = now;
+        self.machine.handle_open(now, link);
+    }
+
+    fn handle_bytes<S: ReplySink>(
+        &mut self,
+        now: Instant,
+        link: LinkId,
+        input: &[u8],
+        sink: &mut S,
+    ) -> usize {
+        self.now = now;
+        if self.link != link {
+            self.turn(link);
+        }
+        let Self { machine, talks, open, heard, .. } = self;
+        let quiet = talks.slots.is_empty();
+        let used = machine.handle_bytes(now, link, input, &mut Tap { quiet, open, talks, heard, sink });
+        if !self.heard.is_empty() {
+            self.listen(sink);
+        }
+        used
+    }
+
+    fn handle_read(&mut self, link: LinkId, count: usize) -> usize {
+        self.machine.handle_read(link, count)
+    }
+
+    fn handle_untrusted(&mut self, now: Instant, link: LinkId) {
+        self.now = now;
+        self.machine.handle_untrusted(now, link);
+    }
+
+    fn handle_closed(&mut self, now: Instant, link: LinkId) {
+        self.now = now;
+        self.machine.handle_closed(now, link);
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.now = now;
+        self.machine.handle_timeout(now);
+        while let Some(slot) = self.talks.due(now) {
+            self.wake(slot);
+        }
+    }
+
+    fn handle_transmitted(&mut self, link: LinkId, count: usize) {
+        self.machine.handle_transmitted(link, count);
+    }
+
+    fn poll_transmit(&self, link: LinkId) -> Option<Segment<'_>> {
+        self.machine.poll_transmit(link)
+    }
+
+    fn poll_cached<S: ReplySink>(&mut self, sink: &mut S) {
+        // none is a conversation's: what these ask for is never kept
+        self.machine.poll_cached(sink);
+    }
+
+    fn poll_action(&mut self) -> Option<Action> {
+        loop {
+            match self.machine.poll_action() {
+                Some(Action::Settle(slot, failure)) => {
+                    if let Some(action) = self.fail(slot, failure) {
+                        return Some(action);
+                    }
+                }
+                Some(action) => {
+                    match action {
+                        Action::Close(link, _) => self.parked.retain(|(parked, _)| *parked != link),
+                        Action::Unanswered(slot) => drop(self.talks.take(slot)),
+                        _ => {}
+                    }
+                    return Some(action);
+                }
+                None => return self.failed.pop().map(|(slot, failure)| Action::Settle(slot, failure)),
+            }
+        }
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        let (machine, wake) = (self.machine.poll_timeout(), self.talks.wake);
+        wake.map_or(machine, |wake| Some(machine.map_or(wake, |at| at.min(wake))))
+    }
+}
+
+/// What the machine inside can do besides.
+impl<M> Deref for Conversations<M> {
+    type Target = M;
+
+    fn deref(&self) -> &M {
+        &self.machine
+    }
+}
+
+impl<M> DerefMut for Conversations<M> {
+    fn deref_mut(&mut self) -> &mut M {
+        &mut self.machine
+    }
+}
+
+impl<M: core::fmt::Debug> core::fmt::Debug for Conversations<M> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        self.machine.fmt(f)
+    }
+}

@@ -1,0 +1,43 @@
+//! What a conversation sends.
+
+use crate::batch::{BatchBuffer, Kept, flags};
+use crate::machine::Slot;
+use crate::table::RowId;
+
+/// The slot of commands whose reply nobody waits for. Slots of callers are smaller.
+pub(super) const NOBODY: Slot = Slot(1 << 31);
+
+/// Takes the commands of a conversation.
+#[derive(Debug)]
+pub struct Outgoing<'a> {
+    slot: Slot,
+    batch: &'a mut BatchBuffer,
+}
+
+impl<'a> Outgoing<'a> {
+    pub(super) fn new(slot: Slot, batch: &'a mut BatchBuffer) -> Self {
+        Self { slot, batch }
+    }
+
+    /// Writes the command that is answered to the conversation, or to its caller; `timeout` is its own, in milliseconds (0: none).
+    pub fn command(&mut self, row: RowId, flags: u32, timeout: Option<u32>, args: &[&[u8]]) {
+        self.command_with(row, flags, timeout, args, &Kept::default());
+    }
+
+    /// Likewise; the arguments in `rest` come behind the others.
+    pub(super) fn command_with(
+        &mut self,
+        row: RowId,
+        flags: u32,
+        timeout: Option<u32>,
+        args: &[&[u8]],
+        rest: &Kept,
+    ) {
+        self.batch.push_with(self.slot, row, flags, timeout, args, rest);
+    }
+
+    /// Writes a command whose reply is dropped, and that is sent again when its link is lost: executing it twice must do no harm.
+    pub fn forget(&mut self, row: RowId, args: &[&[u8]]) {
+        self.batch.push_with(NOBODY, row, flags::RAW | flags::IDEMPOTENT, None, args, &Kept::default());
+    }
+}

@@ -1,0 +1,263 @@
+// Locks: the seed's sample, and what must hold when replies, connections or time are lost.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Lock, LockError, LuaLock, Redis, RedisError } from "redwire";
+import { faked, keepAlive } from "./support/client.mjs";
+import { everywhere } from "./support/everywhere.mjs";
+import { bulk, integer, nil, ok } from "./support/resp.mjs";
+import { rejection, until, within } from "./support/until.mjs";
+
+/** Gives what `error` says, which must be of locks. */
+const said = (error) => (assert.ok(error instanceof LockError && error instanceof RedisError, String(error)), error.message);
+const aborted = (signal) => until(() => signal.aborted && signal.reason, "the signal aborts");
+
+everywhere((world) => {
+  for (const [of, lockClass] of Object.entries({ LuaLock, Lock })) {
+    const lock = (name, options) => world.redis.lock(name, { lockClass, ...options });
+
+    test(`[promises 126, 127, 128, 129, 130] the seed's sample with ${of}`, async () => {
+      await world.redis.flushall();
+      const lalala = lock("lalala");
+      assert.ok(lalala instanceof lockClass && lalala instanceof Lock);
+      assert.equal(await lalala.acquire(), true);
+      assert.equal(await lalala.acquire({ blocking: false }), false);
+      assert.equal(await lalala.release(), undefined);
+      assert.equal(said(await rejection(lalala.release())), "Cannot release an unlocked lock");
+    });
+
+    test(`${of}: a lock is one owner's, whose token is 128 random bits`, async () => {
+      const { redis } = world;
+      const [mine, yours] = [lock("k", { timeout: 10_000 }), lock("k", { timeout: 10_000 })];
+      assert.deepEqual([await mine.locked(), await mine.owned()], [false, false]);
+      assert.equal(await mine.acquire(), true);
+      const token = await redis.get("k");
+      assert.match(token, /^[0-9a-f]{32}$/);
+      assert.ok((await redis.pttl("k")) > 9000);
+      assert.ok(mine.validUntil > performance.now() + 9000 && mine.validUntil < performance.now() + 10_000 - 100);
+      assert.deepEqual([await mine.locked(), await mine.owned(), await yours.locked(), await yours.owned()], [true, true, true, false]);
+      assert.equal(await yours.acquire({ blocking: false }), false);
+      assert.equal(said(await rejection(yours.release())), "Cannot release an unlocked lock");
+      await mine.release();
+      assert.deepEqual([mine.validUntil, await mine.locked()], [0, false]);
+      assert.equal(await yours.acquire(), true);
+      assert.notEqual(await redis.get("k"), token);
+      await yours.release();
+    });
+
+    test(`${of}: a lock that another holds by now is neither released nor extended`, async () => {
+      const { redis } = world;
+      const [mine, yours] = [lock("k", { timeout: 20 }), lock("k", { timeout: 10_000 })];
+      assert.equal(await mine.acquire(), true);
+      assert.equal(await yours.acquire(), true);
+      const token = await redis.get("k");
+      assert.equal(said(await rejection(mine.extend(1000))), "Cannot extend a lock that's no longer owned");
+      assert.equal(said(await rejection(mine.release())), "Cannot release a lock that's no longer owned");
+      assert.equal(said(await rejection(mine.release())), "Cannot release an unlocked lock");
+      assert.equal(await redis.get("k"), token);
+      assert.equal(await yours.owned(), true);
+      await yours.release();
+    });
+
+    test(`${of}: extending adds to what is left, where there is something`, async () => {
+      const { redis } = world;
+      const timed = lock("k", { timeout: 10_000 });
+      assert.equal(said(await rejection(timed.extend(100))), "Cannot extend an unlocked lock");
+      await timed.acquire();
+      assert.equal(await timed.extend(5000), true);
+      const left = await redis.pttl("k");
+      assert.ok(left > 14_000 && left <= 15_000, `${left}`);
+      assert.ok(timed.validUntil > performance.now() + 13_000 && timed.validUntil < performance.now() + 15_000 - 100);
+      await redis.persist("k");
+      assert.equal(said(await rejection(timed.extend(100))), "Cannot extend a lock that's no longer owned");
+      await timed.release();
+      const endless = lock("k");
+      await endless.acquire();
+      assert.deepEqual([await redis.pttl("k"), endless.validUntil], [-1, Infinity]);
+      assert.equal(said(await rejection(endless.extend(100))), "Cannot extend a lock with no timeout");
+      await endless.release();
+    });
+
+    test(`${of}: acquire waits until the lock is free, or its time or its signal ends it`, async () => {
+      const { redis } = world;
+      const [mine, yours] = [lock("k", { timeout: 10_000 }), lock("k", { timeout: 10_000, sleep: 5 })];
+      await mine.acquire();
+      const began = performance.now();
+      assert.equal(await yours.acquire({ blockingTimeout: 40 }), false);
+      assert.ok(performance.now() - began >= 35);
+      const reason = new Error("enough");
+      const controller = new AbortController();
+      const waiting = yours.acquire({ signal: controller.signal });
+      await redis.ping();
+      controller.abort(reason);
+      assert.equal(await rejection(waiting), reason);
+      const later = yours.acquire();
+      await redis.ping();
+      await mine.release();
+      assert.equal(await within(later), true);
+      await yours.release();
+    });
+
+    test(`${of}: a block holds the lock, and gives it back whatever happens in it`, async () => {
+      const { redis } = world;
+      const value = await lock("k", { timeout: 10_000 }).run(async (held) => {
+        assert.equal(held.signal.aborted, false);
+        assert.ok(held.validUntil > performance.now());
+        assert.equal(await redis.exists("k"), 1);
+        return 5;
+      });
+      assert.deepEqual([value, await redis.exists("k")], [5, 0]);
+      const mine = new Error("mine");
+      assert.equal(await rejection(lock("k").run(() => Promise.reject(mine))), mine);
+      assert.equal(await redis.exists("k"), 0);
+      const held = await lock("k").hold();
+      assert.equal(held.validUntil, Infinity);
+      assert.equal(said(await rejection(lock("k", { blockingTimeout: 0 }).hold())), "the lock was not to be had within 'blockingTimeout'");
+      await held[Symbol.asyncDispose]();
+      await held[Symbol.asyncDispose]();
+      assert.equal(await redis.exists("k"), 0);
+    });
+
+    test(`${of}: a lock that extends itself outlives its timeout, and stops when it is released`, async (t) => {
+      keepAlive(t);
+      const { redis } = world;
+      const held = await lock("k", { timeout: 60 }).hold({ autoExtend: true });
+      const token = await redis.get("k");
+      const first = held.validUntil;
+      await until(() => held.validUntil > first + 120, "it was extended twice");
+      assert.deepEqual([held.signal.aborted, await redis.get("k")], [false, token]);
+      await held[Symbol.asyncDispose]();
+      assert.equal(await redis.exists("k"), 0);
+      await redis.set("k", token, { px: 60 });
+      await until(async () => (await redis.exists("k")) === 0, "nobody extends it any more");
+    });
+
+    test(`${of}: loss is told by the signal: the time is up, or another holds it`, async (t) => {
+      keepAlive(t);
+      const { redis } = world;
+      const expired = await lock("k", { timeout: 20 }).hold();
+      assert.equal(said(await aborted(expired.signal)), "the lock's time is up");
+      assert.ok(performance.now() >= expired.validUntil);
+      await expired[Symbol.asyncDispose]();
+
+      const stolen = await lock("k", { timeout: 90 }).hold({ autoExtend: true });
+      await redis.set("k", "another's", { px: 10_000 });
+      assert.equal(said(await aborted(stolen.signal)), "Cannot extend a lock that's no longer owned");
+      await stolen[Symbol.asyncDispose]();
+      assert.equal(await redis.get("k"), "another's");
+      await redis.del("k");
+
+      const lost = lock("k", { timeout: 20 }).run(async (held) => void (await aborted(held.signal)));
+      assert.equal(said(await rejection(lost)), "the lock's time is up");
+    });
+  }
+
+  test("many contenders on several clients take turns", async () => {
+    const clients = Array.from({ length: 3 }, () => world.connect());
+    let inside = 0;
+    let count = 0;
+    const contend = async (client) => {
+      for (let round = 0; round < 5; round++) {
+        await client.lock("turns", { timeout: 10_000, sleep: 2 }).run(async () => {
+          assert.equal(++inside, 1);
+          await client.incr("turns:count");
+          count++;
+          inside--;
+        });
+      }
+    };
+    await within(Promise.all(clients.flatMap((client) => [contend(client), contend(client)])), 20_000);
+    assert.deepEqual([count, await world.redis.get("turns:count")], [30, "30"]);
+  });
+});
+
+/** A server with one key, which answers SET NX, GETRANGE, and the release script. */
+const keeper = (intervene = () => undefined) => {
+  const state = { token: undefined, released: 0 };
+  state.answer = (args, link) => {
+    const [name, first, , third] = args;
+    const text = args.join(" ");
+    if (name === "SET") {
+      const reply = state.token === undefined ? ((state.token = args[2]), ok) : nil(3);
+      return intervene(state, args, link, reply) ?? (link.closed ? undefined : reply);
+    }
+    if (name === "GETRANGE") return bulk(state.token ?? "");
+    if (/^EVAL/.test(name) && /del/.test(text) && args[4] === state.token) {
+      state.token = undefined;
+      state.released++;
+      return integer(1);
+    }
+    void [first, third];
+    return integer(0);
+  };
+  return state;
+};
+
+test("a lock whose reply was lost is recognised by its token", async (t) => {
+  keepAlive(t);
+  let cut = false;
+  const state = keeper((_, args, link) => {
+    if (cut) return undefined;
+    cut = true;
+    link.end();
+    return undefined;
+  });
+  const { fake, redis } = faked(t, state.answer, { retryDelay: 1 });
+  const lock = redis.lock("k", { timeout: 10_000, sleep: 5 });
+  assert.equal(await within(lock.acquire()), true);
+  assert.equal(fake.links.length, 2);
+  assert.deepEqual([...new Set(fake.commands.map(([name]) => name))], ["SET", "GETRANGE"]);
+  assert.equal(new Set(fake.commands.filter(([name]) => name === "SET").map((args) => args[2])).size, 1);
+  assert.ok(lock.validUntil < performance.now() + 10_000);
+});
+
+test("a lock that was answered too late is not acquired, and deleted", async (t) => {
+  keepAlive(t);
+  const state = keeper((_, args, link, reply) => {
+    setTimeout(() => link.send(reply), 40);
+    return Buffer.alloc(0);
+  });
+  const { redis } = faked(t, state.answer);
+  const lock = redis.lock("k", { timeout: 20, sleep: 1 });
+  assert.equal(await lock.acquire({ blocking: false }), false);
+  await until(() => state.released === 1, "it was deleted");
+  assert.equal(said(await rejection(lock.release())), "Cannot release an unlocked lock");
+});
+
+test("a try that is given up while it is on its way is taken back", async (t) => {
+  keepAlive(t);
+  const state = keeper(() => Buffer.alloc(0));
+  const { redis } = faked(t, state.answer);
+  await redis.ready;
+  const controller = new AbortController();
+  const reason = new Error("enough");
+  const acquiring = redis.lock("k", { timeout: 10_000 }).acquire({ signal: controller.signal });
+  await until(() => state.token !== undefined, "it was tried");
+  controller.abort(reason);
+  assert.equal(await rejection(acquiring), reason);
+  await until(() => state.token === undefined && state.released === 1, "it was deleted");
+});
+
+test("what cannot be a lock is refused, and nothing is sent", async (t) => {
+  const { fake, redis } = faked(t, () => ok);
+  assert.throws(() => redis.lock("k", { timeout: 50, sleep: 100 }), { name: "LockError", message: "'sleep' must be less than 'timeout'" });
+  for (const options of [{ timeout: 0 }, { timeout: 1.5 }, { timeout: "5" }, { timeout: -1 }, { sleep: NaN }, { blockingTimeout: -1 }, { timeout: 2 ** 32 }]) {
+    assert.throws(() => redis.lock("k", options), { name: "TypeError", message: /^lock: option '\w+' expected whole milliseconds/ });
+  }
+  for (const name of [undefined, null, {}]) assert.throws(() => redis.lock(name), { name: "TypeError", message: /^lock: parameter 'name' expected string \| Uint8Array/ });
+  assert.ok((await rejection(redis.lock("k").acquire({ blockingTimeout: "x" }))) instanceof TypeError);
+  assert.deepEqual(fake.commands, []);
+  assert.equal(Symbol.asyncDispose in Lock.prototype, false);
+  assert.equal(typeof Redis, "function");
+});
+
+test("a wait for a lock ends with its client", async (t) => {
+  keepAlive(t);
+  const state = keeper();
+  state.token = "another's";
+  const { redis } = faked(t, state.answer);
+  const waiting = redis.lock("k", { sleep: 50 }).acquire();
+  await redis.ready;
+  await until(() => true);
+  redis.destroy();
+  assert.ok((await rejection(waiting)) instanceof RedisError);
+});

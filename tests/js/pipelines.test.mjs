@@ -1,0 +1,236 @@
+// Pipelines: the seed's chapter, what is refused, and what a lost connection leaves behind.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { ConnectionError, ExecAbortError, Redis, RedisError, ResponseError, WrongTypeError } from "redwire";
+import { blpop, get, incr, set } from "redwire/commands";
+import { faked } from "./support/client.mjs";
+import { cutter } from "./support/cut.mjs";
+import { everywhere } from "./support/everywhere.mjs";
+import { error, ok } from "./support/resp.mjs";
+import { outcome, rejection, within } from "./support/until.mjs";
+
+everywhere((world) => {
+  test("[promises 78, 79, 80] nothing is sent before execute, and a pipeline ends with its block", async () => {
+    const { redis } = world;
+    await redis.set("bar", "old");
+    const pipe = redis.pipeline();
+    pipe.del(["bar"]);
+    pipe.set("bar", "foo");
+    assert.equal(await redis.get("bar"), "old");
+    assert.deepEqual(await pipe.execute(), [1, true]);
+    assert.equal(await redis.get("bar"), "foo");
+    pipe.set("bar", "never");
+    await pipe[Symbol.asyncDispose]();
+    assert.deepEqual([pipe.length, await pipe.execute(), await redis.get("bar")], [0, [], "foo"]);
+  });
+
+  test("[promises 81, 82, 83, 84] the seed's sample, chained and not", async () => {
+    const expected = [true, true, true, new Set(["bar", "foo"])];
+    assert.deepEqual(await world.redis.pipeline({ transaction: true }).flushdb().set("foo", "bar").set("bar", "foo").keys("*").execute(), expected);
+    const pipe = world.redis.pipeline();
+    pipe.flushdb().set("foo", "bar");
+    pipe.set("bar", "foo");
+    pipe.keys("*");
+    assert.deepEqual(await pipe.execute(), expected);
+  });
+
+  test("what the server refuses to queue is named by its position; where only EXEC is refused, that error stands", async () => {
+    const { redis } = world;
+    await redis.aclSetuser("partial", "on", "nopass", "~*", "+@all", "-incr");
+    const limited = world.connect({ username: "partial", password: "x" });
+    const refused = await rejection(limited.pipeline().set("a", 1).incr("b").incr("c").execute());
+    assert.deepEqual([refused.code, refused.position, refused.command, refused.maybeExecuted], ["NOPERM", 1, "INCR", false]);
+    assert.match(refused.message, /^Command # 2 \(INCR\) of pipeline caused error: NOPERM/);
+    assert.ok(!(refused instanceof ExecAbortError));
+    await redis.aclDeluser("partial");
+  });
+
+  test("results hold errors in their places, each with its command, and the first is thrown otherwise", async () => {
+    const { redis } = world;
+    await redis.del("l");
+    await redis.rpush("l", 1);
+    for (const transaction of [true, false]) {
+      const [one, two, three] = await redis.pipeline({ transaction }).get("l").llen("l").incr("l").execute({ raiseOnError: false });
+      assert.ok(one instanceof WrongTypeError && two === 1 && three instanceof WrongTypeError);
+      assert.deepEqual([one.command, three.command], ["GET", "INCR"]);
+      const thrown = await rejection(redis.pipeline({ transaction }).llen("l").get("l").incr("l").execute());
+      assert.ok(thrown instanceof WrongTypeError && thrown.position === 1 && thrown.results.length === 3 && thrown.results[0] === 1);
+    }
+  });
+
+  test("a blocking command is refused in a plain pipeline, and does not block in a transaction", async () => {
+    const { redis } = world;
+    await redis.del("none");
+    const pipe = redis.pipeline({ transaction: false });
+    const blocking = [
+      () => pipe.blpop(["none"], 0),
+      () => pipe.bzpopmin(["none"], 0),
+      () => pipe.xread({ none: "$" }, { block: 0 }),
+      () => pipe.call("BLPOP", "none", 0),
+      () => pipe.call("xread", "block", 0, "streams", "none", "$"),
+    ];
+    for (const append of blocking) assert.throws(append, { name: "TypeError", message: /blocks/ });
+    assert.equal(pipe.length, 0);
+    assert.deepEqual(await pipe.xread({ none: "0" }).ping().execute(), [null, "PONG"]);
+    assert.deepEqual(await within(redis.pipeline().blpop(["none"], 0).ping().execute()), [null, "PONG"]);
+  });
+
+  test("commands of one tick keep their order around a pipeline of thousands", async () => {
+    const { redis } = world;
+    await redis.set("n", 0);
+    const pipe = redis.pipeline({ transaction: false });
+    for (let i = 0; i < 3000; i++) pipe.incr("n");
+    const [before, inside, after] = await Promise.all([redis.incr("n"), pipe.execute(), redis.incr("n")]);
+    assert.deepEqual([before, inside[0], inside[2999], after], [1, 2, 3001, 3002]);
+  });
+
+  for (const direction of ["up", "down"]) {
+    test(`a transaction that is cut after any byte ${direction} is executed as a whole or not at all, and says what it knows`, async () => {
+      const { redis } = world;
+      const { connector, arm } = cutter(world.port);
+      let cuts = 0;
+      for (let at = 1; ; at++) {
+        const client = world.connect({ connector, maxResends: 0 });
+        await client.ping();
+        await redis.mset({ a: 0, b: 0 });
+        arm({ [direction]: at });
+        const { value, error } = await outcome(client.multi().incr("a").incr("b").execute());
+        arm(undefined);
+        client.destroy();
+        // the server reads what was written before the cut in its own time: it is done when it has closed the connection
+        const [a, b] = await redis.mget("a", "b");
+        assert.equal(a, b, `cut at ${at}`);
+        if (value !== undefined) {
+          assert.deepEqual([value, a], [[1, 1], "1"]);
+          break;
+        }
+        cuts++;
+        assert.ok(error instanceof ConnectionError, String(error));
+        if (error.maybeExecuted === false) assert.equal(a, "0");
+      }
+      assert.ok(cuts > 20, `${cuts}`);
+    });
+  }
+
+  test("a plain pipeline that is cut is not sent again, but for what may be", async () => {
+    const { redis } = world;
+    const { connector, arm } = cutter(world.port);
+    const client = world.connect({ connector });
+    await client.ping();
+    await redis.mset({ n: 0, k: "v" });
+    arm({ down: 1 });
+    const refused = await rejection(client.pipeline({ transaction: false }).incr("n").incr("n").execute());
+    assert.ok(refused instanceof ConnectionError && refused.maybeExecuted === true);
+    assert.equal(await redis.get("n"), "2");
+    arm({ down: 1 });
+    assert.deepEqual(await client.pipeline({ transaction: false }).get("k").get("n").execute(), ["v", "2"]);
+    const refusedAgain = await rejection((arm({ down: 1 }), client.multi().get("k").execute()));
+    assert.ok(refusedAgain instanceof ConnectionError && refusedAgain.maybeExecuted === true);
+  });
+
+  test("a stream of commands gives results in order, takes any iterable, and holds no more than its window", async () => {
+    const { redis } = world;
+    await redis.set("n", 0);
+    let [made, taken, most] = [0, 0, 0];
+    async function* counted() {
+      for (; made < 2500; made++) {
+        most = Math.max(most, made - taken);
+        yield incr("n");
+      }
+    }
+    const options = { window: 100, onResult: (result, index) => assert.deepEqual([result, index], [++taken, taken - 1]) };
+    assert.equal(await redis.pipelineStream(counted(), options), 2500);
+    assert.deepEqual([made, taken], [2500, 2500]);
+    assert.ok(most <= 100, `${most}`);
+    assert.equal(await redis.pipelineStream([set("a", 1), get("a")]), 2);
+    assert.equal(await redis.pipelineStream(new Set()), 0);
+    assert.equal(await redis.get("a"), "1");
+  });
+
+  test("a stream waits for the promise that onResult gives", async () => {
+    const { redis } = world;
+    let [busy, most] = [0, 0];
+    const seen = [];
+    await redis.pipelineStream(
+      (function* () {
+        for (let i = 0; i < 50; i++) {
+          most = Math.max(most, i - seen.length);
+          yield set("k", i);
+        }
+      })(),
+      {
+        window: 5,
+        onResult: async (result, index) => {
+          assert.equal(++busy, 1);
+          await redis.ping();
+          seen.push(index);
+          busy--;
+        },
+      },
+    );
+    assert.deepEqual(seen, Array.from({ length: 50 }, (_, i) => i));
+    assert.ok(most <= 6, `${most}`);
+  });
+
+  test("a stream gives each command's own error in its place, or ends at the first", async () => {
+    const { redis } = world;
+    await redis.set("text", "abc");
+    const commands = [set("a", 1), incr("text"), set("a", {}), get("a")];
+    const results = [];
+    assert.equal(await redis.pipelineStream(commands, { onResult: (result) => void results.push(result) }), 4);
+    assert.ok(results[0] === true && results[1] instanceof ResponseError && results[2] instanceof TypeError && results[3] === "1");
+    const thrown = await rejection(redis.pipelineStream(commands));
+    assert.deepEqual([thrown.position, thrown.command], [1, "INCR"]);
+    assert.match(thrown.message, /^Command # 2 \(INCR\) of pipeline/);
+    assert.equal(await redis.ping(), "PONG");
+  });
+});
+
+test("a stream that ends early tells its source, and sends nothing more", async (t) => {
+  const { fake, redis } = faked(t, ([name]) => (name === "GET" ? error("ERR no") : ok));
+  const reason = new Error("enough");
+  const controller = new AbortController();
+  const early = [
+    [{ onResult: (result, index) => { if (index === 3) throw reason; } }, reason],
+    [{ onResult: (result, index) => void (index === 3 && controller.abort(reason)), signal: controller.signal }, reason],
+  ];
+  for (const [options, expected] of early) {
+    let returned = false;
+    function* endless() {
+      try {
+        for (;;) yield set("k", "v");
+      } finally {
+        returned = true;
+      }
+    }
+    assert.equal(await rejection(redis.pipelineStream(endless(), { window: 10, ...options })), expected);
+    await redis.set("last", "1");
+    const sent = fake.commands.length;
+    assert.ok(returned);
+    await redis.set("last", "2");
+    assert.equal(fake.commands.length, sent + 1);
+  }
+  const broken = (async function* () {
+    yield set("k", "v");
+    throw reason;
+  })();
+  assert.equal(await rejection(redis.pipelineStream(broken)), reason);
+  assert.equal(await rejection(redis.pipelineStream([set("k", "v")], { signal: AbortSignal.abort(reason) })), reason);
+});
+
+test("what is no stream is refused", async (t) => {
+  const { fake, redis } = faked(t, () => ok);
+  for (const source of [undefined, null, 5, {}]) assert.match((await rejection(redis.pipelineStream(source))).message, /^pipelineStream: parameter 'source' expected an iterable/);
+  for (const window of [0, -1, 1.5, "5", NaN]) assert.match((await rejection(redis.pipelineStream([], { window }))).message, /^pipelineStream: option 'window' expected/);
+  for (const item of [null, 5, {}, { command: "NOSUCH", args: [] }]) assert.ok((await rejection(redis.pipelineStream([item]))) instanceof TypeError);
+  assert.deepEqual(fake.commands, []);
+  assert.equal(typeof blpop, "function");
+});
+
+test("a stream whose server is gone ends, each command with its own error", async () => {
+  const redis = new Redis({ port: 1, queueTimeout: 100 });
+  const errors = [];
+  assert.equal(await within(redis.pipelineStream([set("a", 1), set("b", 2)], { onResult: (result) => void errors.push(result) })), 2);
+  assert.ok(errors.length === 2 && errors.every((error) => error instanceof RedisError && error.maybeExecuted === false));
+  redis.destroy();
+});

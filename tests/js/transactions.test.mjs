@@ -1,0 +1,215 @@
+// WATCH, immediate mode and `transaction`: the seed's samples, every illegal order, and counting under fire.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { ConnectionError, RedisError, ResponseError, WatchError } from "redwire";
+import { faked } from "./support/client.mjs";
+import { everywhere } from "./support/everywhere.mjs";
+import { rejection, until, within } from "./support/until.mjs";
+
+const KEY = "OUR-SEQUENCE-KEY";
+
+/** INCR as the seed's chapter builds it of WATCH, GET and SET. */
+const increment = async (watching) => {
+  const next = Number((await watching.get(KEY)) ?? 0) + 1;
+  return watching.multi().set(KEY, next);
+};
+
+/** The connections of `redis`'s server, without the one that asks. */
+const others = async (redis) => (await redis.clientList()).filter(({ cmd }) => cmd !== "client|list");
+
+everywhere((world) => {
+  test("[promises 86, 87, 88, 89] the client-side INCR of the seed, step by step", async () => {
+    const { redis } = world;
+    await redis.set(KEY, 5);
+    const pipe = redis.pipeline();
+    const watching = await pipe.watch(KEY);
+    assert.equal(watching, pipe);
+    assert.equal(await watching.get(KEY), "5");
+    const queue = watching.multi();
+    assert.equal(queue, pipe);
+    assert.equal(queue.set(KEY, 6), pipe);
+    assert.equal(pipe.length, 1);
+    assert.equal(await redis.get(KEY), "5");
+    assert.deepEqual(await pipe.execute(), [true]);
+    assert.equal(await redis.get(KEY), "6");
+  });
+
+  test("[promise 86] a key that changes after WATCH makes EXEC fail, and nothing is executed", async () => {
+    const { redis } = world;
+    await redis.mset({ [KEY]: 1, other: 1 });
+    const pipe = redis.pipeline();
+    const watching = await pipe.watch(KEY, "unrelated");
+    await redis.set(KEY, 7);
+    const refused = await rejection(watching.multi().set(KEY, 2).set("other", 2).execute());
+    assert.ok(refused instanceof WatchError && refused instanceof ResponseError);
+    assert.deepEqual([refused.command, refused.maybeExecuted, refused.code], ["EXEC", false, "WATCH"]);
+    assert.deepEqual(await redis.mget(KEY, "other"), ["7", "1"]);
+    assert.deepEqual(await pipe.set("other", 3).execute(), [true]);
+  });
+
+  test("[promises 90, 91, 92] a watching pipeline has one connection, which goes back when it is left", async () => {
+    const { redis } = world;
+    const ids = new Set();
+    for (const leave of [(p) => p.reset(), (p) => p[Symbol.asyncDispose](), (p) => p.discard(), (p) => p.unwatch(), (p) => p.multi().ping().execute()]) {
+      const pipe = redis.pipeline();
+      const watching = await pipe.watch(KEY);
+      const id = await watching.call("CLIENT ID");
+      assert.notEqual(id, await redis.clientId());
+      assert.equal(await watching.clientId(), id);
+      ids.add(id);
+      await leave(pipe);
+      assert.equal(pipe.length, 0);
+      // it watches nothing any more: the next user's transaction is executed whatever became of the key
+      const again = await redis.pipeline().watch("nothing");
+      assert.equal(await again.clientId(), id);
+      await redis.incr(KEY);
+      assert.deepEqual(await again.multi().set("done", 1).execute(), [true]);
+    }
+    assert.equal(ids.size, 1);
+  });
+
+  test("[promises 93, 94, 95] transaction does the watching, and tries again", async () => {
+    const { redis } = world;
+    await redis.set(KEY, 5);
+    assert.deepEqual(await redis.transaction(increment, [KEY]), [true]);
+    assert.equal(await redis.get(KEY), "6");
+    let tries = 0;
+    const disturbed = async (watching) => {
+      if (++tries < 4) await redis.incr(KEY);
+      return increment(watching);
+    };
+    assert.deepEqual(await redis.transaction(disturbed, [KEY], { watchDelay: 1 }), [true]);
+    assert.deepEqual([tries, await redis.get(KEY)], [4, "10"]);
+  });
+
+  test("transaction gives the function's value if asked, gives up if told to, and passes on what the function throws", async () => {
+    const { redis } = world;
+    await redis.set(KEY, 1);
+    const value = await redis.transaction(async (watching) => ((watching.multi().incr(KEY), "mine")), [KEY], { valueFromCallable: true });
+    assert.deepEqual([value, await redis.get(KEY)], ["mine", "2"]);
+    let tries = 0;
+    const disturbed = async (watching) => {
+      tries++;
+      await redis.incr(KEY);
+      return increment(watching);
+    };
+    assert.ok((await rejection(redis.transaction(disturbed, [KEY], { maxAttempts: 3 }))) instanceof WatchError);
+    assert.equal(tries, 3);
+    const mine = new Error("mine");
+    assert.equal(await rejection(redis.transaction(() => Promise.reject(mine), [KEY])), mine);
+    const reason = new Error("enough");
+    const controller = new AbortController();
+    const endless = redis.transaction(async (watching) => (tries++ > 5 && controller.abort(reason), disturbed(watching)), [KEY], { signal: controller.signal, watchDelay: 1 });
+    assert.equal(await rejection(endless), reason);
+    assert.deepEqual(await redis.transaction(async (watching) => watching.multi().ping(), []), ["PONG"]);
+    assert.deepEqual(await redis.transaction(async (watching) => void (await watching.get(KEY)), [KEY]), []);
+    await until(async () => (await others(redis)).every(({ watch = 0 }) => watch === 0), "nothing is watched");
+  });
+
+  test("every illegal order is an error that says what is wrong, and the pipeline goes on", async () => {
+    const { redis } = world;
+    const nested = redis.pipeline().multi();
+    assert.throws(() => nested.multi(), { name: "RedisError", message: "Cannot issue nested calls to MULTI" });
+    const late = await rejection(nested.watch(KEY));
+    assert.ok(late instanceof RedisError && late.message === "Cannot issue a WATCH after a MULTI");
+    const unwatch = await rejection(nested.unwatch());
+    assert.ok(unwatch instanceof RedisError && unwatch.message === "Cannot issue an UNWATCH after a MULTI");
+    assert.deepEqual(await nested.ping().execute(), ["PONG"]);
+
+    const queued = redis.pipeline().set("a", 1);
+    assert.throws(() => queued.multi(), { name: "RedisError", message: "Commands without an initial WATCH have already been issued" });
+    const watching = await queued.watch(KEY);
+    assert.throws(() => watching.multi(), { message: "Commands without an initial WATCH have already been issued" });
+    assert.deepEqual(await queued.execute(), [true]);
+
+    const pipe = redis.pipeline();
+    assert.equal(await pipe.unwatch(), pipe);
+    await pipe.watch(KEY);
+    assert.deepEqual(await pipe.execute(), []);
+    await redis.set(KEY, "changed");
+    assert.ok((await rejection(pipe.multi().ping().execute())) instanceof WatchError);
+    assert.ok((await rejection(pipe.watch())) instanceof TypeError);
+    await pipe.reset();
+    assert.deepEqual(await pipe.ping().execute(), ["PONG"]);
+
+    const plain = await redis.pipeline({ transaction: false }).watch(KEY);
+    await redis.incr("n");
+    await redis.set(KEY, "again");
+    assert.ok((await rejection(plain.multi().incr("n").execute())) instanceof WatchError);
+    for (const call of [redis.transaction(5, []), redis.transaction(() => {}, KEY)]) assert.ok((await rejection(call)) instanceof TypeError);
+  });
+
+  test("wrong arguments in immediate mode reject, after multi they throw", async () => {
+    const watching = await world.redis.pipeline().watch(KEY);
+    assert.ok((await rejection(watching.set(KEY, null))) instanceof TypeError);
+    assert.ok((await rejection(watching.incr(KEY, 5))) instanceof TypeError);
+    const pipe = watching.multi();
+    assert.throws(() => pipe.set(KEY, null), TypeError);
+    assert.deepEqual(await pipe.ping().execute(), ["PONG"]);
+  });
+
+  test("a connection that is lost between WATCH and EXEC executes nothing, and nobody else's does it", async () => {
+    const { redis } = world;
+    await redis.set(KEY, 1);
+    const pipe = redis.pipeline();
+    const watching = await pipe.watch(KEY);
+    const id = await watching.clientId();
+    const next = Number(await watching.get(KEY)) + 1;
+    await redis.clientKill({ id });
+    await redis.set(KEY, 10);
+    await until(async () => (await others(redis)).every((client) => client.id !== id), "the connection is gone");
+    await redis.configResetstat();
+    const refused = await rejection(watching.multi().set(KEY, next).execute());
+    assert.ok(refused instanceof WatchError, String(refused));
+    assert.ok(refused.cause instanceof ConnectionError);
+    assert.equal(await redis.get(KEY), "10");
+    assert.equal((await redis.info("commandstats")).cmdstat_exec, undefined);
+    assert.deepEqual(await pipe.set(KEY, 11).execute(), [true]);
+  });
+
+  test("32 incrementers on 4 clients whose connections are killed at random count right", async () => {
+    const { redis } = world;
+    const EACH = 12;
+    const clients = Array.from({ length: 4 }, () => world.connect({ retryDelay: 1 }));
+    await redis.set(KEY, 0);
+    let working = 32;
+    const killer = (async () => {
+      while (working > 0) {
+        const targets = (await others(redis)).filter(({ cmd }) => /^(watch|get|exec|multi|unwatch)$/.test(cmd));
+        const target = targets[Math.floor(Math.random() * targets.length)];
+        if (target !== undefined) await redis.clientKill({ id: target.id });
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      }
+    })();
+    let lost = 0;
+    const worker = async (client, name) => {
+      for (let done = 0; done < EACH; ) {
+        const mark = `${name}:${done}`;
+        try {
+          await client.transaction(async (watching) => (await increment(watching)).set(mark, 1), [KEY]);
+          done++;
+        } catch (error) {
+          if (!(error instanceof ConnectionError)) throw error;
+          lost++;
+          // what was said to be unknown may have been executed, what was said not to be must not
+          const executed = (await redis.exists(mark)) === 1;
+          if (error.maybeExecuted === false) assert.equal(executed, false);
+          if (executed) done++;
+        }
+      }
+      working--;
+    };
+    await within(Promise.all(Array.from({ length: 32 }, (_, at) => worker(clients[at % 4], `worker:${at}`))), 50_000, "the incrementers");
+    await killer;
+    assert.ok(lost > 0, "nobody was killed");
+    assert.equal(await redis.get(KEY), String(32 * EACH));
+  });
+});
+
+test("a pipeline whose client is closed says so", async (t) => {
+  const { redis } = faked(t, () => undefined);
+  redis.destroy();
+  for (const refused of [await rejection(redis.pipeline().watch("k")), await rejection(redis.transaction(increment, ["k"]))]) {
+    assert.ok(refused instanceof ConnectionError && /closed/.test(refused.message));
+  }
+});

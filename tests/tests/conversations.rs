@@ -1,0 +1,594 @@
+//! Scripts, libraries, transactions and locks against real servers, on both protocols.
+#![cfg(unix)]
+
+use redwire_core::client::{Client, Library};
+use redwire_core::command::Command;
+use redwire_core::commands::*;
+use redwire_core::connection::{Config, Protocol};
+use redwire_core::error::{Error, LockError};
+use redwire_core::operation::Script;
+use redwire_core::owned::Bytes;
+use redwire_tests::clients::{client, wait};
+use redwire_tests::server::{Brand, Server};
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+use std::thread;
+use std::time::Duration;
+
+type Outcome = Result<(), Error>;
+
+/// One server, on one protocol; cases on it take turns, as some of them flush it.
+struct World {
+    server: Arc<Server>,
+    protocol: Protocol,
+}
+
+impl World {
+    fn client(&self) -> Client {
+        client(self.server.address(), Config { protocol: self.protocol, ..Config::default() })
+    }
+}
+
+fn run(brand: Brand, protocol: Protocol, case: impl AsyncFnOnce(&World, Client) -> Outcome) {
+    static TURN: [Mutex<()>; 3] = [const { Mutex::new(()) }; 3];
+    let Some(server) = Server::shared(brand) else { return };
+    let _turn = TURN[brand as usize].lock();
+    let world = World { server, protocol };
+    let outcome = wait(async {
+        let redis = world.client();
+        redis.execute((flushall(), script_flush(), function_flush())).await?;
+        case(&world, redis).await
+    });
+    assert_eq!(outcome, Ok(()));
+}
+
+macro_rules! cases {
+    ($($case:ident)*) => {
+        cases!(redis_resp2 Redis Resp2: $($case)*);
+        cases!(redis_resp3 Redis Resp3: $($case)*);
+        cases!(redis82_resp2 Redis82 Resp2: $($case)*);
+        cases!(redis82_resp3 Redis82 Resp3: $($case)*);
+        cases!(valkey_resp2 Valkey Resp2: $($case)*);
+        cases!(valkey_resp3 Valkey Resp3: $($case)*);
+    };
+    ($world:ident $brand:ident $protocol:ident: $($case:ident)*) => {
+        mod $world {
+            use super::*;
+            $(
+                #[test]
+                fn $case() {
+                    run(Brand::$brand, Protocol::$protocol, super::$case);
+                }
+            )*
+        }
+    };
+}
+
+cases! {
+    promise_42_promise_43_promise_44_promise_49_scripts_multiply
+    promise_45_promise_46_promise_47_keys_and_arguments_can_be_left_out
+    promise_48_promise_50_a_script_runs_on_any_server
+    promise_51_a_script_survives_a_flush_between_any_two_calls
+    promise_52_promise_53_promise_54_scripts_run_in_transactions_and_pipelines
+    promise_41_promise_57_commands_of_scripts_and_functions_are_typed
+    readonly_scripts_are_refused_a_write
+    promise_58_promise_60_promise_64_promise_65_promise_66_promise_67_libraries_have_functions
+    promise_61_promise_62_promise_63_a_library_is_replaced_when_told_to
+    promise_68_promise_69_promise_70_promise_71_promise_72_promise_73_promise_74_promise_75_promise_76_a_library_is_bound
+    a_library_is_updated_and_its_flags_decide
+    promise_77_promise_78_promise_80_promise_81_promise_82_promise_83_promise_89_tuples_are_pipelines
+    promise_84_promise_85_a_transaction_is_one_unit_and_a_tuple_is_not
+    promise_86_promise_87_promise_90_a_watched_key_that_changes_begins_it_anew
+    promise_93_promise_94_promise_95_a_transaction_gives_what_its_request_gives
+    promise_91_promise_92_a_transaction_that_gives_up_watches_nothing
+    a_transaction_survives_the_loss_of_its_link
+    promise_126_promise_127_promise_128_promise_129_promise_130_a_lock_is_taken_and_given_back
+    scenario_3_a_lock_whose_time_is_up_is_somebody_elses
+    locks_wait_for_each_other
+    locks_are_extended
+    locks_that_are_dropped_are_given_back
+}
+
+const MULTIPLY: &str = "
+local value = redis.call('GET', KEYS[1])
+value = tonumber(value)
+return value * ARGV[1]";
+
+async fn promise_42_promise_43_promise_44_promise_49_scripts_multiply(_: &World, r: Client) -> Outcome {
+    let multiply = Script::new(MULTIPLY);
+    assert_eq!(r.execute(script_exists([multiply.sha()])).await?, [false], "nothing was sent");
+    r.execute(set("foo", 2)).await?;
+    let ten: i64 = r.execute(multiply.call(&["foo"], &[&5])).await?;
+    assert_eq!(ten, 10);
+    assert_eq!(r.execute(script_exists([multiply.sha()])).await?, [true]);
+    assert_eq!(r.execute(multiply.call::<i64>(&["foo"], &[&6])).await?, 12);
+    Ok(())
+}
+
+async fn promise_45_promise_46_promise_47_keys_and_arguments_can_be_left_out(
+    _: &World,
+    r: Client,
+) -> Outcome {
+    let count = Script::new("return {#KEYS, #ARGV}");
+    assert_eq!(r.execute(count.call::<(i64, i64)>(&[], &[])).await?, (0, 0));
+    assert_eq!(r.execute(count.call::<(i64, i64)>(&["a", "b"], &[])).await?, (2, 0));
+    assert_eq!(r.execute(count.call::<(i64, i64)>(&[], &[&"x", &1, &2.5])).await?, (0, 3));
+    Ok(())
+}
+
+async fn promise_48_promise_50_a_script_runs_on_any_server(world: &World, r: Client) -> Outcome {
+    let multiply = Script::new(MULTIPLY);
+    let r2 = world.client();
+    r.execute(set("foo", 2)).await?;
+    assert_eq!(r.execute(multiply.call::<i64>(&["foo"], &[&5])).await?, 10);
+    r2.execute((select(1), set("foo", 3))).await?;
+    assert_eq!(r2.execute(multiply.call::<i64>(&["foo"], &[&5])).await?, 15);
+    Ok(())
+}
+
+async fn promise_51_a_script_survives_a_flush_between_any_two_calls(_: &World, r: Client) -> Outcome {
+    let echo = Script::new("return ARGV[1]");
+    for round in 0..10 {
+        let call = || echo.call::<i64>(&[], &[&round]);
+        assert_eq!(r.execute(call()).await?, round);
+        r.execute(script_flush()).await?;
+        // many at once, while somebody flushes
+        let flush = r.execute(script_flush());
+        let (first, flushed, second) =
+            (r.execute((call(), call())).await?, flush.await?, r.execute(vec![call(), call()]).await?);
+        assert_eq!((first, flushed, second), ((round, round), true, vec![round, round]));
+    }
+    Ok(())
+}
+
+async fn promise_52_promise_53_promise_54_scripts_run_in_transactions_and_pipelines(
+    _: &World,
+    r: Client,
+) -> Outcome {
+    let multiply = Script::new(MULTIPLY);
+    let call = || multiply.call::<i64>(&["foo"], &[&5]);
+    assert_eq!(r.atomic((set("foo", 5), call())).await?, (true, 25));
+    assert_eq!(r.execute(script_exists([multiply.sha()])).await?, [true]);
+    for _ in 0..3 {
+        // in order, though the server does not know it
+        let request = (script_flush(), set("foo", 5), call(), set("foo", 6), call(), set("foo", 0));
+        assert_eq!(r.execute(request).await?, (true, true, 25, true, 30, true));
+        let request = (set("foo", 5), call(), script_flush(), call());
+        let (_, first, _, second) = r.try_execute(request).await;
+        assert_eq!((first, second), (Ok(25), Ok(25)));
+    }
+    // its errors stand for themselves, and keep their place
+    let broken = Script::new("return redis.call('INCR', KEYS[1])");
+    r.execute(rpush("list", ["x"])).await?;
+    let (first, second) = r.try_execute((broken.call::<i64>(&["list"], &[]), call())).await;
+    assert!(matches!(first, Err(Error::Server(_))), "{first:?}");
+    assert_eq!(second, Ok(25));
+    Ok(())
+}
+
+async fn promise_41_promise_57_commands_of_scripts_and_functions_are_typed(_: &World, r: Client) -> Outcome {
+    let sha = r.execute(script_load("return ARGV[1]")).await?;
+    assert_eq!(sha, Script::new("return ARGV[1]").sha());
+    assert_eq!(r.execute(evalsha(&sha).args(["a"]).typed::<String>()).await?, "a");
+    assert_eq!(r.execute(eval("return #KEYS").keys(["a"]).typed::<i64>()).await?, 1);
+    assert_eq!(r.execute(function_load(MYLIB.trim_start())).await?, "mylib");
+    assert_eq!(r.execute(fcall("ping").typed::<String>()).await?, "PONG");
+    assert_eq!(r.execute(function_list()).await?.len(), 1);
+    assert!(r.execute(function_delete("mylib")).await?);
+    assert_eq!(r.execute(function_list()).await?.len(), 0);
+    Ok(())
+}
+
+async fn readonly_scripts_are_refused_a_write(_: &World, r: Client) -> Outcome {
+    let (read, write) =
+        (Script::new("return redis.call('GET', 'foo')"), Script::new("return redis.call('SET', 'foo', 1)"));
+    r.execute(set("foo", "bar")).await?;
+    for _ in 0..2 {
+        assert_eq!(r.execute(read.call_ro::<String>(&[], &[])).await?, "bar");
+        assert!(matches!(r.execute(write.call_ro::<Bytes>(&[], &[])).await, Err(Error::Server(_))));
+        let (found,) = r.atomic((read.call_ro::<String>(&[], &[]),)).await?;
+        assert_eq!(found, "bar");
+        r.execute(script_flush()).await?;
+    }
+    Ok(())
+}
+
+const MYLIB: &str = r#"
+#!lua name=mylib
+
+redis.register_function('echo', function(k, a)
+    return a[1]
+end)
+redis.register_function('ping', function()
+    return "PONG"
+end)
+redis.register_function('get', function(k, a)
+    return redis.call("GET", k[1])
+end)
+redis.register_function('hmmget', function(k, a)
+    local values = {}
+    local fields = {}
+    local response = {}
+    local i = 1
+    local j = 1
+
+    while a[i] do
+        fields[j] = a[i]
+        i = i + 2
+        j = j + 1
+    end
+
+    for idx, key in ipairs(k) do
+        values = redis.call("HMGET", key, unpack(fields))
+        for idx, value in ipairs(values) do
+            if not response[idx] and value then
+                response[idx] = value
+            end
+        end
+    end
+    for idx, value in ipairs(fields) do
+        if not response[idx] then
+            response[idx] = a[idx*2]
+        end
+    end
+    return response
+end)"#;
+
+async fn promise_58_promise_60_promise_64_promise_65_promise_66_promise_67_libraries_have_functions(
+    _: &World,
+    client: Client,
+) -> Outcome {
+    let library = client.register_library("mylib", MYLIB, false).await?;
+    let names: BTreeSet<&str> = library.functions().iter().map(|function| function.name()).collect();
+    assert_eq!(names, BTreeSet::from(["echo", "get", "hmmget", "ping"]));
+    let function = |name| library.function(name).ok_or(Error::NoLibrary);
+    assert_eq!(
+        client.execute(function("echo")?.call::<String>(&[], &[&"hello world"])).await?,
+        "hello world"
+    );
+    assert_eq!(client.execute(function("ping")?.call::<String>(&[], &[])).await?, "PONG");
+    client.execute(set("co", "redis")).await?;
+    assert_eq!(client.execute(function("get")?.call::<String>(&["co"], &[])).await?, "redis");
+    assert!(library.function("no such").is_none());
+    Ok(())
+}
+
+async fn promise_61_promise_62_promise_63_a_library_is_replaced_when_told_to(
+    _: &World,
+    client: Client,
+) -> Outcome {
+    assert!(matches!(client.load_library("mylib").await, Err(Error::NoLibrary)));
+    client.register_library("mylib", MYLIB, false).await?;
+    let again = client.register_library("mylib", MYLIB, false).await;
+    assert!(matches!(again, Err(Error::Server(_))), "{again:?}");
+    let library = client.register_library("mylib", MYLIB, true).await?;
+    assert_eq!((library.name(), library.functions().len()), ("mylib", 4));
+    assert_eq!(client.load_library("mylib").await?.functions().len(), 4);
+    // no name is a pattern
+    assert!(matches!(client.load_library("my*").await, Err(Error::NoLibrary)));
+    Ok(())
+}
+
+/// The seed's library as a type of its own.
+struct MyLib(Library);
+
+impl MyLib {
+    const NAME: &str = "mylib";
+    const CODE: &str = MYLIB;
+
+    async fn register(client: &Client) -> Result<Self, Error> {
+        client.register_library(Self::NAME, Self::CODE, true).await.map(Self)
+    }
+
+    fn call<R>(&self, name: &str, keys: &[&str], args: &[&dyn redwire_core::argument::ToArg]) -> Command<R> {
+        self.0.function(name).expect("a function of the library").call(keys, args)
+    }
+
+    fn echo(&self, value: &str) -> Command<String> {
+        self.call("echo", &[], &[&value])
+    }
+
+    fn ping(&self) -> Command<String> {
+        self.call("ping", &[], &[])
+    }
+
+    fn get(&self, key: &str) -> Command<Option<String>> {
+        self.call("get", &[key], &[])
+    }
+
+    /// Values of fields from the first of the hashes at `keys` that has them, or else these.
+    fn hmmget(&self, keys: &[&str], fields: &[(&str, i64)]) -> Command<Vec<i64>> {
+        let args = fields.iter().flat_map(|(field, value)| [field as _, value as _]);
+        self.call("hmmget", keys, &args.collect::<Vec<&dyn redwire_core::argument::ToArg>>())
+    }
+}
+
+async fn promise_68_promise_69_promise_70_promise_71_promise_72_promise_73_promise_74_promise_75_promise_76_a_library_is_bound(
+    _: &World,
+    client: Client,
+) -> Outcome {
+    let lib = MyLib::register(&client).await?;
+    assert_eq!(client.execute(lib.ping()).await?, "PONG");
+    assert_eq!(client.execute(lib.echo("hello world")).await?, "hello world");
+    assert_eq!(client.execute(lib.get("nothing")).await?, None);
+    client.execute(hset("k1", [("a", 10), ("b", 20)])).await?;
+    client.execute(hset("k2", [("c", 30), ("d", 40)])).await?;
+    let fields = [("a", 1), ("b", 2), ("c", 3), ("d", 4), ("e", 5), ("f", 6)];
+    assert_eq!(client.execute(lib.hmmget(&["k1", "k2"], &fields)).await?, [10, 20, 30, 40, 5, 6]);
+    assert_eq!(client.atomic((lib.echo("a"), lib.ping())).await?, ("a".into(), "PONG".into()));
+    Ok(())
+}
+
+async fn a_library_is_updated_and_its_flags_decide(_: &World, client: Client) -> Outcome {
+    let code = |value: &str| {
+        format!(
+            "#!lua name=lib\nredis.register_function{{function_name='f', flags={{'no-writes'}}, \
+             callback=function() return '{value}' end}}"
+        )
+    };
+    let mut library = client.register_library("lib", &code("one"), false).await?;
+    let call = |library: &Library| library.function("f").expect("a function").call::<String>(&[], &[]);
+    assert!(library.functions()[0].is_readonly());
+    assert_eq!(client.execute(call(&library)).await?, "one");
+    library.update(&client, &code("two")).await?;
+    assert_eq!(client.execute(call(&library)).await?, "two");
+    assert!(library.update(&client, "#!lua name=lib\nnonsense").await.is_err());
+    assert_eq!(client.execute(call(&library)).await?, "two");
+    Ok(())
+}
+
+async fn promise_77_promise_78_promise_80_promise_81_promise_82_promise_83_promise_89_tuples_are_pipelines(
+    _: &World,
+    client: Client,
+) -> Outcome {
+    client.atomic((del(["bar"]), set("bar", "foo"))).await?;
+    let results = client.atomic((flushdb(), set("foo", "bar"), set("bar", "foo"), keys("*"))).await?;
+    let found: BTreeSet<Bytes> = results.3.into_iter().collect();
+    assert_eq!((results.0, results.1, results.2), (true, true, true));
+    assert_eq!(found, BTreeSet::from(["bar".into(), "foo".into()]));
+    // a request does nothing until it is run
+    let request = (incr("n"), incr("n"));
+    assert_eq!(client.execute(get("n")).await?, None);
+    assert_eq!(client.execute(request).await?, (1, 2));
+    Ok(())
+}
+
+async fn promise_84_promise_85_a_transaction_is_one_unit_and_a_tuple_is_not(
+    _: &World,
+    client: Client,
+) -> Outcome {
+    client.execute(set("text", "x")).await?;
+    // one that the server will not queue: nothing is executed
+    let refused = client.atomic((set("text", "y"), command("NO.SUCH"))).await;
+    assert!(matches!(refused, Err(Error::Refused { index: Some(1), .. })), "{refused:?}");
+    assert_eq!(client.execute(get("text").text()).await?.as_deref(), Some("x"));
+    let (set, refused) = client.try_execute((set("text", "y"), command("NO.SUCH"))).await;
+    assert_eq!(set, Ok(true));
+    assert!(matches!(refused, Err(Error::Server(_))));
+    assert_eq!(client.execute(get("text").text()).await?.as_deref(), Some("y"));
+    Ok(())
+}
+
+const SEQUENCE: &str = "OUR-SEQUENCE-KEY";
+
+/// The seed's INCR of a client's own.
+async fn increment(client: &Client) -> Result<(bool,), Error> {
+    client
+        .transaction(&[SEQUENCE], async |watched| {
+            let current = watched.execute(get(SEQUENCE).typed::<Option<i64>>()).await?;
+            Ok((set(SEQUENCE, current.unwrap_or(0) + 1),))
+        })
+        .await
+}
+
+async fn promise_86_promise_87_promise_90_a_watched_key_that_changes_begins_it_anew(
+    world: &World,
+    r: Client,
+) -> Outcome {
+    let (other, tries) = (world.client(), AtomicU32::new(0));
+    r.execute(set(SEQUENCE, 1)).await?;
+    let done = r
+        .transaction(&[SEQUENCE], async |watched| {
+            let value = watched.execute(get(SEQUENCE).typed::<i64>()).await?;
+            if tries.fetch_add(1, Ordering::Relaxed) == 0 {
+                other.execute(set(SEQUENCE, 10)).await?;
+            }
+            Ok((set(SEQUENCE, value + 1), get(SEQUENCE).typed::<i64>()))
+        })
+        .await?;
+    assert_eq!((done, tries.into_inner()), ((true, 11), 2));
+    // by hand, on a link that is nobody else's
+    r.execute(command("WATCH").arg(SEQUENCE).typed::<()>()).await?;
+    other.execute(incr(SEQUENCE)).await?;
+    assert_eq!(r.atomic((set(SEQUENCE, 0),)).await, Err(Error::Watch));
+    Ok(())
+}
+
+async fn promise_93_promise_94_promise_95_a_transaction_gives_what_its_request_gives(
+    world: &World,
+    r: Client,
+) -> Outcome {
+    assert_eq!(increment(&r).await?, (true,));
+    // tasks of several clients, some of which share a link
+    const EACH: i64 = 25;
+    let clients = [world.client(), world.client(), r.clone(), r.clone()];
+    let threads: Vec<_> = clients
+        .into_iter()
+        .map(|client| thread::spawn(move || (0..EACH).all(|_| wait(increment(&client)) == Ok((true,)))))
+        .collect();
+    assert!(threads.into_iter().all(|thread| thread.join().expect("no thread fails")));
+    assert_eq!(r.execute(get(SEQUENCE).typed::<i64>()).await?, 1 + 4 * EACH);
+    // without keys, and without commands
+    assert_eq!(r.transaction(&[], async |_| Ok((incr("n"),))).await?, (1,));
+    assert_eq!(r.transaction(&["n"], async |_| Ok(Vec::<Command<i64>>::new())).await?, []);
+    assert_eq!(r.atomic((incr("n"),)).await?, (2,));
+    Ok(())
+}
+
+async fn promise_91_promise_92_a_transaction_that_gives_up_watches_nothing(
+    world: &World,
+    r: Client,
+) -> Outcome {
+    let gave_up = r.transaction(&["k"], async |_| Err::<Command<()>, _>(Error::TooLarge)).await.map(drop);
+    assert_eq!(gave_up, Err(Error::TooLarge));
+    world.client().execute(set("k", 1)).await?;
+    // the link watches nothing: this is executed
+    assert_eq!(r.atomic((get("k").typed::<i64>(),)).await?, (1,));
+    // nor does one that is dropped half-way
+    let watching = AtomicBool::new(false);
+    let mut half = Box::pin(r.transaction(&["k"], async |_| {
+        watching.store(true, Ordering::Relaxed);
+        std::future::pending::<()>().await;
+        Ok((incr("k"),))
+    }));
+    std::future::poll_fn(|cx| {
+        assert!(half.as_mut().poll(cx).is_pending());
+        if watching.load(Ordering::Relaxed) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    drop(half);
+    world.client().execute(set("k", 2)).await?;
+    assert_eq!(r.atomic((get("k").typed::<i64>(),)).await?, (2,));
+    Ok(())
+}
+
+async fn a_transaction_survives_the_loss_of_its_link(world: &World, r: Client) -> Outcome {
+    let (killer, tries) = (world.client(), AtomicU32::new(0));
+    r.execute(set(SEQUENCE, 1)).await?;
+    let done = r
+        .transaction(&[SEQUENCE], async |watched| {
+            let (id, value) = watched.execute((client_id(), get(SEQUENCE).typed::<i64>())).await?;
+            if tries.fetch_add(1, Ordering::Relaxed) < 3 {
+                killer.execute(command("CLIENT").arg("KILL").arg("ID").arg(id).typed::<()>()).await?;
+                killer.execute(incr(SEQUENCE)).await?;
+                // on another link: by then the loss is known
+                assert_ne!(watched.execute(client_id()).await?, id);
+            }
+            Ok((set(SEQUENCE, value + 1),))
+        })
+        .await?;
+    assert_eq!((done, tries.into_inner()), ((true,), 4));
+    assert_eq!(r.execute(get(SEQUENCE).typed::<i64>()).await?, 5);
+    Ok(())
+}
+
+async fn promise_126_promise_127_promise_128_promise_129_promise_130_a_lock_is_taken_and_given_back(
+    _: &World,
+    client: Client,
+) -> Outcome {
+    assert!(client.execute(flushall()).await?);
+    let lock = client.lock("lalala");
+    let held = lock.acquire().await?;
+    assert_eq!(client.execute(get("lalala").text()).await?.as_deref(), Some(held.token()));
+    assert!(lock.try_acquire().await?.is_none());
+    assert!(lock.locked().await? && held.owned().await?);
+    assert_eq!(held.valid_until(), None);
+    held.release().await?;
+    assert!(!lock.locked().await?);
+    // what is released cannot be released again: it is gone
+    assert!(lock.try_acquire().await?.is_some());
+    Ok(())
+}
+
+async fn scenario_3_a_lock_whose_time_is_up_is_somebody_elses(world: &World, client: Client) -> Outcome {
+    let lock = client.lock("lock").timeout(Duration::from_millis(60)).sleep(Duration::from_millis(10));
+    let mut first = lock.acquire().await?;
+    // waits for the first one's time to be up
+    let second = world.client().lock("lock").sleep(Duration::from_millis(10)).acquire().await?;
+    assert_eq!(first.extend(Duration::from_secs(1)).await, Err(Error::Lock(LockError::Lost)));
+    assert!(!first.owned().await?);
+    assert_eq!(first.release().await, Err(Error::Lock(LockError::Lost)));
+    assert!(second.owned().await?);
+    second.release().await
+}
+
+async fn locks_wait_for_each_other(world: &World, r: Client) -> Outcome {
+    const CONTENDERS: u32 = 4;
+    let (inside, entered) = (AtomicBool::new(false), AtomicU32::new(0));
+    thread::scope(|scope| {
+        for _ in 0..CONTENDERS {
+            let client = world.client();
+            let (inside, entered) = (&inside, &entered);
+            scope.spawn(move || {
+                wait(async {
+                    let lock = client.lock("lock").timeout(Duration::from_secs(10));
+                    let lock = lock.sleep(Duration::from_millis(2));
+                    for _ in 0..10 {
+                        let held = lock.acquire().await.expect("the lock");
+                        assert!(!inside.swap(true, Ordering::SeqCst), "nobody else is inside");
+                        entered.fetch_add(1, Ordering::SeqCst);
+                        inside.store(false, Ordering::SeqCst);
+                        held.release().await.expect("it was held");
+                    }
+                });
+            });
+        }
+    });
+    assert_eq!(entered.into_inner(), CONTENDERS * 10);
+    let lock = r.lock("lock").blocking_timeout(Duration::from_millis(30));
+    let _held = lock.acquire().await?;
+    assert!(matches!(lock.acquire().await, Err(Error::Lock(LockError::Taken))));
+    let impatient = r.lock("x").timeout(Duration::from_millis(50)).sleep(Duration::from_millis(50));
+    assert!(matches!(impatient.acquire().await, Err(Error::Lock(LockError::Sleep))));
+    Ok(())
+}
+
+async fn locks_are_extended(_: &World, r: Client) -> Outcome {
+    let mut held = r.lock("lock").timeout(Duration::from_secs(10)).acquire().await?;
+    let before = held.valid_until().expect("a limit");
+    held.extend(Duration::from_secs(20)).await?;
+    let after = held.valid_until().expect("a limit");
+    assert!((19_000..=20_000).contains(&(after.0 - before.0)), "{before:?} {after:?}");
+    assert!((29_000..=30_000).contains(&r.execute(pttl("lock")).await?));
+    held.release().await?;
+    let mut held = r.lock("lock").acquire().await?;
+    assert_eq!(held.extend(Duration::from_secs(1)).await, Err(Error::Lock(LockError::Unlimited)));
+    Ok(())
+}
+
+async fn locks_that_are_dropped_are_given_back(world: &World, r: Client) -> Outcome {
+    let lock = r.lock("lock").sleep(Duration::from_millis(2)).blocking_timeout(Duration::from_secs(5));
+    drop(lock.acquire().await?);
+    // by the last of a client's handles, too
+    let other = world.client();
+    let held = other.lock("lock").acquire().await?;
+    drop((other, held));
+    drop(lock.acquire().await?);
+    // nobody waits for this one, and it was sent
+    let mut taking = Box::pin(lock.acquire());
+    std::future::poll_fn(|cx| Poll::Ready(taking.as_mut().poll(cx).is_ready())).await;
+    drop(taking);
+    lock.acquire().await?.release().await
+}
+
+/// Without entropy there are no tokens, and so no locks.
+#[test]
+fn scenario_6_tokens_are_made_of_entropy_or_not_at_all() {
+    struct Poor;
+    impl redwire_core::transport::Transport for Poor {
+        type Error = ();
+        fn poll_open(&mut self, _: &mut std::task::Context<'_>) -> Poll<Result<(), ()>> {
+            Poll::Pending
+        }
+        fn poll_read(&mut self, _: &mut std::task::Context<'_>, _: &mut [u8]) -> Poll<Result<usize, ()>> {
+            Poll::Pending
+        }
+        fn poll_write(&mut self, _: &mut std::task::Context<'_>, _: &[u8]) -> Poll<Result<usize, ()>> {
+            Poll::Pending
+        }
+        fn close(&mut self) {}
+        fn is_secure(&self) -> bool {
+            false
+        }
+        fn now(&self) -> redwire_core::time::Instant {
+            redwire_core::time::Instant(0)
+        }
+        fn poll_sleep(&mut self, _: &mut std::task::Context<'_>, _: redwire_core::time::Instant) -> Poll<()> {
+            Poll::Pending
+        }
+    }
+    let (client, _driver) = Client::new(Poor, Config::default());
+    assert!(matches!(wait(client.lock("lock").acquire()), Err(Error::Lock(LockError::Entropy))));
+}

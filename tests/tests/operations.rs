@@ -1,0 +1,490 @@
+//! Conversations as dialogues: scripts that a server does not know, and locks.
+
+use redwire_core::connection::{Config, Protocol};
+use redwire_core::machine::Reason;
+use redwire_core::operation::{Script, kind};
+use redwire_core::resp::Frame;
+use redwire_tests::model::{Hello, Options, Outcome, Pair, Peer, Server, Store, plain};
+use redwire_tests::wire::{bulk, error};
+
+const OK: &str = "+OK\r\n";
+const NIL: &str = "$-1\r\n";
+const NOSCRIPT: &str = "-NOSCRIPT No matching script. Please use EVAL.\r\n";
+/// Deletes the key if it holds the token.
+const CLEAN: &str =
+    "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end return 0";
+
+fn peer() -> Peer {
+    Peer::ready(2, plain())
+}
+
+fn script() -> Script {
+    Script::new("return ARGV[1]")
+}
+
+fn evalsha(line: &str) -> String {
+    format!("EVALSHA {} {line}", script().sha())
+}
+
+#[test]
+fn a_script_that_the_server_knows_is_called_by_its_digest() {
+    let mut peer = peer();
+    peer.call(1, &script(), "1 key one");
+    assert_eq!(peer.sent(), [evalsha("1 key one")]);
+    peer.reply("$3\r\none\r\n");
+    assert_eq!(peer.replied(1), Some(&bulk("one")));
+    // the slot is free for anything
+    peer.caller.outcomes.clear();
+    peer.submit(1, "PING");
+    assert_eq!(peer.sent(), ["PING"]);
+    peer.reply(NOSCRIPT);
+    assert_eq!(peer.replied(1), Some(&error("NOSCRIPT No matching script. Please use EVAL.")));
+    assert_eq!(peer.sent(), [""; 0]);
+}
+
+#[test]
+fn promise_51_a_script_that_the_server_does_not_know_is_sent_with_its_text() {
+    for split in 1..NOSCRIPT.len() {
+        let mut peer = peer();
+        peer.submit(0, "ECHO before");
+        peer.call(1, &script(), "1 key one");
+        peer.submit(2, "ECHO after");
+        assert_eq!(peer.sent(), ["ECHO before".into(), evalsha("1 key one"), "ECHO after".into()]);
+        peer.reply("$6\r\nbefore\r\n");
+        let (start, end) = NOSCRIPT.split_at(split);
+        peer.reply(start);
+        peer.reply(end);
+        assert_eq!(peer.outcome(1), None);
+        assert_eq!(peer.sent(), ["EVAL return ARGV[1] 1 key one"]);
+        peer.reply("$5\r\nafter\r\n$3\r\none\r\n");
+        assert_eq!((peer.replied(1), peer.replied(2)), (Some(&bulk("one")), Some(&bulk("after"))));
+    }
+}
+
+#[test]
+fn other_errors_of_a_script_are_the_callers_and_so_is_the_second() {
+    let mut peer = peer();
+    peer.call(1, &script(), "0 one");
+    peer.call(2, &script(), "0 two");
+    peer.sent();
+    peer.reply("-ERR wrong\r\n");
+    peer.reply(NOSCRIPT);
+    assert_eq!(peer.replied(1), Some(&error("ERR wrong")));
+    assert_eq!(peer.sent(), ["EVAL return ARGV[1] 0 two"]);
+    peer.reply(NOSCRIPT);
+    assert_eq!(peer.replied(2), Some(&error("NOSCRIPT No matching script. Please use EVAL.")));
+}
+
+#[test]
+fn calls_of_one_batch_are_told_apart_whatever_they_reply() {
+    let mut peer = peer();
+    for slot in 0..20 {
+        peer.call(slot, &script(), &format!("0 {slot}"));
+    }
+    peer.sent();
+    for slot in 0..20 {
+        peer.reply(if slot % 3 == 0 { NOSCRIPT.into() } else { format!("*2\r\n:{slot}\r\n*1\r\n:7\r\n") });
+    }
+    let unknown: Vec<u32> = (0..20).filter(|slot| slot % 3 == 0).collect();
+    let again: Vec<String> = unknown.iter().map(|slot| format!("EVAL return ARGV[1] 0 {slot}")).collect();
+    assert_eq!(peer.sent(), again);
+    for slot in unknown {
+        peer.reply(format!("*2\r\n:{slot}\r\n*1\r\n:7\r\n"));
+    }
+    for slot in 0..20 {
+        let inner = Frame::Array(vec![Frame::Integer(7)]);
+        assert_eq!(peer.replied(slot), Some(&Frame::Array(vec![Frame::Integer(slot.into()), inner])));
+    }
+}
+
+#[test]
+fn a_script_that_may_have_run_is_not_sent_again() {
+    let mut peer = peer();
+    peer.call(1, &script(), "0 one");
+    peer.sent();
+    peer.close();
+    assert_eq!(peer.failed(1), Some((Reason::Dropped, true)));
+    // nor is its text
+    let mut peer = self::peer();
+    peer.call(1, &script(), "0 one");
+    peer.sent();
+    peer.reply(NOSCRIPT);
+    peer.sent();
+    peer.close();
+    assert_eq!(peer.failed(1), Some((Reason::Dropped, true)));
+}
+
+#[test]
+fn a_call_can_be_cancelled_before_and_after_its_text_is_sent() {
+    let mut peer = peer();
+    peer.call(1, &script(), "0 one");
+    assert_eq!(peer.cancel(1), Some(false));
+    assert_eq!(peer.sent(), [""; 0]);
+    peer.call(2, &script(), "0 two");
+    peer.sent();
+    assert_eq!(peer.cancel(2), Some(true));
+    peer.reply(NOSCRIPT);
+    assert_eq!(peer.sent(), [""; 0]);
+    peer.call(3, &script(), "0 three");
+    peer.sent();
+    peer.reply(NOSCRIPT);
+    peer.sent();
+    assert_eq!(peer.cancel(3), Some(true));
+    peer.reply("$5\r\nthree\r\n");
+    assert_eq!(peer.outcome(3), Some(&Outcome::Cancelled(true)));
+}
+
+#[test]
+fn arguments_that_stay_with_the_caller_are_asked_for_again() {
+    let mut peer = peer();
+    let script = script();
+    peer.connection.learn(&script);
+    peer.externals.insert(1, vec![vec![b'x'; 9], vec![b'y'; 3]]);
+    let row = u32::from(redwire_core::table::find(b"EVALSHA").0);
+    let words =
+        [1, row | redwire_core::batch::flags::SCRIPT, 4, 1 << 30 | 40, 1 << 30 | 1, 2 << 30, 9, 2 << 30, 3];
+    let side = format!("{}1", script.sha());
+    peer.converse(&redwire_core::batch::Batch { words: &words, text: &[], side: side.as_bytes() });
+    assert_eq!(peer.sent(), [evalsha("1 xxxxxxxxx yyy")]);
+    peer.reply(NOSCRIPT);
+    assert_eq!(peer.sent(), ["EVAL return ARGV[1] 1 xxxxxxxxx yyy"]);
+}
+
+/// A second's lock, tried every 100 ms for another second.
+const ACQUIRE: &str = "lock token 1000 100 1000 7";
+
+/// When a peer's clock starts.
+const START: i64 = 1_000;
+
+fn set() -> &'static str {
+    "SET lock token NX PX 1000"
+}
+
+#[test]
+fn promise_128_a_lock_that_is_free_is_taken_at_once() {
+    let mut peer = peer();
+    peer.operate(1, kind::ACQUIRE, ACQUIRE);
+    assert_eq!(peer.sent(), [set()]);
+    peer.advance(20);
+    peer.reply(OK);
+    // counted from before it was sent, without what clocks may differ
+    assert_eq!(peer.replied(1), Some(&Frame::Integer(START + 1000 - 12)));
+    assert_eq!(peer.sent(), [""; 0]);
+}
+
+#[test]
+fn a_lock_that_is_taken_is_tried_again_until_the_time_is_up() {
+    let mut peer = peer();
+    let start = peer.now.0;
+    peer.operate(1, kind::ACQUIRE, ACQUIRE);
+    let mut times = Vec::new();
+    while peer.outcome(1).is_none() {
+        let sent = peer.sent();
+        if sent.is_empty() {
+            peer.advance(1);
+            continue;
+        }
+        assert_eq!(sent, [set()]);
+        times.push(peer.now.0 - start);
+        peer.reply(NIL);
+    }
+    assert_eq!(peer.replied(1), Some(&Frame::Integer(0)));
+    assert_eq!(times.last(), Some(&1000), "the last try is made when the time is up");
+    let pauses: Vec<u64> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(pauses[..pauses.len() - 1].iter().all(|pause| (50..=150).contains(pause)), "{pauses:?}");
+    assert!(pauses.iter().any(|pause| pause != &pauses[0]), "they differ: {pauses:?}");
+}
+
+#[test]
+fn a_lock_is_tried_once_where_nobody_waits() {
+    let mut peer = peer();
+    peer.operate(1, kind::ACQUIRE, "lock token 1000 100 0 7");
+    peer.sent();
+    peer.reply(NIL);
+    assert_eq!(peer.replied(1), Some(&Frame::Integer(0)));
+    peer.operate(2, kind::ACQUIRE, "lock token 0 100 0 7");
+    assert_eq!(peer.sent(), ["SET lock token NX"]);
+    peer.reply(OK);
+    assert_eq!(peer.replied(2), Some(&Frame::Integer(-1)), "for ever");
+}
+
+/// A lock whose first reply was lost; the link is open again.
+fn lost() -> Peer {
+    let mut peer = Peer::ready(2, Config { backoff: (1, 1), ..plain() });
+    assert_eq!(peer.now.0 as i64, START);
+    peer.operate(1, kind::ACQUIRE, ACQUIRE);
+    peer.sent();
+    peer.close();
+    peer.advance(200);
+    peer.open();
+    assert_eq!(peer.sent(), [set()]);
+    peer
+}
+
+#[test]
+fn scenario_1_a_lock_whose_reply_was_lost_is_known_by_its_token() {
+    let mut peer = lost();
+    peer.reply(NIL);
+    assert_eq!(peer.sent(), ["GETRANGE lock 0 255"]);
+    peer.reply("$5\r\ntoken\r\n");
+    // counted from the first try
+    assert_eq!(peer.replied(1), Some(&Frame::Integer(START + 1000 - 12)));
+    let mut peer = lost();
+    peer.reply(NIL);
+    peer.sent();
+    peer.reply("$5\r\nother\r\n");
+    assert_eq!(peer.outcome(1), None);
+    // the lost one may still be on its way to the server: every further try asks
+    peer.advance(150);
+    assert_eq!(peer.sent(), [set()]);
+    peer.reply(NIL);
+    assert_eq!(peer.sent(), ["GETRANGE lock 0 255"]);
+}
+
+#[test]
+fn scenario_2_a_lock_that_came_too_late_is_given_back() {
+    let mut peer = peer();
+    peer.operate(1, kind::ACQUIRE, "lock token 1000 100 5000 7");
+    peer.sent();
+    peer.advance(990);
+    peer.reply(OK);
+    assert_eq!(peer.outcome(1), None);
+    assert_eq!(peer.sent(), [format!("EVAL {CLEAN} 1 lock token")]);
+    peer.reply(":1\r\n");
+    while peer.outcome(1).is_none() {
+        peer.advance(1);
+        if peer.sent() == [set()] {
+            peer.reply(OK);
+        }
+    }
+    assert_eq!(peer.replied(1), Some(&Frame::Integer(peer.now.0 as i64 + 1000 - 12)));
+}
+
+#[test]
+fn scenario_8_a_lock_that_nobody_waits_for_any_more_is_given_back() {
+    let clean = [format!("EVAL {CLEAN} 1 lock token")];
+    // on its way
+    let mut peer = peer();
+    peer.operate(1, kind::ACQUIRE, ACQUIRE);
+    peer.sent();
+    assert_eq!(peer.cancel(1), Some(true));
+    assert_eq!(peer.sent(), clean);
+    peer.reply(OK);
+    peer.reply(":1\r\n");
+    assert_eq!(peer.outcome(1), Some(&Outcome::Cancelled(true)));
+    // not sent, or waiting for the next try
+    let mut peer = self::peer();
+    peer.operate(1, kind::ACQUIRE, ACQUIRE);
+    assert_eq!(peer.cancel(1), Some(false));
+    peer.operate(2, kind::ACQUIRE, ACQUIRE);
+    peer.sent();
+    peer.reply(NIL);
+    assert_eq!(peer.cancel(2), Some(false));
+    peer.advance(5_000);
+    assert_eq!(peer.sent(), [""; 0]);
+    // nobody knows
+    let mut peer = lost();
+    peer.reply(NIL);
+    peer.sent();
+    peer.reply("$5\r\nother\r\n");
+    peer.cancel(1);
+    assert_eq!(peer.sent(), clean);
+}
+
+#[test]
+fn a_lock_fails_with_the_servers_error_or_when_nothing_was_sent() {
+    let mut peer = peer();
+    peer.operate(1, kind::ACQUIRE, ACQUIRE);
+    peer.sent();
+    peer.reply("-OOM command not allowed\r\n");
+    assert_eq!(peer.replied(1), Some(&error("OOM command not allowed")));
+    let mut peer = Peer::new(Config { queue_timeout: 100, ..plain() });
+    peer.operate(1, kind::ACQUIRE, ACQUIRE);
+    peer.advance(100);
+    assert_eq!(peer.failed(1), Some((Reason::QueueTimeout, false)));
+}
+
+#[test]
+fn replies_that_are_lost_again_and_again_end_an_acquisition() {
+    let mut peer = Peer::ready(2, Config { backoff: (1, 1), ..plain() });
+    peer.operate(1, kind::ACQUIRE, "lock token 1000 100 _ 7");
+    for lost in 0.. {
+        assert!(lost <= 4);
+        if peer.outcome(1).is_some() {
+            break;
+        }
+        assert_eq!(peer.sent(), [set()], "{lost}");
+        peer.close();
+        peer.advance(200);
+        peer.open();
+    }
+    assert_eq!(peer.failed(1), Some((Reason::Dropped, true)));
+    assert_eq!(peer.sent(), [format!("EVAL {CLEAN} 1 lock token")]);
+}
+
+#[test]
+fn locks_are_released_and_extended_by_scripts() {
+    let mut peer = peer();
+    peer.operate(1, kind::RELEASE, "lock token");
+    let sent = peer.sent();
+    assert_eq!(sent, [format!("EVALSHA {} 1 lock token", Script::new(CLEAN).sha())]);
+    peer.reply(NOSCRIPT);
+    assert_eq!(peer.sent(), [format!("EVAL {CLEAN} 1 lock token")]);
+    peer.reply(":1\r\n");
+    assert_eq!(peer.replied(1), Some(&Frame::Integer(1)));
+    peer.operate(2, kind::EXTEND, "lock token 500");
+    assert!(peer.sent()[0].ends_with(" 1 lock token 500"));
+    peer.reply(":0\r\n");
+    assert_eq!(peer.replied(2), Some(&Frame::Integer(0)));
+    peer.operate(3, kind::EXTEND, "lock token 500");
+    peer.sent();
+    peer.reply(NOSCRIPT);
+    assert!(peer.sent()[0].starts_with("EVAL if "));
+    peer.reply(":1200\r\n");
+    assert_eq!(peer.replied(3), Some(&Frame::Integer(START + 1200 - 14)));
+}
+
+#[test]
+fn closing_settles_conversations_and_begins_nothing() {
+    let mut peer = peer();
+    peer.call(0, &script(), "0 one");
+    for slot in 1..4 {
+        peer.operate(slot, kind::ACQUIRE, ACQUIRE);
+    }
+    peer.sent();
+    peer.reply(NOSCRIPT);
+    peer.reply(NIL);
+    peer.sent();
+    peer.shutdown();
+    for slot in 0..4 {
+        assert_eq!(peer.failed(slot), Some((Reason::Closed, slot != 1)), "{slot}");
+    }
+    let links = peer.links.len();
+    peer.advance(10_000);
+    assert_eq!(peer.links.len(), links, "no link is opened");
+}
+
+const CALLS: u32 = 4;
+const LOCK: u32 = CALLS;
+const RELEASE: u32 = CALLS + 1;
+const SLOTS: u32 = CALLS + 2;
+
+/// Calls of a script, each with a counter of its own, and a lock that is taken and given back.
+fn converse(pair: &mut Pair) {
+    let count = Script::new(Store::COUNT);
+    for slot in 0..CALLS {
+        pair.peer.call(slot, &count, &format!("1 calls:{slot} {slot}"));
+    }
+    pair.peer.operate(LOCK, kind::ACQUIRE, "lock token 60000 10 0 7");
+    pair.peer.operate(RELEASE, kind::RELEASE, "lock token");
+}
+
+/// Moves everything until every slot is settled, and what was left behind is done with.
+fn finish(pair: &mut Pair) {
+    for _ in 0..1_000 {
+        pair.settle();
+        if (0..SLOTS).all(|slot| pair.peer.outcome(slot).is_some()) {
+            return;
+        }
+        pair.peer.advance(10);
+    }
+    unreachable!("every slot is settled");
+}
+
+/// Checks that no script ran twice, that every reply is its caller's, and that whoever did not get one was told the truth.
+fn check(pair: &Pair) {
+    for slot in 0..CALLS {
+        let runs = pair.server.store.text(&format!("calls:{slot}")).map_or(0, |runs| runs[0] - b'0');
+        match pair.peer.outcome(slot) {
+            Some(Outcome::Reply(reply)) => {
+                assert_eq!((reply, runs), (&bulk(slot.to_string().as_bytes()), 1), "{slot}");
+            }
+            Some(Outcome::Failed(failure)) => assert!(runs <= u8::from(failure.maybe_executed), "{slot}"),
+            other => unreachable!("{slot}: {other:?}"),
+        }
+    }
+}
+
+fn pair(protocol: u8) -> Pair {
+    let hello = if protocol == 3 { Hello::Known } else { Hello::Unknown };
+    let mut pair = Pair::new(
+        Config { protocol: Protocol::Auto, backoff: (1, 1), ..Config::default() },
+        Server::new(Options { hello, setinfo: true, ..Options::default() }),
+    );
+    pair.peer.connect();
+    pair.settle();
+    pair
+}
+
+#[test]
+fn scripts_are_flushed_before_any_command() {
+    for protocol in [2, 3] {
+        let mut commands = usize::MAX;
+        let mut flush_in = 1;
+        while flush_in <= commands {
+            let mut pair = pair(protocol);
+            // the server knows the script, until it is told to forget it
+            pair.server.store.execute(&[b"EVAL", Store::COUNT, b"1", b"other", b"x"]);
+            pair.server.flush_in = Some(flush_in);
+            converse(&mut pair);
+            finish(&mut pair);
+            check(&pair);
+            assert!((0..SLOTS).all(|slot| pair.peer.replied(slot).is_some()), "nothing failed");
+            assert_eq!(pair.server.store.text("lock"), None);
+            (commands, flush_in) = (pair.server.log.len(), flush_in + 1);
+        }
+        assert!(flush_in > SLOTS as usize, "{flush_in}");
+    }
+}
+
+#[test]
+fn a_conversation_is_cut_at_every_byte() {
+    for protocol in [2, 3] {
+        let mut whole = pair(protocol);
+        converse(&mut whole);
+        // once without cuts, counting bytes
+        let (mut written, mut read) = (0, 0);
+        loop {
+            let moved = (whole.write(1), whole.serve(usize::MAX), whole.read(1));
+            (written, read) = (written + moved.0, read + moved.2);
+            if moved == (0, 0, 0) {
+                break;
+            }
+        }
+        check(&whole);
+        for cut in 0..written {
+            let mut pair = pair(protocol);
+            converse(&mut pair);
+            let mut left = cut;
+            while left > 0 {
+                left -= pair.write(1);
+                pair.serve(usize::MAX);
+                pair.read(usize::MAX);
+            }
+            pair.cut();
+            finish(&mut pair);
+            check(&pair);
+        }
+        for cut in 0..read {
+            let mut pair = pair(protocol);
+            converse(&mut pair);
+            let mut left = cut;
+            while left > 0 {
+                pair.write(usize::MAX);
+                pair.serve(usize::MAX);
+                left -= pair.read(1);
+            }
+            pair.cut();
+            finish(&mut pair);
+            check(&pair);
+            // a lock that was taken and not told of is given back, or known to be ours
+            let taken = matches!(pair.peer.replied(LOCK), Some(Frame::Integer(1..)));
+            let released = pair.peer.replied(RELEASE) == Some(&Frame::Integer(1));
+            pair.settle();
+            if !taken && pair.peer.outcome(RELEASE).is_some() {
+                assert_eq!(pair.server.store.text("lock"), None, "after {cut} bytes");
+            }
+            assert!(!released || pair.server.store.text("lock").is_none() || taken);
+        }
+    }
+}

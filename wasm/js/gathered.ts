@@ -1,0 +1,47 @@
+import { ConnectionError, ResponseError, type RedisError } from "./errors.js";
+import type { Gatherer } from "./slots.js";
+
+/** Waits for all of several commands. */
+export class Gathered implements Gatherer {
+  readonly #results: unknown[];
+  readonly #resolve: (results: unknown[]) => void;
+  #left: number;
+
+  constructor(count: number, resolve: (results: unknown[]) => void) {
+    this.#results = new Array<unknown>(count);
+    this.#left = count;
+    this.#resolve = resolve;
+  }
+
+  take(index: number, value: unknown, failed: boolean): void {
+    this.#results[index] = failed && !(value instanceof ResponseError) ? new Failed(value) : value;
+    if (--this.#left === 0) this.#resolve(this.#results);
+  }
+}
+
+/** Marks a result that is no reply of the server's. */
+export class Failed {
+  constructor(readonly error: unknown) {}
+}
+
+/** Gives `results`, with errors in their places unless `raiseOnError`; throws what is no answer of the server's. */
+export const finished = (results: unknown[], commands: string[], raiseOnError: boolean): unknown[] => {
+  let first = -1;
+  for (let at = 0; at < results.length; at++) {
+    const result = results[at];
+    if (result instanceof Failed) throw result.error instanceof ConnectionError ? result.error : placed(result.error, at, commands[at]!, results);
+    if (!(result instanceof ResponseError)) continue;
+    if (first < 0) first = at;
+    // EXEC's errors do not know what they are about
+    if (result.command === undefined) Object.assign(result, { command: commands[at]! });
+  }
+  if (raiseOnError && first >= 0) throw placed(results[first], first, commands[first]!, results);
+  return results;
+};
+
+/** Tells an error where in the pipeline it arose. */
+export const placed = (error: unknown, position: number, command: string, results: unknown[]): unknown => {
+  if (!(error instanceof Error) || !("command" in error || error instanceof ResponseError)) return error;
+  error.message = `Command # ${position + 1} (${command}) of pipeline caused error: ${error.message}`;
+  return Object.assign(error as RedisError, { command, position, results });
+};

@@ -1,0 +1,302 @@
+import { LockError, WatchError } from "./errors.js";
+import { kindOf, type Key } from "./outbox.js";
+import type { Pipeline } from "./pipeline.js";
+import type { Redis } from "./redis.js";
+import type { Watching } from "./watching.js";
+
+/** What a lock is. Times are in milliseconds. */
+export interface LockOptions {
+  /** How long it is held unless it is extended; absent: until it is released. */
+  timeout?: number;
+  /** How long to wait between two tries, half as much more or less; default 100. */
+  sleep?: number;
+  /** How long `acquire` tries; absent: for ever. */
+  blockingTimeout?: number;
+  /** `LuaLock` (default), or `Lock`. */
+  lockClass?: new (home: Keeper, name: Key, options: LockOptions) => Lock;
+}
+
+/** What a lock asks of its client. */
+export interface Keeper {
+  /** The client, whose replies have their plain form. */
+  readonly plain: Redis;
+  /** Carries on a conversation of the core's: see `operation::kind` there. */
+  operate(kind: Operation, command: string, args: unknown[], signal?: AbortSignal): Promise<number>;
+}
+
+/** Numbers of `operation::kind` in the core. */
+export const enum Operation {
+  ACQUIRE = 1,
+  RELEASE,
+  EXTEND,
+}
+
+/** How a lock is held. */
+export interface HoldOptions {
+  /** Whether it is extended as long as it is held. */
+  autoExtend?: boolean;
+  /** Gives the try to take it up. */
+  signal?: AbortSignal;
+}
+
+/** A lock that is held. */
+export interface Held {
+  /** Aborts when the lock is lost, or its time is up: with a {@link LockError} that says so. */
+  readonly signal: AbortSignal;
+  /** Until when it is held for sure, on the clock of `performance.now()`; `Infinity` without a timeout. */
+  readonly validUntil: number;
+  /** Releases it. */
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/**
+ * A lock: a key on one server that holds its owner's token, 128 random bits, and goes by itself when its time is up. It is released and
+ * extended by transactions that watch the key. One object is one owner.
+ *
+ * A lock that ran out while its owner was busy protects nothing, and a server that loses its memory forgets it: what must never be done twice
+ * needs more than a lock.
+ */
+export class Lock {
+  readonly #home: Keeper;
+  /** The key. */
+  protected readonly name: Key;
+  readonly #timeout: number | undefined;
+  readonly #sleep: number;
+  readonly #blockingTimeout: number | undefined;
+  #token: string | undefined;
+  #validUntil = 0;
+
+  /** For `redis.lock(name, options)`. */
+  constructor(home: Keeper, name: Key, { timeout, sleep = Math.min(100, timeout ?? 100), blockingTimeout }: LockOptions) {
+    if (typeof name !== "string" && !(name instanceof Uint8Array)) throw new TypeError(`lock: parameter 'name' expected string | Uint8Array, got ${kindOf(name)}`);
+    for (const [option, value] of Object.entries({ timeout, sleep, blockingTimeout })) check(`lock: option '${option}'`, value, option === "timeout" ? 1 : 0);
+    if (timeout !== undefined && sleep > timeout) throw new LockError("'sleep' must be less than 'timeout'");
+    this.#home = home;
+    this.name = name;
+    this.#timeout = timeout;
+    this.#sleep = sleep;
+    this.#blockingTimeout = blockingTimeout;
+  }
+
+  /** Until when this object holds it for sure, on the clock of `performance.now()`: `Infinity` without a timeout, 0 when it does not. */
+  get validUntil(): number {
+    return this.#validUntil;
+  }
+
+  /**
+   * Takes the lock and gives whether it was to be had, trying again and again for `blockingTimeout` ms unless `blocking` is false. Where the
+   * outcome of a try stays unknown, or `signal` gives it up, the lock is released behind the scenes.
+   */
+  async acquire({ blocking = true, blockingTimeout = this.#blockingTimeout, signal }: { blocking?: boolean; blockingTimeout?: number | undefined; signal?: AbortSignal | undefined } = {}): Promise<boolean> {
+    check("acquire: option 'blockingTimeout'", blockingTimeout, 0);
+    const [random, ...words] = crypto.getRandomValues(new Uint32Array(5));
+    const token = words.map((word) => word.toString(16).padStart(8, "0")).join("");
+    const wait = blocking ? (blockingTimeout ?? "") : 0;
+    const until = await this.operate(Operation.ACQUIRE, "SET", [token, this.#timeout ?? 0, this.#sleep, wait, random], signal);
+    if (until === 0) return false;
+    this.#token = token;
+    this.#validUntil = until < 0 ? Infinity : until;
+    return true;
+  }
+
+  /**
+   * Releases the lock.
+   * @throws LockError when this object does not hold it, or does not any more.
+   */
+  async release(): Promise<void> {
+    const token = this.#token;
+    if (token === undefined) throw new LockError("Cannot release an unlocked lock");
+    this.#token = undefined;
+    this.#validUntil = 0;
+    if (!(await this.drop(token))) throw new LockError("Cannot release a lock that's no longer owned");
+  }
+
+  /**
+   * Adds `milliseconds` to the time for which the lock is held.
+   * @throws LockError when this object does not hold it, or does not any more, or holds it without a timeout.
+   */
+  async extend(milliseconds: number): Promise<true> {
+    const token = this.#token;
+    if (token === undefined) throw new LockError("Cannot extend an unlocked lock");
+    if (this.#timeout === undefined) throw new LockError("Cannot extend a lock with no timeout");
+    check("extend: parameter 'milliseconds'", milliseconds, 1);
+    const until = await this.prolong(token, milliseconds);
+    if (until === 0) throw new LockError("Cannot extend a lock that's no longer owned");
+    if (this.#token === token) this.#validUntil = until;
+    return true;
+  }
+
+  /** Tells whether anybody holds it. */
+  async locked(): Promise<boolean> {
+    return (await this.plain.exists(this.name)) === 1;
+  }
+
+  /** Tells whether this object holds it. */
+  async owned(): Promise<boolean> {
+    return this.#token !== undefined && (await this.plain.get(this.name)) === this.#token;
+  }
+
+  /**
+   * Takes the lock for a block: `await using held = await lock.hold()`. With `autoExtend` it is extended whenever a third of its timeout is over.
+   * @throws LockError when it was not to be had within `blockingTimeout`.
+   */
+  async hold({ autoExtend = false, signal }: HoldOptions = {}): Promise<Held> {
+    if (!(await this.acquire({ signal }))) throw new LockError("the lock was not to be had within 'blockingTimeout'");
+    return new Holding(this, this.#timeout, autoExtend);
+  }
+
+  /**
+   * Takes the lock, runs `fn`, releases it, and gives what `fn` gave.
+   * @throws LockError when it was not to be had within `blockingTimeout`, or was lost before `fn` was done.
+   */
+  async run<R>(fn: (held: Held) => Promise<R> | R, options?: HoldOptions): Promise<R> {
+    const held = await this.hold(options);
+    let result: R;
+    try {
+      result = await fn(held);
+    } catch (error) {
+      await held[Symbol.asyncDispose]().catch(() => {});
+      throw error;
+    }
+    await held[Symbol.asyncDispose]();
+    held.signal.throwIfAborted();
+    return result;
+  }
+
+  /** The client, whose replies have their plain form. */
+  protected get plain(): Redis {
+    return this.#home.plain;
+  }
+
+  /** Carries on a conversation of the core's about the key. */
+  protected operate(kind: Operation, command: string, args: unknown[], signal?: AbortSignal): Promise<number> {
+    return this.#home.operate(kind, command, [this.name, ...args], signal);
+  }
+
+  /** Deletes the key if it holds `token`, and gives whether it did. */
+  protected async drop(token: string): Promise<boolean> {
+    return 1 === (await this.#change(token, async (watching) => watching.multi().del(this.name)));
+  }
+
+  /** Gives the key `milliseconds` more if it holds `token` and has a time to live; gives until when it is held then, or 0. */
+  protected async prolong(token: string, milliseconds: number): Promise<number> {
+    let until = 0;
+    const done = await this.#change(token, async (watching) => {
+      const asked = performance.now();
+      const left = (await watching.pttl(this.name)) + milliseconds;
+      // clocks do not run alike
+      until = asked + left - left / 100 - 2;
+      return left > milliseconds ? watching.multi().pexpire(this.name, left) : undefined;
+    });
+    return done === true ? until : 0;
+  }
+
+  async #change(token: string, change: (watching: Watching) => Promise<Pipeline<string, any> | undefined>): Promise<unknown> {
+    const transaction = async (watching: Watching): Promise<Pipeline<string, any> | undefined> => ((await watching.get(this.name)) === token ? change(watching) : undefined);
+    try {
+      return (await this.plain.transaction(transaction, [this.name], { maxAttempts: 1 }))[0];
+    } catch (error) {
+      if (error instanceof WatchError) return undefined;
+      throw error;
+    }
+  }
+}
+
+/** A {@link Lock} that is released and extended by scripts: one round trip each. */
+export class LuaLock extends Lock {
+  protected override async drop(token: string): Promise<boolean> {
+    return (await this.operate(Operation.RELEASE, "EVALSHA", [token])) === 1;
+  }
+
+  protected override prolong(token: string, milliseconds: number): Promise<number> {
+    return this.operate(Operation.EXTEND, "EVALSHA", [token, milliseconds]);
+  }
+}
+
+class Holding implements Held {
+  readonly #lock: Lock;
+  readonly #timeout: number | undefined;
+  readonly #extends: boolean;
+  readonly #loss = new AbortController();
+  #over = false;
+  #expiry: Timer;
+  #extension: Timer;
+
+  constructor(lock: Lock, timeout: number | undefined, autoExtend: boolean) {
+    this.#lock = lock;
+    this.#timeout = timeout;
+    this.#extends = autoExtend;
+    this.#watch();
+  }
+
+  get signal(): AbortSignal {
+    return this.#loss.signal;
+  }
+
+  get validUntil(): number {
+    return this.#lock.validUntil;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#over) return;
+    this.#end();
+    try {
+      await this.#lock.release();
+    } catch (error) {
+      // the signal has told it
+      if (!(this.signal.aborted && error instanceof LockError)) throw error;
+    }
+  }
+
+  /** Sets the timers for a lock that was taken or extended just now. */
+  #watch(): void {
+    if (this.#timeout === undefined) return;
+    const expire = (): void => {
+      const left = this.validUntil - performance.now();
+      if (left > 0) this.#expiry = later(expire, left);
+      else this.#lose(new LockError("the lock's time is up"));
+    };
+    clearTimeout(this.#expiry);
+    expire();
+    if (this.#extends && !this.signal.aborted) this.#extension = later(() => this.#extend(), this.#timeout / 3);
+  }
+
+  async #extend(): Promise<void> {
+    const timeout = this.#timeout!;
+    try {
+      await this.#lock.extend(Math.max(1, Math.ceil(timeout - (this.validUntil - performance.now()))));
+      if (!this.#over && !this.signal.aborted) this.#watch();
+    } catch (error) {
+      if (this.#over || this.signal.aborted) return;
+      if (error instanceof LockError) this.#lose(error);
+      else this.#extension = later(() => this.#extend(), timeout / 10);
+    }
+  }
+
+  #lose(error: LockError): void {
+    clearTimeout(this.#expiry);
+    clearTimeout(this.#extension);
+    this.#loss.abort(error);
+  }
+
+  #end(): void {
+    this.#over = true;
+    clearTimeout(this.#expiry);
+    clearTimeout(this.#extension);
+  }
+}
+
+type Timer = ReturnType<typeof setTimeout> | undefined;
+
+/** A timer that holds no process open, and that comes too soon rather than never. */
+const later = (task: () => void, milliseconds: number): Timer => {
+  const timer = setTimeout(task, Math.min(Math.ceil(milliseconds), 0x7fff_ffff));
+  timer.unref?.();
+  return timer;
+};
+
+const check = (what: string, value: number | undefined, least: number): void => {
+  if (value !== undefined && !(Number.isInteger(value) && value >= least && value < 2 ** 32)) {
+    throw new TypeError(`${what} expected whole milliseconds, at least ${least}, got ${kindOf(value)}`);
+  }
+};

@@ -1,0 +1,66 @@
+import { kindOf, type Key, type Value } from "./outbox.js";
+import type { Methods } from "./commands/methods.js";
+import type { Pipeline } from "./pipeline.js";
+import type { Forms, Str } from "./replies.js";
+
+/** What a script or a function of a library is called with. */
+export interface CallOptions {
+  /** KEYS in Lua. */
+  keys?: readonly Key[];
+  /** ARGV in Lua. */
+  args?: readonly Value[];
+  /** Whether the server may run it on a replica and refuses its writes (EVALSHA_RO, FCALL_RO); by default a function's flags decide. */
+  readonly?: boolean;
+}
+
+/** Whoever runs scripts and gives promises of their results: a client, a view, a lease, a pipeline that watches. */
+export interface Caller {
+  fcall(name: Value, keys?: readonly Key[], ...args: [readonly Value[]]): Promise<unknown>;
+  fcallRo(name: Value, keys?: readonly Key[], ...args: [readonly Value[]]): Promise<unknown>;
+}
+
+/**
+ * A Lua script: call it. EVALSHA is sent, and EVAL where the server does not know the script, whatever `SCRIPT FLUSH` comes between. In a
+ * transaction, where nothing can be sent a second time, the first call of each script carries its text.
+ */
+export interface Script<R = unknown> {
+  /** Runs it, on the client that made it or on `client`, and gives what it returns. */
+  (options?: CallOptions & { client?: Caller }): Promise<R>;
+  /** Appends it to the pipeline `client`. */
+  <S extends Str, T extends unknown[], N, F extends Forms, V, I>(options: CallOptions & { client: Pipeline<S, T, N, F, V, I> }): Pipeline<S, [...T, R], N, F, V, I>;
+  /** The SHA-1 of the script, 40 hexadecimal digits: its name on servers. Worked out here, no server is asked. */
+  readonly sha: string;
+}
+
+/** Whoever can run or append a script. */
+export interface Runner extends Methods {
+  /** Gives the script's SHA-1. */
+  shaOf(lua: string): string;
+  /** Calls the script `lua` with the words that follow its name. */
+  script(lua: string, readonly: boolean, words: unknown[]): unknown;
+}
+
+/** Makes the script `lua` of `home`. */
+export const scriptOf = (home: Runner, lua: string): Script => {
+  if (typeof lua !== "string" || lua === "") throw new TypeError(`registerScript: parameter 'lua' expected the text of a script, got ${lua === "" ? "none" : kindOf(lua)}`);
+  const call = ({ client = home as unknown as Caller, ...options }: CallOptions & { client?: Caller } = {}): unknown => {
+    const runner = client as unknown as Runner;
+    if (typeof runner?.script !== "function") throw new TypeError(`script: option 'client' expected a client or a pipeline, got ${kindOf(client)}`);
+    let words: unknown[];
+    try {
+      words = wordsOf(options);
+    } catch (error) {
+      return runner.fail(error);
+    }
+    return runner.script(lua, options.readonly === true, words);
+  };
+  return Object.defineProperty(call, "sha", { get: () => home.shaOf(lua), enumerable: true }) as unknown as Script;
+};
+
+/** Gives what a script is called with, behind its name. */
+const wordsOf = ({ keys = [], args = [] }: CallOptions): unknown[] => {
+  for (const [name, list] of Object.entries({ keys, args })) {
+    if (!Array.isArray(list)) throw new TypeError(`script: option '${name}' expected an array, got ${kindOf(list)}`);
+  }
+  return [keys.length, ...keys, ...args];
+};

@@ -1,0 +1,178 @@
+import { adapted, type Adapter } from "./adapter.js";
+import type { InertCommand } from "./commands/inert.js";
+import { Methods, take } from "./commands/methods.js";
+import type { Channel } from "./channel.js";
+import { planOf, type Plan } from "./commands/plan.js";
+import { unsupported, type Needs } from "./commands/versions.js";
+import { type RedisError } from "./errors.js";
+import { Flag } from "./outbox.js";
+import { Failed, placed } from "./gathered.js";
+import type { PipelineSettings } from "./pipeline.js";
+import { ENCODED } from "./reader.js";
+import type { Gatherer } from "./slots.js";
+import { encoded } from "./view.js";
+
+/** How {@link Redis.pipelineStream} works. */
+export interface StreamOptions<R = unknown> {
+  /** How many commands are on their way, or have results that wait for `onResult`, at most; default 1 000. */
+  window?: number;
+  /**
+   * Takes each result, or the error in its place, in the order of the commands. When it gives a promise, it is called again once that
+   * is fulfilled. What it throws ends the stream. Without it the first error does.
+   */
+  onResult?: (result: R | RedisError | TypeError, index: number) => void | Promise<void>;
+  /** Ends the stream, whose promise rejects with `signal.reason`. */
+  signal?: AbortSignal;
+}
+
+/** The commands of {@link Redis.pipelineStream}. */
+export type Source<C> = Iterable<C> | AsyncIterable<C>;
+
+const PENDING = Symbol();
+
+/** Sends commands as they come, and holds no more of them than its window takes. */
+export class Stream extends Methods implements Gatherer {
+  readonly #channel: Channel;
+  readonly #settings: PipelineSettings;
+  /** What is in the window, each command in the place of its number modulo the window's size. */
+  readonly #results: unknown[];
+  readonly #slots: number[];
+  readonly #commands: string[] = [];
+  readonly #plans: Plan[] = [];
+  /** The number of the oldest command in the window, and of the next that comes. */
+  #oldest = 0;
+  #next = 0;
+  /** Set once no more commands come. */
+  #end: { error?: unknown } | undefined;
+  readonly #room = new Bell();
+  readonly #settled = new Bell();
+
+  constructor(channel: Channel, settings: PipelineSettings, window: number) {
+    super();
+    this.#channel = channel;
+    this.#settings = settings;
+    this.#results = new Array<unknown>(window);
+    this.#slots = new Array<number>(window);
+  }
+
+  get checks(): boolean {
+    return this.#channel.checks;
+  }
+
+  get adapter(): Adapter | undefined {
+    return this.#settings.adapter;
+  }
+
+  /** Sends all commands of `source` and gives how many there were. */
+  async execute(source: Source<InertCommand>, { onResult, signal = this.#settings.signal }: StreamOptions): Promise<number> {
+    signal?.throwIfAborted();
+    this.#channel.awaitsVersion();
+    await this.#channel.gate;
+    const abort = (): void => this.#stop({ error: signal!.reason });
+    signal?.addEventListener("abort", abort);
+    this.#send(source).then(
+      () => this.#stop({}),
+      (error: unknown) => this.#stop({ error }),
+    );
+    try {
+      await this.#deliver(onResult);
+    } catch (error) {
+      this.#stop({ error });
+      throw error;
+    } finally {
+      signal?.removeEventListener("abort", abort);
+    }
+    return this.#next;
+  }
+
+  async #send(source: Source<InertCommand>): Promise<void> {
+    for await (const command of source) {
+      while (this.#next - this.#oldest === this.#results.length && this.#end === undefined) await this.#room.rung();
+      if (this.#end !== undefined) return;
+      this.#results[this.#next % this.#results.length] = PENDING;
+      take(this, command);
+      this.#next++;
+    }
+  }
+
+  async #deliver(onResult: StreamOptions["onResult"]): Promise<void> {
+    const results = this.#results;
+    for (;;) {
+      for (; this.#oldest < this.#next; this.#oldest++, this.#room.ring()) {
+        if (this.#end !== undefined && "error" in this.#end) throw this.#end.error;
+        const index = this.#oldest;
+        const place = index % results.length;
+        if (results[place] === PENDING) break;
+        const result = this.#decoded(results[place], this.#plans[place]);
+        results[place] = undefined;
+        const failed = result instanceof Failed;
+        if (onResult !== undefined) {
+          const handled = onResult((failed ? result.error : result) as RedisError, index);
+          if (handled !== undefined) await handled;
+        } else if (failed) throw placed(result.error, index, this.#commands[place]!, []);
+      }
+      if (this.#end !== undefined && "error" in this.#end) throw this.#end.error;
+      if (this.#end !== undefined && this.#oldest === this.#next) return;
+      await this.#settled.rung();
+    }
+  }
+
+  #decoded(result: unknown, plan: Plan | undefined): unknown {
+    if (plan === undefined || result instanceof Failed) return result;
+    try {
+      return adapted(this.adapter!, plan, result);
+    } catch (error) {
+      return new Failed(error);
+    }
+  }
+
+  /** Takes no more commands; gives up what is in the window when that is for an error. */
+  #stop(end: { error?: unknown }): void {
+    if (this.#end !== undefined && (!("error" in end) || "error" in this.#end)) return;
+    this.#end = end;
+    if ("error" in end) {
+      for (let index = this.#oldest; index < this.#next; index++) {
+        const place = index % this.#results.length;
+        if (this.#results[place] === PENDING) this.#channel.engine.cancel(this.#slots[place]!, end.error);
+      }
+    }
+    this.#room.ring();
+    this.#settled.ring();
+  }
+
+  run(row: number, command: string, args: unknown[], needs?: Needs): void {
+    const channel = this.#channel;
+    const { mode, raw, idempotent, cache, timeout } = this.#settings;
+    const error = (needs !== undefined && unsupported(command, needs, channel.version)) || channel.refusal(command);
+    if (error) return this.fail(error);
+    if (mode & ENCODED) args = encoded(command, args, mode);
+    const what = row | cache | (raw ? Flag.RAW : 0) | (idempotent ? Flag.IDEMPOTENT : 0);
+    const place = this.#next % this.#slots.length;
+    this.#commands[place] = command;
+    if (this.adapter !== undefined && !raw) this.#plans[place] = planOf(row);
+    this.#slots[place] = channel.open(this, this.#next, what, timeout, command, args, mode);
+  }
+
+  fail(error: unknown): void {
+    this.take(this.#next, error, true);
+  }
+
+  take(index: number, value: unknown, failed: boolean): void {
+    this.#results[index % this.#results.length] = failed ? new Failed(value) : value;
+    if (index === this.#oldest) this.#settled.ring();
+  }
+}
+
+/** Something that is waited for again and again, by one at a time. */
+class Bell {
+  #answer: (() => void) | undefined;
+
+  rung(): Promise<void> {
+    return new Promise((resolve) => (this.#answer = resolve));
+  }
+
+  ring(): void {
+    this.#answer?.();
+    this.#answer = undefined;
+  }
+}
