@@ -417,8 +417,9 @@ impl<M: Machine> Machine for Conversations<M> {
     }
 
     fn poll_cached<S: ReplySink>(&mut self, sink: &mut S) {
-        // none is a conversation's: what these ask for is never kept
-        self.machine.poll_cached(sink);
+        // none is a conversation's, since what these ask for is never kept; the tap spares another copy of all that decodes
+        let Self { machine, talks, open, heard, .. } = self;
+        machine.poll_cached(&mut Tap { quiet: true, open, talks, heard, sink });
     }
 
     fn poll_action(&mut self) -> Option<Action> {
