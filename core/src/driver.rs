@@ -6,8 +6,10 @@ use crate::machine::{Action, Failure, LeaseId, LinkId, Machine, Reason, ReplySin
 use crate::operation::Conversations;
 use crate::resp::{Event, FrameSink, Sink};
 use crate::slab::{News, Outbox, Shared};
+use crate::subscription::{EAR, Ears};
 use crate::time::Instant;
 use crate::transport::{Blocking, Transport};
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::future::Future;
@@ -30,6 +32,8 @@ pub struct Driver<T: Transport> {
     inbox: Inbox,
     wakers: Vec<Waker>,
     fault: Option<T::Error>,
+    /// Does the same for subscriptions, on a link of their own.
+    listener: Option<Box<Self>>,
 }
 
 /// Where the transport stands.
@@ -67,7 +71,21 @@ impl<T: Transport> Driver<T> {
             inbox: Inbox::default(),
             wakers: Vec::new(),
             fault: None,
+            listener: None,
         }
+    }
+
+    /// Has what is received unasked go to `ears`, over `transport`.
+    pub(crate) fn listen(&mut self, transport: T, mut machine: Connection, ears: Arc<Ears>) {
+        machine.listen(EAR);
+        let mut listener = Self::new(transport, machine, ears.shared.clone());
+        listener.inbox.ears = Some(ears);
+        self.listener = Some(Box::new(listener));
+    }
+
+    fn next_timeout(&self) -> Instant {
+        let own = self.machine.poll_timeout().unwrap_or(Instant::NEVER);
+        self.listener.as_ref().map_or(own, |listener| own.min(listener.next_timeout()))
     }
 
     /// Gives the error that the transport failed with last, if it did.
@@ -303,7 +321,7 @@ impl<T: Blocking> Driver<T> {
             if Pin::new(&mut *self).poll(&mut cx).is_ready() {
                 return None;
             }
-            self.transport.wait(self.machine.poll_timeout().unwrap_or(Instant::NEVER));
+            self.transport.wait(self.next_timeout());
         }
     }
 }
@@ -313,6 +331,10 @@ impl<T: Transport> Future for Driver<T> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
+        if let Some(listener) = &mut this.listener {
+            // it ends with this one
+            let _ = Pin::new(&mut **listener).poll(cx);
+        }
         for _ in 0..PATIENCE {
             match this.round(cx) {
                 Step::Busy => {}
@@ -331,6 +353,9 @@ impl<T: Transport> Unpin for Driver<T> {}
 impl<T: Transport> Drop for Driver<T> {
     fn drop(&mut self) {
         self.hang_up();
+        if let Some(ears) = &self.inbox.ears {
+            ears.close();
+        }
         let waiting = self.shared.close();
         let now = self.transport.now();
         let machine = &mut self.machine;
@@ -428,6 +453,8 @@ struct Inbox {
     slot: Option<Slot>,
     frame: FrameSink,
     news: Vec<(Slot, News)>,
+    /// Who hears what nobody asked for.
+    ears: Option<Arc<Ears>>,
 }
 
 impl Sink for Inbox {
@@ -444,8 +471,10 @@ impl ReplySink for Inbox {
     }
 
     fn end(&mut self) {
-        if let (Some(slot), Some(frame)) = (self.slot.take(), self.frame.take()) {
-            self.news.push((slot, News::Reply(frame)));
+        let (Some(slot), Some(frame)) = (self.slot.take(), self.frame.take()) else { return };
+        match &self.ears {
+            Some(ears) if slot == EAR => ears.hear(frame),
+            _ => self.news.push((slot, News::Reply(frame))),
         }
     }
 

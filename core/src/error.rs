@@ -40,6 +40,8 @@ pub enum Error {
     },
     /// Security was demanded and the transport has none; nothing was opened.
     Insecure,
+    /// Subscriptions need a stream of their own, and the transport gives no second one.
+    OneStream,
 }
 
 impl Error {
@@ -110,6 +112,7 @@ impl fmt::Display for Error {
             Self::Empty { command, parameter } => {
                 write!(f, "{command}: parameter '{parameter}' expected one value at least, got none")
             }
+            Self::OneStream => f.write_str("subscriptions need a second stream and the transport gives none"),
             Self::Insecure => f.write_str("security was demanded but the transport has none"),
         }
     }

@@ -119,6 +119,8 @@ pub mod paths;
 #[cfg(feature = "alloc")]
 pub mod pool;
 #[cfg(feature = "alloc")]
+pub mod pubsub;
+#[cfg(feature = "alloc")]
 pub mod record;
 #[cfg(feature = "alloc")]
 pub mod reply;
@@ -132,6 +134,8 @@ pub mod shape;
 #[cfg(feature = "alloc")]
 mod slab;
 pub mod slot;
+#[cfg(feature = "alloc")]
+pub mod subscription;
 pub mod table;
 #[cfg(feature = "alloc")]
 pub mod tape;

@@ -50,6 +50,15 @@ pub trait Transport {
         None
     }
 
+    /// Gives a transport for a second stream to the same server, which subscriptions need; `None` where the host has no other. Where it
+    /// is [`Blocking`], waiting on this one also ends when the other is ready.
+    fn another(&self) -> Option<Self>
+    where
+        Self: Sized,
+    {
+        None
+    }
+
     /// Gives the time on the host's clock, which never goes back.
     fn now(&self) -> Instant;
 

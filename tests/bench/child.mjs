@@ -5,6 +5,7 @@ import { WORKLOADS } from "./workloads.mjs";
 const [adapter, link] = process.argv.slice(2);
 const { connect } = await import(adapter);
 const client = await connect(JSON.parse(link));
+client.link = JSON.parse(link);
 const checked = new Set();
 
 process.on("message", async ({ id, milliseconds }) => {

@@ -1,6 +1,7 @@
 // What is measured. A workload says what one turn does on an adapter, how many turns are under way at once, how many operations a
 // turn is, and what its answers have to be. `wire` are the commands of a turn, for the limit.
 import assert from "node:assert/strict";
+import { delivery } from "./delivery.mjs";
 import { FIELDS, ITEMS, KEYS, MIB, MIXED_ITEMS, MIXED_KEYS, MIXED_VALUES, SIZES, VALUES } from "./data.mjs";
 
 const ascii = { keys: KEYS, values: VALUES, list: "list", items: ITEMS };
@@ -178,6 +179,8 @@ const plainLink = {
   W7s: workload("SMEMBERS 10 000 x 16 B, 2 loops", members),
   W8: workload("HGETALL 1000 fields, 4 loops", hash),
   W9: workload("MGET 1000 keys, 4 loops", several),
+  W10: workload("messages of a channel, to a handler", delivery("subscribe")),
+  "W10.iterated": workload("messages of a channel, by for await", delivery("iterate")),
   W11: workload("SET 1 MiB string, 2 loops", write),
   W13: workload("4 loops of small GETs beside GETs of 1 MiB and LRANGE 10 000", crowd),
 };

@@ -141,6 +141,7 @@ for (const server of programs) {
     const replies = await within(Promise.all(Array.from({ length: 30 }, () => redis.incr("n"))), 10_000);
     proxy.onReply = undefined;
     const count = Number(await redis.get("n"));
-    assert.ok(count >= 30 && count === Math.max(...replies) && new Set(replies).size === 30, `${count}`);
+    // what a link carried that was cut may be executed after what the next one carries
+    assert.ok(count >= Math.max(...replies) && new Set(replies).size === 30, `${count}: ${replies}`);
   });
 }

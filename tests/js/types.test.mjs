@@ -38,6 +38,18 @@ for (const compiler of ["typescript-oldest", "typescript"]) {
     describe(`types under ${compiler}, ${resolution[1]} resolution`, () => {
       test("[promises 5, 6, 7, 9, 10] say what each call takes and gives", () => compile("calls.ts", compiler, resolution));
 
+      test("[promises 100, 108] say what comes of a subscription", () => compile("pubsub.ts", compiler, resolution));
+
+      test("[promises 41, 44, 64, 69, 94, 95] say what scripts, libraries, pipelines, transactions and locks take and give", () => compile("conversations.ts", compiler, resolution));
+
+      test("of a chain of fifty commands are exact, and cost no more than they did", async (t) => {
+        const idle = await compile("import.ts", compiler, resolution);
+        const busy = await compile("chain.ts", compiler, resolution);
+        t.diagnostic(`${busy - idle} instantiations`);
+        const most = compiler === "typescript" ? 1700 : 2100;
+        assert.ok(busy - idle <= most, `${busy} - ${idle}`);
+      });
+
       test("of a hundred commands cost at most 5 000 instantiations", async (t) => {
         const idle = await compile("import.ts", compiler, resolution);
         const busy = await compile("hundred.ts", compiler, resolution);

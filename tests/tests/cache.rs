@@ -196,6 +196,34 @@ fn an_invalidation_ends_what_is_kept_wherever_it_is_split() {
 }
 
 #[test]
+fn pushes_between_any_replies_disturb_none_of_them() {
+    let others = ">2\r\n+tracking-redir-broken\r\n:1\r\n>3\r\n$7\r\nmessage\r\n$10\r\ninvalidate\r\n*1\r\n$2\r\nk1\r\n>1\r\n_\r\n";
+    let told = invalidate(&["k0", "unknown"]);
+    for boundary in 0..=50 {
+        let mut peer = ready(Caching::default());
+        (0..50).for_each(|slot| peer.submit(slot, &format!("GET k{slot}")));
+        assert_eq!(peer.sent().len(), 50);
+        for slot in 0..50 {
+            if slot == boundary {
+                peer.reply([others, &told].concat());
+            }
+            peer.reply(format!("$2\r\n{slot:02}\r\n"));
+        }
+        if boundary == 50 {
+            peer.reply([&told, others].concat());
+        }
+        for slot in 0..50 {
+            assert_eq!(peer.replied(slot), Some(&bulk(format!("{slot:02}"))));
+            assert_eq!(
+                asks(&mut peer, 100 + slot, &format!("GET k{slot}")),
+                slot == 0,
+                "k{slot}, {boundary}"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_reply_that_a_change_overtook_is_told_and_not_kept() {
     for change in [invalidate(&["k"]), FLUSHED.to_string()] {
         let stream = [change.as_str(), "$3\r\nold\r\n"].concat();

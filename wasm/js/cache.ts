@@ -3,18 +3,18 @@ import { encode } from "./text.js";
 
 /** How replies are kept until the server says that one of their keys changed. Needs RESP3. */
 export interface CacheOptions {
-  /** How many replies are kept at most; one to a command with several keys counts once. What was not used for longest goes first. Default 10 000. */
+  /** Replies kept at most, however many keys each has; what was not used for longest goes first. Default 10 000. */
   maxKeys?: number;
   /** Bytes of commands and replies kept at most, with 128 for each reply. Default 16 MiB. */
   maxBytes?: number;
   /** Milliseconds that a reply is kept at most; default 0: no limit. */
   ttl?: number;
   /**
-   * What the server tells of: keys that were read (`"default"`); every key with one of the `prefixes`, read or not, which costs the server
-   * no memory (`"broadcast"`); keys that were read through `with({ cache: true })`, whose replies are the only ones kept (`"optin"`).
+   * What the server tells of: keys that were read (`"default"`); all keys, or those with `prefixes`, which costs it no memory
+   * (`"broadcast"`); keys read through `with({ cache: true })`, and only that is kept (`"optin"`).
    */
   mode?: "default" | "broadcast" | "optin";
-  /** For `"broadcast"`: replies about keys that begin with one of these are kept; about all keys, where there is none. None begins with another. */
+  /** For `"broadcast"`: only replies about such keys are kept. None begins with another. */
   prefixes?: Key[];
 }
 
@@ -26,7 +26,7 @@ export interface CacheStats {
   misses: number;
   /** Replies that went to make room. */
   evictions: number;
-  /** Replies that went because a key changed, everything was flushed, or the connection was lost. */
+  /** Replies that went for a key that changed, a flush, or a lost connection. */
   invalidations: number;
   /** Replies that are kept now, or on their way. */
   keys: number;
@@ -36,7 +36,7 @@ export interface CacheStats {
 
 /** What the core is told of {@link CacheOptions}. */
 export interface CacheSettings {
-  /** Mode, replies, bytes, and milliseconds; numbers are those of `wasm/src/host.rs`. */
+  /** As `wasm/src/host.rs` has them. */
   numbers: number[];
   prefixes: Uint8Array[];
 }
@@ -45,7 +45,7 @@ const MODES: readonly unknown[] = ["default", "broadcast", "optin"];
 
 const isKey = (value: unknown): boolean => (typeof value === "string" || value instanceof Uint8Array) && value.length > 0;
 
-/** What each of {@link CacheOptions} takes, but for numbers. */
+/** What some options take. */
 export const cacheChecks = {
   mode: (value: unknown): boolean => MODES.includes(value),
   prefixes: (value: unknown): boolean => Array.isArray(value) && value.every(isKey),

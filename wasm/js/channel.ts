@@ -1,6 +1,6 @@
 import { Flag, Outbox } from "./outbox.js";
 import { ConnectionError, LeaseError, type RedisError } from "./errors.js";
-import type { Engine, Status } from "./engine.js";
+import type { Engine, Listener, Status } from "./engine.js";
 import type { Gatherer } from "./slots.js";
 
 /** More than this leaves at once instead of at the end of the tick: the server works while the rest is being asked for. */
@@ -26,11 +26,30 @@ export class Channel {
   readonly lease: number;
   readonly outbox = new Outbox();
   #closed = false;
+  /** Those of listeners, which end with this one. */
+  readonly #children = new Set<Channel>();
 
   constructor(engine: Engine, lease = 0) {
     this.engine = engine;
     this.lease = lease;
     engine.add(this);
+  }
+
+  /** Gives a way into an engine of its own for `listener`, with the same settings. */
+  child(listener: Listener): Channel {
+    const refusal = this.refusal();
+    if (refusal !== undefined) throw refusal;
+    const child = new Channel(this.engine.with(listener));
+    this.#children.add(child);
+    child.engine.onStateChange((status) => {
+      if (status === "closed") this.#children.delete(child);
+    });
+    return child;
+  }
+
+  /** Ends those who listen. */
+  end(): void {
+    for (const child of this.#children) child.engine.destroy();
   }
 
   get checks(): boolean {
@@ -155,6 +174,7 @@ export class Channel {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.end();
     this.engine.remove(this);
   }
 }

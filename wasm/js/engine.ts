@@ -10,7 +10,8 @@ import { Host } from "./host.js";
 import { Errors, inspectLinks, type Inspection } from "./inspect.js";
 import { Memo } from "./memo.js";
 import { Flag, Outbox, type Large } from "./outbox.js";
-import { Reader } from "./reader.js";
+import type { Notice, Told } from "./pubsub/notices.js";
+import { LISTENER, Reader } from "./reader.js";
 import { Slots } from "./slots.js";
 import { Wire, type Home } from "./wire.js";
 
@@ -52,6 +53,20 @@ export interface Settings {
   maxIdleTime: number;
   poolTimeout: number;
   cache: CacheSettings | undefined;
+  /** Who is told what the server sends unasked, if this is its engine. */
+  listener?: Listener;
+}
+
+/** Takes what a server sends unasked, on a connection that is there for nothing else. */
+export interface Listener {
+  /** How user data is read. */
+  readonly mode: number;
+  /** Whether it listens to what the server executes. */
+  readonly monitors?: boolean;
+  /** Takes what was told. The core is being worked with meanwhile: nothing of the user's may run. */
+  take(notice: Notice, first: unknown, second: unknown, third: unknown): void;
+  /** The engine was destroyed, or its core failed with `error`. */
+  ended(error?: unknown): void;
 }
 
 /** What the core wants done; numbers are those of `wasm/src/host.rs`. */
@@ -124,6 +139,8 @@ export class Engine implements Home {
   waits = false;
   /** The scripts that the core knows, by their text. */
   readonly #digests = new Map<string, string>();
+  /** Whether somebody waits for what nobody asked for. */
+  #listened = false;
   readonly #errors = new Errors();
   readonly keeper: Keeper | undefined;
 
@@ -133,6 +150,18 @@ export class Engine implements Home {
     if (credentials === undefined) return;
     const tell = (username: string | undefined, password: string): void => this.#authenticate(username, password);
     this.keeper = new Keeper(credentials, tell, (error) => this.#errors.add(error), [retryDelay, maxRetryDelay]);
+  }
+
+  /** Gives an engine with the same settings for `listener`. */
+  with(listener: Listener): Engine {
+    return new Engine({ ...this.#settings, minIdle: 0, cache: undefined, listener });
+  }
+
+  /** Holds the process open, or not, though nothing was asked for. */
+  listen(listened: boolean): void {
+    if (listened === this.#listened) return;
+    this.#listened = listened;
+    if (!this.busy) this.#holdOpen();
   }
 
   get endpoint(): Endpoint {
@@ -436,6 +465,8 @@ export class Engine implements Home {
     clearTimeout(this.#timer);
     this.keeper?.forget();
     this.#listeners.clear();
+    for (const channel of this.#channels) channel.end();
+    this.#settings.listener?.ended();
   }
 
   #start(): Host {
@@ -447,8 +478,10 @@ export class Engine implements Home {
     const { maxConnections, minIdle, maxIdleTime, poolTimeout } = this.#settings;
     const lengths = host.giveTexts([username, password, clientName]);
     const [seed] = crypto.getRandomValues(new Uint32Array(1));
+    const { listener } = this.#settings;
+    const listens = listener === undefined ? 0 : listener.monitors ? 2 : 1;
     const times = [connectTimeout, timeout, queueTimeout, retryDelay, maxRetryDelay];
-    const words = [protocol, database, ...times, maxResends, seed!, ...offline, ...highWater, keepAlive, maxConnections, minIdle, maxIdleTime, poolTimeout, features, ...lengths];
+    const words = [protocol, database, ...times, maxResends, seed!, ...offline, ...highWater, keepAlive, maxConnections, minIdle, maxIdleTime, poolTimeout, features, listens, ...lengths];
     const wordsAt = host.exports.host_words(words.length) >>> 2;
     host.words.set(words, wordsAt);
     host.exports.host_configure();
@@ -481,7 +514,7 @@ export class Engine implements Home {
       this.keptValue = value;
       this.#settle(slot, value, failed);
     };
-    this.#kept = new Reader({ modeOf: (slot) => this.modeOf(slot), commandOf: (slot) => this.commandOf(slot), reply, refused: () => {} }, host);
+    this.#kept = new Reader({ modeOf: (slot) => this.modeOf(slot), commandOf: (slot) => this.commandOf(slot), reply, tell: () => {}, refused: () => {} }, host);
     // what is kept for some time only, the core must be asked for
     this.memo = numbers[3] === 0 ? new Memo() : undefined;
   }
@@ -619,7 +652,7 @@ export class Engine implements Home {
 
   /** Holds the process open exactly while something waits. */
   #holdOpen(): void {
-    const hold = this.slots.waiting > 0 || this.#attempt !== undefined;
+    const hold = this.slots.waiting > 0 || this.#listened || this.#attempt !== undefined;
     let isOpen = false;
     for (const wire of this.#wires) {
       wire.hold(hold);
@@ -636,7 +669,7 @@ export class Engine implements Home {
   }
 
   modeOf(slot: number): number {
-    return this.slots.modeOf(slot);
+    return slot === LISTENER ? this.#settings.listener!.mode : this.slots.modeOf(slot);
   }
 
   commandOf(slot: number): string {
@@ -644,7 +677,23 @@ export class Engine implements Home {
   }
 
   reply(slot: number, value: unknown, failed: boolean): void {
+    if (slot === LISTENER) return this.#hear(value, failed);
     this.#settle(slot, value, failed);
+  }
+
+  /** Hands on what was sent unasked; what cannot be read as it is wanted ends it, since it would be lost. */
+  #hear(value: unknown, failed: boolean): void {
+    const { listener } = this.#settings;
+    if (failed) return listener!.ended(value);
+    const [notice, first, second, third] = value as Told;
+    this.sooner = true;
+    listener!.take(notice, first, second, third);
+  }
+
+  tell(notice: Notice, first: unknown, second: unknown): void {
+    // the core asks the server now and then while messages come
+    this.sooner = true;
+    this.#settings.listener!.take(notice, first, second, undefined);
   }
 
   refused(slot: number, index: number, error: RedisError): void {
@@ -699,6 +748,7 @@ export class Engine implements Home {
     for (const slot of this.#externals.keys()) this.#release(slot);
     this.#refused.clear();
     this.#become("idle", failed);
+    this.#settings.listener?.ended(failed);
   }
 }
 

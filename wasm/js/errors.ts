@@ -53,6 +53,9 @@ export class QueueFullError extends RedisError {}
 /** redwire itself failed: its WebAssembly could not be started, or trapped. */
 export class ClientError extends RedisError {}
 
+/** Subscriptions were used in a way that would lose messages, or messages were not read in time. */
+export class PubSubError extends RedisError {}
+
 /** The server is older than a command or one of its options; nothing was sent. */
 export class CommandNotSupportedError extends RedisError {}
 
@@ -87,7 +90,7 @@ export class ResponseError extends RedisError {
 /** A watched key changed before EXEC, or the connection that watched it was lost (then `cause` says why); nothing of the transaction was executed. */
 export class WatchError extends ResponseError {
   constructor(details: ErrorDetails = {}) {
-    super(`${"cause" in details ? "the connection that watched was lost" : "a watched key changed"}: nothing of the transaction was executed`, { ...details, code: "WATCH" });
+    super(`${details.cause === undefined ? "a watched key changed" : "the connection that watched was lost"}: nothing of the transaction was executed`, { ...details, code: "WATCH" });
   }
 }
 
@@ -140,6 +143,7 @@ for (const [name, type] of Object.entries({
   TimeoutError,
   QueueFullError,
   ClientError,
+  PubSubError,
   CommandNotSupportedError,
   LockError,
   DecodeError,

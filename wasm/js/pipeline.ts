@@ -173,7 +173,7 @@ export class Queued extends Methods implements Runner {
     return this.run(0, words[0] as string, words, undefined, Flag.NAMED);
   }
 
-  digest(lua: string): string {
+  shaOf(lua: string): string {
     return this.#shared.engine.learn(lua);
   }
 
@@ -183,7 +183,7 @@ export class Queued extends Methods implements Runner {
     const known = !this.#transaction || this.#scripts.has(lua);
     const command = (known ? "EVALSHA" : "EVAL") + (readonly ? "_RO" : "");
     const row = rowOf(command);
-    this.run(row, command, [known ? this.digest(lua) : lua, ...words], needsOf(row), this.#transaction ? 0 : Flag.SCRIPT);
+    this.run(row, command, [known ? this.shaOf(lua) : lua, ...words], needsOf(row), this.#transaction ? 0 : Flag.SCRIPT);
     this.#scripts.add(lua);
     return this;
   }

@@ -32,6 +32,8 @@ export interface Replies {
   commandOf(slot: number): string;
   /** The reply to the command in `slot`; an error is an error of the server's, or one that only this reply suffers from. */
   reply(slot: number, value: unknown, failed: boolean): void;
+  /** What was sent unasked, of two texts. */
+  tell(notice: number, first: unknown, second: unknown): void;
   /** The server refused to queue the command at `index` of the transaction in `slot`. */
   refused(slot: number, index: number, error: RedisError): void;
 }
@@ -63,6 +65,8 @@ const enum Tag {
 }
 
 const STREAMED = 0xffff_ffff;
+/** The slot of what is sent unasked; that of `wasm/src/host.rs`. */
+export const LISTENER = 0xffff_fffe;
 /** Modes in which user data is no UTF-8. */
 export const ENCODED = Mode.LATIN1 | Mode.ASCII;
 
@@ -139,6 +143,7 @@ export class Reader {
       switch (head & 31) {
         case Tag.REPLY:
           this.#begin(payload);
+          if (payload === LISTENER && at + 8 < end && this.#tell(host, words, at + 2)) at += 8;
           continue;
         case Tag.BULK:
           if (this.#mode & Mode.BYTES && !this.#isKey()) this.#value(host.bytes.slice(payload, payload + (head >>> 6)));
@@ -213,6 +218,25 @@ export class Reader {
     this.#fault = undefined;
     this.#slot = slot;
     this.#mode = this.#replies.modeOf(slot);
+  }
+
+  /** Hands on an array of a small number and two texts, as messages are; tells whether that is what stands `at`. */
+  #tell(host: Host, words: Uint32Array, at: number): boolean {
+    const first = words[at + 4]!;
+    const second = words[at + 6]!;
+    // the first pair is that of the array, the second that of the number
+    if (words[at + 1]! !== 3 || (first & 31) !== Tag.BULK || (second & 31) !== Tag.BULK) return false;
+    this.#slot = -1;
+    this.#replies.tell(words[at + 3]!, this.#data(host, first, words[at + 5]!), this.#data(host, second, words[at + 7]!));
+    return true;
+  }
+
+  #data(host: Host, head: number, start: number): string | Uint8Array {
+    const length = head >>> 6;
+    const ascii = (head & 32) !== 0;
+    if (this.#mode & Mode.BYTES) return host.bytes.slice(start, start + length);
+    if (ascii) return this.#strings.grouped(start, length);
+    return this.#mode & ENCODED ? this.#encoded(host.codec.latin1(start, start + length)) : host.codec.utf8(start, start + length);
   }
 
   /** Whether the next value names a field. */

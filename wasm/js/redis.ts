@@ -22,6 +22,11 @@ import { Library, libraryOf, type LibraryClass } from "./library.js";
 import { LuaLock, type Lock, type LockOptions, type Operation } from "./lock.js";
 import { Queued, type Held, type Pipeline, type Yields } from "./pipeline.js";
 import { engineOf } from "./pool.js";
+import { listenersOf, type SubscribeOptions } from "./pubsub/listeners.js";
+import { Monitor, type MonitorEntry, type MonitorOptions } from "./pubsub/monitor.js";
+import { Kind } from "./pubsub/notices.js";
+import { Subscriber } from "./pubsub/subscriber.js";
+import type { Handler, PubSub, PubSubOptions } from "./pubsub/types.js";
 import { ENCODED, Mode } from "./reader.js";
 import type { Forms, Plain, Str } from "./replies.js";
 import { scriptOf, type Caller, type Script } from "./script.js";
@@ -38,10 +43,7 @@ export interface ViewOptions extends DecodingOptions {
   timeout?: number;
   /** Whether it does no harm when commands are executed twice: they are sent again when the connection is lost before the reply. Never in transactions. */
   idempotent?: boolean;
-  /**
-   * Whether replies may be kept, and come from what is kept; without the client's option `cache` none is. Default `true`, in its mode
-   * `"optin"` `false`. Never in transactions.
-   */
+  /** Whether replies may be kept, and be kept ones, where the client keeps any. Default `true`, in mode `"optin"` `false`. */
   cache?: boolean;
   /** When commands that failed are sent again, and after how long; `false`: never, whatever the client's option says. Not of pipelines. */
   retry?: RetryPolicy | false;
@@ -97,6 +99,22 @@ export interface Redis<S extends Str = string, N = number, F extends Forms = Pla
   pipeline(options?: { transaction?: boolean }): Pipeline<S, [], N, F, V, I>;
   /** Gives a transaction: a pipeline sent as MULTI/EXEC. */
   multi(): Pipeline<S, [], N, F, V, I>;
+  /** Gives subscriptions on a connection of their own, which is made when the first name is subscribed to. */
+  pubsub(options?: PubSubOptions<S>): PubSub<S>;
+  /**
+   * Gives each message of a channel to `handler`, until the function given back is called. All callers share one connection, and a
+   * channel is subscribed to once. Resolves when the server has confirmed it.
+   */
+  subscribe(channel: Key, handler: Handler<S>, options?: SubscribeOptions<S>): Promise<() => Promise<void>>;
+  /** The same for the channels that match a glob pattern. */
+  psubscribe(pattern: Key, handler: Handler<S>, options?: SubscribeOptions<S>): Promise<() => Promise<void>>;
+  /** The same for a shard channel. */
+  ssubscribe(channel: Key, handler: Handler<S>, options?: SubscribeOptions<S>): Promise<() => Promise<void>>;
+  /**
+   * MONITOR on a connection of its own: the commands that the server executes, from the first `next()` until the loop is left. It throws
+   * when the connection is lost. Costs the server much of its speed.
+   */
+  monitor(options?: MonitorOptions): AsyncIterableIterator<MonitorEntry<S>>;
   /**
    * Watches `keys`, calls `fn` with a pipeline that executes commands at once until its `multi`, and then executes what was queued; all over
    * again, when a watched key changed meanwhile. Gives the transaction's results, typed where `fn` gives the pipeline. What `fn` throws is thrown.
@@ -446,14 +464,14 @@ class Client extends Methods {
     return scriptOf(this, lua);
   }
 
-  digest(lua: string): string {
+  shaOf(lua: string): string {
     return this.#channel.engine.learn(lua);
   }
 
   script(lua: string, readonly: boolean, words: unknown[]): Promise<unknown> {
     const command = readonly ? "EVALSHA_RO" : "EVALSHA";
     const row = rowOf(command);
-    return this.run(row, command, [this.digest(lua), ...words], needsOf(row), Flag.SCRIPT);
+    return this.run(row, command, [this.shaOf(lua), ...words], needsOf(row), Flag.SCRIPT);
   }
 
   registerLibrary(what: string | LibraryClass<Library>, code?: string | { replace?: boolean }, options?: { replace?: boolean }): Promise<Library> {
@@ -492,6 +510,27 @@ class Client extends Methods {
 
   multi(): Queued {
     return this.pipeline();
+  }
+
+  pubsub(options?: PubSubOptions<Str>): Subscriber {
+    const { mode, timeout } = this.#view;
+    return new Subscriber((listener) => this.#channel.child(listener), mode, timeout, options);
+  }
+
+  subscribe(channel: Key, handler: Handler<Str>, options?: SubscribeOptions<Str>): Promise<() => Promise<void>> {
+    return listenersOf(this.#channel, this.#view.mode).add(Kind.CHANNEL, channel, handler, options);
+  }
+
+  psubscribe(pattern: Key, handler: Handler<Str>, options?: SubscribeOptions<Str>): Promise<() => Promise<void>> {
+    return listenersOf(this.#channel, this.#view.mode).add(Kind.PATTERN, pattern, handler, options);
+  }
+
+  ssubscribe(channel: Key, handler: Handler<Str>, options?: SubscribeOptions<Str>): Promise<() => Promise<void>> {
+    return listenersOf(this.#channel, this.#view.mode).add(Kind.SHARD, channel, handler, options);
+  }
+
+  monitor(options?: MonitorOptions): AsyncIterableIterator<MonitorEntry<Str>> {
+    return new Monitor((listener) => this.#channel.child(listener), this.#view.mode, options);
   }
 
   async lease({ signal }: { signal?: AbortSignal } = {}): Promise<Client> {

@@ -35,7 +35,7 @@ export interface Script<R = unknown> {
 /** Whoever can run or append a script. */
 export interface Runner extends Methods {
   /** Gives the script's SHA-1. */
-  digest(lua: string): string;
+  shaOf(lua: string): string;
   /** Calls the script `lua` with the words that follow its name. */
   script(lua: string, readonly: boolean, words: unknown[]): unknown;
 }
@@ -54,7 +54,7 @@ export const scriptOf = (home: Runner, lua: string): Script => {
     }
     return runner.script(lua, options.readonly === true, words);
   };
-  return Object.defineProperty(call, "sha", { get: () => home.digest(lua), enumerable: true }) as unknown as Script;
+  return Object.defineProperty(call, "sha", { get: () => home.shaOf(lua), enumerable: true }) as unknown as Script;
 };
 
 /** Gives what a script is called with, behind its name. */

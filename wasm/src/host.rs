@@ -17,6 +17,10 @@ use redwire_core::time::Instant;
 const LARGE: usize = 16 << 10;
 /// What is decoded at once: more than the tail of a value that waits for its end, and the longest line.
 const WINDOW: usize = 160 << 10;
+/// The longest line of MONITOR: a command with all its arguments.
+const LONGEST_LINE: usize = 64 << 20;
+/// The slot of what is sent unasked; that of `wasm/js/engine.ts`.
+const LISTENER: Slot = Slot(u32::MAX - 1);
 
 /// One client's machine. See the module's documentation for how memory is shared.
 pub struct Host {
@@ -84,19 +88,19 @@ impl Host {
     /// Configures the machine, before its first use. The first words are protocol (0: auto), database, connect timeout, timeout, queue
     /// timeout, first and last ceiling of the time between attempts, resends, seed, commands and bytes that may wait for a link,
     /// whether the oldest make room (1), commands and bytes that may be on their way, keep-alive, leased connections at most and idle
-    /// ones at least, how long these stay and how long one is waited for, what to ask of the server (1: no-evict, 2: no-touch), and the lengths of user name, password and client name, which stand one behind the other in the input; all ones
+    /// ones at least, how long these stay and how long one is waited for, what to ask of the server (1: no-evict, 2: no-touch), whether it listens (1) or monitors (2), and the lengths of user name, password and client name, which stand one behind the other in the input; all ones
     /// where there is none.
     pub fn configure(&mut self) {
         let mut rest = self.input.as_slice();
         let mut words = self.words.iter().copied();
         let mut number = || words.next().unwrap_or_default();
-        let mut numbers = [0; 20];
+        let mut numbers = [0; 21];
         numbers.fill_with(&mut number);
         let [protocol, database, connect_timeout, timeout, queue_timeout, least, most, resends, seed, ..] =
             numbers;
-        let [.., waiting, waiting_bytes, drop_oldest, flying, flying_bytes, keep_alive, _, _, _, _, _] =
+        let [.., waiting, waiting_bytes, drop_oldest, flying, flying_bytes, keep_alive, _, _, _, _, _, _] =
             numbers;
-        let [.., max_connections, min_idle, max_idle_time, pool_timeout, features] = numbers;
+        let [.., max_connections, min_idle, max_idle_time, pool_timeout, features, listens] = numbers;
         let mut text = || {
             let (text, after) = rest.split_at_checked(number() as usize)?;
             rest = after;
@@ -130,10 +134,18 @@ impl Host {
             client_name,
             no_evict: features & 1 != 0,
             no_touch: features & 2 != 0,
-            limits: Limits { whole: LARGE, pause: true, ..Limits::default() },
+            limits: Limits {
+                whole: LARGE,
+                pause: true,
+                line: if listens == 2 { LONGEST_LINE } else { Limits::default().line },
+                ..Limits::default()
+            },
             ..Config::default()
         };
         self.pool.configure(config, lanes);
+        if listens > 0 {
+            self.pool.listen(LISTENER);
+        }
     }
 
     /// Begins to keep replies, before the first use. Of the `words` words the first are the mode (0: what was read, 1: broadcast, 2: opt-in),
@@ -293,6 +305,10 @@ impl Host {
         if self.unread.start > 0 {
             self.window.copy_within(self.unread.clone(), 0);
             self.unread = 0..self.unread.len();
+        }
+        // only a line of MONITOR can be longer
+        if self.unread.end == self.window.len() {
+            self.window.resize(self.window.len() * 2, 0);
         }
         self.registers[0] = (self.window.len() - self.unread.end) as u32;
         self.window.as_ptr() as usize + self.unread.end

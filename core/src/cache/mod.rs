@@ -161,8 +161,8 @@ fn writes(row: Row) -> bool {
 #[derive(Debug, Default)]
 struct Push {
     depth: u32,
-    /// Whether it tells of keys.
-    named: bool,
+    /// Whether it tells of keys, as its first text says.
+    tells: Option<bool>,
     /// The hash of a key that comes in parts.
     hash: u64,
 }
@@ -375,10 +375,12 @@ impl Cache {
             Event::Open(..) => self.push.depth += 1,
             Event::Close { .. } => {
                 self.push.depth -= 1;
-                self.push.named &= self.push.depth > 0;
+                if self.push.depth == 0 {
+                    self.push.tells = None;
+                }
             }
             Event::Text(_, text) => self.hear_text(self.hash(text)),
-            Event::Null if self.push.named => self.clear(),
+            Event::Null if self.push.tells == Some(true) => self.clear(),
             Event::BulkOpen(..) => self.push.hash = self.seed,
             Event::BulkPart(part) => self.push.hash = add(self.push.hash, part),
             Event::BulkClose => self.hear_text(finish(self.push.hash)),
@@ -388,9 +390,9 @@ impl Cache {
 
     /// Takes a text of a push by its hash: its kind, or a key.
     fn hear_text(&mut self, hash: u32) {
-        if self.push.depth == 1 {
-            self.push.named = hash == self.hash(b"invalidate");
-        } else if self.push.named {
+        if self.push.tells.is_none() {
+            self.push.tells = Some(hash == self.hash(b"invalidate"));
+        } else if self.push.tells == Some(true) {
             self.stats.invalidations += self.store.forget(hash);
         }
     }

@@ -17,14 +17,17 @@ use crate::driver::Driver;
 use crate::error::{Error, Mismatch};
 use crate::machine::Slot;
 use crate::operation::{self, Script};
+use crate::pubsub::{Kind, LONGEST_NAME};
 use crate::reply::FromReply;
 use crate::request::{Replies, Request};
 use crate::resp::Frame;
 use crate::slab::{Outbox, Shared};
+use crate::subscription::{Ears, Subscription, verb};
 use crate::table::{Row, RowId};
 use crate::transport::Transport;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use bytes::Bytes;
 use core::future::poll_fn;
 
 const MULTI: RowId = const { draft::id("MULTI") };
@@ -51,10 +54,15 @@ struct Handle {
     shared: Arc<Shared>,
     /// What the transport gave to make tokens of.
     entropy: Option<[u8; 16]>,
+    /// Subscriptions, where the transport has a stream for them.
+    ears: Option<Arc<Ears>>,
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
+        if let Some(ears) = &self.ears {
+            ears.shared.desert();
+        }
         self.shared.desert();
     }
 }
@@ -64,8 +72,14 @@ impl Client {
     pub fn new<T: Transport>(mut transport: T, config: Config) -> (Self, Driver<T>) {
         let entropy = transport.entropy();
         let shared = Arc::<Shared>::default();
-        let driver = Driver::new(transport, Connection::new(config), shared.clone());
-        (Self { handle: Arc::new(Handle { shared, entropy }) }, driver)
+        let second = transport.another();
+        let mut driver = Driver::new(transport, Connection::new(config.clone()), shared.clone());
+        let ears = second.map(|second| {
+            let ears = Arc::<Ears>::default();
+            driver.listen(second, Connection::new(config), ears.clone());
+            ears
+        });
+        (Self { handle: Arc::new(Handle { shared, entropy, ears }) }, driver)
     }
 
     /// Like [`new`](Self::new), where security is demanded, as by a `rediss://` URL.
@@ -119,6 +133,50 @@ impl Client {
         };
         let slot = poll_fn(|cx| self.handle.shared.poll_submit(cx, submit)).await?;
         Ok(Pending { shared: self.handle.shared.clone(), slots: alloc::vec![slot] })
+    }
+
+    /// Gives the messages of the channels `names` from when the server has confirmed them all, on a link of its own that all
+    /// subscriptions share.
+    ///
+    /// # Errors
+    /// [`Error::OneStream`] when the transport has no stream for it, [`Error::TooLarge`] when a name is longer than
+    /// [`LONGEST_NAME`], and whatever a command may fail with: nothing is subscribed to then.
+    pub async fn subscribe(&self, names: &[impl AsRef<[u8]>]) -> Result<Subscription, Error> {
+        self.listen(Kind::Channel, names).await
+    }
+
+    /// Likewise, for the channels whose names match the glob `patterns`.
+    ///
+    /// # Errors
+    /// See [`subscribe`](Self::subscribe).
+    pub async fn psubscribe(&self, patterns: &[impl AsRef<[u8]>]) -> Result<Subscription, Error> {
+        self.listen(Kind::Pattern, patterns).await
+    }
+
+    /// Likewise, for shard channels.
+    ///
+    /// # Errors
+    /// See [`subscribe`](Self::subscribe).
+    pub async fn ssubscribe(&self, names: &[impl AsRef<[u8]>]) -> Result<Subscription, Error> {
+        self.listen(Kind::Shard, names).await
+    }
+
+    async fn listen(&self, kind: Kind, names: &[impl AsRef<[u8]>]) -> Result<Subscription, Error> {
+        let ears = self.handle.ears.clone().ok_or(Error::OneStream)?;
+        if names.iter().any(|name| name.as_ref().len() > LONGEST_NAME) {
+            return Err(Error::TooLarge);
+        }
+        let names: Vec<_> = names.iter().map(|name| Bytes::copy_from_slice(name.as_ref())).collect();
+        let mut slots = [Slot(0)];
+        // before it is asked for: what comes with the confirmation is not missed, and what was begun ends with it
+        let subscription = Subscription::begin(self.clone(), ears.clone(), kind, &names);
+        ears.shared.submit(&mut slots, |slots, outbox| {
+            let names = names.iter().map(|name| &**name);
+            outbox.batch.push(slots[0], verb(kind, true), flags::IDEMPOTENT, None, names);
+        })?;
+        let pending = Pending { shared: ears.shared.clone(), slots: slots.to_vec() };
+        pending.outcomes().await.into_iter().try_for_each(|outcome| outcome.map(drop))?;
+        Ok(subscription)
     }
 
     fn pipeline<Q: Request>(&self, request: &Q) -> Result<Pending, Error> {

@@ -12,6 +12,7 @@
 use super::config::{Config, Credentials};
 use crate::cache::Tracking;
 use crate::machine::Reason;
+use crate::pubsub::{KINDS, Kind, Registry};
 use crate::resp::{Aggregate, Event, Sink, Text, encode};
 use crate::table;
 use alloc::vec::Vec;
@@ -27,6 +28,8 @@ enum Step {
     Library,
     Tracking,
     Probe,
+    /// A name that is subscribed to again.
+    Subscribe,
 }
 
 /// What to do after a reply.
@@ -53,15 +56,7 @@ pub(super) struct Handshake {
 impl Handshake {
     /// `probe`: whether to ask the server if it is loading.
     pub(super) fn new(config: &Config, hello: bool, probe: bool) -> Self {
-        let mut handshake = Self {
-            steps: Vec::new(),
-            answered: 0,
-            refused: false,
-            probe,
-            reply: Reply::default(),
-            bytes: Vec::new(),
-            sent: 0,
-        };
+        let mut handshake = Self { probe, ..Self::empty() };
         if hello {
             handshake.hello(config)
         } else {
@@ -71,6 +66,18 @@ impl Handshake {
             handshake.send(Step::Probe, &[Some(b"PING")]);
         }
         handshake
+    }
+
+    fn empty() -> Self {
+        Self {
+            steps: Vec::new(),
+            answered: 0,
+            refused: false,
+            probe: false,
+            reply: Reply::default(),
+            bytes: Vec::new(),
+            sent: 0,
+        }
     }
 
     /// Gives what is still to be written.
@@ -144,6 +151,33 @@ impl Handshake {
             return if self.is_done() { Progress::Done } else { Progress::More };
         }
         Progress::Done
+    }
+
+    /// Begins to subscribe to what `registry` holds, name by name, since in a cluster shard channels live in different slots. A reply refuses
+    /// a name.
+    pub(super) fn resume(&mut self, registry: &Registry) {
+        *self = Self { reply: core::mem::take(&mut self.reply), ..Self::empty() };
+        for kind in KINDS {
+            let verb: &[u8] = match kind {
+                Kind::Channel => b"SUBSCRIBE",
+                Kind::Pattern => b"PSUBSCRIBE",
+                Kind::Shard => b"SSUBSCRIBE",
+            };
+            for name in registry.names(kind) {
+                self.send(Step::Subscribe, &[Some(verb), Some(name)]);
+            }
+        }
+    }
+
+    /// Tells whether names are being subscribed to again.
+    pub(super) fn is_resuming(&self) -> bool {
+        self.steps.first() == Some(&Step::Subscribe)
+    }
+
+    /// Takes the confirmation of a name; tells whether it was the last.
+    pub(super) fn confirm(&mut self) -> bool {
+        self.answered += 1;
+        self.is_done()
     }
 
     fn hello(&mut self, config: &Config) {

@@ -4,7 +4,8 @@ use super::adapter::Adapter;
 use super::handshake::Reply;
 use super::queue::{Entry, Queue, Role};
 use crate::cache::{Cache, Caching};
-use crate::machine::ReplySink;
+use crate::machine::{ReplySink, Slot};
+use crate::pubsub::Reading;
 use crate::resp::{Aggregate, Event, Sink, Text, tell};
 use crate::shape::Shaper;
 
@@ -13,6 +14,8 @@ use crate::shape::Shaper;
 pub(super) enum Route {
     /// Out-of-band data: the cache's, if anybody's.
     Push,
+    /// The listener's: what the server sent unasked.
+    Notice,
     /// A command's that was given up.
     Tombstone,
     /// A command's that is sent again: the error that says so.
@@ -54,6 +57,8 @@ pub(super) struct Router<'a, S> {
     pub(super) handshake: Option<&'a mut Reply>,
     /// Who hears pushes.
     pub(super) cache: Option<(&'a mut Cache, &'a Caching)>,
+    /// Reads what is for the listener, in its slot.
+    pub(super) listener: Option<(&'a mut Reading, Slot)>,
     /// Whether the link speaks RESP2.
     pub(super) flat: bool,
     pub(super) shaper: &'a mut Shaper,
@@ -76,6 +81,11 @@ impl<S: ReplySink> Router<'_, S> {
     fn aside(&mut self, event: Event<'_>) {
         match self.route {
             Route::Tombstone | Route::Refused => {}
+            Route::Notice => {
+                if let Some((reading, slot)) = &mut self.listener {
+                    reading.event(event, *slot, self.sink);
+                }
+            }
             Route::Push => {
                 if let Some((cache, _)) = &mut self.cache {
                     cache.hear(event);

@@ -53,7 +53,7 @@ impl Connection {
             return self.lose(now, Reason::Silent);
         } else {
             pulse.asked = true;
-            self.queue.ask(b"*1\r\n$4\r\nPING\r\n");
+            self.ask(now);
             now.limit(every.min(PATIENCE))
         };
     }

@@ -9,6 +9,7 @@ mod inbound;
 mod inspect;
 mod keepalive;
 mod lease;
+mod listening;
 mod outbound;
 mod queue;
 mod refusal;
@@ -22,6 +23,7 @@ use crate::batch::{Batch, Malformed};
 use crate::cache::Cache;
 use crate::fifo::Fifo;
 use crate::machine::{Action, Failure, LinkId, Machine, Reason, ReplySink, Segment, Slot};
+use crate::pubsub::Reading;
 use crate::resp::Decoder;
 use crate::shape::Shaper;
 use crate::time::Instant;
@@ -32,6 +34,7 @@ use backoff::Backoff;
 use handshake::{Handshake, Progress};
 use inbound::{Route, Router};
 use keepalive::Pulse;
+use listening::Listening;
 use queue::{Queue, Terms};
 use refusal::Look;
 use traces::Traces;
@@ -96,6 +99,8 @@ struct Session {
     spent: bool,
     /// What the lease's commands did to the link.
     traces: Traces,
+    /// Who is told what the server sends unasked, if anybody is.
+    listening: Option<Listening>,
 }
 
 /// What dies with a link.
@@ -112,6 +117,30 @@ struct Link {
     pulse: Pulse,
     /// Why the link ends once what is in flight is answered, if so.
     leaving: Option<Reason>,
+    /// What comes in unasked.
+    reading: Reading,
+    /// Names that the server has confirmed of the first command in the queue.
+    confirmed: u32,
+    /// The server sends the commands that it executes.
+    monitoring: bool,
+}
+
+impl Link {
+    const fn new(id: LinkId, state: State, config: &Config) -> Self {
+        Self {
+            id,
+            state,
+            decoder: Decoder::new(config.limits),
+            route: None,
+            shaper: Shaper::new(),
+            deadline: Instant::NEVER,
+            pulse: Pulse::new(),
+            leaving: None,
+            reading: Reading::new(),
+            confirmed: 0,
+            monitoring: false,
+        }
+    }
 }
 
 impl Connection {
@@ -122,16 +151,7 @@ impl Connection {
 
     /// Makes an idle connection on `lane`.
     pub(crate) const fn on(lane: u8, config: Config) -> Self {
-        let link = Link {
-            id: LinkId(0),
-            state: State::Idle,
-            decoder: Decoder::new(config.limits),
-            route: None,
-            shaper: Shaper::new(),
-            deadline: Instant::NEVER,
-            pulse: Pulse::new(),
-            leaving: None,
-        };
+        let link = Link::new(LinkId(0), State::Idle, &config);
         let session = Session {
             last_link: 0,
             no_hello: false,
@@ -145,6 +165,7 @@ impl Connection {
             trouble: None,
             spent: false,
             traces: Traces::NONE,
+            listening: None,
         };
         Self { lane, config, session, link, queue: Queue::new(), cache: None, actions: Fifo::new() }
     }
@@ -175,6 +196,9 @@ impl Connection {
         self.session.backoff.reset();
         self.session.rest = Instant(0);
         self.hang_up();
+        if let Some(listening) = &mut self.session.listening {
+            listening.clear();
+        }
     }
 
     /// Tells whether a link that failed or was lost is going to be opened again.
@@ -270,22 +294,23 @@ impl Connection {
     #[inline(never)]
     fn open(&mut self, now: Instant) {
         self.session.last_link = self.session.last_link.wrapping_add(1);
-        self.link = Link {
-            id: LinkId(self.session.last_link << 8 | u32::from(self.lane)),
-            state: State::Opening,
-            decoder: Decoder::new(self.config.limits),
-            route: None,
-            shaper: Shaper::new(),
-            deadline: now.limit(self.config.connect_timeout),
-            pulse: Pulse::new(),
-            leaving: None,
-        };
+        let id = LinkId(self.session.last_link << 8 | u32::from(self.lane));
+        self.link = Link::new(id, State::Opening, &self.config);
+        self.link.deadline = now.limit(self.config.connect_timeout);
         self.actions.push(Action::Open(self.link.id));
     }
 
+    /// The server has agreed on everything but what is to be subscribed to again.
     #[inline(never)]
-    fn ready(&mut self, now: Instant, server: Server) {
+    fn agree(&mut self, now: Instant, server: Server) {
         self.session.server = server;
+        if !self.resume(now) {
+            self.ready(now);
+        }
+    }
+
+    #[inline(never)]
+    fn ready(&mut self, now: Instant) {
         self.session.backoff.reset();
         (self.session.lasting, self.session.asked, self.session.trouble) = (self.lane == 0, false, None);
         self.link.state = State::Ready;
@@ -303,6 +328,9 @@ impl Connection {
         let permanent = reason.is_permanent();
         let was_ready = matches!(self.link.state, State::Ready);
         self.close(reason);
+        if was_ready {
+            self.miss();
+        }
         // what hung up on HELLO may have done so for another reason
         self.session.no_hello = false;
         self.session.trouble = Some(reason);
@@ -330,7 +358,7 @@ impl Connection {
     }
 
     fn is_wanted(&self) -> bool {
-        self.session.lasting || self.session.asked || !self.queue.is_empty()
+        self.session.lasting || self.session.asked || !self.queue.is_empty() || self.is_subscribed()
     }
 
     fn close(&mut self, reason: Reason) {
@@ -358,8 +386,8 @@ impl Connection {
     /// Decides whose reply begins with `first`.
     #[inline(always)]
     fn route<S: ReplySink>(&mut self, first: u8, sink: &mut S) -> Result<Route, Reason> {
-        if first == b'>' {
-            return Ok(Route::Push);
+        if first == b'>' || self.is_unasked(first) {
+            return Ok(if self.session.listening.is_some() { Route::Notice } else { Route::Push });
         }
         if matches!(self.link.state, State::Shaking(_)) {
             return Ok(Route::Handshake);
@@ -385,12 +413,13 @@ impl Connection {
     fn answered<S: ReplySink>(&mut self, now: Instant, route: &Route, sink: &mut S) -> Result<(), Reason> {
         match (route, &mut self.link.state) {
             (Route::Push | Route::Kept(_), _) => {}
+            (Route::Notice, _) => return self.noticed(now, sink),
             (Route::Handshake, State::Shaking(handshake)) => {
                 match handshake.end(&self.config, &mut self.session.detail) {
                     Progress::More => {}
                     Progress::Done => {
                         let server = handshake.server();
-                        self.ready(now, server);
+                        self.agree(now, server);
                     }
                     Progress::Fail(reason) => return Err(reason),
                 }
@@ -400,7 +429,7 @@ impl Connection {
                 if route.is_forwarded() {
                     sink.end();
                 }
-                self.queue.answer();
+                self.answer();
                 if self.lane != 0 {
                     self.settle_silent();
                 }
@@ -419,6 +448,13 @@ impl Connection {
                     Look::Refused => Route::Refused,
                     Look::Reply => self.route(first, sink)?,
                 },
+                None if self.session.listening.is_some() => match self.messages(now, rest, sink) {
+                    0 => self.route(first, sink)?,
+                    used => {
+                        consumed += used;
+                        continue;
+                    }
+                },
                 None => self.route(first, sink)?,
             };
             let flat = self.is_flat();
@@ -430,6 +466,11 @@ impl Connection {
                     _ => None,
                 },
                 cache: self.cache.as_deref_mut().zip(self.config.cache.as_ref()),
+                listener: self
+                    .session
+                    .listening
+                    .as_ref()
+                    .map(|listening| (&mut self.link.reading, listening.slot())),
                 flat,
                 shaper: &mut self.link.shaper,
                 sink,
@@ -512,10 +553,10 @@ impl Machine for Connection {
         }
         let probe = self.session.trouble == Some(Reason::Loading);
         let handshake = Handshake::new(&self.config, hello, probe);
-        if handshake.is_done() {
-            self.ready(now, Server::resp2());
-        } else {
-            self.link.state = State::Shaking(Box::new(handshake));
+        let done = handshake.is_done();
+        self.link.state = State::Shaking(Box::new(handshake));
+        if done {
+            self.agree(now, Server::resp2());
         }
     }
 
@@ -579,6 +620,7 @@ impl Machine for Connection {
                 _ => self.lose(now, Reason::ConnectTimeout),
             }
         }
+        self.make_sure(now);
         let actions = &mut self.actions;
         let ready = matches!(self.link.state, State::Ready);
         let waited = self.session.trouble.unwrap_or(Reason::QueueTimeout);
@@ -628,6 +670,7 @@ impl Machine for Connection {
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        Some(self.link.deadline.min(self.queue.next_deadline())).filter(|&at| at != Instant::NEVER)
+        let round = self.session.listening.as_ref().map_or(Instant::NEVER, Listening::round);
+        Some(self.link.deadline.min(self.queue.next_deadline()).min(round)).filter(|&at| at != Instant::NEVER)
     }
 }

@@ -52,7 +52,9 @@ pub(super) struct Entry {
     refused: bool,
     /// What it does to a link that is leased.
     pub(super) note: Note,
-    row: Row,
+    pub(super) row: Row,
+    /// How many arguments it has, of those that are not its name.
+    pub(super) args: u32,
     timeout: u32,
     /// When it was accepted.
     since: Instant,
@@ -191,6 +193,7 @@ impl Queue {
         let deadline = terms.now.limit(wait);
         let start = self.outbound.offset(at);
         let idempotent = request.flags & flags::IDEMPOTENT != 0;
+        let args = (request.args().len() - if named { known.words() } else { 0 }) as u32;
         let slot = request.slot;
         self.entries.push(Entry {
             slot,
@@ -203,6 +206,7 @@ impl Queue {
             refused: false,
             note: Note::Nothing,
             row: known,
+            args,
             timeout,
             since: terms.now,
             deadline,
@@ -229,6 +233,7 @@ impl Queue {
             refused: false,
             note: Note::Nothing,
             row: Row::at(RowId::UNKNOWN),
+            args: 0,
             timeout: 0,
             since: Instant(0),
             deadline: Instant::NEVER,

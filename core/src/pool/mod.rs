@@ -104,6 +104,11 @@ impl Pool {
         self.limits = limits;
     }
 
+    /// Makes the shared connection one that listens, for nothing else: see [`Connection::listen`].
+    pub fn listen(&mut self, slot: Slot) {
+        self.shared.listen(slot);
+    }
+
     /// Replaces the credentials, on links that are ready too: see [`Connection::authenticate`].
     pub fn authenticate(&mut self, credentials: &Credentials) {
         let leased = self.lanes.iter_mut().map(|lane| &mut lane.connection);

@@ -457,6 +457,24 @@ impl Default for Decoder {
 /// Texts up to this length are taken with their header in one step.
 const SHORT: usize = 1000;
 
+/// Takes the two texts of a message from the start of `input`, with the bytes used, where all of it is there and short; `push` is the tag of
+/// what is sent unasked, `limit` what whole texts are shorter than.
+#[cfg(feature = "alloc")]
+#[inline]
+pub(crate) fn short_message(input: &[u8], push: u8, limit: usize) -> Option<(&[u8], &[u8], usize)> {
+    const HEAD: &[u8] = b"3\r\n$7\r\nmessage\r\n";
+    let limit = limit.min(SHORT);
+    let body = input.strip_prefix(&[push])?.strip_prefix(HEAD)?;
+    let mut texts = [(&[][..], 0); 2];
+    let mut used = 0;
+    for text in &mut texts {
+        *text = short_bulk(body.get(used..)?.strip_prefix(b"$")?, limit)?;
+        used += 1 + text.1;
+    }
+    let [(channel, _), (data, _)] = texts;
+    Some((channel, data, 1 + HEAD.len() + used))
+}
+
 /// Takes a text of less than `limit` bytes that is there as a whole, with the bytes used; `None` where a second look is needed.
 #[inline(always)]
 fn short_bulk(body: &[u8], limit: usize) -> Option<(&[u8], usize)> {

@@ -12,6 +12,8 @@ mod number;
 #[cfg(feature = "alloc")]
 mod writer;
 
+#[cfg(feature = "alloc")]
+pub(crate) use decode::short_message;
 pub use decode::{Decoded, Decoder, Limits, MAX_DEPTH};
 pub use encode::{Buffer, Full};
 #[cfg(feature = "alloc")]

@@ -1,4 +1,4 @@
-import { Batch, Decoder, GlideClient, ProtocolVersion } from "@valkey/valkey-glide";
+import { Batch, Decoder, GlideClient, GlideClientConfiguration, ProtocolVersion } from "@valkey/valkey-glide";
 
 const append = (batch, commands) => {
   for (const [name, ...args] of commands) batch[name](...args);
@@ -6,13 +6,14 @@ const append = (batch, commands) => {
 };
 
 export const connect = async ({ host, port, resp2, ca }) => {
-  const client = await GlideClient.createClient({
+  const configuration = {
     addresses: [{ host, port }],
     // its default is 250 ms, which 1 MiB replies on a busy machine can exceed
     requestTimeout: 10_000,
     ...(resp2 && { protocol: ProtocolVersion.RESP2 }),
     ...(ca && { useTLS: true, advancedConfiguration: { tlsAdvancedConfiguration: { rootCertificates: ca } } }),
-  });
+  };
+  const client = await GlideClient.createClient(configuration);
   const bytes = { decoder: Decoder.Bytes };
   return {
     get: (key) => client.get(key),
@@ -24,6 +25,10 @@ export const connect = async ({ host, port, resp2, ca }) => {
     lrange: (key, start, stop) => client.lrange(key, start, stop),
     hgetall: (key) => client.hgetall(key),
     smembers: (key) => client.smembers(key),
+    subscribe: async (channel, take) => {
+      const channelsAndPatterns = { [GlideClientConfiguration.PubSubChannelModes.Exact]: new Set([channel]) };
+      await GlideClient.createClient({ ...configuration, pubsubSubscriptions: { channelsAndPatterns, callback: ({ message }) => take(message) } });
+    },
     close: () => client.close(),
   };
 };

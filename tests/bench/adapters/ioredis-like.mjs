@@ -9,5 +9,10 @@ export const wrap = (client) => ({
   lrange: (key, start, stop) => client.lrange(key, start, stop),
   hgetall: (key) => client.hgetall(key),
   smembers: (key) => client.smembers(key),
+  subscribe: async (channel, take) => {
+    const subscriber = client.duplicate();
+    subscriber.on("message", (_, message) => take(message));
+    await subscriber.subscribe(channel);
+  },
   close: () => client.disconnect(),
 });

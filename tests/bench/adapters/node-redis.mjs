@@ -21,6 +21,12 @@ export const connect = async ({ host, port, resp2, ca }) => {
     lrange: (key, start, stop) => client.lRange(key, start, stop),
     hgetall: (key) => client.hGetAll(key),
     smembers: (key) => client.sMembers(key),
+    subscribe: async (channel, take) => {
+      const subscriber = client.duplicate();
+      subscriber.on("error", () => {});
+      await subscriber.connect();
+      await subscriber.subscribe(channel, (message) => take(message));
+    },
     close: () => client.destroy(),
   };
 };

@@ -17,6 +17,14 @@ export const connect = async ({ host, port, resp2, ca, from = "redwire" }) => {
     lrange: (key, start, stop) => redis.lrange(key, start, stop),
     hgetall: (key) => redis.hgetall(key),
     smembers: (key) => redis.smembers(key),
+    subscribe: (channel, take) => redis.subscribe(channel, (message) => take(message.data)),
+    iterate: async (channel, take) => {
+      const pubsub = redis.pubsub({ ignoreSubscribeMessages: true });
+      await pubsub.subscribe(channel);
+      (async () => {
+        for await (const message of pubsub) take(message.data);
+      })();
+    },
     close: () => redis.close(),
   };
 };

@@ -107,7 +107,7 @@ export const pipelines = (world) => {
       assert.equal(await world.redis.ping(), "PONG");
     });
 
-    test(`${kind} has no then, so that await does not run it`, async () => {
+    test(`[promises 55, 56] ${kind} has no then, so that await does not run it`, async () => {
       const pipe = pipeline().ping();
       assert.equal(pipe.then, undefined);
       assert.equal(await pipe, pipe);

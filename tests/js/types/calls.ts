@@ -1,4 +1,4 @@
-import { Pool, Redis, ResponseError, type Adapter, type Lease, type Pipeline } from "redwire";
+import { Pool, Redis, ResponseError, type Adapter, type CacheStats, type Lease, type Pipeline } from "redwire";
 import { json } from "redwire/adapters";
 import { get, hgetall } from "redwire/commands";
 
@@ -112,4 +112,12 @@ export const adapters = async (): Promise<void> => {
   await users.set("k", "text");
   // @ts-expect-error keys are adapted by nobody
   await users.get({ name: "a" });
+};
+
+export const kept = (): void => {
+  const cached = new Redis({ cache: { mode: "broadcast", prefixes: ["a:", new Uint8Array(1)], ttl: 5 }, decodeResponses: false });
+  const { cacheStats } = cached.with({ cache: false });
+  same<[typeof cached, typeof cacheStats], [Redis<Uint8Array>, CacheStats | undefined]>(true);
+  // @ts-expect-error there is no such mode
+  new Redis({ cache: { mode: "both" } });
 };

@@ -1,6 +1,7 @@
 //! A world in memory: a caller, a link, a clock that moves when told, and a server.
 
 mod caller;
+mod channels;
 mod fleet;
 mod pair;
 mod peer;
@@ -9,6 +10,7 @@ mod store;
 mod tracking;
 
 pub use caller::{Caller, Outcome};
+pub use channels::Names;
 pub use fleet::Fleet;
 pub use pair::Pair;
 pub use peer::{Peer, plain};

@@ -1,5 +1,6 @@
 //! A connection and a server, joined by a link that moves as many bytes as it is told to.
 
+use super::channels::Names;
 use super::{Peer, Server, Session, Words};
 use redwire_core::connection::Config;
 use redwire_core::machine::LinkId;
@@ -91,6 +92,20 @@ impl Pair {
             }
             None => drop(self.server.beside(&mut self.server.session(), command)),
         }
+    }
+
+    /// Has somebody else publish `data`.
+    pub fn publish(&mut self, channel: &str, data: &str) {
+        if let (true, Some((_, session))) = (self.is_open(), &self.session) {
+            let told = session.publish(channel, data);
+            self.answered += told.len();
+            self.replies.extend(told);
+        }
+    }
+
+    /// Gives what the client is subscribed to; `None` while no link is open.
+    pub fn names(&self) -> Option<&Names> {
+        self.session.as_ref().filter(|_| self.is_open()).map(|(_, session)| &session.names)
     }
 
     /// Lets the client read up to `count` bytes.

@@ -1,6 +1,7 @@
 //! A server: one store, and a session per link.
 
 use super::Words;
+use super::channels::Names;
 use super::store::Store;
 use super::tracking::{self, Tracking};
 use crate::wire::{bulk, encoded, encoded_resp2, error, simple};
@@ -57,7 +58,9 @@ pub struct Session {
     watching: Vec<(Vec<u8>, u32)>,
     database: Vec<u8>,
     answers: Answers,
-    protocol: u8,
+    pub(super) protocol: u8,
+    /// What it is subscribed to.
+    pub names: Names,
     known: bool,
     lapses: u32,
     queued: Option<Vec<Words>>,
@@ -109,6 +112,7 @@ impl Server {
             database: b"0".to_vec(),
             answers: Answers::On,
             protocol: 2,
+            names: Names::new(),
             known: self.options.password.is_none(),
             lapses: self.lapses,
             queued: None,
@@ -138,7 +142,12 @@ impl Server {
             let Some(command) = command else { break };
             consumed += used;
             let before = session.answers;
-            let reply = self.answer(session, &args(command));
+            let command = args(command);
+            if let Some(told) = session.listen(&command) {
+                replies.push(told);
+                continue;
+            }
+            let reply = self.answer(session, &command);
             let silent = match (before, session.answers) {
                 (Answers::Skip, Answers::Skip) => {
                     session.answers = Answers::On;

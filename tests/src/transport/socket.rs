@@ -3,7 +3,7 @@
 use super::{Clock, entropy};
 use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
-use mio::{Events, Interest, Poll as Poller, Token};
+use mio::{Events, Interest, Poll as Poller, Registry, Token};
 use redwire_core::time::Instant;
 use redwire_core::transport::{Blocking, Transport};
 use std::io::{self, ErrorKind, Read, Write};
@@ -14,7 +14,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 /// Where a server listens.
-pub trait Address {
+pub trait Address: Clone {
     /// What is open when connected.
     type Stream: Read + Write + Source;
 
@@ -75,7 +75,9 @@ fn connected(error: io::Result<Option<io::Error>>, peer: io::Result<()>) -> io::
 pub struct Socket<A: Address> {
     address: A,
     stream: Option<A::Stream>,
-    poller: Poller,
+    /// Where the transport that this one is another of waits for both.
+    poller: Option<Poller>,
+    registry: Registry,
     events: Events,
     alarm: Arc<Alarm>,
     clock: Clock,
@@ -89,7 +91,15 @@ impl<A: Address> Socket<A> {
     pub fn new(address: A) -> io::Result<Self> {
         let poller = Poller::new()?;
         let alarm = Arc::new(Alarm(mio::Waker::new(poller.registry(), ALARM)?));
-        Ok(Self { address, stream: None, poller, events: Events::with_capacity(8), alarm, clock: Clock })
+        Ok(Self {
+            address,
+            stream: None,
+            registry: poller.registry().try_clone()?,
+            poller: Some(poller),
+            events: Events::with_capacity(8),
+            alarm,
+            clock: Clock,
+        })
     }
 
     fn attempt(&mut self) -> io::Result<bool> {
@@ -97,7 +107,7 @@ impl<A: Address> Socket<A> {
             return A::is_connected(stream);
         }
         let mut stream = self.address.connect()?;
-        self.poller.registry().register(&mut stream, STREAM, Interest::READABLE | Interest::WRITABLE)?;
+        self.registry.register(&mut stream, STREAM, Interest::READABLE | Interest::WRITABLE)?;
         A::is_connected(self.stream.insert(stream))
     }
 
@@ -144,6 +154,18 @@ impl<A: Address> Transport for Socket<A> {
         entropy().ok()
     }
 
+    fn another(&self) -> Option<Self> {
+        Some(Self {
+            address: self.address.clone(),
+            stream: None,
+            poller: None,
+            registry: self.registry.try_clone().ok()?,
+            events: Events::with_capacity(0),
+            alarm: self.alarm.clone(),
+            clock: self.clock,
+        })
+    }
+
     fn now(&self) -> Instant {
         self.clock.now()
     }
@@ -162,7 +184,8 @@ impl<A: Address> Blocking for Socket<A> {
     fn wait(&mut self, until: Instant) {
         let left =
             (until != Instant::NEVER).then(|| Duration::from_millis(until.0.saturating_sub(self.now().0)));
-        match self.poller.poll(&mut self.events, left) {
+        let poller = self.poller.as_mut().expect("the driver waits on the first transport");
+        match poller.poll(&mut self.events, left) {
             Err(error) if error.kind() != ErrorKind::Interrupted => {
                 unreachable!("waiting on an open poller failed: {error}")
             }

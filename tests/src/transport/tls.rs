@@ -107,6 +107,17 @@ impl Transport for Tls {
         true
     }
 
+    fn another(&self) -> Option<Self> {
+        Some(Self {
+            host: self.host.clone(),
+            port: self.port,
+            connector: self.connector.clone(),
+            stream: Stream::Closed,
+            clock: self.clock,
+            sleep: None,
+        })
+    }
+
     fn now(&self) -> Instant {
         self.clock.now()
     }

@@ -1,0 +1,284 @@
+//! Messages of channels and patterns, for as many tasks as want them, over one link.
+
+use crate::batch::flags;
+use crate::client::Client;
+use crate::machine::Slot;
+use crate::pubsub::{Kind, Notice};
+use crate::resp::Frame;
+use crate::slab::Shared;
+use crate::table::{self, RowId};
+use crate::time::Instant;
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use bytes::Bytes;
+use core::future::poll_fn;
+use core::task::{Context, Poll, Waker};
+use spin::Mutex;
+
+/// The slot of what is sent unasked.
+pub(crate) const EAR: Slot = Slot(u32::MAX - 1);
+/// The slot of commands whose outcome nobody waits for.
+const NOBODY: Slot = Slot(u32::MAX - 2);
+/// How many messages wait by default.
+const LIMIT: usize = 10_000;
+
+/// What somebody published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// The channel.
+    pub channel: Bytes,
+    /// The pattern that matched, where that was subscribed to.
+    pub pattern: Option<Bytes>,
+    /// What was published.
+    pub data: Bytes,
+    /// What may be missing before this message.
+    pub gap: Option<Gap>,
+}
+
+/// Messages may be missing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Gap {
+    /// Since when and until when the link was lost, on the transport's clock: what was published in this time may be missing.
+    pub lost: Option<(Instant, Instant)>,
+    /// How many messages were let go because nobody took them in time, the oldest first.
+    pub dropped: u64,
+}
+
+impl Gap {
+    fn join(&mut self, before: Self) {
+        self.dropped += before.dropped;
+        self.lost = match (before.lost, self.lost) {
+            (Some((from, _)), Some((_, to))) => Some((from, to)),
+            (before, own) => before.or(own),
+        };
+    }
+}
+
+/// The messages of the names that it was made with, from then on until it is dropped.
+///
+/// All subscriptions of a client share a link of their own, on which each name is subscribed to once. When that link is lost, it is
+/// opened again and everything is subscribed to again; the next message tells of the [`Gap`].
+#[derive(Debug)]
+pub struct Subscription {
+    /// Keeps the driver going.
+    _client: Client,
+    ears: Arc<Ears>,
+    id: u32,
+}
+
+impl Subscription {
+    /// Gives the next message; `None` when the driver is gone and everything was given.
+    ///
+    /// # Cancellation
+    /// Dropping the future loses nothing.
+    pub async fn next(&mut self) -> Option<Message> {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    /// Gives the next message, or has the task woken when there is one; `None` as with [`next`](Self::next).
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
+        let mut state = self.ears.state.lock();
+        let closed = state.closed;
+        let Some(inbox) = state.inboxes.get_mut(&self.id) else { return Poll::Ready(None) };
+        match inbox.queue.pop_front() {
+            Some(message) => Poll::Ready(Some(message)),
+            None if closed => Poll::Ready(None),
+            None => {
+                let old = inbox.waker.replace(cx.waker().clone());
+                drop(state);
+                drop(old);
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Sets how many messages may wait, one at least, 10 000 by default: beyond that the oldest are let go, and the [`Gap`] before the
+    /// next one counts them.
+    pub fn limit(&mut self, messages: usize) {
+        if let Some(inbox) = self.ears.state.lock().inboxes.get_mut(&self.id) {
+            inbox.limit = messages.max(1);
+        }
+    }
+
+    /// Begins to keep messages of `names`; the server is not asked for them yet.
+    pub(crate) fn begin(client: Client, ears: Arc<Ears>, kind: Kind, names: &[Bytes]) -> Self {
+        let mut state = ears.state.lock();
+        let id = state.next;
+        state.next += 1;
+        let inbox = Inbox {
+            kind,
+            names: names.to_vec(),
+            queue: VecDeque::new(),
+            gap: None,
+            waker: None,
+            limit: LIMIT,
+        };
+        state.inboxes.insert(id, inbox);
+        for name in names {
+            let ids = state.names.entry((kind, name.clone())).or_default();
+            if !ids.contains(&id) {
+                ids.push(id);
+            }
+        }
+        drop(state);
+        Self { _client: client, ears, id }
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        let mut state = self.ears.state.lock();
+        let Some(inbox) = state.inboxes.remove(&self.id) else { return };
+        let key = |name: &Bytes| (inbox.kind, name.clone());
+        let mut left = inbox.names.clone();
+        left.retain(|name| {
+            let Some(ids) = state.names.get_mut(&key(name)) else { return false };
+            ids.retain(|id| *id != self.id);
+            let unheard = ids.is_empty();
+            if unheard {
+                state.names.remove(&key(name));
+            }
+            unheard
+        });
+        drop(state);
+        if !left.is_empty() {
+            // a driver that is gone has closed the link
+            let _ = self.ears.shared.submit(&mut [], |_, outbox| {
+                let names = left.iter().map(|name| &**name);
+                outbox.batch.push(NOBODY, verb(inbox.kind, false), flags::IDEMPOTENT, None, names);
+            });
+        }
+    }
+}
+
+/// Gives the command that begins or ends a subscription.
+pub(crate) fn verb(kind: Kind, begins: bool) -> RowId {
+    table::find(match (kind, begins) {
+        (Kind::Channel, true) => b"SUBSCRIBE",
+        (Kind::Pattern, true) => b"PSUBSCRIBE",
+        (Kind::Shard, true) => b"SSUBSCRIBE",
+        (Kind::Channel, false) => b"UNSUBSCRIBE",
+        (Kind::Pattern, false) => b"PUNSUBSCRIBE",
+        (Kind::Shard, false) => b"SUNSUBSCRIBE",
+    })
+}
+
+/// Who listens to what, on the link that is there for it.
+#[derive(Default)]
+pub(crate) struct Ears {
+    /// What is sent on the link.
+    pub(crate) shared: Arc<Shared>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    inboxes: BTreeMap<u32, Inbox>,
+    names: BTreeMap<(Kind, Bytes), Vec<u32>>,
+    next: u32,
+    closed: bool,
+}
+
+/// What waits for one subscription.
+struct Inbox {
+    kind: Kind,
+    names: Vec<Bytes>,
+    queue: VecDeque<Message>,
+    /// What is missing before the message that comes next.
+    gap: Option<Gap>,
+    waker: Option<Waker>,
+    limit: usize,
+}
+
+impl Inbox {
+    /// Takes a message; gives whom to wake.
+    fn push(&mut self, mut message: Message) -> Option<Waker> {
+        message.gap = self.gap.take();
+        self.queue.push_back(message);
+        while self.queue.len() > self.limit {
+            let mut lost = Gap { lost: None, dropped: 1 };
+            if let Some(before) = self.queue.pop_front().and_then(|message| message.gap) {
+                lost.join(before);
+            }
+            if let Some(first) = self.queue.front_mut() {
+                first.gap.get_or_insert_default().join(lost);
+            }
+        }
+        self.waker.take()
+    }
+}
+
+impl Ears {
+    /// Hands out what the server sent unasked.
+    pub(crate) fn hear(&self, told: Frame) {
+        let Frame::Array(items) = told else { return };
+        let mut items = items.into_iter();
+        let Some(Frame::Integer(code)) = items.next() else { return };
+        let mut state = self.state.lock();
+        let mut wakers = Vec::new();
+        match (Notice::from_code(code), [items.next(), items.next(), items.next()]) {
+            (
+                Some(notice @ (Notice::Message | Notice::Smessage)),
+                [Some(Frame::Bulk(channel)), data, None],
+            ) => {
+                state.publish(notice.kind(), channel.clone(), channel, None, data, &mut wakers);
+            }
+            (Some(Notice::Pmessage), [Some(Frame::Bulk(pattern)), Some(Frame::Bulk(channel)), data]) => {
+                state.publish(Kind::Pattern, pattern.clone(), channel, Some(pattern), data, &mut wakers);
+            }
+            (Some(Notice::Gap), [Some(Frame::Integer(from)), Some(Frame::Integer(to)), _]) => {
+                let lost = Some((Instant(from as u64), Instant(to as u64)));
+                for inbox in state.inboxes.values_mut() {
+                    let before = inbox.gap.replace(Gap { lost, dropped: 0 });
+                    if let (Some(gap), Some(before)) = (&mut inbox.gap, before) {
+                        gap.join(before);
+                    }
+                }
+            }
+            _ => {}
+        }
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Nothing comes any more.
+    pub(crate) fn close(&self) {
+        let mut state = self.state.lock();
+        state.closed = true;
+        let wakers: Vec<_> = state.inboxes.values_mut().filter_map(|inbox| inbox.waker.take()).collect();
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl State {
+    fn publish(
+        &mut self,
+        kind: Kind,
+        name: Bytes,
+        channel: Bytes,
+        pattern: Option<Bytes>,
+        data: Option<Frame>,
+        wakers: &mut Vec<Waker>,
+    ) {
+        let (Some(Frame::Bulk(data)), Some(ids)) = (data, self.names.get(&(kind, name))) else { return };
+        for id in ids {
+            if let Some(inbox) = self.inboxes.get_mut(id) {
+                let message = Message {
+                    channel: channel.clone(),
+                    pattern: pattern.clone(),
+                    data: data.clone(),
+                    gap: None,
+                };
+                wakers.extend(inbox.push(message));
+            }
+        }
+    }
+}
+
+impl core::fmt::Debug for Ears {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Ears")
+    }
+}

@@ -1,0 +1,474 @@
+// Publish/subscribe: the documented messages on both protocols, what handlers do to each other, and loss that is told.
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { after, before, describe, test } from "node:test";
+import { AuthorizationError, ConnectionError, PubSubError, Redis } from "redwire";
+import { missing, programs, startServer } from "./support/servers.mjs";
+import { rejection, until, within } from "./support/until.mjs";
+
+const bytes = (text) => new Uint8Array(Buffer.from(text));
+const subscribed = (channel, data) => ({ type: "subscribe", channel, pattern: null, data });
+const unsubscribed = (channel, data) => ({ type: "unsubscribe", channel, pattern: null, data });
+const message = (channel, data) => ({ type: "message", channel, pattern: null, data });
+
+/** Reads `count` messages. */
+const read = async (pubsub, count, options) => {
+  const messages = [];
+  while (messages.length < count) messages.push(await within(pubsub.getMessage(options)));
+  return messages;
+};
+
+for (const program of programs) {
+  for (const protocol of [2, 3]) {
+    describe(`${program.name}, RESP${protocol}`, { skip: missing(program) }, () => {
+      let server;
+      let redis;
+      before(async () => {
+        server = await startServer(program.program);
+        redis = new Redis({ port: server.port, protocol });
+      });
+      after(async () => {
+        await redis?.close();
+        await server?.stop();
+      });
+      const opened = (t, options, client = redis) => {
+        const pubsub = client.pubsub(options);
+        t.after(() => pubsub.close());
+        return pubsub;
+      };
+
+      test("confirmations are messages of four fields, with the count [promises 96, 98, 99, 100, 101, 102, 106]", async (t) => {
+        const pubsub = opened(t);
+        assert.equal(pubsub.subscribed, false);
+        const asked = pubsub.subscribe("my-first-channel", "my-second-channel");
+        assert.equal(pubsub.subscribed, true);
+        assert.equal(await asked, undefined);
+        await pubsub.psubscribe("my-*");
+        assert.deepEqual(await read(pubsub, 3), [subscribed("my-first-channel", 1), subscribed("my-second-channel", 2), { type: "psubscribe", channel: "my-*", pattern: "my-*", data: 3 }]);
+        assert.deepEqual(pubsub.channels, new Set(["my-first-channel", "my-second-channel"]));
+        assert.deepEqual(pubsub.patterns, new Set(["my-*"]));
+        await pubsub.unsubscribe("my-first-channel");
+        await pubsub.punsubscribe("my-*");
+        assert.equal(pubsub.patterns.size, 1);
+        assert.deepEqual(await read(pubsub, 2), [unsubscribed("my-first-channel", 2), { type: "punsubscribe", channel: "my-*", pattern: "my-*", data: 1 }]);
+        assert.deepEqual([pubsub.channels, pubsub.patterns, pubsub.subscribed], [new Set(["my-second-channel"]), new Set(), true]);
+      });
+
+      test("what is published comes once per channel and per pattern [promises 103, 104]", async (t) => {
+        const pubsub = opened(t, { ignoreSubscribeMessages: true });
+        await pubsub.subscribe("my-channel");
+        await pubsub.psubscribe("my-*");
+        assert.equal(await redis.publish("my-channel", "some data"), 2);
+        const all = [await pubsub.getMessage(), await pubsub.getMessage()];
+        assert.deepEqual(all, [null, null], "the confirmations");
+        assert.deepEqual(await read(pubsub, 2), [message("my-channel", "some data"), { type: "pmessage", channel: "my-channel", pattern: "my-*", data: "some data" }]);
+      });
+
+      test("without names, everything is ended [promises 105, 106]", async (t) => {
+        const pubsub = opened(t);
+        await pubsub.subscribe(["a", "b"]);
+        await pubsub.psubscribe("c*", "d*");
+        await read(pubsub, 4);
+        await pubsub.unsubscribe();
+        const first = await read(pubsub, 2);
+        assert.deepEqual(new Set(first.map(({ channel }) => channel)), new Set(["a", "b"]));
+        assert.deepEqual(first.map(({ type, data }) => [type, data]), [["unsubscribe", 3], ["unsubscribe", 2]]);
+        await pubsub.punsubscribe();
+        assert.deepEqual((await read(pubsub, 2)).map(({ type, data }) => [type, data]), [["punsubscribe", 1], ["punsubscribe", 0]]);
+        assert.equal(pubsub.subscribed, false);
+        await pubsub.unsubscribe();
+        await pubsub.unsubscribe("never");
+        assert.deepEqual(await read(pubsub, 2), [unsubscribed(null, 0), unsubscribed("never", 0)]);
+      });
+
+      test("a handler takes the messages of its name while they are read [promises 107, 108, 109]", async (t) => {
+        const pubsub = opened(t);
+        const taken = [];
+        await pubsub.subscribe({ "my-channel": (...given) => void taken.push(given) }, ...[]);
+        await pubsub.psubscribe(new Map([["other*", async (given) => void taken.push(given)]]));
+        await pubsub.subscribe("plain");
+        await read(pubsub, 3);
+        for (const channel of ["my-channel", "other-1", "plain"]) await redis.publish(channel, `to ${channel}`);
+        assert.equal(taken.length, 0, "nobody reads");
+        assert.deepEqual(await read(pubsub, 3), [null, null, message("plain", "to plain")]);
+        assert.deepEqual(taken, [[message("my-channel", "to my-channel")], { type: "pmessage", channel: "other-1", pattern: "other*", data: "to other-1" }]);
+      });
+
+      test("a confirmation that is left out gives null, as does time that is up [promises 110, 111]", async (t) => {
+        const pubsub = opened(t, { ignoreSubscribeMessages: true });
+        await pubsub.subscribe("a");
+        assert.equal(await pubsub.getMessage({ timeout: 0 }), null);
+        assert.equal(await pubsub.getMessage({ timeout: 0 }), null, "nothing is there");
+        const before = performance.now();
+        assert.equal(await pubsub.getMessage({ timeout: 30 }), null);
+        assert.ok(performance.now() - before >= 29);
+        await pubsub.subscribe("b");
+        assert.deepEqual(await pubsub.getMessage({ ignoreSubscribeMessages: false }), subscribed("b", 2));
+        const late = pubsub.getMessage();
+        await redis.publish("b", "x");
+        assert.deepEqual(await within(late), message("b", "x"));
+        const controller = new AbortController();
+        const given = rejection(pubsub.getMessage({ signal: controller.signal }));
+        controller.abort(new Error("enough"));
+        assert.equal((await given).message, "enough");
+        await redis.publish("b", "y");
+        assert.deepEqual(await within(pubsub.getMessage({ timeout: 5000 })), message("b", "y"), "who gave up takes nothing");
+      });
+
+      test("a loop that polls sees everything in order [promise 112]", async (t) => {
+        const pubsub = opened(t, { ignoreSubscribeMessages: true });
+        await pubsub.subscribe("a");
+        for (let n = 0; n < 500; n++) redis.publish("a", n);
+        const seen = [];
+        await until(async () => {
+          const got = await pubsub.getMessage({ timeout: 0 });
+          if (got !== null) seen.push(Number(got.data));
+          return seen.length === 500;
+        });
+        assert.deepEqual(seen, [...seen.keys()]);
+      });
+
+      test("for await gives what no handler takes, until it is closed", async (t) => {
+        const pubsub = opened(t);
+        await pubsub.subscribe({ a: () => {} });
+        await pubsub.subscribe("b");
+        const seen = [];
+        const reading = (async () => {
+          for await (const { type, channel, data } of pubsub) {
+            seen.push([type, channel, data]);
+            if (data === "last") await pubsub.close();
+          }
+        })();
+        await redis.publish("a", "taken");
+        await redis.publish("b", "seen");
+        await redis.publish("b", "last");
+        await within(reading);
+        assert.deepEqual(seen, [["subscribe", "a", 1], ["subscribe", "b", 2], ["message", "b", "seen"], ["message", "b", "last"]]);
+        assert.equal(await pubsub.getMessage(), null);
+      });
+
+      test("run() reads by itself until it is stopped [promises 113, 114, 116, 119]", async (t) => {
+        const pubsub = opened(t);
+        const taken = [];
+        await pubsub.subscribe({ "my-channel": ({ data }) => void taken.push(data) });
+        const worker = pubsub.run();
+        for (let n = 0; n < 3; n++) await redis.publish("my-channel", n);
+        await until(() => taken.length === 3);
+        assert.ok((await rejection(pubsub.getMessage())) instanceof PubSubError);
+        assert.ok((await rejection(pubsub.subscribe("bare"))) instanceof PubSubError);
+        assert.throws(() => pubsub.run(), PubSubError);
+        await worker.stop();
+        await within(worker.done);
+        assert.deepEqual([pubsub.subscribed, await redis.publish("my-channel", "late"), taken], [false, 0, ["0", "1", "2"]]);
+        assert.ok((await rejection(pubsub.subscribe("again"))) instanceof ConnectionError);
+      });
+
+      test("run() is refused where a name has no handler [promise 115]", async (t) => {
+        const pubsub = opened(t);
+        await pubsub.subscribe({ handled: () => {} });
+        await pubsub.subscribe("bare");
+        assert.throws(() => pubsub.run(), (error) => error instanceof PubSubError && error.message.includes("'bare'"));
+      });
+
+      test("after the link is lost, everything is subscribed again, and what was missed is told [promises 117, 118]", async (t) => {
+        const gaps = [];
+        const pubsub = opened(t, { onGap: (gap) => gaps.push(gap) });
+        await pubsub.subscribe("a", "b");
+        await pubsub.psubscribe("c*");
+        await read(pubsub, 3);
+        const began = Date.now();
+        const [{ id }] = (await redis.clientList()).filter(({ sub, psub }) => Number(sub) === 2 && Number(psub) === 1);
+        await redis.clientKill({ id: Number(id) });
+        await redis.publish("a", "missed");
+        const again = await read(pubsub, 3);
+        assert.deepEqual(new Set(again.map(({ channel }) => channel)), new Set(["a", "b", "c*"]));
+        assert.deepEqual(again.map(({ data }) => data), [1, 2, 3]);
+        await redis.publish("a", "seen");
+        assert.deepEqual(await read(pubsub, 1), [message("a", "seen")]);
+        const [{ from, to, ...gap }] = gaps;
+        assert.deepEqual([gaps.length, gap], [1, { channels: ["a", "b"], patterns: ["c*"], dropped: 0 }]);
+        assert.ok(from <= began && from > began - 60_000 && to >= began && to <= Date.now() + 2, `${from} ${began} ${to}`);
+      });
+
+      test("close() ends everything, as leaving a block does [promise 119]", async (t) => {
+        const pubsub = opened(t);
+        await pubsub.subscribe("closed");
+        await pubsub.getMessage();
+        const waiting = pubsub.getMessage();
+        await pubsub.close();
+        assert.equal(await within(waiting), null);
+        assert.equal(await redis.publish("closed", "x"), 0);
+        const other = redis.pubsub();
+        await other.subscribe("disposed");
+        await other[Symbol.asyncDispose]();
+        assert.deepEqual(await redis.pubsubNumsub("disposed"), { disposed: 0 });
+        await redis.pubsub().close();
+      });
+
+      test("the server tells who is subscribed [promises 120, 121, 122]", async (t) => {
+        const pubsub = opened(t);
+        await pubsub.subscribe("told:a", "told:b");
+        await pubsub.psubscribe("told:*", "x*");
+        assert.deepEqual(await redis.pubsubChannels("told:*"), new Set(["told:a", "told:b"]));
+        assert.deepEqual(await redis.pubsubNumsub("told:a", "nobody"), { "told:a": 1, nobody: 0 });
+        assert.equal(await redis.pubsubNumpat(), 2);
+      });
+
+      test("shard channels work where there is no cluster [promise 125]", async (t) => {
+        const pubsub = opened(t);
+        await pubsub.ssubscribe("shard");
+        assert.equal(await redis.spublish("shard", "x"), 1);
+        assert.deepEqual(await redis.pubsubShardchannels(), new Set(["shard"]));
+        assert.deepEqual(await redis.pubsubShardnumsub("shard"), { shard: 1 });
+        assert.deepEqual(await read(pubsub, 2), [{ type: "ssubscribe", channel: "shard", pattern: null, data: 1 }, message("shard", "x")]);
+        await pubsub.sunsubscribe();
+        assert.deepEqual(await read(pubsub, 1), [{ type: "sunsubscribe", channel: "shard", pattern: null, data: 0 }]);
+        assert.equal(pubsub.subscribed, false);
+      });
+
+      test("names and data are bytes where nothing is decoded", async (t) => {
+        const raw = opened(t, {}, redis.with({ decodeResponses: false }));
+        const name = Uint8Array.of(0xff, 0, 0x61);
+        const taken = [];
+        await raw.subscribe(new Map([[name, (given) => void taken.push(given)]]));
+        await raw.subscribe("ä");
+        assert.deepEqual(raw.channels, [name, bytes("ä")]);
+        assert.deepEqual(await read(raw, 2), [subscribed(name, 1), subscribed(bytes("ä"), 2)]);
+        await redis.publish(name, Uint8Array.of(1, 0xfe));
+        await redis.publish("ä", "ö");
+        assert.deepEqual(await read(raw, 2), [null, message(bytes("ä"), bytes("ö"))]);
+        assert.deepEqual(taken, [message(name, Uint8Array.of(1, 0xfe))]);
+        const latin = opened(t, { ignoreSubscribeMessages: true }, redis.with({ encoding: "latin1" }));
+        await latin.subscribe("\xe4");
+        await latin.getMessage();
+        assert.equal(await redis.publish(Uint8Array.of(0xe4), Uint8Array.of(0xf6)), 1);
+        assert.deepEqual(await latin.getMessage(), message("\xe4", "\xf6"));
+      });
+
+      test("large messages come whole, among small ones", async (t) => {
+        const pubsub = opened(t, { ignoreSubscribeMessages: true });
+        await pubsub.subscribe("large");
+        await pubsub.getMessage();
+        const sent = ["small", "L".repeat(5_000_000), "ü".repeat(40_000), "", "end"];
+        for (const data of sent) await redis.publish("large", data);
+        assert.deepEqual((await read(pubsub, sent.length)).map(({ data }) => data), sent);
+      });
+
+      test("a refused subscription rejects, and is none", async (t) => {
+        await redis.call("ACL SETUSER", `narrow${protocol}`, "on", ">secret", "+@all", "~*", "resetchannels", "&allowed");
+        const narrow = new Redis({ port: server.port, protocol, username: `narrow${protocol}`, password: "secret" });
+        t.after(() => narrow.destroy());
+        const pubsub = opened(t, {}, narrow);
+        const error = await rejection(pubsub.subscribe("forbidden"));
+        assert.ok(error instanceof AuthorizationError);
+        assert.equal(error.command, "SUBSCRIBE");
+        assert.equal(pubsub.subscribed, false);
+        await pubsub.subscribe("allowed");
+        assert.deepEqual(await pubsub.getMessage(), subscribed("allowed", 1));
+      });
+
+      test("many callers share the subscription to a channel", async () => {
+        const taken = [];
+        const stops = await Promise.all(["one", "two", "three"].map((who) => redis.subscribe("shared", ({ data }) => void taken.push([who, data]))));
+        assert.deepEqual(await redis.pubsubNumsub("shared"), { shared: 1 });
+        const links = (await redis.clientList()).filter(({ sub }) => Number(sub) > 0).length;
+        const other = await redis.psubscribe("sha*", ({ pattern }) => void taken.push(["pattern", pattern]));
+        assert.equal((await redis.clientList()).filter(({ sub, psub }) => Number(sub) + Number(psub) > 0).length, links, "one connection");
+        await redis.publish("shared", "x");
+        await until(() => taken.length === 4);
+        assert.deepEqual(taken, [["one", "x"], ["two", "x"], ["three", "x"], ["pattern", "sha*"]]);
+        await stops[0]();
+        await stops[0]();
+        await stops[1]();
+        await redis.publish("shared", "y");
+        await until(() => taken.length === 6);
+        assert.deepEqual(taken.slice(4), [["three", "y"], ["pattern", "sha*"]]);
+        await stops[2]();
+        assert.deepEqual(await redis.pubsubNumsub("shared"), { shared: 0 });
+        await other();
+        await until(async () => (await redis.clientList()).length === 1);
+        const stop = await redis.subscribe("shared", () => {});
+        assert.deepEqual(await redis.pubsubNumsub("shared"), { shared: 1 });
+        await stop();
+      });
+
+      test("handlers that fail, never return or end themselves leave the others be", async () => {
+        const taken = [];
+        const errors = [];
+        const note = (who) => ({ data }) => void taken.push([who, data]);
+        const onError = (error, { data }) => errors.push([error.message, data]);
+        const stops = [
+          await redis.subscribe("crowd", () => { throw new Error("thrown"); }, { onError }),
+          await redis.subscribe("crowd", () => new Promise(() => {})),
+          await redis.subscribe("crowd", async () => { throw new Error("rejected"); }, { onError }),
+          await redis.subscribe("crowd", (given) => { note("leaver")(given); stops[3](); }),
+          await redis.subscribe("crowd", note("stayer")),
+        ];
+        for (const data of ["1", "2"]) await redis.publish("crowd", data);
+        await until(() => taken.length === 3 && errors.length === 4);
+        assert.deepEqual(taken, [["leaver", "1"], ["stayer", "1"], ["stayer", "2"]]);
+        assert.deepEqual(errors.map(String).sort(), ["rejected,1", "rejected,2", "thrown,1", "thrown,2"]);
+        await Promise.all(stops.map((stop) => stop()));
+      });
+    });
+  }
+}
+
+const [plain] = programs;
+describe("subscriptions", { skip: missing(plain) }, () => {
+  let server;
+  let redis;
+  before(async () => {
+    server = await startServer(plain.program);
+    redis = new Redis({ port: server.port });
+  });
+  after(async () => {
+    await redis?.close();
+    await server?.stop();
+  });
+
+  test("what a handler of run() throws goes to onError, else rejects done; reading goes on", async (t) => {
+    for (const given of [true, false]) {
+      const pubsub = redis.pubsub();
+      t.after(() => pubsub.close());
+      const taken = [];
+      const errors = [];
+      await pubsub.subscribe({ a: ({ data }) => { taken.push(data); if (data !== "3") throw new Error(data); } });
+      const worker = pubsub.run(given ? { onError: (error, { data }) => errors.push([error.message, data]) } : {});
+      for (const data of ["1", "2", "3"]) await redis.publish("a", data);
+      await until(() => taken.length === 3);
+      if (given) assert.deepEqual(errors, [["1", "1"], ["2", "2"]]);
+      else assert.equal((await rejection(worker.done)).message, "1");
+      await worker.stop();
+    }
+  });
+
+  test("what a handler throws is the reader's otherwise", async (t) => {
+    const pubsub = redis.pubsub({ ignoreSubscribeMessages: true });
+    t.after(() => pubsub.close());
+    await pubsub.subscribe({ a: ({ data }) => { throw new Error(data); }, b: async ({ data }) => { throw new Error(data); } });
+    await read(pubsub, 2);
+    await redis.publish("a", "1");
+    await redis.publish("b", "2");
+    assert.equal((await rejection(pubsub.getMessage())).message, "1");
+    assert.equal(await pubsub.getMessage(), null);
+    assert.equal((await rejection(pubsub.getMessage())).message, "2");
+  });
+
+  test("who reads too slowly meets bufferLimit, and is told what was let go", async (t) => {
+    for (const onOverflow of ["drop-oldest", "drop-newest", "close"]) {
+      const gaps = [];
+      const pubsub = redis.pubsub({ bufferLimit: 10, onOverflow, ignoreSubscribeMessages: true, onGap: (gap) => gaps.push(gap) });
+      t.after(() => pubsub.close());
+      await pubsub.subscribe("a");
+      await pubsub.getMessage();
+      const began = Date.now();
+      for (let n = 0; n < 25; n++) await redis.publish("a", n);
+      const marker = redis.pubsub();
+      await marker.subscribe("a");
+      await marker.close();
+      await new Promise(setImmediate);
+      if (onOverflow === "close") {
+        const seen = (await read(pubsub, 10)).map(({ data }) => Number(data));
+        assert.deepEqual(seen, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+        assert.ok((await rejection(pubsub.getMessage())) instanceof PubSubError);
+        assert.ok((await rejection(pubsub.subscribe("b"))) instanceof PubSubError);
+        continue;
+      }
+      const seen = (await read(pubsub, 10)).map(({ data }) => Number(data));
+      await redis.publish("a", "after");
+      assert.deepEqual(await read(pubsub, 1), [message("a", "after")]);
+      assert.deepEqual(seen, onOverflow === "drop-oldest" ? [15, 16, 17, 18, 19, 20, 21, 22, 23, 24] : [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+      const [{ from, to, ...gap }] = gaps;
+      assert.deepEqual([gaps.length, gap], [1, { channels: ["a"], patterns: [], dropped: 15 }]);
+      assert.ok(from >= began && to >= from && to <= Date.now());
+    }
+  });
+
+  test("memory stays flat under a consumer that never reads", async (t) => {
+    const pubsub = redis.pubsub({ bufferLimit: 1000 });
+    t.after(() => pubsub.close());
+    await pubsub.subscribe("flood");
+    const flood = async (count) => {
+      for (let n = 0; n < count; n += 500) await Promise.all(Array.from({ length: 500 }, () => redis.publish("flood", "x".repeat(1000))));
+    };
+    await flood(5_000);
+    const before = process.memoryUsage().heapUsed;
+    await flood(30_000);
+    const grown = process.memoryUsage().heapUsed - before;
+    assert.ok(grown < 25_000_000, `grown by ${grown}`);
+  });
+
+  test("the server's kill for a full output buffer is a gap", async (t) => {
+    const gaps = [];
+    const pubsub = redis.pubsub({ ignoreSubscribeMessages: true, onGap: (gap) => gaps.push(gap) });
+    t.after(() => pubsub.close());
+    await redis.configSet({ "client-output-buffer-limit": "pubsub 1000000 500000 1" });
+    t.after(() => redis.configSet({ "client-output-buffer-limit": "pubsub 33554432 8388608 60" }));
+    await pubsub.subscribe("full");
+    const large = "x".repeat(200_000);
+    // one script, so that the server writes nothing until it has published everything
+    await redis.eval("for i = 1, 20 do redis.call('PUBLISH', 'full', ARGV[1]) end", [], [large]);
+    const reading = (async () => {
+      for await (const { data } of pubsub) if (data === "after") return;
+    })();
+    await until(async () => (await redis.pubsubNumsub("full")).full === 1 && gaps.length + (await redis.publish("full", "after")) > 1);
+    await within(reading);
+    assert.deepEqual(gaps.map(({ channels }) => channels), [["full"]]);
+  });
+
+  test("nothing but what is meant is taken, and the error says what is", async (t) => {
+    const pubsub = redis.pubsub();
+    t.after(() => pubsub.close());
+    for (const options of [{ ignoreSubscribeMessages: 1 }, { bufferLimit: 0 }, { bufferLimit: 1.5 }, { onOverflow: "explode" }, { onGap: true }]) {
+      assert.throws(() => redis.pubsub(options), (error) => error instanceof TypeError && error.message.includes(Object.keys(options)[0]));
+    }
+    assert.ok((await rejection(pubsub.getMessage())) instanceof PubSubError);
+    for (const names of [[], [1], [null], [{ a: "no function" }], [{}], ["a".repeat(65_537)], ["ä".repeat(40_000)]]) {
+      const error = await rejection(pubsub.subscribe(...names));
+      assert.ok(error instanceof TypeError && /^subscribe: /.test(error.message), String(error));
+    }
+    assert.equal(pubsub.subscribed, false);
+    assert.ok((await rejection(pubsub.unsubscribe(7))) instanceof TypeError);
+    assert.ok((await rejection(redis.subscribe("a"))) instanceof TypeError);
+    assert.ok((await rejection(redis.subscribe("a", () => {}, { onError: 1 }))) instanceof TypeError);
+    await pubsub.subscribe("a");
+    assert.ok((await rejection(pubsub.getMessage({ timeout: -1 }))) instanceof TypeError);
+    assert.throws(() => pubsub.run({ onError: 1 }), TypeError);
+    assert.match((await rejection(redis.call("SUBSCRIBE", "a"))).message, /redis\.pubsub\(\)/);
+  });
+
+  test("a client that is closed ends its subscriptions, and takes no more", async () => {
+    const own = new Redis({ port: server.port });
+    const pubsub = own.pubsub();
+    await pubsub.subscribe("a");
+    await pubsub.getMessage();
+    const waiting = pubsub.getMessage();
+    const stop = await own.subscribe("b", () => {});
+    await own.close();
+    assert.equal(await within(waiting), null);
+    await stop();
+    assert.throws(() => own.pubsub(), ConnectionError);
+    assert.ok((await rejection(own.subscribe("b", () => {}))) instanceof ConnectionError);
+    assert.deepEqual(await redis.pubsubNumsub("a", "b"), { a: 0, b: 0 });
+  });
+
+  test("subscriptions alone do not hold the process, who reads them does", () => {
+    const script = (body) => `
+      import { Redis } from "redwire";
+      const redis = new Redis({ port: ${server.port} });
+      const pubsub = redis.pubsub({ ignoreSubscribeMessages: true });
+      await pubsub.subscribe("held");
+      ${body}`;
+    const run = (body) => spawnSync(process.execPath, ["--input-type=module", "-e", script(body)], { encoding: "utf8", timeout: 20_000, cwd: import.meta.dirname });
+    assert.deepEqual([run("").status, run("").stderr], [0, ""]);
+    const read = run(`
+      const first = pubsub.getMessage();
+      setTimeout(() => redis.publish("held", "x"), 100).unref();
+      await first;
+      console.log((await pubsub.getMessage()).data);
+      const stop = await redis.subscribe("held", async () => { console.log("handled"); await stop(); });
+      setTimeout(() => redis.publish("held", "y"), 100).unref();`);
+    assert.deepEqual([read.status, read.stdout], [0, "x\nhandled\n"]);
+  });
+});

@@ -1,0 +1,215 @@
+//! Subscriptions of the native client on real servers: on a thread that blocks, and as tasks of tokio over TLS.
+#![cfg(unix)]
+
+use redwire_core::client::Client;
+use redwire_core::command::raw;
+use redwire_core::commands::{command, publish, pubsub_channels, pubsub_numpat, pubsub_numsub, spublish};
+use redwire_core::connection::{Config, Protocol};
+use redwire_core::embedded::Embedded;
+use redwire_core::error::Error;
+use redwire_core::owned::Bytes;
+use redwire_core::pubsub::LONGEST_NAME;
+use redwire_core::subscription::{Message, Subscription};
+use redwire_tests::server::{Brand, Server, fixture};
+use redwire_tests::transport::{Socket, Ticks, Tls, halves};
+use std::collections::BTreeSet;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+type Outcome = Result<(), Error>;
+
+/// Runs `case` on every server, way and protocol; it is given a prefix that nobody else uses.
+fn everywhere(name: &str, case: impl AsyncFn(Client, &str) -> Outcome) {
+    for brand in [Brand::Redis, Brand::Valkey] {
+        let Some(server) = Server::shared(brand) else { continue };
+        for (number, protocol) in [(2, Protocol::Resp2), (3, Protocol::Resp3)] {
+            let config = |own: &str| Config {
+                protocol,
+                client_name: Some(own.into()),
+                backoff: (1, 10),
+                ..Config::default()
+            };
+            let (blocking, tls) = (format!("{name}:blocking{number}:"), format!("{name}:tls{number}:"));
+            let (client, mut driver) =
+                Client::new(Socket::new(server.address()).expect("a socket"), config(&blocking));
+            let result = driver.block_on(case(client, &blocking));
+            result.expect("the case holds a client").unwrap_or_else(|error| unreachable!("{error}"));
+            let authorities = std::fs::read(fixture("ca.crt")).expect("the fixture");
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            let transport = Tls::new("localhost", server.tls_port(), &authorities).expect("certificates");
+            let result = runtime.block_on(async {
+                let (client, driver) = Client::secure(transport, config(&tls)).expect("TLS is secure");
+                let driver = tokio::spawn(driver);
+                let result = case(client, &tls).await;
+                driver.await.expect("the driver ends with its client and subscriptions");
+                result
+            });
+            result.unwrap_or_else(|error| unreachable!("{error}"));
+        }
+    }
+}
+
+fn message(channel: &str, pattern: Option<&str>, data: &str) -> Option<Message> {
+    let bytes = |text: &str| Bytes::copy_from_slice(text.as_bytes());
+    Some(Message { channel: bytes(channel), pattern: pattern.map(bytes), data: bytes(data), gap: None })
+}
+
+fn is_pending(subscription: &mut Subscription) -> bool {
+    subscription.poll_next(&mut Context::from_waker(Waker::noop())).is_pending()
+}
+
+#[test]
+fn promise_96_and_promise_98_and_promise_103_and_promise_104_messages_come_per_channel_and_per_pattern() {
+    everywhere("messages", async |redis, own| {
+        let (first, second, pattern) = (format!("{own}a"), format!("{own}b"), format!("{own}*"));
+        let mut channels = redis.subscribe(&[&first, &second]).await?;
+        let mut patterns = redis.psubscribe(&[&pattern]).await?;
+        assert_eq!(redis.execute(publish(&first, "some data")).await?, 2);
+        assert_eq!(redis.execute(publish(&second, "more")).await?, 2);
+        assert_eq!(channels.next().await, message(&first, None, "some data"));
+        assert_eq!(channels.next().await, message(&second, None, "more"));
+        assert_eq!(patterns.next().await, message(&first, Some(&pattern), "some data"));
+        assert_eq!(patterns.next().await, message(&second, Some(&pattern), "more"));
+        assert!(is_pending(&mut channels) && is_pending(&mut patterns));
+        Ok(())
+    });
+}
+
+#[test]
+fn promise_105_and_promise_120_and_promise_121_and_promise_122_names_are_subscribed_to_once_until_the_last_leaves()
+ {
+    everywhere("names", async |redis, own| {
+        let (name, other) = (format!("{own}name"), format!("{own}other"));
+        let mut one = redis.subscribe(&[&name, &other]).await?;
+        let mut two = redis.subscribe(&[&name]).await?;
+        let count = async |name: &str| {
+            redis.execute(pubsub_numsub().channels([name]).typed::<Vec<(Bytes, i64)>>()).await
+        };
+        assert_eq!(count(&name).await?, [(Bytes::from(name.clone()), 1)]);
+        let channels =
+            redis.execute(pubsub_channels().pattern(format!("{own}*")).typed::<BTreeSet<String>>()).await?;
+        assert_eq!(channels, BTreeSet::from([name.clone(), other.clone()]));
+        redis.execute(publish(&name, "x")).await?;
+        assert_eq!(
+            (one.next().await, two.next().await),
+            (message(&name, None, "x"), message(&name, None, "x"))
+        );
+        drop(one);
+        // on the same link, and so behind what ends the others
+        let patterns = redis.psubscribe(&[format!("{own}*")]).await?;
+        assert!(redis.execute(pubsub_numpat()).await? >= 1);
+        assert_eq!(count(&name).await?[0].1, 1);
+        assert_eq!(count(&other).await?[0].1, 0);
+        drop((two, patterns));
+        let _last = redis.subscribe(&[&other]).await?;
+        assert_eq!(count(&name).await?[0].1, 0);
+        Ok(())
+    });
+}
+
+#[test]
+fn promise_117_and_promise_118_what_is_lost_with_the_link_is_told_and_everything_is_subscribed_to_again() {
+    everywhere("lost", async |redis, own| {
+        let name = format!("{own}lost");
+        let mut subscription = redis.subscribe(&[&name]).await?;
+        redis.execute(publish(&name, "before")).await?;
+        assert_eq!(subscription.next().await, message(&name, None, "before"));
+        let clients =
+            redis.execute(raw("CLIENT").arg("LIST").arg("TYPE").arg("pubsub").typed::<String>()).await?;
+        let mine = clients.lines().find(|line| line.contains(&format!(" name={own} ")));
+        let id = mine.and_then(|line| line.strip_prefix("id=")?.split(' ').next()).expect("it is there");
+        assert_eq!(redis.execute(command("CLIENT").arg("KILL").arg("ID").arg(id).typed::<i64>()).await?, 1);
+        // messages go nowhere until it is back
+        while redis.execute(publish(&name, "after")).await? == 0 {}
+        let after = subscription.next().await.expect("the driver is there");
+        assert_eq!(after.data, "after");
+        let (from, to) = after.gap.and_then(|gap| gap.lost).expect("the gap is told");
+        assert!(from <= to);
+        redis.execute(publish(&name, "last")).await?;
+        let mut next = subscription.next().await;
+        while next.as_ref().is_some_and(|message| message.data == "after") {
+            next = subscription.next().await;
+        }
+        assert_eq!(next, message(&name, None, "last"));
+        Ok(())
+    });
+}
+
+#[test]
+fn promise_119_a_subscription_ends_with_its_driver() {
+    let Some(server) = Server::shared(Brand::Redis) else { return };
+    let (client, mut driver) =
+        Client::new(Socket::new(server.address()).expect("a socket"), Config::default());
+    let mut subscription =
+        driver.block_on(client.subscribe(&["ends"])).expect("a client").expect("it is allowed");
+    driver.block_on(client.execute(publish("ends", "x"))).expect("a client").expect("a reply");
+    while is_pending(&mut subscription) {
+        driver.block_on(poll_fn(|cx| match subscription.poll_next(cx) {
+            Poll::Ready(message) => Poll::Ready(assert!(message.is_some())),
+            Poll::Pending => Poll::Pending,
+        }));
+        break;
+    }
+    drop(driver);
+    assert_eq!(subscription.poll_next(&mut Context::from_waker(Waker::noop())), Poll::Ready(None));
+}
+
+#[test]
+fn promise_125_shard_channels_work_without_a_cluster() {
+    everywhere("shards", async |redis, own| {
+        let name = format!("{own}shard");
+        let mut subscription = redis.ssubscribe(&[&name]).await?;
+        assert_eq!(redis.execute(spublish(&name, "x")).await?, 1);
+        assert_eq!(subscription.next().await, message(&name, None, "x"));
+        Ok(())
+    });
+}
+
+#[test]
+fn who_is_too_slow_is_told_how_many_were_let_go() {
+    everywhere("slow", async |redis, own| {
+        let (name, end) = (format!("{own}slow"), format!("{own}end"));
+        let mut slow = redis.subscribe(&[&name]).await?;
+        slow.limit(3);
+        let mut quick = redis.subscribe(&[&end]).await?;
+        for number in 0..10 {
+            redis.execute(publish(&name, number)).await?;
+        }
+        redis.execute(publish(&end, "end")).await?;
+        assert!(quick.next().await.is_some(), "everything before it came");
+        let first = slow.next().await.expect("the driver is there");
+        assert_eq!(
+            (&first.data[..], first.gap.map(|gap| (gap.lost, gap.dropped))),
+            (&b"7"[..], Some((None, 7)))
+        );
+        assert_eq!(slow.next().await, message(&name, None, "8"));
+        Ok(())
+    });
+}
+
+#[test]
+fn a_refusal_is_the_callers_and_nothing_is_left_of_it() {
+    everywhere("refused", async |redis, own| {
+        let none: [&str; 0] = [];
+        assert!(matches!(redis.subscribe(&none).await, Err(Error::Server(_))));
+        assert!(matches!(redis.subscribe(&["x".repeat(LONGEST_NAME + 1)]).await, Err(Error::TooLarge)));
+        let mut subscription = redis.subscribe(&[format!("{own}good")]).await?;
+        redis.execute(command("PUBLISH").arg(format!("{own}good")).arg("x").typed::<i64>()).await?;
+        assert!(subscription.next().await.is_some());
+        Ok(())
+    });
+}
+
+#[test]
+fn a_transport_with_one_stream_has_no_subscriptions() {
+    let Some(server) = Server::shared(Brand::Redis) else { return };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let _inside = runtime.enter();
+    let socket = server.socket();
+    let (client, _driver) =
+        Client::new(Embedded::new(|| halves(&socket), Ticks::default(), true), Config::default());
+    let refused = pin!(client.subscribe(&["a"])).as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    assert!(matches!(refused, Poll::Ready(Err(Error::OneStream))));
+}

@@ -1,0 +1,81 @@
+import type { Str } from "../replies.js";
+import { Loss } from "./loss.js";
+import type { Published, Told } from "./notices.js";
+
+/** What waits: a message, a confirmation, or what is missing between two messages. */
+export type Item = Published<Str> | Told | Loss;
+
+/** Characters, or bytes, of messages that may wait. */
+const LARGEST = 64 << 20;
+/** Places at the start that were taken; with more, the rest moves up. */
+const TAKEN = 1024;
+
+/** What was told and is not read yet, with what was lost in between. */
+export class Inbox {
+  readonly #limit: number;
+  readonly #newest: boolean;
+  readonly #dropped: (told: Told) => void;
+  #items: (Item | undefined)[] = [];
+  #taken = 0;
+  #size = 0;
+  /** What was let go before everything that is here. */
+  #lost: Loss | undefined;
+
+  /** At most `limit` items wait: `dropped` takes what is let go, the oldest, or what comes when `newest`. */
+  constructor(limit: number, newest: boolean, dropped: (told: Told) => void) {
+    this.#limit = limit;
+    this.#newest = newest;
+    this.#dropped = dropped;
+  }
+
+  /** Whether another item would be one too many. */
+  get isFull(): boolean {
+    return this.#items.length - this.#taken >= this.#limit || this.#size >= LARGEST;
+  }
+
+  /** Takes an item, and lets one go if it is one too many and `bounded`. */
+  push(item: Item, bounded: boolean): void {
+    if (!bounded || !this.isFull) {
+      this.#items.push(item);
+      this.#size += sizeOf(item);
+    } else if (this.#newest) {
+      const last = this.#items.at(-1);
+      const lost = last instanceof Loss ? last : new Loss();
+      if (lost !== last) this.#items.push(lost);
+      this.#drop(lost, item);
+    } else {
+      this.#drop((this.#lost ??= new Loss()), this.#take());
+      this.push(item, bounded);
+    }
+  }
+
+  /** Gives what stands first, if anything. */
+  shift(): Item | undefined {
+    const lost = this.#lost;
+    if (lost === undefined) return this.#taken < this.#items.length ? this.#take() : undefined;
+    this.#lost = undefined;
+    return lost;
+  }
+
+  #take(): Item {
+    const item = this.#items[this.#taken]!;
+    this.#items[this.#taken++] = undefined;
+    if (this.#taken === this.#items.length) {
+      this.#items = [];
+      this.#taken = 0;
+    } else if (this.#taken > TAKEN && this.#taken * 2 > this.#items.length) {
+      this.#items.splice(0, this.#taken);
+      this.#taken = 0;
+    }
+    this.#size -= sizeOf(item);
+    return item;
+  }
+
+  #drop(lost: Loss, item: Item): void {
+    if (item instanceof Loss) return lost.join(item);
+    if ("type" in item) lost.add(item);
+    else this.#dropped(item);
+  }
+}
+
+const sizeOf = (item: Item): number => ("type" in item ? item.data.length : 0);

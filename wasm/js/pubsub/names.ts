@@ -1,0 +1,37 @@
+import { kindOf, type Key } from "../outbox.js";
+import { ENCODED, Mode } from "../reader.js";
+import type { Str } from "../replies.js";
+import { decode, encode, latin1 } from "../text.js";
+
+/** The longest name that the core holds, in bytes. */
+const LONGEST = 64 << 10;
+
+/** The part of a mode that says how user data is read. */
+export const DATA = Mode.BYTES | ENCODED;
+
+const bytesOf = (name: Key): Uint8Array => (typeof name === "string" ? encode(name) : name);
+
+/** Gives the error for something that is not what it has to be. */
+export const unexpected = (what: string, expected: string, value: unknown): TypeError => new TypeError(`${what} expected ${expected}, got ${kindOf(value)}`);
+
+/**
+ * Gives the names that `method` was called with.
+ * @throws TypeError when one is none.
+ */
+export const namesIn = (method: string, given: readonly unknown[]): Key[] => {
+  const names = given.length === 1 && Array.isArray(given[0]) ? (given[0] as unknown[]) : given;
+  for (const name of names) {
+    if (typeof name !== "string" && !(name instanceof Uint8Array)) throw unexpected(`${method}: a name`, "string | Uint8Array", name);
+    if (name.length > LONGEST / 3 && bytesOf(name).length > LONGEST) throw new TypeError(`${method}: a name is longer than 64 KiB`);
+  }
+  return [...names] as Key[];
+};
+
+/** Gives the name that a caller gave as messages have it. */
+export const shown = (name: Key, mode: number): Str => {
+  if (mode & Mode.BYTES) return new Uint8Array(bytesOf(name));
+  return typeof name === "string" ? name : mode & Mode.LATIN1 ? latin1(name) : decode(name, undefined);
+};
+
+/** Gives what stands for a name that a message has. */
+export const keyOf = (name: Str): string => (typeof name === "string" ? name : latin1(name));

@@ -1,0 +1,71 @@
+import type { Str } from "../replies.js";
+
+/** What the core tells a listener; numbers are those of `core/src/pubsub/mod.rs`. */
+export const enum Notice {
+  MESSAGE,
+  PMESSAGE,
+  SMESSAGE,
+  SUBSCRIBE,
+  PSUBSCRIBE,
+  SSUBSCRIBE,
+  UNSUBSCRIBE,
+  PUNSUBSCRIBE,
+  SUNSUBSCRIBE,
+  LINE,
+  GAP,
+}
+
+/** What can be subscribed to. */
+export const enum Kind {
+  CHANNEL,
+  PATTERN,
+  SHARD,
+}
+
+/** What the core tells: see `core/src/pubsub/mod.rs` for what is behind the first element. */
+export type Told = readonly [notice: Notice, first: unknown, second?: unknown, third?: unknown];
+
+const TYPES: readonly string[] = ["subscribe", "psubscribe", "ssubscribe", "unsubscribe", "punsubscribe", "sunsubscribe"];
+
+/** What was published: to a channel (`message`), or to one that a pattern matches (`pmessage`). */
+export interface Published<S extends Str = string> {
+  type: "message" | "pmessage";
+  channel: S;
+  /** The pattern that matched, for `pmessage`. */
+  pattern: S | null;
+  data: S;
+}
+
+/** The server's word that a subscription began or ended. */
+export interface Confirmation<S extends Str = string> {
+  type: "subscribe" | "unsubscribe" | "psubscribe" | "punsubscribe" | "ssubscribe" | "sunsubscribe";
+  /** The channel's name, or the pattern; null where nothing was named and there was nothing to end. */
+  channel: S;
+  /** The pattern, where it is about one. */
+  pattern: S | null;
+  /** How many subscriptions the connection has now: channels and patterns together, or shard channels. */
+  data: number;
+}
+
+/** What a reader of a {@link PubSub} gets. */
+export type Message<S extends Str = string> = Published<S> | Confirmation<S>;
+
+/** Messages may be missing: those that were published to these names in this time. */
+export interface Gap<S extends Str = string> {
+  channels: S[];
+  patterns: S[];
+  /** In milliseconds since 1970, as `Date.now()` gives them. */
+  from: number;
+  to: number;
+  /** How many were let go because nobody read them in time; 0 where the connection was lost, and nobody can know. */
+  dropped: number;
+}
+
+/** What is told is about. */
+export const kindOfNotice = (notice: Notice): Kind => notice % 3;
+
+/** Gives the confirmation that was told. */
+export const confirmationOf = ([notice, name, count]: Told): Message<Str> => {
+  const channel = name as Str;
+  return { type: TYPES[notice - Notice.SUBSCRIBE] as "subscribe", channel, pattern: kindOfNotice(notice) === Kind.PATTERN ? channel : null, data: count as number };
+};

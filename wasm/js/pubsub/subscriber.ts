@@ -1,0 +1,386 @@
+import type { Channel } from "../channel.js";
+import { rowOf } from "../commands/plan.js";
+import type { Listener } from "../engine.js";
+import { PubSubError } from "../errors.js";
+import { Flag, type Key } from "../outbox.js";
+import { ENCODED, Mode } from "../reader.js";
+import type { SetOf, Str } from "../replies.js";
+import { encoded } from "../view.js";
+import { Inbox, type Item } from "./inbox.js";
+import { Loss } from "./loss.js";
+import { DATA, keyOf, namesIn, shown, unexpected } from "./names.js";
+import { confirmationOf, Kind, kindOfNotice, Notice, type Message, type Published, type Told } from "./notices.js";
+import type { GetMessageOptions, Handler, PubSub, PubSubOptions, RunOptions, Worker } from "./types.js";
+
+/** A name that is subscribed to. */
+interface Entry {
+  name: Str;
+  handler: Handler<Str> | undefined;
+  /** Subscriptions whose confirmation was not read. */
+  pending: number;
+}
+
+/** Who waits for what comes next. */
+interface Reader {
+  ignore: boolean;
+  /** Takes it; null where a handler did, or nobody is meant to. */
+  take(message: Message<Str> | null): void;
+  fail(error: unknown): void;
+  /** Whether only messages are of interest. */
+  skips: boolean;
+}
+
+/** Who runs handlers. */
+interface Running extends RunOptions<Str> {
+  succeed(): void;
+  fail(error: unknown): void;
+}
+
+const VERBS = ["SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE", "UNSUBSCRIBE", "PUNSUBSCRIBE", "SUNSUBSCRIBE"] as const;
+/** What has to be added to a kind for the verb that ends it. */
+const ENDS = 3;
+/** How long a server may take to confirm that all is ended, when it is closed. */
+const FAREWELL = 1_000;
+const OVERFLOWS: readonly unknown[] = [undefined, "drop-oldest", "drop-newest", "close"];
+
+/** The implementation of {@link PubSub}. */
+export class Subscriber implements PubSub<Str>, Listener {
+  readonly mode: number;
+  readonly #channel: Channel;
+  readonly #timeout: number | undefined;
+  readonly #options: PubSubOptions<Str>;
+  readonly #inbox: Inbox;
+  readonly #entries: readonly Map<string, Entry>[] = [new Map(), new Map(), new Map()];
+  readonly #readers: Reader[] = [];
+  #running: Running | undefined;
+  #pumping = false;
+  /** What a handler failed with while nobody ran it. */
+  #fault: { error: unknown } | undefined;
+  #used = false;
+  #ended = false;
+  /** Why it ended, unless it was closed. */
+  #failure: unknown;
+
+  /** Listens on a channel made by `make`; `mode` is how data is read, `timeout` that of its commands. */
+  constructor(make: (listener: Listener) => Channel, mode: number, timeout: number | undefined, options: PubSubOptions<Str> = {}) {
+    const { ignoreSubscribeMessages, bufferLimit = 10_000, onOverflow, onGap } = options;
+    if (ignoreSubscribeMessages !== undefined && typeof ignoreSubscribeMessages !== "boolean") throw unexpected("pubsub: 'ignoreSubscribeMessages'", "a boolean", ignoreSubscribeMessages);
+    if (!Number.isInteger(bufferLimit) || bufferLimit < 1) throw unexpected("pubsub: 'bufferLimit'", "a whole number from 1", bufferLimit);
+    if (!OVERFLOWS.includes(onOverflow)) throw unexpected("pubsub: 'onOverflow'", '"drop-oldest", "drop-newest" or "close"', onOverflow);
+    if (onGap !== undefined && typeof onGap !== "function") throw unexpected("pubsub: 'onGap'", "a function", onGap);
+    this.mode = mode & DATA;
+    this.#timeout = timeout;
+    this.#options = options;
+    this.#inbox = new Inbox(bufferLimit, onOverflow === "drop-newest", (told) => this.#note(told));
+    this.#channel = make(this);
+  }
+
+  subscribe(...names: readonly unknown[]): Promise<void> {
+    return this.#subscribe(Kind.CHANNEL, names);
+  }
+
+  psubscribe(...patterns: readonly unknown[]): Promise<void> {
+    return this.#subscribe(Kind.PATTERN, patterns);
+  }
+
+  ssubscribe(...names: readonly unknown[]): Promise<void> {
+    return this.#subscribe(Kind.SHARD, names);
+  }
+
+  unsubscribe(...names: readonly unknown[]): Promise<void> {
+    return this.#unsubscribe(Kind.CHANNEL, names);
+  }
+
+  punsubscribe(...patterns: readonly unknown[]): Promise<void> {
+    return this.#unsubscribe(Kind.PATTERN, patterns);
+  }
+
+  sunsubscribe(...names: readonly unknown[]): Promise<void> {
+    return this.#unsubscribe(Kind.SHARD, names);
+  }
+
+  async #subscribe(kind: Kind, given: readonly unknown[]): Promise<void> {
+    const method = VERBS[kind]!.toLowerCase();
+    const [first] = given;
+    const plain = typeof first !== "object" || first === null || Array.isArray(first) || first instanceof Uint8Array;
+    const pairs = plain ? undefined : first instanceof Map ? [...(first as Map<unknown, unknown>)] : Object.entries(first);
+    const names = namesIn(method, pairs?.map(([name]) => name) ?? given);
+    if (names.length === 0) throw new TypeError(`${method}: expected one name at least`);
+    for (const [, handler] of pairs ?? []) if (typeof handler !== "function") throw unexpected(`${method}: a handler`, "a function", handler);
+    if (pairs === undefined && this.#running !== undefined) throw new PubSubError(`${method}: while run() reads, a name needs a handler`);
+    const entries = this.#entries[kind]!;
+    const keys = names.map((name, at) => {
+      const own = shown(name, this.mode);
+      const key = keyOf(own);
+      const entry = entries.get(key) ?? { name: own, handler: undefined, pending: 0 };
+      if (pairs !== undefined) entry.handler = pairs[at]![1] as Handler<Str>;
+      entry.pending++;
+      entries.set(key, entry);
+      return key;
+    });
+    this.#used = true;
+    try {
+      await this.#send(kind, names);
+    } catch (error) {
+      for (const key of keys) {
+        const entry = entries.get(key);
+        if (entry !== undefined && --entry.pending < 1) entries.delete(key);
+      }
+      throw error;
+    }
+  }
+
+  async #unsubscribe(kind: Kind, given: readonly unknown[]): Promise<void> {
+    await this.#send(kind + ENDS, namesIn(VERBS[kind + ENDS]!.toLowerCase(), given));
+  }
+
+  #send(verb: number, names: readonly Key[], timeout = this.#timeout): Promise<unknown> {
+    const command = VERBS[verb]!;
+    const refusal = this.#failure ?? this.#channel.refusal(command);
+    if (refusal !== undefined) return Promise.reject(refusal);
+    return this.#channel.send(rowOf(command) | Flag.IDEMPOTENT, timeout, command, this.mode & ENCODED ? encoded(command, names, this.mode) : names, this.mode);
+  }
+
+  get subscribed(): boolean {
+    return this.#entries.some((entries) => entries.size > 0);
+  }
+
+  get channels(): SetOf<Str> {
+    return this.#namesOf(Kind.CHANNEL, Kind.SHARD);
+  }
+
+  get patterns(): SetOf<Str> {
+    return this.#namesOf(Kind.PATTERN);
+  }
+
+  #namesOf(...kinds: Kind[]): SetOf<Str> {
+    const names = kinds.flatMap((kind) => [...this.#entries[kind]!.values()].map(({ name }) => name));
+    return (this.mode & Mode.BYTES ? names : new Set(names)) as SetOf<Str>;
+  }
+
+  getMessage(options: GetMessageOptions = {}): Promise<Message<Str> | null> {
+    const { timeout, signal, ignoreSubscribeMessages: ignore = this.#options.ignoreSubscribeMessages ?? false } = options;
+    return new Promise((resolve, reject) => {
+      if (timeout !== undefined && !(typeof timeout === "number" && timeout >= 0)) throw unexpected("getMessage: 'timeout'", "milliseconds, a number from 0", timeout);
+      signal?.throwIfAborted();
+      let timer: ReturnType<typeof setTimeout> | undefined;
+      const settled = (): void => {
+        clearTimeout(timer);
+        signal?.removeEventListener("abort", abort);
+      };
+      const abort = (): void => {
+        this.#leave(reader);
+        reader.fail(signal!.reason);
+      };
+      const leave = (): void => {
+        this.#leave(reader);
+        reader.take(null);
+      };
+      const reader: Reader = { ignore, skips: false, take: (message) => (settled(), resolve(message)), fail: (error) => (settled(), reject(error)) };
+      if (this.#read(reader)) return;
+      signal?.addEventListener("abort", abort);
+      if (timeout === 0) leave();
+      else if (timeout !== undefined) timer = setTimeout(leave, timeout);
+    });
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<Message<Str>> {
+    const ignore = this.#options.ignoreSubscribeMessages ?? false;
+    const end = { value: undefined, done: true } as const;
+    const next = (): Promise<IteratorResult<Message<Str>>> => {
+      // what is there already costs no reader
+      while (this.#readers.length === 0 && this.#running === undefined && this.#fault === undefined && !this.#ended) {
+        const value = this.#next(ignore);
+        if (value === undefined) break;
+        if (value !== null) return Promise.resolve({ value, done: false });
+      }
+      return new Promise((resolve, reject) => {
+        this.#read({ ignore, take: (value) => resolve(value === null ? end : { value, done: false }), fail: reject, skips: true });
+      });
+    };
+    return { next, return: () => Promise.resolve(end) };
+  }
+
+  /** Gives `reader` what comes next, now (true) or when it comes. */
+  #read(reader: Reader): boolean {
+    if (!this.#used) throw new PubSubError("nothing was subscribed to: call subscribe() or psubscribe() first");
+    if (this.#running !== undefined) throw new PubSubError("run() is reading: stop it first");
+    this.#readers.push(reader);
+    this.#pump();
+    return !this.#readers.includes(reader);
+  }
+
+  #leave(reader: Reader): void {
+    this.#readers.splice(this.#readers.indexOf(reader), 1);
+    this.#hold();
+  }
+
+  /** Holds the process open while somebody reads. */
+  #hold(): void {
+    this.#channel.engine.listen(this.#running !== undefined || this.#readers.length > 0);
+  }
+
+  run(options: RunOptions<Str> = {}): Worker {
+    const { onError } = options;
+    if (onError !== undefined && typeof onError !== "function") throw unexpected("run: 'onError'", "a function", onError);
+    if (this.#running !== undefined || this.#readers.length > 0) throw new PubSubError("run: somebody is reading already");
+    for (const entries of this.#entries) {
+      for (const [name, { handler }] of entries) if (handler === undefined) throw new PubSubError(`run: '${name}' has no handler`);
+    }
+    const refusal = this.#failure ?? this.#channel.refusal();
+    if (refusal !== undefined) throw refusal;
+    const done = new Promise<void>((succeed, fail) => (this.#running = { onError, succeed, fail }));
+    done.catch(() => {});
+    this.#schedule();
+    return { stop: () => this.close(), done };
+  }
+
+  take(notice: Notice, first: unknown, second: unknown, third: unknown): void {
+    if (this.#ended) return;
+    if (this.#options.onOverflow === "close" && this.#running === undefined && this.#inbox.isFull) {
+      this.#failure ??= new PubSubError("more messages wait to be read than 'bufferLimit' allows: read faster, or raise it");
+      return queueMicrotask(() => this.#channel.engine.destroy());
+    }
+    // what runs reads everything before more can come
+    this.#inbox.push(itemOf(notice, first, second, third), this.#running === undefined);
+    if (!this.#pumping && (this.#running !== undefined || this.#readers.length > 0)) this.#schedule();
+  }
+
+  /** Not at once: handlers must not run while the core is being worked with. */
+  #schedule(): void {
+    this.#pumping = true;
+    queueMicrotask(this.#pump);
+  }
+
+  /** Gives what is there to whoever reads. */
+  readonly #pump = (): void => {
+    this.#pumping = false;
+    while (this.#failure !== undefined || !this.#ended) {
+      const [reader] = this.#readers;
+      if (reader === undefined && this.#running === undefined) break;
+      const fault = this.#fault;
+      if (reader !== undefined && fault !== undefined) {
+        this.#fault = undefined;
+        this.#readers.shift();
+        reader.fail(fault.error);
+        continue;
+      }
+      const message = this.#next(reader?.ignore ?? true);
+      if (message === undefined) break;
+      // a handler may have read, or closed
+      if (reader === undefined || reader !== this.#readers[0] || (message === null && (reader.skips || this.#fault !== undefined))) continue;
+      this.#readers.shift();
+      reader.take(message);
+    }
+    if (this.#ended) this.#finish();
+    this.#hold();
+  };
+
+  /** Takes what comes next: null where somebody else has it, undefined where there is nothing. */
+  #next(ignore: boolean): Message<Str> | null | undefined {
+    const item = this.#inbox.shift();
+    if (item === undefined) return undefined;
+    if ("type" in item) {
+      const handler = this.#handlerOf(item);
+      if (handler === undefined) return item as Message<Str>;
+      this.#call(handler, item, item);
+      return null;
+    }
+    if (item instanceof Loss) {
+      const { onGap } = this.#options;
+      if (onGap !== undefined) this.#call(onGap, item.gap, undefined);
+      return this.#next(ignore);
+    }
+    this.#note(item);
+    return ignore ? null : confirmationOf(item);
+  }
+
+  #handlerOf({ channel, pattern }: Published<Str>): Handler<Str> | undefined {
+    const [channels, patterns, shards] = this.#entries as [Map<string, Entry>, Map<string, Entry>, Map<string, Entry>];
+    const entry = pattern === null ? (channels.get(keyOf(channel)) ?? shards.get(keyOf(channel))) : patterns.get(keyOf(pattern));
+    return entry?.handler;
+  }
+
+  /** Calls what is the caller's; what it fails with, about `message`, goes to whoever takes it. */
+  #call<T>(theirs: (given: T) => unknown, given: T, message: Published<Str> | undefined): void {
+    try {
+      const result = theirs(given);
+      if (result instanceof Promise) result.catch((error: unknown) => this.#report(error, message));
+    } catch (error) {
+      this.#report(error, message);
+    }
+  }
+
+  #report(error: unknown, message: Published<Str> | undefined): void {
+    const running = this.#running;
+    if (running === undefined) {
+      this.#fault ??= { error };
+      this.#schedule();
+    } else if (running.onError === undefined || message === undefined) {
+      running.fail(error);
+    } else {
+      try {
+        running.onError(error, message);
+      } catch (fault) {
+        running.fail(fault);
+      }
+    }
+  }
+
+  /** Takes the server's word that a subscription began or ended. */
+  #note([notice, name]: Told): void {
+    if (name === null) return;
+    const entries = this.#entries[kindOfNotice(notice)]!;
+    const key = keyOf(name as Str);
+    const entry = entries.get(key);
+    if (notice >= Notice.UNSUBSCRIBE) {
+      if (entry?.pending === 0) entries.delete(key);
+    } else if (entry === undefined) {
+      entries.set(key, { name: name as Str, handler: undefined, pending: 0 });
+    } else if (entry.pending > 0) {
+      entry.pending--;
+    }
+  }
+
+  /** Nothing more comes. */
+  ended(error?: unknown): void {
+    if (this.#ended) return;
+    this.#failure ??= error;
+    this.#ended = true;
+    this.#schedule();
+  }
+
+  #finish(): void {
+    const failure = this.#failure;
+    this.#channel.engine.destroy();
+    for (const reader of this.#readers.splice(0)) {
+      if (failure === undefined) reader.take(null);
+      else reader.fail(failure);
+    }
+    const running = this.#running;
+    this.#running = undefined;
+    if (failure === undefined) running?.succeed();
+    else running?.fail(failure);
+  }
+
+  async close(): Promise<void> {
+    if (this.#ended) return;
+    this.#ended = true;
+    const kinds = [Kind.CHANNEL, Kind.PATTERN, Kind.SHARD].filter((kind) => this.#entries[kind]!.size > 0);
+    if (this.#channel.engine.status === "ready") await Promise.allSettled(kinds.map((kind) => this.#send(kind + ENDS, [], FAREWELL)));
+    for (const entries of this.#entries) entries.clear();
+    this.#finish();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+/** Gives what was told as it waits. */
+const itemOf = (notice: Notice, first: unknown, second: unknown, third: unknown): Item => {
+  if (notice === Notice.PMESSAGE) return { type: "pmessage", channel: second as Str, pattern: first as Str, data: third as Str };
+  if (notice <= Notice.SMESSAGE) return { type: "message", channel: first as Str, pattern: null, data: second as Str };
+  if (notice === Notice.GAP) return Loss.ofGap(first as number, second as number, third as [Str[], Str[], Str[]]);
+  return [notice, first, second];
+};
