@@ -89,7 +89,7 @@ const check = async (t, program, cache, seed) => {
       case 0:
         return redis;
       case 1:
-        return (lease ??= await redis.lease());
+        return (lease ??= redis.lease());
       default:
         return beside;
     }
@@ -138,8 +138,9 @@ const check = async (t, program, cache, seed) => {
       await work();
     } catch (error) {
       if (!(error instanceof ConnectionError || error instanceof LeaseError)) throw error;
-      lease?.release();
+      const lost = lease;
       lease = undefined;
+      await (await lost)?.release();
     }
   };
 

@@ -30,7 +30,7 @@ impl Adapter {
     }
 
     /// Takes an event; tells whether the value ended with it.
-    #[inline]
+    #[inline(always)]
     pub(super) fn event<S: Sink>(&mut self, event: Event<'_>, shaper: &mut Shaper, sink: &mut S) -> bool {
         let depth = self.depth;
         match event {
