@@ -18,8 +18,8 @@ const alternatives: Readonly<Record<string, string>> = {
 
 /** What turns a connection into something that answers no commands any more: not even a lease takes it. */
 const streams: Readonly<Record<string, string>> = {
-  subscribe: "redis.pubsub()",
-  unsubscribe: "redis.pubsub()",
+  subscribe: "redis.subscribe() or redis.pubsub()",
+  unsubscribe: "redis.subscribe() or redis.pubsub()",
   monitor: "redis.monitor()",
   replication: "a replica",
 };
