@@ -171,7 +171,7 @@ for (const program of programs) {
       test("takes nothing that ends the conversation", async (t) => {
         const redis = client(t);
         const lease = await redis.lease();
-        for (const [name, instead] of [["SUBSCRIBE", /redis\.subscribe/], ["monitor", /redis\.monitor/]]) {
+        for (const [name, instead] of [["SUBSCRIBE", /redis\.pubsub/], ["monitor", /redis\.monitor/]]) {
           assert.match((await rejection(lease.call(name, "x"))).message, instead);
         }
         assert.match((await rejection(redis.wait(0, 1))).message, /redis\.lease\(\)/);
