@@ -14,13 +14,14 @@ export interface Adapter<In = any, Out = any, Data = any> {
   decode(data: Data): Out;
 }
 
-/** Tells whether `value` can adapt. */
+/** Tells whether `value` can adapt. @internal */
 export const isAdapter = (value: unknown): value is Adapter =>
   typeof value === "object" && value !== null && typeof (value as Adapter).encode === "function" && typeof (value as Adapter).decode === "function";
 
 /**
  * Gives `reply`, the reply to a command of `plan`, with all its values decoded; aggregates are changed in place.
  * @throws DecodeError when `adapter` throws, or when members of a set become one.
+ * @internal
  */
 export const adapted = (adapter: Adapter, { name, values }: Plan, reply: unknown): unknown => {
   try {

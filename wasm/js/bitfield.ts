@@ -25,7 +25,7 @@ export interface Bitfield<N = number> extends PromiseLike<(N | null)[]> {
 
 type Operation = Readonly<Record<string, unknown>>;
 
-/** The implementation of {@link Bitfield} and {@link BitfieldReader}. */
+/** The implementation of {@link Bitfield} and {@link BitfieldReader}. @internal */
 export class Operations implements Bitfield {
   readonly #send: (operations: Operation[]) => Promise<unknown>;
   readonly #writes: boolean;

@@ -34,7 +34,7 @@ export interface CacheStats {
   bytes: number;
 }
 
-/** What the core is told of {@link CacheOptions}. */
+/** What the core is told of {@link CacheOptions}. @internal */
 export interface CacheSettings {
   /** As `wasm/src/host.rs` has them. */
   numbers: number[];
@@ -45,7 +45,7 @@ const MODES: readonly unknown[] = ["default", "broadcast", "optin"];
 
 const isKey = (value: unknown): boolean => (typeof value === "string" || value instanceof Uint8Array) && value.length > 0;
 
-/** What some options take. */
+/** What some options take. @internal */
 export const cacheChecks = {
   mode: (value: unknown): boolean => MODES.includes(value),
   prefixes: (value: unknown): boolean => Array.isArray(value) && value.every(isKey),
@@ -53,7 +53,7 @@ export const cacheChecks = {
 
 const startsWith = (bytes: Uint8Array, start: Uint8Array): boolean => start.every((byte, at) => bytes[at] === byte);
 
-/** Gives what the core is told. Throws a TypeError where options contradict each other. */
+/** Gives what the core is told. Throws a TypeError where options contradict each other. @internal */
 export const cacheSettings = (options: CacheOptions, protocol: unknown): CacheSettings => {
   const { maxKeys = 10_000, maxBytes = 16 << 20, ttl = 0, mode = "default" } = options;
   const prefixes = (options.prefixes ?? []).map((prefix) => (typeof prefix === "string" ? encode(prefix) : prefix.slice()));

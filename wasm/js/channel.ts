@@ -1,7 +1,8 @@
 import { Flag, Outbox } from "./outbox.js";
 import { ConnectionError, LeaseError, type RedisError } from "./errors.js";
-import type { Engine, Listener, Status } from "./engine.js";
+import type { Engine, Listener } from "./engine.js";
 import type { Gatherer } from "./slots.js";
+import type { Status } from "./status.js";
 
 /** More than this leaves at once instead of at the end of the tick: the server works while the rest is being asked for. */
 const FULL_COMMANDS = 128;

@@ -49,7 +49,7 @@ export interface StreamPair {
  */
 export type Connector = (endpoint: Endpoint, sink: Sink, signal: AbortSignal) => Socket | StreamPair | Promise<Socket | StreamPair>;
 
-/** Gives a socket that reads and writes a pair of streams. */
+/** Gives a socket that reads and writes a pair of streams. @internal */
 export const fromStreams = ({ readable, writable }: StreamPair, sink: Sink): Socket => {
   const reader = readable.getReader();
   const writer = writable.getWriter();

@@ -20,7 +20,7 @@ export type CredentialsProvider = (about: { signal: AbortSignal }) => Credential
 /** Why a provider gave nothing. Never says what it gave. */
 const refused = (why: string, cause?: unknown): ConnectionError => new ConnectionError(`'credentials' ${why}`, cause === undefined ? {} : { cause });
 
-/** Asks a provider, and asks again before what it gave expires. */
+/** Asks a provider, and asks again before what it gave expires. @internal */
 export class Keeper {
   readonly #provider: CredentialsProvider;
   readonly #tell: (username: string | undefined, password: string) => void;

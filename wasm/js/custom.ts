@@ -13,6 +13,7 @@ export interface CommandDefinition<R> {
 /**
  * Gives a function that calls the command of `definition` through `call`.
  * @throws TypeError when the definition is none.
+ * @internal
  */
 export const customCommand = <R>(
   { name, keys = 0, reply }: CommandDefinition<R>,

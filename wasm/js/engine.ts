@@ -13,10 +13,8 @@ import { Flag, Outbox, type Large } from "./outbox.js";
 import type { Notice, Told } from "./pubsub/notices.js";
 import { LISTENER, Reader } from "./reader.js";
 import { Slots } from "./slots.js";
+import type { Status } from "./status.js";
 import { Wire, type Home } from "./wire.js";
-
-/** Where a client stands. */
-export type Status = "idle" | "connecting" | "ready" | "reconnecting" | "closing" | "closed";
 
 /** What an engine is told once. */
 export interface Settings {

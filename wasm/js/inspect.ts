@@ -1,4 +1,4 @@
-import type { Status } from "./engine.js";
+import type { Status } from "./status.js";
 import type { RedisError } from "./errors.js";
 import type { Host } from "./host.js";
 
@@ -58,7 +58,7 @@ const states = ["idle", "waiting", "opening", "handshake", "ready", "leaving"] a
 const POOL = 6;
 const KEPT = 8;
 
-/** Keeps the last errors. */
+/** Keeps the last errors. @internal */
 export class Errors {
   readonly #kept: ErrorInspection[] = [];
 
@@ -73,7 +73,7 @@ export class Errors {
   }
 }
 
-/** Reads what the core says of its connections (`Host::inspect` in `wasm/src/host.rs`). */
+/** Reads what the core says of its connections (`Host::inspect` in `wasm/src/host.rs`). @internal */
 export const inspectLinks = (host: Host, now: number, commandOf: (slot: number) => string): Pick<Inspection, "links" | "waiting"> => {
   const count = host.exports.host_inspect(now);
   const at = host.register(0) >>> 2;

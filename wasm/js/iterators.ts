@@ -21,7 +21,7 @@ export interface Iterators<S extends Str, N, V = S> {
 
 type Page = readonly [cursor: string, page: Iterable<unknown> | object];
 
-/** Gives what `next` gives, page after page, from cursor 0 until it comes again. */
+/** Gives what `next` gives, page after page, from cursor 0 until it comes again. @internal */
 export async function* pages(next: (cursor: string) => Promise<unknown>): AsyncGenerator<unknown> {
   let cursor = "0";
   do {

@@ -108,7 +108,7 @@ const functionOf =
   async ({ keys = [], args = [], client = home, readonly = reads } = {}) =>
     readonly ? client.fcallRo(name, keys, args) : client.fcall(name, keys, args);
 
-/** Gives the library that `what`, a name or a class, is about, bound to `client`; loads `code`, or that of the class, first. */
+/** Gives the library that `what`, a name or a class, is about, bound to `client`; loads `code`, or that of the class, first. @internal */
 export const libraryOf = async (what: string | LibraryClass<Library>, client: Caller, plain: Redis, load?: { code?: string; replace: boolean }): Promise<Library> => {
   const type = typeof what === "function" ? what : undefined;
   const name = type === undefined ? what : type.NAME;

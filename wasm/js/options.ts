@@ -222,7 +222,7 @@ const checked = (options: unknown, known: Rules = rules, prefix = ""): Options =
 
 const contradiction = (one: string, other: string): TypeError => new TypeError(`options: ${one} contradicts ${other}`);
 
-/** Gives the options that `url` and `options` make up together: what its query says wins over `options`, and these over its body. */
+/** Gives the options that `url` and `options` make up together: what its query says wins over `options`, and these over its body. @internal */
 export const resolveOptions = (url: string | Options | undefined, options?: Options): Options => {
   const beside = { ...(typeof url === "object" ? checked(url) : {}), ...(options === undefined ? {} : checked(options)) };
   if (url !== undefined && typeof url !== "object" && typeof url !== "string") {
@@ -245,7 +245,7 @@ export const resolveOptions = (url: string | Options | undefined, options?: Opti
   return all;
 };
 
-/** Gives what an engine has to know of the options. */
+/** Gives what an engine has to know of the options. @internal */
 export const settingsOf = (options: Options, connector: Connector): Settings => {
   const { host = "localhost", port = 6379, path, tls = false, protocol = "auto", queueTimeout = 5_000, highWater = {} } = options;
   const { maxCommands = 10_000, maxBytes = 16 << 20, maxAge = 0, onFull } = options.offlineQueue || {};

@@ -8,7 +8,7 @@ export type Key = string | Uint8Array;
 /** What Redis stores: text, bytes, or a number that is sent as its decimal text. */
 export type Value = Key | number | bigint;
 
-/** Flags of a command; those of `core/src/batch.rs`. */
+/** Flags of a command; those of `core/src/batch.rs`. @internal */
 export const enum Flag {
   RAW = 1 << 16,
   NAMED = 1 << 17,
@@ -23,7 +23,7 @@ export const enum Flag {
   UNCACHED = 1 << 29,
 }
 
-/** The bits of a command's row. */
+/** The bits of a command's row. @internal */
 export const ROW = 0xffff;
 
 /** Where an argument is, in the top bits of its word. */
@@ -37,10 +37,10 @@ const COPIED = 64 << 10;
 
 const encoder = new TextEncoder();
 
-/** A large argument, as pieces that are written one behind the other. */
+/** A large argument, as pieces that are written one behind the other. @internal */
 export type Large = readonly Uint8Array[];
 
-/** Commands on their way into the core: see `core/src/batch.rs` for the form. */
+/** Commands on their way into the core: see `core/src/batch.rs` for the form. @internal */
 export class Outbox {
   /** Commands in here. */
   count = 0;
@@ -242,7 +242,7 @@ export class Outbox {
   }
 }
 
-/** Names what `value` is, never its content. */
+/** Names what `value` is, never its content. @internal */
 export const kindOf = (value: unknown): string => {
   if (value === null || value === undefined) return String(value);
   if (typeof value !== "object") return Number.isNaN(value) ? "NaN" : typeof value;

@@ -54,7 +54,7 @@ export interface Pipeline<S extends Str = string, T extends unknown[] = [], N = 
   readonly then?: never;
 }
 
-/** How a pipeline's commands are sent. */
+/** How a pipeline's commands are sent. @internal */
 export interface PipelineSettings {
   transaction: boolean;
   mode: number;
@@ -69,14 +69,14 @@ export interface PipelineSettings {
 /** A pipeline leaves in parts of so many commands: the server begins with the first while the next is made ready. */
 const PART = 256;
 
-/** A connection of a pipeline's own. */
+/** A connection of a pipeline's own. @internal */
 export interface Held {
   readonly channel: Channel;
   readonly client: Runner & { call(name: string, ...args: unknown[]): Promise<unknown>; watch(...keys: Key[]): Promise<unknown>; unwatch(): Promise<unknown> };
   release(): Promise<void>;
 }
 
-/** The implementation of {@link Pipeline} and {@link Watching}. */
+/** The implementation of {@link Pipeline} and {@link Watching}. @internal */
 export class Queued extends Methods implements Runner {
   readonly #shared: Channel;
   readonly #settings: PipelineSettings;

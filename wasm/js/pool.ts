@@ -1,10 +1,11 @@
-import { Engine, type Status } from "./engine.js";
+import { Engine } from "./engine.js";
 import { connectNode } from "./node.js";
 import { resolveOptions, settingsOf, type Options } from "./options.js";
 import { kindOf } from "./outbox.js";
+import type { Status } from "./status.js";
 import type { DecodingOptions } from "./view.js";
 
-/** Gives the engine of a pool. */
+/** Gives the engine of a pool. @internal */
 export let engineOf: (pool: unknown) => Engine;
 
 /** Connections to one server that several clients use: `new Redis({ pool })`. It connects on first use. */

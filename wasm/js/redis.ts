@@ -9,7 +9,7 @@ import { knownAs, rawCall } from "./commands/reserved.js";
 import { isOlder, needsOf, unsupported, type Needs } from "./commands/versions.js";
 import { customCommand, type CommandDefinition } from "./custom.js";
 import { Channel } from "./channel.js";
-import { Engine, type Status } from "./engine.js";
+import { Engine } from "./engine.js";
 import { ResponseError, WatchError } from "./errors.js";
 import type { Commands, LeaseCommands } from "./generated/commands.js";
 import { pure } from "./host.js";
@@ -32,6 +32,7 @@ import type { Forms, Plain, Str } from "./replies.js";
 import { scriptOf, type Caller, type Script } from "./script.js";
 import { Stream, type Source, type StreamOptions } from "./stream.js";
 import { isRetryPolicy, persist, type RetryPolicy } from "./retry.js";
+import type { Status } from "./status.js";
 import { decodes, encoded, withDecoding, type Adapting, type DataWith, type DecodingOptions, type Fitting, type FormsWith, type GivenWith, type IntegersWith, type ValuesWith } from "./view.js";
 import type { TransactionOptions, Watching } from "./watching.js";
 

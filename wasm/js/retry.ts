@@ -88,7 +88,7 @@ export const compositeRetry = (...policies: RetryPolicy[]): RetryPolicy => ({
 
 const ask = (policy: RetryPolicy, failed: Failed): number | undefined => (failed.safe || policy.atLeastOnce ? policy.next(failed) : undefined);
 
-/** How a command is sent, and what is known about it. */
+/** How a command is sent, and what is known about it. @internal */
 export interface Attempts {
   command: string;
   send(): Promise<unknown>;
@@ -98,7 +98,7 @@ export interface Attempts {
   pause(milliseconds: number): Promise<boolean>;
 }
 
-/** Sends a command until it succeeds or `policy` gives it up. */
+/** Sends a command until it succeeds or `policy` gives it up. @internal */
 export const persist = async (policy: RetryPolicy, attempts: Attempts): Promise<unknown> => {
   const started = performance.now();
   let doubtful = false;
@@ -118,5 +118,5 @@ export const persist = async (policy: RetryPolicy, attempts: Attempts): Promise<
   }
 };
 
-/** Tells whether `value` is a policy. */
+/** Tells whether `value` is a policy. @internal */
 export const isRetryPolicy = (value: unknown): value is RetryPolicy => typeof (value as RetryPolicy | null)?.next === "function";

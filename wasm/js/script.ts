@@ -32,7 +32,7 @@ export interface Script<R = unknown> {
   readonly sha: string;
 }
 
-/** Whoever can run or append a script. */
+/** Whoever can run or append a script. @internal */
 export interface Runner extends Methods {
   /** Gives the script's SHA-1. */
   shaOf(lua: string): string;
@@ -40,7 +40,7 @@ export interface Runner extends Methods {
   script(lua: string, readonly: boolean, words: unknown[]): unknown;
 }
 
-/** Makes the script `lua` of `home`. */
+/** Makes the script `lua` of `home`. @internal */
 export const scriptOf = (home: Runner, lua: string): Script => {
   if (typeof lua !== "string" || lua === "") throw new TypeError(`registerScript: parameter 'lua' expected the text of a script, got ${lua === "" ? "none" : kindOf(lua)}`);
   const call = ({ client = home as unknown as Caller, ...options }: CallOptions & { client?: Caller } = {}): unknown => {

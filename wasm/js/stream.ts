@@ -30,7 +30,7 @@ export type Source<C> = Iterable<C> | AsyncIterable<C>;
 
 const PENDING = Symbol();
 
-/** Sends commands as they come, and holds no more of them than its window takes. */
+/** Sends commands as they come, and holds no more of them than its window takes. @internal */
 export class Stream extends Methods implements Gatherer {
   readonly #channel: Channel;
   readonly #settings: PipelineSettings;

@@ -26,10 +26,10 @@ export interface TlsOptions {
 /** The text or bytes of a PEM file. */
 export type Pem = string | Uint8Array;
 
-/** Tells whether one side of a connection that could not be made does not trust the other, or speaks no TLS: so it will be next time. */
+/** Tells whether one side of a connection that could not be made does not trust the other, or speaks no TLS: so it will be next time. @internal */
 export const isUntrusted = (error: unknown): boolean => /^ERR_(SSL|TLS)_|CERT|SELF_SIGNED|ISSUER|VERIFY|INVALID_(CA|PURPOSE)/.test(codeOf(error));
 
-/** Gives the code that the runtime gave an error, such as `ECONNREFUSED`. */
+/** Gives the code that the runtime gave an error, such as `ECONNREFUSED`. @internal */
 export const codeOf = (error: unknown): string => {
   const code = (error as { code?: unknown } | null | undefined)?.code;
   return typeof code === "string" ? code : "";

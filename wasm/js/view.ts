@@ -53,15 +53,15 @@ const modes: Readonly<Record<keyof DecodingOptions, Readonly<Record<string, numb
   sets: { set: 0, array: Mode.ARRAYS },
 };
 
-/** Gives what the option `name` takes, in words; nothing where it is no such option. */
+/** Gives what the option `name` takes, in words; nothing where it is no such option. @internal */
 export const decodingValues = (name: string): string | undefined =>
   Object.hasOwn(modes, name) ? (name === "decodeResponses" ? "a boolean" : Object.keys(modes[name as keyof DecodingOptions]).map((value) => `"${value}"`).join(" or ")) : undefined;
 
-/** Whether the option `name` takes `value`. */
+/** Whether the option `name` takes `value`. @internal */
 export const decodes = (name: string, value: unknown): boolean =>
   Object.hasOwn(modes, name) && Object.hasOwn(modes[name as keyof DecodingOptions], String(value)) && typeof value === (name === "decodeResponses" ? "boolean" : "string");
 
-/** Gives `mode` with what `options` decide. */
+/** Gives `mode` with what `options` decide. @internal */
 export const withDecoding = (mode: number, options: DecodingOptions): number => {
   for (const [name, values] of Object.entries(modes)) {
     const value = options[name as keyof DecodingOptions];
@@ -77,6 +77,7 @@ const NOT_ASCII = /[^\x00-\x7f]/;
 /**
  * Gives `args` of `command` as they are sent in the encoding of `mode`, which is not UTF-8.
  * @throws TypeError when one has characters that the encoding lacks.
+ * @internal
  */
 export const encoded = (command: string, args: readonly unknown[], mode: number): unknown[] =>
   args.map((arg, index) => {

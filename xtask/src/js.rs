@@ -18,8 +18,12 @@ pub(crate) fn bundle() -> Result {
 /// Checks all types and writes `pkg/types`.
 pub(crate) fn declare() -> Result {
     step("checking types");
-    let mut command = node(tree::javascript().join("node_modules/typescript/bin/tsc"));
-    run(command.arg("--project").arg(tree::javascript()), "see the compiler's messages above")
+    let whole = tree::target().join("types");
+    let mut check = node(tree::javascript().join("node_modules/typescript/bin/tsc"));
+    check.arg("--project").arg(tree::javascript()).arg("--outDir").arg(&whole);
+    run(&mut check, "see the compiler's messages above")?;
+    let mut bundle = node(tree::javascript().join("declare.mjs"));
+    run(bundle.arg(whole).arg(tree::package().join("types")), "see its messages above")
 }
 
 /// Installs what `folder`'s lock file names, unless that was done; a folder without one needs nothing.

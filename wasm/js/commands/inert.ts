@@ -11,7 +11,7 @@ export interface InertCommand<R = unknown> {
   readonly reply?: R;
 }
 
-/** Makes the function that makes inert commands called `command`. */
+/** Makes the function that makes inert commands called `command`. @internal */
 export const of =
   (command: string): any =>
   (...args: unknown[]): InertCommand => ({ command, args });

@@ -96,7 +96,7 @@ class Listeners {
 
 const known = new WeakMap<Channel, Map<number, Listeners>>();
 
-/** Gives the handlers of all callers of `channel` who want data as `mode` says. */
+/** Gives the handlers of all callers of `channel` who want data as `mode` says. @internal */
 export const listenersOf = (channel: Channel, mode: number): Listeners => {
   const data = mode & DATA;
   let listeners = known.get(channel);

@@ -28,7 +28,7 @@ export interface MonitorOptions {
   bufferLimit?: number;
 }
 
-/** Gives the commands that a server executes, from its first `next()` on. */
+/** Gives the commands that a server executes, from its first `next()` on. @internal */
 export class Monitor implements AsyncIterableIterator<MonitorEntry<Str>>, Listener {
   readonly mode = 0;
   readonly monitors = true;

@@ -1,6 +1,6 @@
 import type { Str } from "../replies.js";
 
-/** What the core tells a listener; numbers are those of `core/src/pubsub/mod.rs`. */
+/** What the core tells a listener; numbers are those of `core/src/pubsub/mod.rs`. @internal */
 export const enum Notice {
   MESSAGE,
   PMESSAGE,
@@ -22,7 +22,7 @@ export const enum Kind {
   SHARD,
 }
 
-/** What the core tells: see `core/src/pubsub/mod.rs` for what is behind the first element. */
+/** What the core tells: see `core/src/pubsub/mod.rs` for what is behind the first element. @internal */
 export type Told = readonly [notice: Notice, first: unknown, second?: unknown, third?: unknown];
 
 const TYPES: readonly string[] = ["subscribe", "psubscribe", "ssubscribe", "unsubscribe", "punsubscribe", "sunsubscribe"];
@@ -61,10 +61,10 @@ export interface Gap<S extends Str = string> {
   dropped: number;
 }
 
-/** What is told is about. */
+/** What is told is about. @internal */
 export const kindOfNotice = (notice: Notice): Kind => notice % 3;
 
-/** Gives the confirmation that was told. */
+/** Gives the confirmation that was told. @internal */
 export const confirmationOf = ([notice, name, count]: Told): Message<Str> => {
   const channel = name as Str;
   return { type: TYPES[notice - Notice.SUBSCRIBE] as "subscribe", channel, pattern: kindOfNotice(notice) === Kind.PATTERN ? channel : null, data: count as number };

@@ -1,0 +1,2 @@
+/** Where a client stands. */
+export type Status = "idle" | "connecting" | "ready" | "reconnecting" | "closing" | "closed";
