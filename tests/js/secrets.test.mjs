@@ -11,17 +11,26 @@ import { outcome, until } from "./support/until.mjs";
 
 const SECRET = "hunter2hunter2";
 
-/** Everything that anybody could print of `thing`. */
-const printed = (thing, depth = 0) => {
-  const texts = [String(thing), inspect(thing, { depth: 10, showHidden: true, getters: true })];
+/** Everything that anybody could print of `thing`: as a console shows it, as JSON, and what it and all its causes hold. */
+const printed = (thing) => {
+  const texts = [inspect(thing, { depth: 10, showHidden: true, maxArrayLength: 1_000, maxStringLength: Infinity })];
+  const seen = new Set();
+  const walk = (value) => {
+    texts.push(String(value));
+    if (typeof value !== "object" || value === null || seen.has(value)) return;
+    seen.add(value);
+    for (const name of Reflect.ownKeys(value)) {
+      texts.push(String(name));
+      walk(value[name]);
+    }
+    if (value instanceof Error) texts.push(value.message, value.stack);
+  };
+  walk(thing);
   try {
     texts.push(JSON.stringify(thing, (_, value) => (typeof value === "bigint" ? String(value) : value)) ?? "");
   } catch {
     // not everything can be written as JSON
   }
-  if (typeof thing !== "object" || thing === null || depth > 5) return texts.join("\n");
-  for (const name of Reflect.ownKeys(thing)) texts.push(String(name), printed(thing[name], depth + 1));
-  if (thing instanceof Error) texts.push(thing.message, thing.stack, printed(thing.cause, depth + 1));
   return texts.join("\n");
 };
 
