@@ -69,7 +69,7 @@ macro_rules! cases {
 cases! {
     promise_42_promise_43_promise_44_promise_49_scripts_multiply
     promise_45_promise_46_promise_47_keys_and_arguments_can_be_left_out
-    promise_48_promise_50_a_script_runs_on_any_server
+    promise_48_a_script_runs_for_any_client
     promise_51_a_script_survives_a_flush_between_any_two_calls
     promise_52_promise_53_promise_54_scripts_run_in_transactions_and_pipelines
     promise_41_promise_57_commands_of_scripts_and_functions_are_typed
@@ -84,7 +84,7 @@ cases! {
     promise_93_promise_94_promise_95_a_transaction_gives_what_its_request_gives
     promise_91_promise_92_a_transaction_that_gives_up_watches_nothing
     a_transaction_survives_the_loss_of_its_link
-    promise_126_promise_127_promise_128_promise_129_promise_130_a_lock_is_taken_and_given_back
+    promise_128_promise_129_promise_130_a_lock_is_taken_and_given_back
     scenario_3_a_lock_whose_time_is_up_is_somebody_elses
     locks_wait_for_each_other
     locks_are_extended
@@ -118,7 +118,7 @@ async fn promise_45_promise_46_promise_47_keys_and_arguments_can_be_left_out(
     Ok(())
 }
 
-async fn promise_48_promise_50_a_script_runs_on_any_server(world: &World, r: Client) -> Outcome {
+async fn promise_48_a_script_runs_for_any_client(world: &World, r: Client) -> Outcome {
     let multiply = Script::new(MULTIPLY);
     let r2 = world.client();
     r.execute(set("foo", 2)).await?;
@@ -474,7 +474,7 @@ async fn a_transaction_survives_the_loss_of_its_link(world: &World, r: Client) -
     Ok(())
 }
 
-async fn promise_126_promise_127_promise_128_promise_129_promise_130_a_lock_is_taken_and_given_back(
+async fn promise_128_promise_129_promise_130_a_lock_is_taken_and_given_back(
     _: &World,
     client: Client,
 ) -> Outcome {
