@@ -15,7 +15,7 @@ export interface CacheOptions {
    */
   mode?: "default" | "broadcast" | "optin";
   /** For `"broadcast"`: only replies about such keys are kept. None begins with another. */
-  prefixes?: Key[];
+  prefixes?: readonly Key[];
 }
 
 /** What became of commands whose replies may be kept, since the client was made. */
