@@ -6,7 +6,6 @@ use super::tap::{Open, Tap};
 use super::{Answer, Operation, Outgoing, Reply, Script, Step, lock};
 use crate::batch::{Batch, BatchBuffer, Malformed, Request, flags};
 use crate::machine::{Action, Failure, LeaseId, LinkId, Machine, Reason, ReplySink, Segment, Slot};
-use crate::resp::{Event, Text, tell};
 use crate::time::Instant;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -40,18 +39,18 @@ pub struct Conversations<M> {
     /// The link that `open` is about, and what is open on others.
     link: LinkId,
     parked: Vec<(LinkId, Open)>,
-    out: BatchBuffer,
-    heard: Vec<(Slot, Option<Reply>)>,
     /// Conversations that ended while no command of theirs was on its way.
     failed: Vec<(Slot, Failure)>,
 }
 
 /// Conversations by the slots of their callers.
-#[derive(Default)]
 pub(super) struct Talks {
     slots: Vec<Option<Talk>>,
     /// None waits for an earlier time.
     wake: Option<Instant>,
+    /// What they wrote and was not submitted yet, and where it goes: those that hear of something at once are all on one lease.
+    out: BatchBuffer,
+    lease: LeaseId,
 }
 
 struct Talk {
@@ -73,6 +72,66 @@ pub(super) enum Awaited {
 }
 
 impl Talks {
+    const fn new() -> Self {
+        Self { slots: Vec::new(), wake: None, out: BatchBuffer::new(), lease: LeaseId::SHARED }
+    }
+
+    /// Tells whether there was none ever.
+    pub(super) fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// Has the conversation in `slot` do `what`, which may write commands.
+    #[inline]
+    fn run<R>(
+        &mut self,
+        slot: Slot,
+        what: impl FnOnce(&mut (dyn Operation + Send), &mut Outgoing<'_>) -> R,
+    ) -> Option<R> {
+        let talk = self.slots.get_mut(slot.0 as usize)?.as_mut()?;
+        self.lease = talk.lease;
+        Some(what(&mut *talk.operation, &mut Outgoing::new(slot, &mut self.out)))
+    }
+
+    /// Notes what the conversation in `slot` waits for next.
+    #[inline(never)]
+    fn go_on(&mut self, slot: Slot, step: Step) {
+        let awaited = match step {
+            Step::Listen => Awaited::Listen,
+            Step::Forward(code) => Awaited::Forward(code),
+            Step::Wait(at) => {
+                self.wake = Some(self.wake.map_or(at, |wake| wake.min(at)));
+                Awaited::Wake(at)
+            }
+        };
+        if let Some(talk) = self.get(slot) {
+            talk.awaited = awaited;
+        }
+    }
+
+    /// Tells the conversation in `slot` its reply; gives its answer where it is over.
+    #[inline(never)]
+    pub(super) fn hear(&mut self, now: Instant, slot: Slot, reply: Reply) -> Option<Answer> {
+        match self.run(slot, |operation, out| operation.reply(now, reply, out))? {
+            ControlFlow::Continue(step) => {
+                self.go_on(slot, step);
+                None
+            }
+            ControlFlow::Break(answer) => {
+                self.end(slot);
+                Some(answer)
+            }
+        }
+    }
+
+    /// Ends the conversation in `slot`, if there is one.
+    #[inline(never)]
+    pub(super) fn end(&mut self, slot: Slot) {
+        if let Some(place) = self.slots.get_mut(slot.0 as usize) {
+            *place = None;
+        }
+    }
+
     /// Gives what the conversation in `slot` waits for.
     pub(super) fn awaits(&self, slot: Slot) -> Option<Awaited> {
         match self.slots.get(slot.0 as usize) {
@@ -96,11 +155,6 @@ impl Talks {
         }
     }
 
-    #[inline(never)]
-    fn take(&mut self, slot: Slot) -> Option<Talk> {
-        self.slots.get_mut(slot.0 as usize)?.take()
-    }
-
     /// Gives a conversation whose time it is, and otherwise notes when the next one's comes.
     fn due(&mut self, now: Instant) -> Option<Slot> {
         if self.wake.is_none_or(|wake| wake > now) {
@@ -121,14 +175,12 @@ impl<M> Conversations<M> {
     pub const fn new(machine: M) -> Self {
         Self {
             machine,
-            talks: Talks { slots: Vec::new(), wake: None },
+            talks: Talks::new(),
             scripts: Vec::new(),
             now: Instant(0),
             open: Open::Callers,
             link: LinkId(0),
             parked: Vec::new(),
-            out: BatchBuffer::new(),
-            heard: Vec::new(),
             failed: Vec::new(),
         }
     }
@@ -209,60 +261,21 @@ impl<M: Machine> Conversations<M> {
 
     #[inline(never)]
     fn wake(&mut self, slot: Slot) {
-        let Some(talk) = self.talks.get(slot) else { return };
-        let step = talk.operation.next(self.now, &mut Outgoing::new(slot, &mut self.out));
-        self.go_on(slot, step);
-    }
-
-    #[inline(never)]
-    fn go_on(&mut self, slot: Slot, step: Step) {
-        let awaited = match step {
-            Step::Listen => Awaited::Listen,
-            Step::Forward(code) => Awaited::Forward(code),
-            Step::Wait(at) => {
-                self.talks.wake = Some(self.talks.wake.map_or(at, |wake| wake.min(at)));
-                Awaited::Wake(at)
-            }
-        };
-        let Some(talk) = self.talks.get(slot) else { return };
-        talk.awaited = awaited;
-        let lease = talk.lease;
-        self.flush(lease);
-    }
-
-    /// Sends what a conversation on `lease` wrote.
-    #[inline(never)]
-    fn flush(&mut self, lease: LeaseId) {
-        if !self.out.is_empty() {
-            let sent = self.machine.submit_on(self.now, lease, &self.out.batch());
-            debug_assert!(sent.is_ok(), "conversations write whole commands");
-            self.out.clear();
+        let now = self.now;
+        if let Some(step) = self.talks.run(slot, |operation, out| operation.next(now, out)) {
+            self.talks.go_on(slot, step);
+            self.flush();
         }
     }
 
-    /// Takes what was heard on the wire.
+    /// Sends what conversations wrote.
     #[inline(never)]
-    fn listen<S: ReplySink>(&mut self, sink: &mut S) {
-        for (slot, reply) in core::mem::take(&mut self.heard) {
-            let Some((reply, talk)) = reply.zip(self.talks.get(slot)) else {
-                self.talks.take(slot);
-                continue;
-            };
-            let out = &mut Outgoing::new(slot, &mut self.out);
-            match talk.operation.reply(self.now, reply, out) {
-                ControlFlow::Continue(step) => self.go_on(slot, step),
-                ControlFlow::Break(answer) => {
-                    let lease = talk.lease;
-                    self.talks.take(slot);
-                    self.flush(lease);
-                    sink.begin(slot);
-                    match &answer {
-                        Answer::Integer(value) => tell(sink, Event::Integer(*value)),
-                        Answer::Error(text) => tell(sink, Event::Text(Text::Error, text)),
-                    }
-                    sink.end();
-                }
-            }
+    fn flush(&mut self) {
+        let Self { machine, talks, now, .. } = self;
+        if !talks.out.is_empty() {
+            let sent = machine.submit_on(*now, talks.lease, &talks.out.batch());
+            debug_assert!(sent.is_ok(), "conversations write whole commands");
+            talks.out.clear();
         }
     }
 
@@ -272,29 +285,23 @@ impl<M: Machine> Conversations<M> {
         if slot == NOBODY {
             return None;
         }
-        let failure = match self.talks.get(slot) {
+        let now = self.now;
+        let failed = match failure.reason {
             // nothing may begin anew
-            Some(_) if failure.reason == Reason::Closed => {
-                self.talks.take(slot);
-                failure
+            Reason::Closed => None,
+            _ => self.talks.run(slot, |operation, out| operation.failed(now, failure, out)),
+        };
+        let failure = match failed {
+            Some(ControlFlow::Continue(step)) => {
+                self.talks.go_on(slot, step);
+                self.flush();
+                return None;
             }
-            Some(talk) => {
-                let out = &mut Outgoing::new(slot, &mut self.out);
-                match talk.operation.failed(self.now, failure, out) {
-                    ControlFlow::Continue(step) => {
-                        self.go_on(slot, step);
-                        return None;
-                    }
-                    ControlFlow::Break(failure) => {
-                        let lease = talk.lease;
-                        self.talks.take(slot);
-                        self.flush(lease);
-                        failure
-                    }
-                }
-            }
+            Some(ControlFlow::Break(failure)) => failure,
             None => failure,
         };
+        self.talks.end(slot);
+        self.flush();
         Some(Action::Settle(slot, failure))
     }
 
@@ -354,11 +361,14 @@ impl<M: Machine> Machine for Conversations<M> {
     fn cancel(&mut self, now: Instant, slot: Slot) -> Option<bool> {
         self.now = now;
         let cancelled = self.machine.cancel(now, slot);
-        let Some(mut talk) = self.talks.take(slot) else { return cancelled };
-        let maybe_executed = cancelled.unwrap_or(false);
-        talk.operation.abandon(maybe_executed, &mut Outgoing::new(slot, &mut self.out));
-        self.flush(talk.lease);
-        Some(maybe_executed)
+        let Some(talk) = self.talks.get(slot) else { return cancelled };
+        // what it waits for has failed already where the machine does not know it: its caller is about to be told
+        let failed = cancelled.is_none() && !matches!(talk.awaited, Awaited::Wake(_));
+        let maybe_executed = cancelled.unwrap_or(failed);
+        self.talks.run(slot, |operation, out| operation.abandon(maybe_executed, out));
+        self.talks.end(slot);
+        self.flush();
+        (!failed).then_some(maybe_executed)
     }
 
     fn handle_open(&mut self, now: Instant, link: LinkId) {
@@ -377,11 +387,11 @@ impl<M: Machine> Machine for Conversations<M> {
         if self.link != link {
             self.turn(link);
         }
-        let Self { machine, talks, open, heard, .. } = self;
-        let quiet = talks.slots.is_empty();
-        let used = machine.handle_bytes(now, link, input, &mut Tap { quiet, open, talks, heard, sink });
-        if !self.heard.is_empty() {
-            self.listen(sink);
+        let Self { machine, talks, open, .. } = self;
+        let quiet = talks.is_empty();
+        let used = machine.handle_bytes(now, link, input, &mut Tap { quiet, open, talks, now, sink });
+        if !quiet {
+            self.flush();
         }
         used
     }
@@ -418,8 +428,8 @@ impl<M: Machine> Machine for Conversations<M> {
 
     fn poll_cached<S: ReplySink>(&mut self, sink: &mut S) {
         // none is a conversation's, since what these ask for is never kept; the tap spares another copy of all that decodes
-        let Self { machine, talks, open, heard, .. } = self;
-        machine.poll_cached(&mut Tap { quiet: true, open, talks, heard, sink });
+        let Self { machine, talks, open, now, .. } = self;
+        machine.poll_cached(&mut Tap { quiet: true, open, talks, now: *now, sink });
     }
 
     fn poll_action(&mut self) -> Option<Action> {
@@ -432,8 +442,9 @@ impl<M: Machine> Machine for Conversations<M> {
                 }
                 Some(action) => {
                     match action {
+                        Action::Close(link, _) if link == self.link => self.open = Open::Callers,
                         Action::Close(link, _) => self.parked.retain(|(parked, _)| *parked != link),
-                        Action::Unanswered(slot) => drop(self.talks.take(slot)),
+                        Action::Unanswered(slot) => self.talks.end(slot),
                         _ => {}
                     }
                     return Some(action);

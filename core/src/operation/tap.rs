@@ -1,11 +1,11 @@
 //! Tells replies that a conversation waits for from those that are the caller's.
 
-use super::Reply;
+use super::{Answer, Reply};
 use crate::machine::{ReplySink, Slot};
 use crate::operation::conversations::{Awaited, Talks};
 use crate::operation::outgoing::NOBODY;
-use crate::resp::{Event, Sink, Text};
-use alloc::vec::Vec;
+use crate::resp::{Event, Sink, Text, tell};
+use crate::time::Instant;
 
 /// Whose reply is being read on a link. It may come in several pieces.
 #[derive(Debug, Default)]
@@ -28,9 +28,8 @@ pub(super) struct Tap<'a, S> {
     /// Whether there was no conversation ever: every reply is the caller's.
     pub(super) quiet: bool,
     pub(super) open: &'a mut Open,
-    pub(super) talks: &'a Talks,
-    /// Replies that conversations were waiting for, and the slots of conversations that ended (`None`), in order.
-    pub(super) heard: &'a mut Vec<(Slot, Option<Reply>)>,
+    pub(super) talks: &'a mut Talks,
+    pub(super) now: Instant,
     pub(super) sink: &'a mut S,
 }
 
@@ -104,9 +103,20 @@ impl<S: ReplySink> Tap<'_, S> {
         match core::mem::take(self.open) {
             Open::Last(slot) => {
                 self.sink.end();
-                self.heard.push((slot, None));
+                self.talks.end(slot);
             }
-            Open::Listening(slot, reply) => self.heard.push((slot, Some(reply.unwrap_or(Reply::Other)))),
+            // here and now: the next reply on the link may stop half-way, and no other can be told then
+            Open::Listening(slot, reply) => {
+                let answer = self.talks.hear(self.now, slot, reply.unwrap_or(Reply::Other));
+                if let Some(answer) = answer {
+                    self.sink.begin(slot);
+                    match &answer {
+                        Answer::Integer(value) => tell(self.sink, Event::Integer(*value)),
+                        Answer::Error(text) => tell(self.sink, Event::Text(Text::Error, text)),
+                    }
+                    self.sink.end();
+                }
+            }
             Open::Callers | Open::Either(..) | Open::Dropped => {}
         }
     }
