@@ -152,6 +152,11 @@ impl Server {
             };
             let Some(command) = command else { break };
             consumed += used;
+            if session.lapses != self.lapses {
+                session.lapses = self.lapses;
+                // who asked for silence would not learn of it, and no server does both
+                session.known &= session.answers != Answers::On || self.options.password.is_none();
+            }
             let before = session.answers;
             let command = args(command);
             if let Some(told) = session.listen(&command) {
@@ -208,10 +213,6 @@ impl Server {
     /// Gives the reply, unless it comes later.
     fn answer(&mut self, session: &mut Session, command: &Words) -> Option<Frame> {
         let words: Vec<&[u8]> = command.iter().map(Vec::as_slice).collect();
-        if session.lapses != self.lapses {
-            session.lapses = self.lapses;
-            session.known = self.options.password.is_none();
-        }
         if session.known && !matches!(words[0], b"HELLO" | b"AUTH") {
             let changed = session.is_changed();
             session.log.push(Logged { words: command.clone(), changed, refused: false });
