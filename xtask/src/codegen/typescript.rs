@@ -134,10 +134,7 @@ fn interfaces(rooms: &BTreeMap<String, Vec<Method>>) -> String {
         } else {
             format!("The commands of `redis.{room}`.")
         };
-        let _ = writeln!(
-            text,
-            "/** {what} */\nexport interface {prefix}Commands<{PARAMETERS}> {{"
-        );
+        let _ = writeln!(text, "/** {what} */\nexport interface {prefix}Commands<{PARAMETERS}> {{");
         write_methods(&mut text, methods);
         if room.is_empty() {
             for room in rooms.keys().filter(|room| !room.is_empty()) {
