@@ -378,8 +378,7 @@ impl<M: Machine> Machine for Conversations<M> {
             self.turn(link);
         }
         let Self { machine, talks, open, heard, .. } = self;
-        let quiet = talks.slots.is_empty();
-        let used = machine.handle_bytes(now, link, input, &mut Tap { quiet, open, talks, heard, sink });
+        let used = machine.handle_bytes(now, link, input, &mut Tap { open, talks, heard, sink });
         if !self.heard.is_empty() {
             self.listen(sink);
         }
@@ -419,7 +418,7 @@ impl<M: Machine> Machine for Conversations<M> {
     fn poll_cached<S: ReplySink>(&mut self, sink: &mut S) {
         // none is a conversation's, since what these ask for is never kept; the tap spares another copy of all that decodes
         let Self { machine, talks, open, heard, .. } = self;
-        machine.poll_cached(&mut Tap { quiet: true, open, talks, heard, sink });
+        machine.poll_cached(&mut Tap { open, talks, heard, sink });
     }
 
     fn poll_action(&mut self) -> Option<Action> {
