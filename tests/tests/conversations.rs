@@ -72,6 +72,7 @@ cases! {
     promise_48_a_script_runs_for_any_client
     promise_51_a_script_survives_a_flush_between_any_two_calls
     promise_52_promise_53_promise_54_scripts_run_in_transactions_and_pipelines
+    promise_52_promise_53_a_batch_calls_more_scripts_than_a_server_keeps
     promise_41_promise_57_commands_of_scripts_and_functions_are_typed
     readonly_scripts_are_refused_a_write
     promise_58_promise_60_promise_64_promise_65_promise_66_promise_67_libraries_have_functions
@@ -165,6 +166,20 @@ async fn promise_52_promise_53_promise_54_scripts_run_in_transactions_and_pipeli
     let (first, second) = r.try_execute((broken.call::<i64>(&["list"], &[]), call())).await;
     assert!(matches!(first, Err(Error::Server(_))), "{first:?}");
     assert_eq!(second, Ok(25));
+    Ok(())
+}
+
+async fn promise_52_promise_53_a_batch_calls_more_scripts_than_a_server_keeps(
+    _: &World,
+    r: Client,
+) -> Outcome {
+    let scripts: Vec<_> = (0..600).map(|number| Script::new(format!("return {number}"))).collect();
+    let calls =
+        || scripts.iter().chain(&scripts).map(|script| script.call::<usize>(&[], &[])).collect::<Vec<_>>();
+    let expected: Vec<_> = (0..600).chain(0..600).collect();
+    assert_eq!(r.atomic(calls()).await?, expected);
+    r.execute(script_flush()).await?;
+    assert_eq!(r.execute(calls()).await?, expected);
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 import { adapted, type Adapter } from "./adapter.js";
 import type { Channel } from "./channel.js";
+import { SCRIPTS } from "./engine.js";
 import type { Queued as Queueing } from "./commands/give.js";
 import { Methods } from "./commands/methods.js";
 import { blocks, planOf, rowOf, type Plan } from "./commands/plan.js";
@@ -87,8 +88,8 @@ export class Queued extends Methods implements Runner {
   #needs: [command: string, needs: Needs][] = [];
   /** How replies are decoded, by the command's position; of raw commands nobody knows. */
   #plans: (Plan | undefined)[] = [];
-  /** The scripts whose text is queued. */
-  readonly #scripts = new Set<string>();
+  /** Scripts whose text is queued, {@link SCRIPTS} at most, and whether calls by their digests follow. */
+  #scripts = new Map<string, boolean>();
   /** Its own connection, from `watch` to the end; `#held` once it is there. */
   #taken: Promise<Held> | undefined;
   #held: Held | undefined;
@@ -159,7 +160,7 @@ export class Queued extends Methods implements Runner {
     this.#commands = [];
     this.#needs = [];
     this.#plans = [];
-    this.#scripts.clear();
+    this.#scripts = new Map();
   }
 
   fail(error: unknown): unknown {
@@ -179,12 +180,13 @@ export class Queued extends Methods implements Runner {
 
   script(lua: string, readonly: boolean, words: unknown[]): unknown {
     if (this.#immediate !== undefined) return this.#immediate.script(lua, readonly, words);
-    // what a transaction's members answer comes too late for another try
-    const known = !this.#transaction || this.#scripts.has(lua);
+    // a script that the server did not know would run behind what comes after it, or not at all
+    const few = this.#scripts.size < SCRIPTS;
+    const known = few && this.#scripts.has(lua);
     const command = (known ? "EVALSHA" : "EVAL") + (readonly ? "_RO" : "");
     const row = rowOf(command);
-    this.run(row, command, [known ? this.shaOf(lua) : lua, ...words], needsOf(row), this.#transaction ? 0 : Flag.SCRIPT);
-    this.#scripts.add(lua);
+    this.run(row, command, [known ? this.shaOf(lua) : lua, ...words], needsOf(row), known && !this.#transaction ? Flag.SCRIPT : 0);
+    if (few) this.#scripts.set(lua, known);
     return this;
   }
 
@@ -243,6 +245,7 @@ export class Queued extends Methods implements Runner {
     const channel = this.#channel;
     const needs = this.#needs;
     const plans = this.#plans;
+    const scripts = this.#scripts;
     const watches = this.#watches;
     const transaction = this.#transaction;
     const { signal } = this.#settings;
@@ -259,6 +262,7 @@ export class Queued extends Methods implements Runner {
           const error = unsupported(command, need, channel.version);
           if (error !== undefined) throw error;
         }
+        for (const [lua, again] of scripts) if (again) channel.engine.learn(lua);
         results = transaction ? this.#transact(channel, boxes[0]!, commands) : this.#gather(channel, boxes, commands);
         // EXEC ends watching whatever comes of it
         if (transaction) this.#watches = false;

@@ -305,6 +305,7 @@ class Client extends Methods {
     const refusal = channel.refusal(command);
     if (refusal !== undefined) return Promise.reject(refusal);
     if (channel.gate !== undefined) return channel.gate.then(() => this.#once(what, command, args, mode));
+    if (what & Flag.SCRIPT) args = [channel.engine.learn(args[0] as string), ...args.slice(1)];
     what |= cache;
     if (idempotent) what |= Flag.IDEMPOTENT;
     if (raw) {
@@ -472,7 +473,7 @@ class Client extends Methods {
   script(lua: string, readonly: boolean, words: unknown[]): Promise<unknown> {
     const command = readonly ? "EVALSHA_RO" : "EVALSHA";
     const row = rowOf(command);
-    return this.run(row, command, [this.shaOf(lua), ...words], needsOf(row), Flag.SCRIPT);
+    return this.run(row, command, [lua, ...words], needsOf(row), Flag.SCRIPT);
   }
 
   registerLibrary(what: string | LibraryClass<Library>, code?: string | { replace?: boolean }, options?: { replace?: boolean }): Promise<Library> {

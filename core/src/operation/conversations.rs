@@ -32,7 +32,7 @@ pub mod kind {
 pub struct Conversations<M> {
     machine: M,
     talks: Talks,
-    /// Scripts whose text is known.
+    /// Scripts whose text is known to calls that are still to come.
     scripts: Vec<Script>,
     /// When the host last said what time it is.
     now: Instant,
@@ -133,19 +133,27 @@ impl<M> Conversations<M> {
         }
     }
 
-    /// Keeps the text of `script`, for calls by its digest, which it gives.
-    pub fn learn(&mut self, script: &Script) -> &[u8; 40] {
-        let known = self.scripts.iter().position(|known| known.digits() == script.digits());
-        let at = known.unwrap_or_else(|| {
+    /// Keeps the text of `script`, for calls by its digest that are submitted from now on.
+    pub fn learn(&mut self, script: &Script) {
+        if self.script(script.digits()).is_none() {
             self.scripts.push(script.clone());
-            self.scripts.len() - 1
-        });
-        self.scripts[at].digits()
+        }
     }
 
-    /// Forgets every script that nobody else holds and that is not being called.
+    /// Keeps the text of `script` in `place`, and forgets the one that was there; gives its digest. Places are taken in order.
+    pub fn keep(&mut self, place: usize, script: Script) -> &[u8; 40] {
+        let place = place.min(self.scripts.len());
+        if place == self.scripts.len() {
+            self.scripts.push(script);
+        } else {
+            self.scripts[place] = script;
+        }
+        self.scripts[place].digits()
+    }
+
+    /// Forgets every script. Calls that were submitted have their own.
     pub fn forget(&mut self) {
-        self.scripts.retain(|script| !script.is_alone());
+        self.scripts.clear();
     }
 
     fn script(&self, sha: &[u8]) -> Option<&Script> {
