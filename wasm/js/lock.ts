@@ -29,6 +29,7 @@ export const enum Operation {
   ACQUIRE = 1,
   RELEASE,
   EXTEND,
+  FENCE,
 }
 
 /** How a lock is held. */
@@ -45,6 +46,8 @@ export interface Held {
   readonly signal: AbortSignal;
   /** Until when it is held for sure, on the clock of `performance.now()`; `Infinity` without a timeout. */
   readonly validUntil: number;
+  /** See {@link Lock.fence}. */
+  fence(): Promise<number>;
   /** Releases it. */
   [Symbol.asyncDispose](): Promise<void>;
 }
@@ -124,6 +127,19 @@ export class Lock {
     if (until === 0) throw new LockError("Cannot extend a lock that's no longer owned");
     if (this.#token === token) this.#validUntil = until;
     return true;
+  }
+
+  /**
+   * Gives a number above all that holders of this lock were given before, for a resource that refuses what comes with a smaller one than it
+   * has seen: whoever was held up for longer than the lock lived does no harm then. It is kept in the key `{name}:fence`, for a day, and
+   * never less than the server's time in microseconds: it grows even when a replica that has not got everything takes the server's place,
+   * as long as their clocks differ by less than that takes.
+   * @throws LockError when this object does not hold it, or does not any more.
+   */
+  async fence(): Promise<number> {
+    const fence = this.#token === undefined ? 0 : await this.operate(Operation.FENCE, "EVALSHA", [this.#token]);
+    if (fence === 0) throw new LockError("Cannot fence a lock that's not owned");
+    return fence;
   }
 
   /** Tells whether anybody holds it. */
@@ -235,6 +251,10 @@ class Holding implements Held {
 
   get validUntil(): number {
     return this.#lock.validUntil;
+  }
+
+  fence(): Promise<number> {
+    return this.#lock.fence();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

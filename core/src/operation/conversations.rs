@@ -23,6 +23,8 @@ pub mod kind {
     /// Gives a lock more time: key, token, milliseconds. The reply is until when the lock is held, or 0 where the token is not its owner's,
     /// or its time has no limit.
     pub const EXTEND: u16 = 3;
+    /// Asks for a number above all that holders of a lock were given before: key, token. The reply is 0 where the token is not its owner's.
+    pub const FENCE: u16 = 4;
 }
 
 /// A machine that carries on conversations: [`Operation`]s in the slots of their callers.
@@ -42,6 +44,8 @@ pub struct Conversations<M> {
     parked: Vec<(LinkId, Open)>,
     out: BatchBuffer,
     heard: Vec<(Slot, Option<Reply>)>,
+    /// Errors that were told last: a sink may know no more of them than where they are.
+    told: Vec<Vec<u8>>,
     /// Conversations that ended while no command of theirs was on its way.
     failed: Vec<(Slot, Failure)>,
 }
@@ -129,6 +133,7 @@ impl<M> Conversations<M> {
             parked: Vec::new(),
             out: BatchBuffer::new(),
             heard: Vec::new(),
+            told: Vec::new(),
             failed: Vec::new(),
         }
     }
@@ -251,6 +256,7 @@ impl<M: Machine> Conversations<M> {
     /// Takes what was heard on the wire.
     #[inline(never)]
     fn listen<S: ReplySink>(&mut self, sink: &mut S) {
+        self.told.clear();
         for (slot, reply) in core::mem::take(&mut self.heard) {
             let Some((reply, talk)) = reply.zip(self.talks.get(slot)) else {
                 self.talks.take(slot);
@@ -264,9 +270,12 @@ impl<M: Machine> Conversations<M> {
                     self.talks.take(slot);
                     self.flush(lease);
                     sink.begin(slot);
-                    match &answer {
-                        Answer::Integer(value) => tell(sink, Event::Integer(*value)),
-                        Answer::Error(text) => tell(sink, Event::Text(Text::Error, text)),
+                    match answer {
+                        Answer::Integer(value) => tell(sink, Event::Integer(value)),
+                        Answer::Error(text) => {
+                            tell(sink, Event::Text(Text::Error, &text));
+                            self.told.push(text);
+                        }
                     }
                     sink.end();
                 }
@@ -330,10 +339,11 @@ fn operation(now: Instant, request: &Request<'_>) -> Box<dyn Operation + Send> {
         return Box::new(lock::Acquire::new(now, args, request.timeout));
     }
     let [key, token, milliseconds, ..] = args;
-    if request.row.0 == kind::RELEASE {
-        return Box::new(lock::release(key, token, request.timeout));
+    match request.row.0 {
+        kind::RELEASE => Box::new(lock::release(key, token, request.timeout)),
+        kind::FENCE => Box::new(lock::fence(key, token, request.timeout)),
+        _ => Box::new(lock::Extend::new(key, token, milliseconds, request.timeout)),
     }
-    Box::new(lock::Extend::new(key, token, milliseconds, request.timeout))
 }
 
 /// Gives the start of `batch`, of which `rest` is the end.
