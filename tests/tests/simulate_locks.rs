@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 use std::mem::swap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-const SEEDS: u64 = 400;
+const SEEDS: u64 = 300;
 const STEPS: u32 = 3_000;
 const CLIENTS: usize = 4;
 /// How long the lock lives, in milliseconds.
@@ -63,27 +63,25 @@ struct Client {
     asleep: u64,
     state: State,
     slot: u32,
-    /// The first slot of this life of its process, and that of the last acquisition, which its token names.
-    first: u32,
-    acquired: u32,
+    token: String,
     /// From when, in true microseconds, until when, on its own clock, it holds the lock.
     held: (u64, u64),
     fence: Option<i64>,
 }
 
 impl Client {
-    fn new(rate: u64, slot: u32) -> Self {
+    fn new(rate: u64, seed: u32) -> Self {
         let config = Config {
             connect_timeout: 300,
             timeout: 200,
             queue_timeout: 150,
             backoff: (2, 20),
-            seed: slot,
+            seed,
             ..Config::default()
         };
         let pair = Pair::new(config, Server::default());
         let (asleep, state, held, fence) = (0, State::Idle, (0, 0), None);
-        Self { pair, rate, asleep, state, slot, first: slot, acquired: slot, held, fence }
+        Self { pair, rate, asleep, state, slot: 0, token: String::new(), held, fence }
     }
 
     fn clock(&self, time: u64) -> Instant {
@@ -132,7 +130,7 @@ impl World {
     fn new(seed: u64) -> Self {
         let mut random = Rand32::new(seed);
         let mut rate = || u64::from(1_000_000 - DRIFT + random.rand_range(0..2 * DRIFT + 1));
-        let clients = (0..CLIENTS).map(|client| Client::new(rate(), client as u32 * 100_000)).collect();
+        let clients = (0..CLIENTS).map(|client| Client::new(rate(), client as u32)).collect();
         let rate = rate();
         let hello = if seed & 1 == 0 { Hello::Known } else { Hello::Unknown };
         let server = Server::new(Options { hello, setinfo: true, ..Options::default() });
@@ -255,9 +253,8 @@ impl World {
         let random = self.random.rand_u32();
         let wait = self.up_to(300);
         let this = &mut self.clients[client];
-        this.acquired = this.slot + 1;
-        let token = this.acquired;
-        this.ask(kind::ACQUIRE, &format!("lock {client}:{token} {TTL} 10 {wait} {random}"));
+        this.token = format!("{client}:{random}");
+        this.ask(kind::ACQUIRE, &format!("lock {} {TTL} 10 {wait} {random}", this.token));
         (this.state, this.fence) = (State::Acquiring, None);
     }
 
@@ -304,8 +301,7 @@ impl World {
         }
         let more = if kind == kind::EXTEND { " 60" } else { "" };
         let this = &mut self.clients[client];
-        let token = this.acquired;
-        this.ask(kind, &format!("lock {client}:{token}{more}"));
+        this.ask(kind, &format!("lock {}{more}", this.token));
         this.state = State::Asking(kind);
     }
 
@@ -358,7 +354,7 @@ impl World {
             self.end(client);
         }
         let this = &mut self.clients[client];
-        *this = Client::new(this.rate, this.slot);
+        *this = Client::new(this.rate, client as u32);
         tally.crashes += 1;
     }
 
@@ -376,11 +372,7 @@ impl World {
             for outcomes in this.pair.peer.caller.outcomes.values() {
                 assert_eq!(outcomes.len(), 1, "every slot settles once");
             }
-            assert_eq!(
-                this.pair.peer.caller.outcomes.len(),
-                (this.slot - this.first) as usize,
-                "every slot settles"
-            );
+            assert_eq!(this.pair.peer.caller.outcomes.len(), this.slot as usize, "every slot settles");
         }
         self.held.sort_unstable();
         let mut last = (0, 0, CLIENTS);
@@ -432,6 +424,6 @@ fn scenario_9_no_two_hold_a_lock_at_once_and_their_numbers_grow() {
             refused,
             twice,
         ];
-        assert!(happened.iter().all(|&count| count > 50), "everything happened: {happened:?}");
+        assert!(happened.iter().all(|&count| count > 20), "everything happened: {happened:?}");
     }
 }
