@@ -87,6 +87,7 @@ cases! {
     a_transaction_survives_the_loss_of_its_link
     promise_128_promise_129_promise_130_a_lock_is_taken_and_given_back
     scenario_3_a_lock_whose_time_is_up_is_somebody_elses
+    scenario_5_the_numbers_of_a_lock_grow
     locks_wait_for_each_other
     locks_are_extended
     locks_that_are_dropped_are_given_back
@@ -516,6 +517,22 @@ async fn scenario_3_a_lock_whose_time_is_up_is_somebody_elses(world: &World, cli
     assert!(!first.owned().await?);
     assert_eq!(first.release().await, Err(Error::Lock(LockError::Lost)));
     assert!(second.owned().await?);
+    second.release().await
+}
+
+async fn scenario_5_the_numbers_of_a_lock_grow(world: &World, r: Client) -> Outcome {
+    let lock = r.lock("fenced").timeout(Duration::from_millis(50)).sleep(Duration::from_millis(2));
+    let first = lock.acquire().await?;
+    let (number, again) = (first.fence().await?, first.fence().await?);
+    let (seconds, microseconds) = r.execute(time()).await?;
+    assert!(again > number && again.abs_diff((seconds * 1_000_000 + microseconds) as u64) < 5_000_000);
+    // the lock's time is up
+    let second = world.client().lock("fenced").sleep(Duration::from_millis(2)).acquire().await?;
+    assert!(second.fence().await? > again);
+    assert_eq!(first.fence().await, Err(Error::Lock(LockError::Lost)));
+    // though the server's clock be set back
+    r.execute(set("{fenced}:fence", (1_u64 << 53) - 10)).await?;
+    assert_eq!(second.fence().await?, (1 << 53) - 9);
     second.release().await
 }
 

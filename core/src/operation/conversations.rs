@@ -2,11 +2,10 @@
 
 use super::outgoing::NOBODY;
 use super::script::ScriptCall;
-use super::tap::{Open, Tap};
-use super::{Answer, Operation, Outgoing, Reply, Script, Step, lock};
+use super::tap::{Heard, Open, Tap};
+use super::{Operation, Outgoing, Script, Step, lock};
 use crate::batch::{Batch, BatchBuffer, Malformed, Request, flags};
 use crate::machine::{Action, Failure, LeaseId, LinkId, Machine, Reason, ReplySink, Segment, Slot};
-use crate::resp::{Event, Text, tell};
 use crate::time::Instant;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -43,9 +42,7 @@ pub struct Conversations<M> {
     link: LinkId,
     parked: Vec<(LinkId, Open)>,
     out: BatchBuffer,
-    heard: Vec<(Slot, Option<Reply>)>,
-    /// Errors that were told last: a sink may know no more of them than where they are.
-    told: Vec<Vec<u8>>,
+    heard: Heard,
     /// Conversations that ended while no command of theirs was on its way.
     failed: Vec<(Slot, Failure)>,
 }
@@ -58,10 +55,10 @@ pub(super) struct Talks {
     wake: Option<Instant>,
 }
 
-struct Talk {
+pub(super) struct Talk {
     /// Where its commands go.
     lease: LeaseId,
-    operation: Box<dyn Operation + Send>,
+    pub(super) operation: Box<dyn Operation + Send>,
     awaited: Awaited,
 }
 
@@ -85,7 +82,7 @@ impl Talks {
         }
     }
 
-    fn get(&mut self, slot: Slot) -> Option<&mut Talk> {
+    pub(super) fn get(&mut self, slot: Slot) -> Option<&mut Talk> {
         self.slots.get_mut(slot.0 as usize)?.as_mut()
     }
 
@@ -132,8 +129,7 @@ impl<M> Conversations<M> {
             link: LinkId(0),
             parked: Vec::new(),
             out: BatchBuffer::new(),
-            heard: Vec::new(),
-            told: Vec::new(),
+            heard: Heard { steps: Vec::new(), told: Vec::new() },
             failed: Vec::new(),
         }
     }
@@ -253,33 +249,16 @@ impl<M: Machine> Conversations<M> {
         }
     }
 
-    /// Takes what was heard on the wire.
+    /// Goes on with the conversations that were heard. They are on one lease, as they were heard on one link.
     #[inline(never)]
-    fn listen<S: ReplySink>(&mut self, sink: &mut S) {
-        self.told.clear();
-        for (slot, reply) in core::mem::take(&mut self.heard) {
-            let Some((reply, talk)) = reply.zip(self.talks.get(slot)) else {
-                self.talks.take(slot);
-                continue;
-            };
-            let out = &mut Outgoing::new(slot, &mut self.out);
-            match talk.operation.reply(self.now, reply, out) {
-                ControlFlow::Continue(step) => self.go_on(slot, step),
-                ControlFlow::Break(answer) => {
-                    let lease = talk.lease;
-                    self.talks.take(slot);
-                    self.flush(lease);
-                    sink.begin(slot);
-                    match answer {
-                        Answer::Integer(value) => tell(sink, Event::Integer(value)),
-                        Answer::Error(text) => {
-                            tell(sink, Event::Text(Text::Error, &text));
-                            self.told.push(text);
-                        }
-                    }
-                    sink.end();
-                }
+    fn resume(&mut self) {
+        for (slot, step) in core::mem::take(&mut self.heard.steps) {
+            let lease = self.talks.get(slot).map(|talk| talk.lease);
+            match step {
+                Some(step) => self.go_on(slot, step),
+                None => drop(self.talks.take(slot)),
             }
+            lease.into_iter().for_each(|lease| self.flush(lease));
         }
     }
 
@@ -395,11 +374,13 @@ impl<M: Machine> Machine for Conversations<M> {
         if self.link != link {
             self.turn(link);
         }
-        let Self { machine, talks, open, heard, .. } = self;
+        let Self { machine, talks, open, heard, out, .. } = self;
         let quiet = talks.slots.is_empty();
-        let used = machine.handle_bytes(now, link, input, &mut Tap { quiet, open, talks, heard, sink });
-        if !self.heard.is_empty() {
-            self.listen(sink);
+        heard.told.clear();
+        let used =
+            machine.handle_bytes(now, link, input, &mut Tap { quiet, open, talks, heard, now, out, sink });
+        if !self.heard.steps.is_empty() {
+            self.resume();
         }
         used
     }
@@ -436,8 +417,8 @@ impl<M: Machine> Machine for Conversations<M> {
 
     fn poll_cached<S: ReplySink>(&mut self, sink: &mut S) {
         // none is a conversation's, since what these ask for is never kept; the tap spares another copy of all that decodes
-        let Self { machine, talks, open, heard, .. } = self;
-        machine.poll_cached(&mut Tap { quiet: true, open, talks, heard, sink });
+        let Self { machine, talks, open, heard, now, out, .. } = self;
+        machine.poll_cached(&mut Tap { quiet: true, open, talks, heard, now: *now, out, sink });
     }
 
     fn poll_action(&mut self) -> Option<Action> {
