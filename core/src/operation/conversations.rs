@@ -294,6 +294,15 @@ impl<M: Machine> Conversations<M> {
         Some(Action::Settle(slot, failure))
     }
 
+    /// Forgets what is open on `link`, which is over.
+    #[inline(never)]
+    fn leave(&mut self, link: LinkId) {
+        self.parked.retain(|(parked, _)| *parked != link);
+        if self.link == link {
+            self.open = Open::Callers;
+        }
+    }
+
     /// Turns to what is open on `link`.
     #[inline(never)]
     fn turn(&mut self, link: LinkId) {
@@ -396,6 +405,7 @@ impl<M: Machine> Machine for Conversations<M> {
 
     fn handle_closed(&mut self, now: Instant, link: LinkId) {
         self.now = now;
+        self.leave(link);
         self.machine.handle_closed(now, link);
     }
 
@@ -431,7 +441,7 @@ impl<M: Machine> Machine for Conversations<M> {
                 }
                 Some(action) => {
                     match action {
-                        Action::Close(link, _) => self.parked.retain(|(parked, _)| *parked != link),
+                        Action::Close(link, _) => self.leave(link),
                         Action::Unanswered(slot) => drop(self.talks.take(slot)),
                         _ => {}
                     }
