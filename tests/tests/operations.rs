@@ -290,6 +290,25 @@ fn scenario_5_numbers_are_asked_for_where_the_lock_is() {
 }
 
 #[test]
+fn answers_of_locks_come_between_other_replies_wherever_these_are_cut() {
+    let wire = "$6\r\nbefore\r\n+OK\r\n*2\r\n$5\r\nafter\r\n:7\r\n";
+    let after = Frame::Array(vec![bulk("after"), Frame::Integer(7)]);
+    for split in 1..wire.len() {
+        let mut peer = peer();
+        peer.submit(0, "ECHO before");
+        peer.operate(1, kind::ACQUIRE, ACQUIRE);
+        peer.submit(2, "EVAL x 0");
+        peer.sent();
+        let (start, end) = wire.split_at(split);
+        peer.reply(start);
+        peer.reply(end);
+        assert_eq!(peer.replied(0), Some(&bulk("before")));
+        assert_eq!(peer.replied(1), Some(&Frame::Integer(START + 1000 - 12)));
+        assert_eq!(peer.replied(2), Some(&after), "cut at {split}");
+    }
+}
+
+#[test]
 fn errors_of_locks_are_told_to_sinks_that_only_note_where_texts_are() {
     use redwire_core::machine::Machine;
     use redwire_core::tape::Tape;

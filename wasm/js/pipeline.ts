@@ -1,7 +1,6 @@
 import { adapted, type Adapter } from "./adapter.js";
 import type { Channel } from "./channel.js";
 import { SCRIPTS } from "./engine.js";
-import type { Queued as Queueing } from "./commands/give.js";
 import { Methods } from "./commands/methods.js";
 import { blocks, planOf, rowOf, type Plan } from "./commands/plan.js";
 import { rawCall } from "./commands/reserved.js";
@@ -10,7 +9,7 @@ import { ConnectionError, RedisError, ResponseError, WatchError } from "./errors
 import { Failed, finished, Gathered, placed } from "./gathered.js";
 import type { Commands } from "./generated/commands.js";
 import { Flag, type Key, type Outbox, type Value } from "./outbox.js";
-import type { Forms, Plain, Str } from "./replies.js";
+import type { AnyWorld, Forms, Plain, Str, World } from "./replies.js";
 import { ENCODED } from "./reader.js";
 import type { Runner } from "./script.js";
 import { encoded } from "./view.js";
@@ -24,10 +23,13 @@ export interface Yields<T> {
 }
 
 /** Commands that are sent together, as MULTI/EXEC unless `transaction` is false. It can be used again after each `execute`. */
-export interface Pipeline<S extends Str = string, T extends unknown[] = [], N = number, F extends Forms = Plain, V = S, I = Value>
-  extends Commands<S, N, F, Queueing<S, T, N, F, V, I>, V, I>, Yields<T> {
+export type Pipeline<S extends Str = string, T extends unknown[] = [], N = number, F extends Forms = Plain, V = S, I = Value> = Queue<World<S, N, F, V, I>, T>;
+
+/** A {@link Pipeline} in the world `W`, whose results so far are `T`. */
+export interface Queue<W extends AnyWorld, T extends unknown[]> extends Commands<W, "queue", T> {
+  readonly [results]: T;
   /** See {@link Redis.call}. */
-  call(name: string, ...args: Value[]): Pipeline<S, [...T, unknown], N, F, V, I>;
+  call(name: string, ...args: Value[]): Queue<W, [...T, unknown]>;
   /**
    * Sends everything and gives the results in order. The first error among them is thrown, with its `position`, `command` and all
    * `results`; a transaction that was not executed throws {@link ExecAbortError}'s cause or {@link WatchError}.
@@ -36,15 +38,15 @@ export interface Pipeline<S extends Str = string, T extends unknown[] = [], N = 
   /** The same, with errors of the server in their places among the results. */
   execute(options: { raiseOnError: false }): Promise<[] extends T ? unknown[] : { [K in keyof T]: T[K] | ResponseError }>;
   /** Alias of `execute`. */
-  exec: Pipeline<S, T, N, F, V, I>["execute"];
+  exec: Queue<W, T>["execute"];
   /**
    * Takes a connection of its own and has it watch `keys`. From then on commands are not queued but executed, until `multi`: the same object
    * resolves as {@link Watching}. Where a watched key changes before `execute`, or the connection is lost, that rejects with
    * {@link WatchError} and nothing is executed.
    */
-  watch(...keys: Key[]): Promise<Watching<S, N, F, V, I>>;
+  watch(...keys: Key[]): Promise<Watching<W["S"], W["N"], W["F"], W["V"], W["I"]>>;
   /** Makes it a transaction whatever it was. Throws where commands are queued, and the second time. */
-  multi(): Pipeline<S, T, N, F, V, I>;
+  multi(): Queue<W, T>;
   /** Gives up what is queued and watched. */
   reset(): Promise<void>;
   /** Alias of `reset`. */

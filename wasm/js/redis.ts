@@ -2,7 +2,6 @@ import { isAdapter, adapted, type Adapter } from "./adapter.js";
 import type { CacheStats } from "./cache.js";
 import { Operations, type Bitfield, type BitfieldReader } from "./bitfield.js";
 import type { InertCommand, ReplyOf } from "./commands/inert.js";
-import type { Promised, Raw, Unanswered } from "./commands/give.js";
 import { addLeased, Methods, take } from "./commands/methods.js";
 import { planOf, rowOf } from "./commands/plan.js";
 import { knownAs, rawCall } from "./commands/reserved.js";
@@ -28,7 +27,7 @@ import { Kind } from "./pubsub/notices.js";
 import { Subscriber } from "./pubsub/subscriber.js";
 import type { Handler, PubSub, PubSubOptions } from "./pubsub/types.js";
 import { ENCODED, Mode } from "./reader.js";
-import type { Forms, Plain, Str } from "./replies.js";
+import type { Forms, Plain, Str, World } from "./replies.js";
 import { scriptOf, type Caller, type Script } from "./script.js";
 import { Stream, type Source, type StreamOptions } from "./stream.js";
 import { isRetryPolicy, persist, type RetryPolicy } from "./retry.js";
@@ -58,7 +57,7 @@ export interface ViewOptions extends DecodingOptions {
  * A client of one server. It connects on first use, shares one connection among all callers, and sends what one tick asks for in one
  * write, in order.
  */
-export interface Redis<S extends Str = string, N = number, F extends Forms = Plain, V = S, I = Value> extends Commands<S, N, F, Promised, V, I>, Iterators<S, number, V> {
+export interface Redis<S extends Str = string, N = number, F extends Forms = Plain, V = S, I = Value> extends Commands<World<S, N, F, V, I>>, Iterators<S, number, V> {
   /** Where it stands: `idle`, `connecting`, `ready`, `reconnecting`, `closing` or `closed`. */
   readonly status: Status;
   /** Settles when it is connected, connecting if need be; rejects when that fails. */
@@ -76,9 +75,9 @@ export interface Redis<S extends Str = string, N = number, F extends Forms = Pla
   /** Tells whether the server has a command, connecting if need be; where it may not be asked, whether it is new enough. */
   supports(command: string): Promise<boolean>;
   /** BITFIELD: without operations, gives a builder of them. */
-  bitfield: ((key: Key) => Bitfield<N>) & Commands<S, N, F, Promised, V, I>["bitfield"];
+  bitfield: ((key: Key) => Bitfield<N>) & Commands<World<S, N, F, V, I>>["bitfield"];
   /** BITFIELD_RO: without operations, gives a builder of them, which refuses those that write. */
-  bitfieldRo: ((key: Key) => BitfieldReader<N>) & Commands<S, N, F, Promised, V, I>["bitfieldRo"];
+  bitfieldRo: ((key: Key) => BitfieldReader<N>) & Commands<World<S, N, F, V, I>>["bitfieldRo"];
   /** Gives a function for a command that the table does not know. */
   defineCommand<R = unknown>(definition: CommandDefinition<R>): (...args: Value[]) => Promise<R>;
   /** Gives a client that shares this one's connection and differs in `options`. */
@@ -148,7 +147,7 @@ export interface Redis<S extends Str = string, N = number, F extends Forms = Pla
    * Calls `task` with a client whose commands the server executes without answering: their promises settle once they are written, and
    * what goes wrong is never known. Resolves when the server has executed them all. It uses CLIENT REPLY OFF on a lease.
    */
-  ignoreReplies(task: (redis: Commands<S, N, F, Unanswered, V, I>) => unknown): Promise<void>;
+  ignoreReplies(task: (redis: Commands<World<S, N, F, V, I>, "unanswered">) => unknown): Promise<void>;
   /** Gives a client with connections of its own and the same options, but for `options`; one with a `pool` shares that. */
   duplicate<const O extends Options>(options?: O): Viewed<O, S, N, F, V, I>;
   /**
@@ -170,7 +169,7 @@ export type Viewed<O extends DecodingOptions & Adapting, S extends Str = string,
  */
 export interface Lease<S extends Str = string, N = number, F extends Forms = Plain, V = S, I = Value>
   extends Omit<Redis<S, N, F, V, I>, "connect" | "ready" | "close" | "destroy" | "duplicate" | "ignoreReplies" | "lease" | "with" | "wait" | "waitaof">,
-    LeaseCommands<S, N, F, Promised, V, I> {
+    LeaseCommands<World<S, N, F, V, I>> {
   /** Gives a client that shares this lease and differs in `options`. */
   with<const O extends ViewOptions>(options: O & Fitting<O, S>): Lease<DataWith<O, S>, IntegersWith<O, N>, FormsWith<O, F>, ValuesWith<O, S, V>, GivenWith<O, I>>;
   /**
@@ -181,14 +180,14 @@ export interface Lease<S extends Str = string, N = number, F extends Forms = Pla
 }
 
 /** A client whose replies keep the form that the server gave them: nobody can say what that is. */
-export interface RawRedis extends RawCommands, Omit<Redis, keyof Commands<string> | "with"> {
+export interface RawRedis extends RawCommands, Omit<Redis, keyof Commands | "with"> {
   /** See {@link Redis.with}. */
   with<const O extends ViewOptions & { raw: false }>(options: O): Viewed<O>;
   with(options: ViewOptions): RawRedis;
 }
 
 /** The commands of a {@link RawRedis}. */
-export type RawCommands = Commands<string, number, Plain, Raw>;
+export type RawCommands = Commands<World, "raw">;
 
 interface View {
   mode: number;

@@ -384,10 +384,8 @@ impl<M: Machine> Machine for Conversations<M> {
             self.turn(link);
         }
         let Self { machine, talks, open, heard, out, .. } = self;
-        let quiet = talks.slots.is_empty();
         heard.told.clear();
-        let used =
-            machine.handle_bytes(now, link, input, &mut Tap { quiet, open, talks, heard, now, out, sink });
+        let used = machine.handle_bytes(now, link, input, &mut Tap { open, talks, heard, now, out, sink });
         if !self.heard.steps.is_empty() {
             self.resume();
         }
@@ -428,7 +426,7 @@ impl<M: Machine> Machine for Conversations<M> {
     fn poll_cached<S: ReplySink>(&mut self, sink: &mut S) {
         // none is a conversation's, since what these ask for is never kept; the tap spares another copy of all that decodes
         let Self { machine, talks, open, heard, now, out, .. } = self;
-        machine.poll_cached(&mut Tap { quiet: true, open, talks, heard, now: *now, out, sink });
+        machine.poll_cached(&mut Tap { open, talks, heard, now: *now, out, sink });
     }
 
     fn poll_action(&mut self) -> Option<Action> {

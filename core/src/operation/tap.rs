@@ -37,8 +37,6 @@ pub(super) struct Heard {
 
 /// A sink in front of the caller's.
 pub(super) struct Tap<'a, S> {
-    /// Whether there was no conversation ever: every reply is the caller's.
-    pub(super) quiet: bool,
     pub(super) open: &'a mut Open,
     pub(super) talks: &'a mut Talks,
     pub(super) heard: &'a mut Heard,
@@ -51,50 +49,40 @@ pub(super) struct Tap<'a, S> {
 impl<S: ReplySink> Sink for Tap<'_, S> {
     #[inline(always)]
     fn event(&mut self, event: Event<'_>) {
-        if self.quiet || matches!(self.open, Open::Callers | Open::Last(_)) || self.listen(event) {
-            self.sink.event(event);
-        }
+        self.sink.event(event);
     }
 }
 
 impl<S: ReplySink> ReplySink for Tap<'_, S> {
     #[inline(always)]
     fn begin(&mut self, slot: Slot) {
-        if self.quiet || !self.is_attended(slot) {
-            self.sink.begin(slot);
-        }
+        self.sink.begin(slot);
     }
 
     #[inline(always)]
     fn end(&mut self) {
-        if self.quiet || matches!(self.open, Open::Callers) {
-            self.sink.end();
-        } else {
-            self.conclude();
-        }
+        self.sink.end();
     }
 
     fn queue_error(&mut self, slot: Slot, index: u32, text: &[u8]) {
         self.sink.queue_error(slot, index, text);
     }
-}
 
-impl<S: ReplySink> Tap<'_, S> {
-    /// Tells whether the reply to the command in `slot` may not be the caller's.
     #[inline(never)]
-    fn is_attended(&mut self, slot: Slot) -> bool {
+    fn attend(&mut self, slot: Slot) {
         *self.open = match self.talks.awaits(slot) {
             Some(Awaited::Forward(code)) => Open::Either(slot, code),
             Some(Awaited::Listen | Awaited::Wake(_)) => Open::Listening(slot, None),
             None if slot == NOBODY => Open::Dropped,
-            None => Open::Callers,
+            None => {
+                self.sink.begin(slot);
+                Open::Callers
+            }
         };
-        !matches!(self.open, Open::Callers)
     }
 
-    /// Takes an event that may not be the caller's; tells whether it is.
     #[inline(never)]
-    fn listen(&mut self, event: Event<'_>) -> bool {
+    fn overhear(&mut self, event: Event<'_>) -> bool {
         match (&mut *self.open, event) {
             (Open::Either(slot, code), Event::Text(Text::Error | Text::BlobError, text))
                 if !code.is_empty() && text.starts_with(code) =>
@@ -108,6 +96,7 @@ impl<S: ReplySink> Tap<'_, S> {
                 return true;
             }
             (Open::Listening(_, reply @ None), event) => *reply = Some(short(event)),
+            (Open::Callers | Open::Last(_), _) => return true,
             _ => {}
         }
         false
@@ -121,10 +110,13 @@ impl<S: ReplySink> Tap<'_, S> {
                 self.heard.steps.push((slot, None));
             }
             Open::Listening(slot, reply) => self.go_on(slot, reply.unwrap_or(Reply::Other)),
-            Open::Callers | Open::Either(..) | Open::Dropped => {}
+            Open::Callers => self.sink.end(),
+            Open::Either(..) | Open::Dropped => {}
         }
     }
+}
 
+impl<S: ReplySink> Tap<'_, S> {
     /// Gives a conversation its reply, and the caller the answer, if it is one: at once, for the next reply may come in several pieces.
     fn go_on(&mut self, slot: Slot, reply: Reply) {
         let Some(talk) = self.talks.get(slot) else { return };
