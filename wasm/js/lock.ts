@@ -4,7 +4,7 @@ import type { Pipeline } from "./pipeline.js";
 import type { Redis } from "./redis.js";
 import type { Watching } from "./watching.js";
 
-/** What a lock is. Times are in milliseconds. */
+/** What a lock is. Times are whole milliseconds, below 2^32. */
 export interface LockOptions {
   /** How long it is held unless it is extended; absent: until it is released. */
   timeout?: number;
@@ -87,8 +87,9 @@ export class Lock {
   }
 
   /**
-   * Takes the lock and gives whether it was to be had, trying again and again for `blockingTimeout` ms unless `blocking` is false. Where the
-   * outcome of a try stays unknown, or `signal` gives it up, the lock is released behind the scenes.
+   * Takes the lock (SET NX PX) and gives whether it was to be had, trying again and again for `blockingTimeout` ms unless `blocking` is false.
+   * Where the outcome of a try stays unknown, or `signal` gives it up, which rejects with its reason, the lock is released behind the scenes.
+   * Rejects with what a command can fail with, too.
    */
   async acquire({ blocking = true, blockingTimeout = this.#blockingTimeout, signal }: { blocking?: boolean; blockingTimeout?: number | undefined; signal?: AbortSignal | undefined } = {}): Promise<boolean> {
     check("acquire: option 'blockingTimeout'", blockingTimeout, 0);
@@ -103,7 +104,7 @@ export class Lock {
   }
 
   /**
-   * Releases the lock.
+   * Releases the lock, where it is still this object's. After a {@link ConnectionError} it may be held until its time is up.
    * @throws LockError when this object does not hold it, or does not any more.
    */
   async release(): Promise<void> {
@@ -142,12 +143,12 @@ export class Lock {
     return fence;
   }
 
-  /** Tells whether anybody holds it. */
+  /** Tells whether anybody holds it: EXISTS. */
   async locked(): Promise<boolean> {
     return (await this.plain.exists(this.name)) === 1;
   }
 
-  /** Tells whether this object holds it. */
+  /** Tells whether this object holds it, by the server: GET. */
   async owned(): Promise<boolean> {
     return this.#token !== undefined && (await this.plain.get(this.name)) === this.#token;
   }

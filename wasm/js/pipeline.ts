@@ -22,7 +22,10 @@ export interface Yields<T> {
   readonly [results]: T;
 }
 
-/** Commands that are sent together, as MULTI/EXEC unless `transaction` is false. It can be used again after each `execute`. */
+/**
+ * Commands that are sent together, as MULTI/EXEC unless `transaction` is false. It can be used again after each `execute`. What is wrong with a
+ * command's arguments is thrown where it is appended, and that command is not; so are commands that block, but for those of a transaction.
+ */
 export type Pipeline<S extends Str = string, T extends unknown[] = [], N = number, F extends Forms = Plain, V = S, I = Value> = Queue<World<S, N, F, V, I>, T>;
 
 /** A {@link Pipeline} in the world `W`, whose results so far are `T`. */
@@ -31,8 +34,11 @@ export interface Queue<W extends AnyWorld, T extends unknown[]> extends Commands
   /** See {@link Redis.call}. */
   call(name: string, ...args: Value[]): Queue<W, [...T, unknown]>;
   /**
-   * Sends everything and gives the results in order. The first error among them is thrown, with its `position`, `command` and all
-   * `results`; a transaction that was not executed throws {@link ExecAbortError}'s cause or {@link WatchError}.
+   * Sends everything and gives the results in order; none where nothing is queued. The first error among them is thrown, with its
+   * `position` from 0, its `command` and all `results`; a transaction that was not executed throws the error of the command that the server
+   * refused to queue, or {@link WatchError}. Where the connection is lost or time is up, a {@link ConnectionError} or `TimeoutError` says by
+   * `maybeExecuted` whether the server may have executed it: all of a transaction or nothing, any first part of another pipeline. The view's
+   * `signal` gives it up. Whatever happens, the pipeline is empty then.
    */
   execute(options?: { raiseOnError?: true }): Promise<[] extends T ? unknown[] : T>;
   /** The same, with errors of the server in their places among the results. */
@@ -47,7 +53,7 @@ export interface Queue<W extends AnyWorld, T extends unknown[]> extends Commands
   watch(...keys: Key[]): Promise<Watching<W["S"], W["N"], W["F"], W["V"], W["I"]>>;
   /** Makes it a transaction whatever it was. Throws where commands are queued, and the second time. */
   multi(): Queue<W, T>;
-  /** Gives up what is queued and watched. */
+  /** Gives up what is queued and watched: UNWATCH, and the connection goes back. What is executed already is left alone. */
   reset(): Promise<void>;
   /** Alias of `reset`. */
   discard(): Promise<void>;
