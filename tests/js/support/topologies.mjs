@@ -70,7 +70,8 @@ const starts = {
     const other = await start(["--sentinel"], config);
     await settled([primary, other], "sentinels", async (...all) => {
       const known = await Promise.all(all.map((node) => says(node, ["SENTINEL", "MASTER", "mymaster"], /num-slaves,1,num-other-sentinels,1/)));
-      return known.every(Boolean);
+      // before that it is not promoted
+      return known.every(Boolean) && says(all[0], ["SENTINEL", "REPLICAS", "mymaster"], /master-link-status,ok/);
     });
     return { primary, other, data, replica };
   },
