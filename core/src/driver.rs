@@ -123,7 +123,9 @@ impl<T: Transport> Driver<T> {
         if !self.outbox.batch.is_empty() {
             let accepted = if self.outbox.converses {
                 self.learn();
-                self.machine.converse(now, LeaseId::SHARED, &self.outbox.batch.batch())
+                let accepted = self.machine.converse(now, LeaseId::SHARED, &self.outbox.batch.batch());
+                self.machine.forget();
+                accepted
             } else {
                 self.machine.submit(now, &self.outbox.batch.batch())
             };
@@ -150,7 +152,6 @@ impl<T: Transport> Driver<T> {
     /// Takes over what the batch needs to be more than commands.
     fn learn(&mut self) {
         self.outbox.converses = false;
-        self.machine.forget();
         for script in self.outbox.scripts.drain(..) {
             self.machine.learn(&script);
         }
