@@ -32,6 +32,8 @@ pub mod flags {
     /// An EVALSHA, or EVALSHA_RO, that goes on with the script's text when the server does not know the digest; see
     /// [`Conversations::converse`](crate::operation::Conversations::converse), without which this is any other command.
     pub const SCRIPT: u32 = 1 << 24;
+    /// Sent by a conversation, which its reply is for.
+    pub const CONVERSATION: u32 = 1 << 26;
     /// No command: the row is the number of an [operation](crate::operation::kind), the arguments are its own.
     pub const OPERATION: u32 = 1 << 25;
     /// The reply may be kept, and come from what is kept, where commands are asked for that one by one.

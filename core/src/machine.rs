@@ -1,7 +1,9 @@
 //! The surface that drivers, bindings, simulations and fuzz targets use, whatever stands behind it.
 
 use crate::batch::{Batch, Malformed};
-use crate::resp::{DecodeError, Sink};
+use crate::resp::{
+    Event, {DecodeError, Sink},
+};
 use crate::time::Instant;
 
 /// The caller's name for a command: its place in a slab of the caller's. A machine gives each submitted slot back
@@ -139,6 +141,23 @@ pub trait ReplySink: Sink {
 
     /// The reply ended; its slot is settled.
     fn end(&mut self);
+
+    /// A reply begins that a conversation may wait for: to a command with the flag [`SCRIPT`](crate::batch::flags::SCRIPT) or
+    /// [`CONVERSATION`](crate::batch::flags::CONVERSATION).
+    fn attend(&mut self, slot: Slot) {
+        self.begin(slot);
+    }
+
+    /// Tells whether `event` of that reply is the caller's; otherwise it is taken here.
+    fn overhear(&mut self, event: Event<'_>) -> bool {
+        let _ = event;
+        true
+    }
+
+    /// That reply ended.
+    fn conclude(&mut self) {
+        self.end();
+    }
 
     /// The server refused to queue the command at `index` of the transaction in `slot`, or, at `u32::MAX`, to begin it.
     fn queue_error(&mut self, slot: Slot, index: u32, text: &[u8]);

@@ -176,6 +176,8 @@ pub(crate) struct Ears {
 struct State {
     inboxes: BTreeMap<u32, Inbox>,
     names: BTreeMap<(Kind, Bytes), Vec<u32>>,
+    /// That of the message before.
+    channel: Bytes,
     next: u32,
     closed: bool,
 }
@@ -222,7 +224,12 @@ impl Ears {
                 Some(notice @ (Notice::Message | Notice::Smessage)),
                 [Some(Frame::Bulk(channel)), data, None],
             ) => {
+                state.channel = channel.clone();
                 state.publish(notice.kind(), channel.clone(), channel, None, data, &mut wakers);
+            }
+            (Some(Notice::Again), [data, None, None]) => {
+                let channel = state.channel.clone();
+                state.publish(Kind::Channel, channel.clone(), channel, None, data, &mut wakers);
             }
             (Some(Notice::Pmessage), [Some(Frame::Bulk(pattern)), Some(Frame::Bulk(channel)), data]) => {
                 state.publish(Kind::Pattern, pattern.clone(), channel, Some(pattern), data, &mut wakers);

@@ -45,7 +45,7 @@ const wrong = {
   "call with null": [(redis) => redis.call("GET", null), /get: argument .*null/],
 };
 
-const reserved = ["AUTH", "HELLO", "SELECT", "MULTI", "EXEC", "DISCARD", "WATCH", "UNWATCH", "SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE", "UNSUBSCRIBE", "MONITOR", "RESET", "QUIT", "CLIENT REPLY", "CLIENT SETNAME"];
+const reserved = ["AUTH", "HELLO", "SELECT", "MULTI", "EXEC", "DISCARD", "WATCH", "UNWATCH", "SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE", "UNSUBSCRIBE", "MONITOR", "RESET", "QUIT", "PSYNC", "SYNC", "REPLCONF", "CLIENT REPLY", "CLIENT SETNAME"];
 
 describe("wrong arguments throw before anything is sent", () => {
   for (const [title, [call, message]] of Object.entries(wrong)) {

@@ -236,7 +236,10 @@ for (const program of programs) {
         assert.deepEqual(await read(raw, 2), [subscribed(name, 1), subscribed(bytes("ä"), 2)]);
         await redis.publish(name, Uint8Array.of(1, 0xfe));
         await redis.publish("ä", "ö");
-        assert.deepEqual(await read(raw, 2), [null, message(bytes("ä"), bytes("ö"))]);
+        await redis.publish("ä", "ü");
+        const [handled, first, second] = await read(raw, 3);
+        assert.deepEqual([handled, first, second], [null, message(bytes("ä"), bytes("ö")), message(bytes("ä"), bytes("ü"))]);
+        assert.notEqual(first.channel, second.channel, "who changes one changes no other");
         assert.deepEqual(taken, [message(name, Uint8Array.of(1, 0xfe))]);
         const latin = opened(t, { ignoreSubscribeMessages: true }, redis.with({ encoding: "latin1" }));
         await latin.subscribe("\xe4");

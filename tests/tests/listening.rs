@@ -178,6 +178,7 @@ impl World {
         let mut heard: BTreeMap<(usize, usize), u32> = BTreeMap::new();
         let mut last = [None; NAMES.len()];
         let mut gaps = Vec::new();
+        let mut channel = String::new();
         for outcome in self.pair.peer.caller.outcomes.remove(&EAR).unwrap_or_default() {
             let Outcome::Reply(Frame::Array(items)) = outcome else { unreachable!("{outcome:?}") };
             let number = |at: usize| match &items[at] {
@@ -189,11 +190,13 @@ impl World {
                 other => unreachable!("{other:?}"),
             };
             match Notice::from_code(number(0) as i64) {
-                Some(notice @ (Notice::Message | Notice::Pmessage)) => {
-                    let name = NAMES.iter().position(|(_, name)| *name == text(1)).expect("a name of ours");
-                    let data: usize =
-                        text(if notice == Notice::Message { 2 } else { 3 }).parse().expect("a number");
-                    assert!(last[name].replace(data) < Some(data), "{data} of {} in order, once", text(1));
+                Some(notice @ (Notice::Message | Notice::Pmessage | Notice::Again)) => {
+                    if notice != Notice::Again {
+                        channel = text(1);
+                    }
+                    let name = NAMES.iter().position(|(_, name)| *name == channel).expect("a name of ours");
+                    let data: usize = text(items.len() - 1).parse().expect("a number");
+                    assert!(last[name].replace(data) < Some(data), "{data} of {channel} in order, once");
                     *heard.entry((name, data)).or_default() += 1;
                 }
                 Some(Notice::Gap) => gaps.push((number(1), number(2), format!("{:?}", items[3]))),

@@ -261,6 +261,70 @@ fn scenario_2_a_lock_that_came_too_late_is_given_back() {
 }
 
 #[test]
+fn scenario_4_a_lock_that_too_few_replicas_would_follow_is_refused_and_no_others_deleted() {
+    const REFUSED: &str = "NOREPLICAS Not enough good replicas to write.";
+    let mut peer = peer();
+    peer.operate(1, kind::ACQUIRE, ACQUIRE);
+    peer.sent();
+    peer.reply(format!("-{REFUSED}\r\n"));
+    assert_eq!(peer.replied(1), Some(&error(REFUSED)));
+    assert_eq!(peer.sent(), [""; 0]);
+    // one that may have been taken before is deleted where it is its own only
+    let mut peer = lost();
+    peer.reply(format!("-{REFUSED}\r\n"));
+    assert_eq!(peer.replied(1), Some(&error(REFUSED)));
+    assert_eq!(peer.sent(), [format!("EVAL {CLEAN} 1 lock token")]);
+}
+
+#[test]
+fn scenario_5_numbers_are_asked_for_where_the_lock_is() {
+    for (key, fence) in [("lock", "{lock}:fence"), ("a{b}c", "a{b}c:fence"), ("{}", "{}:fence")] {
+        let mut peer = peer();
+        peer.operate(1, kind::FENCE, &format!("{key} token"));
+        assert!(peer.sent()[0].ends_with(&format!(" 2 {key} {fence} token")));
+        peer.reply(NOSCRIPT);
+        assert!(peer.sent()[0].starts_with("EVAL if "));
+        peer.reply(":7\r\n");
+        assert_eq!(peer.replied(1), Some(&Frame::Integer(7)));
+    }
+}
+
+#[test]
+fn answers_of_locks_come_between_other_replies_wherever_these_are_cut() {
+    let wire = "$6\r\nbefore\r\n+OK\r\n*2\r\n$5\r\nafter\r\n:7\r\n";
+    let after = Frame::Array(vec![bulk("after"), Frame::Integer(7)]);
+    for split in 1..wire.len() {
+        let mut peer = peer();
+        peer.submit(0, "ECHO before");
+        peer.operate(1, kind::ACQUIRE, ACQUIRE);
+        peer.submit(2, "EVAL x 0");
+        peer.sent();
+        let (start, end) = wire.split_at(split);
+        peer.reply(start);
+        peer.reply(end);
+        assert_eq!(peer.replied(0), Some(&bulk("before")));
+        assert_eq!(peer.replied(1), Some(&Frame::Integer(START + 1000 - 12)));
+        assert_eq!(peer.replied(2), Some(&after), "cut at {split}");
+    }
+}
+
+#[test]
+fn errors_of_locks_are_told_to_sinks_that_only_note_where_texts_are() {
+    use redwire_core::machine::Machine;
+    use redwire_core::tape::Tape;
+    let mut peer = peer();
+    for slot in 1..20 {
+        peer.operate(slot, kind::EXTEND, "lock token 500");
+    }
+    peer.sent();
+    let (wire, mut tape) = ("-OOM not now\r\n".repeat(19), Tape::new());
+    let link = peer.link();
+    peer.connection.handle_bytes(peer.now, link, wire.as_bytes(), &mut tape);
+    let told = tape.words().chunks_exact(4).map(|words| words[3]).collect::<std::collections::BTreeSet<_>>();
+    assert_eq!(told.len(), 19, "each text is still where it was told to be");
+}
+
+#[test]
 fn scenario_8_a_lock_that_nobody_waits_for_any_more_is_given_back() {
     let clean = [format!("EVAL {CLEAN} 1 lock token")];
     // on its way

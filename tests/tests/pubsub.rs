@@ -114,6 +114,38 @@ fn a_subscription_settles_when_all_its_names_are_confirmed() {
 }
 
 #[test]
+fn the_channel_of_messages_in_a_row_is_told_once() {
+    on_both(|peer, wire| {
+        subscribe(peer, wire, &["a", "b"]);
+        let message = |channel: &str, data: &str| wire(&[bulk("message"), bulk(channel), bulk(data)]);
+        peer.reply([message("a", "1"), message("a", "2"), message("b", "3"), message("a", "4")].concat());
+        peer.reply(message("a", "5"));
+        // long ones come another way, and so does what is cut
+        let long = "x".repeat(2000);
+        peer.reply([message("a", &long), message("a", "6")].concat());
+        let cut = message("a", "7");
+        peer.reply(&cut[..9]);
+        peer.reply([&cut[9..], &message("a", "8")].concat());
+        let full = |channel: &str, data: &str| notice(Notice::Message, &[bulk(channel), bulk(data)]);
+        let again = |data: &str| notice(Notice::Again, &[bulk(data)]);
+        assert_eq!(
+            told(peer),
+            [
+                full("a", "1"),
+                again("2"),
+                full("b", "3"),
+                full("a", "4"),
+                again("5"),
+                full("a", &long),
+                full("a", "6"),
+                full("a", "7"),
+                full("a", "8"),
+            ]
+        );
+    });
+}
+
+#[test]
 fn without_names_every_one_is_left() {
     on_both(|peer, wire| {
         subscribe(peer, wire, &["a", "b"]);

@@ -1,7 +1,7 @@
 /** A Redis and Valkey client whose core is WebAssembly. @module */
 export type { Adapter } from "./adapter.js";
 export type { CacheOptions, CacheStats } from "./cache.js";
-export type { Give, Kind, Promised, Queued, Raw, Unanswered } from "./commands/give.js";
+export type { Give, Kind } from "./commands/give.js";
 export type { InertCommand, ReplyOf } from "./commands/inert.js";
 export type { Fields, Int, Several, UnixTime } from "./commands/types.js";
 export type { Connector, Endpoint, Sink, Socket, StreamPair } from "./connector.js";
@@ -16,7 +16,7 @@ export { keySlot } from "./key-slot.js";
 export { Pool, type PoolOptions } from "./pool.js";
 export type { HighWater, OfflineQueue, Options } from "./options.js";
 export type { Key, Value } from "./outbox.js";
-export type { Pipeline, Yields } from "./pipeline.js";
+export type { Pipeline, Queue, Yields } from "./pipeline.js";
 export type { SubscribeOptions } from "./pubsub/listeners.js";
 export type { MonitorEntry, MonitorOptions } from "./pubsub/monitor.js";
 export type { Confirmation, Gap, Message, Published } from "./pubsub/notices.js";

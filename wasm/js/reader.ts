@@ -143,7 +143,7 @@ export class Reader {
       switch (head & 31) {
         case Tag.REPLY:
           this.#begin(payload);
-          if (payload === LISTENER && at + 8 < end && this.#tell(host, words, at + 2)) at += 8;
+          if (payload === LISTENER) at += this.#tell(host, words, at + 2, end);
           continue;
         case Tag.BULK:
           if (this.#mode & Mode.BYTES && !this.#isKey()) this.#value(host.bytes.slice(payload, payload + (head >>> 6)));
@@ -220,15 +220,17 @@ export class Reader {
     this.#mode = this.#replies.modeOf(slot);
   }
 
-  /** Hands on an array of a small number and two texts, as messages are; tells whether that is what stands `at`. */
-  #tell(host: Host, words: Uint32Array, at: number): boolean {
-    const first = words[at + 4]!;
-    const second = words[at + 6]!;
+  /** Hands on an array of a small number and one text or two, as messages are, where that is what stands `at`; gives its words. */
+  #tell(host: Host, words: Uint32Array, at: number, end: number): number {
     // the first pair is that of the array, the second that of the number
-    if (words[at + 1]! !== 3 || (first & 31) !== Tag.BULK || (second & 31) !== Tag.BULK) return false;
+    const size = words[at + 1]! * 2 + 2;
+    if ((size !== 6 && size !== 8) || at + size > end) return 0;
+    const first = words[at + 4]!;
+    const last = words[at + size - 2]!;
+    if ((first & 31) !== Tag.BULK || (last & 31) !== Tag.BULK) return 0;
     this.#slot = -1;
-    this.#replies.tell(words[at + 3]!, this.#data(host, first, words[at + 5]!), this.#data(host, second, words[at + 7]!));
-    return true;
+    this.#replies.tell(words[at + 3]!, this.#data(host, first, words[at + 5]!), size === 6 ? undefined : this.#data(host, last, words[at + 7]!));
+    return size;
   }
 
   #data(host: Host, head: number, start: number): string | Uint8Array {

@@ -2,7 +2,6 @@ import { isAdapter, adapted, type Adapter } from "./adapter.js";
 import type { CacheStats } from "./cache.js";
 import { Operations, type Bitfield, type BitfieldReader } from "./bitfield.js";
 import type { InertCommand, ReplyOf } from "./commands/inert.js";
-import type { Promised, Raw, Unanswered } from "./commands/give.js";
 import { addLeased, Methods, take } from "./commands/methods.js";
 import { planOf, rowOf } from "./commands/plan.js";
 import { knownAs, rawCall } from "./commands/reserved.js";
@@ -28,7 +27,7 @@ import { Kind } from "./pubsub/notices.js";
 import { Subscriber } from "./pubsub/subscriber.js";
 import type { Handler, PubSub, PubSubOptions } from "./pubsub/types.js";
 import { ENCODED, Mode } from "./reader.js";
-import type { Forms, Plain, Str } from "./replies.js";
+import type { Forms, Plain, Str, World } from "./replies.js";
 import { scriptOf, type Caller, type Script } from "./script.js";
 import { Stream, type Source, type StreamOptions } from "./stream.js";
 import { isRetryPolicy, persist, type RetryPolicy } from "./retry.js";
@@ -58,7 +57,7 @@ export interface ViewOptions extends DecodingOptions {
  * A client of one server. It connects on first use, shares one connection among all callers, and sends what one tick asks for in one
  * write, in order.
  */
-export interface Redis<S extends Str = string, N = number, F extends Forms = Plain, V = S, I = Value> extends Commands<S, N, F, Promised, V, I>, Iterators<S, number, V> {
+export interface Redis<S extends Str = string, N = number, F extends Forms = Plain, V = S, I = Value> extends Commands<World<S, N, F, V, I>>, Iterators<S, number, V> {
   /** Where it stands: `idle`, `connecting`, `ready`, `reconnecting`, `closing` or `closed`. */
   readonly status: Status;
   /** Settles when it is connected, connecting if need be; rejects when that fails. */
@@ -76,9 +75,9 @@ export interface Redis<S extends Str = string, N = number, F extends Forms = Pla
   /** Tells whether the server has a command, connecting if need be; where it may not be asked, whether it is new enough. */
   supports(command: string): Promise<boolean>;
   /** BITFIELD: without operations, gives a builder of them. */
-  bitfield: ((key: Key) => Bitfield<N>) & Commands<S, N, F, Promised, V, I>["bitfield"];
+  bitfield: ((key: Key) => Bitfield<N>) & Commands<World<S, N, F, V, I>>["bitfield"];
   /** BITFIELD_RO: without operations, gives a builder of them, which refuses those that write. */
-  bitfieldRo: ((key: Key) => BitfieldReader<N>) & Commands<S, N, F, Promised, V, I>["bitfieldRo"];
+  bitfieldRo: ((key: Key) => BitfieldReader<N>) & Commands<World<S, N, F, V, I>>["bitfieldRo"];
   /** Gives a function for a command that the table does not know. */
   defineCommand<R = unknown>(definition: CommandDefinition<R>): (...args: Value[]) => Promise<R>;
   /** Gives a client that shares this one's connection and differs in `options`. */
@@ -96,7 +95,10 @@ export interface Redis<S extends Str = string, N = number, F extends Forms = Pla
    * @throws TypeError for options that are none.
    */
   pipelineStream<C extends InertCommand>(source: Source<C>, options?: StreamOptions<ReplyOf<C, S, N, F, V>>): Promise<number>;
-  /** Gives a pipeline, which is a transaction unless `transaction` is false. */
+  /**
+   * Gives a pipeline, which is a transaction unless `transaction` is false: commands are held, without limit, until it is executed. It has
+   * what its view says: `with({ signal, timeout }).pipeline()` is one that can be given up.
+   */
   pipeline(options?: { transaction?: boolean }): Pipeline<S, [], N, F, V, I>;
   /** Gives a transaction: a pipeline sent as MULTI/EXEC. */
   multi(): Pipeline<S, [], N, F, V, I>;
@@ -119,6 +121,10 @@ export interface Redis<S extends Str = string, N = number, F extends Forms = Pla
   /**
    * Watches `keys`, calls `fn` with a pipeline that executes commands at once until its `multi`, and then executes what was queued; all over
    * again, when a watched key changed meanwhile. Gives the transaction's results, typed where `fn` gives the pipeline. What `fn` throws is thrown.
+   *
+   * Each try holds a connection of its own (WATCH, MULTI, EXEC, UNWATCH), and waits for one as {@link Redis.lease} does.
+   * @throws WatchError when a key changed in each of `maxAttempts` tries.
+   * @throws ConnectionError when the connection is lost behind EXEC, with `maybeExecuted: true`: nothing is tried again then.
    */
   transaction<R>(fn: (watching: Watching<S, N, F, V, I>) => R | Promise<R>, keys: readonly Key[], options: TransactionOptions & { valueFromCallable: true }): Promise<R>;
   transaction<R>(
@@ -137,7 +143,11 @@ export interface Redis<S extends Str = string, N = number, F extends Forms = Pla
   loadLibrary<L extends Library>(library: LibraryClass<L>): Promise<L>;
   /** Alias of `loadLibrary`. */
   getLibrary: Redis<S, N, F, V, I>["loadLibrary"];
-  /** Makes a lock of the key `name`. No server is asked. Throws a {@link LockError} where it is slept longer than a lock is held. */
+  /**
+   * Makes a lock of the key `name`; no server is asked. On a lease it is taken, released and extended on that connection.
+   * @throws LockError where `sleep` is longer than `timeout`.
+   * @throws TypeError for times that are no whole milliseconds, or 2^32 and more.
+   */
   lock(name: Key, options?: LockOptions): Lock;
   /**
    * Takes a connection of its own, once one is free: at most `maxConnections` are in use at once, and whoever waits longer than
@@ -148,7 +158,7 @@ export interface Redis<S extends Str = string, N = number, F extends Forms = Pla
    * Calls `task` with a client whose commands the server executes without answering: their promises settle once they are written, and
    * what goes wrong is never known. Resolves when the server has executed them all. It uses CLIENT REPLY OFF on a lease.
    */
-  ignoreReplies(task: (redis: Commands<S, N, F, Unanswered, V, I>) => unknown): Promise<void>;
+  ignoreReplies(task: (redis: Commands<World<S, N, F, V, I>, "unanswered">) => unknown): Promise<void>;
   /** Gives a client with connections of its own and the same options, but for `options`; one with a `pool` shares that. */
   duplicate<const O extends Options>(options?: O): Viewed<O, S, N, F, V, I>;
   /**
@@ -170,7 +180,7 @@ export type Viewed<O extends DecodingOptions & Adapting, S extends Str = string,
  */
 export interface Lease<S extends Str = string, N = number, F extends Forms = Plain, V = S, I = Value>
   extends Omit<Redis<S, N, F, V, I>, "connect" | "ready" | "close" | "destroy" | "duplicate" | "ignoreReplies" | "lease" | "with" | "wait" | "waitaof">,
-    LeaseCommands<S, N, F, Promised, V, I> {
+    LeaseCommands<World<S, N, F, V, I>> {
   /** Gives a client that shares this lease and differs in `options`. */
   with<const O extends ViewOptions>(options: O & Fitting<O, S>): Lease<DataWith<O, S>, IntegersWith<O, N>, FormsWith<O, F>, ValuesWith<O, S, V>, GivenWith<O, I>>;
   /**
@@ -181,14 +191,14 @@ export interface Lease<S extends Str = string, N = number, F extends Forms = Pla
 }
 
 /** A client whose replies keep the form that the server gave them: nobody can say what that is. */
-export interface RawRedis extends RawCommands, Omit<Redis, keyof Commands<string> | "with"> {
+export interface RawRedis extends RawCommands, Omit<Redis, keyof Commands | "with"> {
   /** See {@link Redis.with}. */
   with<const O extends ViewOptions & { raw: false }>(options: O): Viewed<O>;
   with(options: ViewOptions): RawRedis;
 }
 
 /** The commands of a {@link RawRedis}. */
-export type RawCommands = Commands<string, number, Plain, Raw>;
+export type RawCommands = Commands<World, "raw">;
 
 interface View {
   mode: number;
@@ -305,6 +315,7 @@ class Client extends Methods {
     const refusal = channel.refusal(command);
     if (refusal !== undefined) return Promise.reject(refusal);
     if (channel.gate !== undefined) return channel.gate.then(() => this.#once(what, command, args, mode));
+    if (what & Flag.SCRIPT) args = [channel.engine.learn(args[0] as string), ...args.slice(1)];
     what |= cache;
     if (idempotent) what |= Flag.IDEMPOTENT;
     if (raw) {
@@ -472,7 +483,7 @@ class Client extends Methods {
   script(lua: string, readonly: boolean, words: unknown[]): Promise<unknown> {
     const command = readonly ? "EVALSHA_RO" : "EVALSHA";
     const row = rowOf(command);
-    return this.run(row, command, [this.shaOf(lua), ...words], needsOf(row), Flag.SCRIPT);
+    return this.run(row, command, [lua, ...words], needsOf(row), Flag.SCRIPT);
   }
 
   registerLibrary(what: string | LibraryClass<Library>, code?: string | { replace?: boolean }, options?: { replace?: boolean }): Promise<Library> {

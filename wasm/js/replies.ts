@@ -1,3 +1,5 @@
+import type { Value } from "./outbox.js";
+
 /** What user data is: text, or bytes. */
 export type Str = string | Uint8Array;
 
@@ -11,6 +13,32 @@ export interface Forms {
 export interface Plain extends Forms {
   sets: "set";
   maps: "object";
+}
+
+/** What replies and arguments are made of, whatever that is: one parameter for all. */
+export interface AnyWorld {
+  /** User data. */
+  S: Str;
+  /** Integers. */
+  N: unknown;
+  /** What sets and maps become. */
+  F: Forms;
+  /** Values in replies. */
+  V: unknown;
+  /** Values as arguments: an adapter makes them of something else. */
+  I: unknown;
+  /** Maps of user data to values. */
+  M: unknown;
+}
+
+/** The world of a {@link Redis} with the same parameters. */
+export interface World<S extends Str = string, N = number, F extends Forms = Plain, V = S, I = Value> extends AnyWorld {
+  S: S;
+  N: N;
+  F: F;
+  V: V;
+  I: I;
+  M: MapOf<F, S, V>;
 }
 
 /** A set of `T`. Bytes are never equal, so where user data is bytes it is an array. */

@@ -1,7 +1,7 @@
 import { kindOf, type Key, type Value } from "./outbox.js";
 import type { Methods } from "./commands/methods.js";
-import type { Pipeline } from "./pipeline.js";
-import type { Forms, Str } from "./replies.js";
+import type { Queue } from "./pipeline.js";
+import type { AnyWorld } from "./replies.js";
 
 /** What a script or a function of a library is called with. */
 export interface CallOptions {
@@ -21,13 +21,14 @@ export interface Caller {
 
 /**
  * A Lua script: call it. EVALSHA is sent, and EVAL where the server does not know the script, whatever `SCRIPT FLUSH` comes between. In a
- * transaction, where nothing can be sent a second time, the first call of each script carries its text.
+ * pipeline, where nothing can be sent a second time in its place, the first call of each script is an EVAL; so is each call of a script
+ * that is not among the first 256 of its pipeline. An error of the script's own rejects with a `ResponseError`.
  */
 export interface Script<R = unknown> {
   /** Runs it, on the client that made it or on `client`, and gives what it returns. */
   (options?: CallOptions & { client?: Caller }): Promise<R>;
   /** Appends it to the pipeline `client`. */
-  <S extends Str, T extends unknown[], N, F extends Forms, V, I>(options: CallOptions & { client: Pipeline<S, T, N, F, V, I> }): Pipeline<S, [...T, R], N, F, V, I>;
+  <W extends AnyWorld, T extends unknown[]>(options: CallOptions & { client: Queue<W, T> }): Queue<W, [...T, R]>;
   /** The SHA-1 of the script, 40 hexadecimal digits: its name on servers. Worked out here, no server is asked. */
   readonly sha: string;
 }

@@ -1,11 +1,10 @@
-import type { Promised } from "./commands/give.js";
 import type { Commands } from "./generated/commands.js";
 import type { Key, Value } from "./outbox.js";
 import type { Pipeline } from "./pipeline.js";
-import type { Forms, Plain, Str } from "./replies.js";
+import type { Forms, Plain, Str, World } from "./replies.js";
 
 /** A {@link Pipeline} that watches keys: commands are executed at once, on its own connection, until `multi`. */
-export interface Watching<S extends Str = string, N = number, F extends Forms = Plain, V = S, I = Value> extends Commands<S, N, F, Promised, V, I> {
+export interface Watching<S extends Str = string, N = number, F extends Forms = Plain, V = S, I = Value> extends Commands<World<S, N, F, V, I>> {
   /** See {@link Redis.call}. */
   call(name: string, ...args: Value[]): Promise<unknown>;
   /** Watches more keys. */

@@ -24,6 +24,8 @@ pub(super) enum Route {
     Handshake,
     /// The caller's.
     Forward(Adapter),
+    /// The caller's, unless a conversation waits for it.
+    Attended(Adapter),
     /// The caller's, and the cache's too.
     Shared(Adapter),
     /// The caller's, out of the cache.
@@ -39,6 +41,7 @@ impl Route {
         match entry.role {
             Role::Multi | Role::Member => Self::Queued,
             _ if !entry.live => Self::Tombstone,
+            Role::Plain if entry.attended => Self::Attended(Adapter::new(entry.shape, flat)),
             Role::Plain => Self::Forward(Adapter::new(entry.shape, flat)),
             Role::Exec => Self::Exec { depth: 0, index: 0, element: Adapter::new(entry.shape, flat) },
         }
@@ -46,7 +49,7 @@ impl Route {
 
     /// Tells whether the reply goes to the caller.
     pub(super) fn is_forwarded(&self) -> bool {
-        matches!(self, Self::Forward(_) | Self::Shared(_) | Self::Exec { .. })
+        matches!(self, Self::Forward(_) | Self::Attended(_) | Self::Shared(_) | Self::Exec { .. })
     }
 }
 
@@ -93,6 +96,11 @@ impl<S: ReplySink> Router<'_, S> {
             }
             Route::Forward(adapter) | Route::Kept(adapter) => {
                 adapter.pass(event, self.shaper, self.sink);
+            }
+            Route::Attended(adapter) => {
+                if self.sink.overhear(event) {
+                    adapter.pass(event, self.shaper, self.sink);
+                }
             }
             Route::Shared(adapter) => {
                 let mut event = event;

@@ -6,6 +6,7 @@ use crate::pubsub::{Notice, Outcome, Registry};
 use crate::resp::{Aggregate, Event, Text, short_message, tell};
 use crate::table::Effect;
 use crate::time::Instant;
+use alloc::vec::Vec;
 
 /// While messages come, the server is asked this many milliseconds apart whether everything before came.
 const ROUND: u32 = 1_000;
@@ -15,6 +16,8 @@ const ROUND: u32 = 1_000;
 pub(super) struct Listening {
     slot: Slot,
     registry: Registry,
+    /// The channel of the message that was told last; empty where that was none, or a long one.
+    channel: Vec<u8>,
     /// What was published before has come: the server answered something that was asked then.
     sure: Instant,
     /// When the PING was asked that has no answer yet.
@@ -58,6 +61,7 @@ impl Connection {
         self.session.listening = Some(Listening {
             slot,
             registry: Registry::new(),
+            channel: Vec::new(),
             sure: Instant(0),
             asked: None,
             round: Instant::NEVER,
@@ -77,11 +81,17 @@ impl Connection {
             short_message(input.get(used..).unwrap_or_default(), push, self.config.limits.whole)
         {
             sink.begin(listening.slot);
-            tell(sink, Event::Open(Aggregate::Array, Some(3)));
-            tell(sink, Event::Integer(Notice::Message as i64));
-            for text in [channel, data] {
-                sink.event(Event::Text(Text::Bulk, text));
+            if listening.channel == channel && !channel.is_empty() {
+                tell(sink, Event::Open(Aggregate::Array, Some(2)));
+                tell(sink, Event::Integer(Notice::Again as i64));
+            } else {
+                listening.channel.clear();
+                listening.channel.extend_from_slice(channel);
+                tell(sink, Event::Open(Aggregate::Array, Some(3)));
+                tell(sink, Event::Integer(Notice::Message as i64));
+                tell(sink, Event::Text(Text::Bulk, channel));
             }
+            sink.event(Event::Text(Text::Bulk, data));
             tell(sink, Event::Close { streamed: false });
             sink.end();
             used += length;
@@ -173,6 +183,9 @@ impl Connection {
     pub(super) fn noticed<S: ReplySink>(&mut self, now: Instant, sink: &mut S) -> Result<(), Reason> {
         match self.link.reading.end(sink) {
             Outcome::Told(notice) => {
+                if let Some(listening) = &mut self.session.listening {
+                    listening.channel.clear();
+                }
                 if let Some(subscribed) = notice.confirms() {
                     self.confirmed(now, notice, subscribed, sink);
                 } else if let Some(listening) = &mut self.session.listening {

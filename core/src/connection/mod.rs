@@ -403,8 +403,10 @@ impl Connection {
         {
             route = Route::Shared(adapter);
         }
-        if route.is_forwarded() {
-            sink.begin(entry.slot);
+        match route {
+            Route::Attended(_) => sink.attend(entry.slot),
+            _ if route.is_forwarded() => sink.begin(entry.slot),
+            _ => {}
         }
         Ok(route)
     }
@@ -426,8 +428,10 @@ impl Connection {
             }
             (Route::Refused, _) => {}
             _ => {
-                if route.is_forwarded() {
-                    sink.end();
+                match route {
+                    Route::Attended(_) => sink.conclude(),
+                    _ if route.is_forwarded() => sink.end(),
+                    _ => {}
                 }
                 self.answer();
                 if self.lane != 0 {
@@ -441,6 +445,15 @@ impl Connection {
     fn read<S: ReplySink>(&mut self, now: Instant, input: &[u8], sink: &mut S) -> Result<usize, Reason> {
         let mut consumed = 0;
         while let Some((rest, &first)) = input.get(consumed..).and_then(|rest| Some((rest, rest.first()?))) {
+            if self.is_plain() {
+                match self.read_short(rest, sink) {
+                    0 => {}
+                    used => {
+                        consumed += used;
+                        continue;
+                    }
+                }
+            }
             let mut route = match self.link.route.take() {
                 Some(route) => route,
                 None if first == b'-' => match self.look(now, rest) {
@@ -501,6 +514,37 @@ impl Connection {
             }
         }
         Ok(consumed)
+    }
+
+    /// Tells whether what comes next is the reply to a command, and nobody looks on.
+    #[inline]
+    fn is_plain(&self) -> bool {
+        self.link.route.is_none()
+            && matches!(self.link.state, State::Ready)
+            && self.lane == 0
+            && self.cache.is_none()
+            && self.session.listening.is_none()
+            && self.link.leaving.is_none()
+    }
+
+    /// Takes replies of one short value that needs no shaping, most of what there is, for as long as they come; gives the bytes used.
+    #[inline]
+    fn read_short<S: ReplySink>(&mut self, input: &[u8], sink: &mut S) -> usize {
+        let mut used = 0;
+        while let Some(entry) = self.queue.plain() {
+            let rest = input.get(used..).unwrap_or_default();
+            let Some((event, length)) = self.link.decoder.short_reply(rest) else { break };
+            let Some(event) = adapter::unshaped(entry.shape, event) else { break };
+            sink.begin(entry.slot);
+            sink.event(event);
+            sink.end();
+            self.queue.pass();
+            used += length;
+        }
+        if used > 0 {
+            self.queue.retire();
+        }
+        used
     }
 
     /// Tells whether the link speaks RESP2, where maps and pairs are flat.

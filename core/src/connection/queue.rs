@@ -42,6 +42,8 @@ pub(super) struct Entry {
     pub(super) shape: Shape,
     /// Whether the caller still waits; a tombstone only keeps its place.
     pub(super) live: bool,
+    /// Whether a conversation may wait for its reply.
+    pub(super) attended: bool,
     /// The cache's registration of its reply; 0: none.
     pub(super) registration: u32,
     /// How often it was sent on links that are over.
@@ -200,6 +202,7 @@ impl Queue {
             role,
             shape,
             live: true,
+            attended: request.flags & (flags::SCRIPT | flags::CONVERSATION) != 0,
             registration: 0,
             tries: 0,
             idempotent,
@@ -227,6 +230,7 @@ impl Queue {
             role: Role::Plain,
             shape: Shape::RAW,
             live: false,
+            attended: false,
             registration: 0,
             tries: 0,
             idempotent: false,
@@ -263,6 +267,20 @@ impl Queue {
     pub(super) fn current(&self) -> Option<&Entry> {
         // a reply to something that was never written answers nothing
         self.entries.get(self.kept + self.answered).filter(|entry| self.is_written(entry))
+    }
+
+    /// Gives the entry whose reply comes next, where that is nothing but its caller's.
+    #[inline]
+    pub(super) fn plain(&self) -> Option<&Entry> {
+        let entry = self.entries.first().filter(|_| self.kept == 0)?;
+        let plain = entry.role == Role::Plain && entry.live && !entry.attended;
+        (plain && self.is_written(entry)).then_some(entry)
+    }
+
+    /// Notes that the [`plain`](Self::plain) entry has its reply; [`retire`](Self::retire) is to follow.
+    #[inline]
+    pub(super) fn pass(&mut self) {
+        self.entries.skip(1);
     }
 
     /// Tells whether nothing that was written as a whole has no reply.
@@ -335,7 +353,7 @@ impl Queue {
 
     /// Lets go of bytes that no entry needs.
     #[inline]
-    fn retire(&mut self) {
+    pub(super) fn retire(&mut self) {
         self.outbound.retire(self.entries.first().map(|entry| entry.start));
     }
 

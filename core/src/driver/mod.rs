@@ -137,7 +137,9 @@ impl<T: Transport> Driver<T> {
         if !commands.batch.is_empty() {
             let accepted = if commands.converses {
                 self.learn(commands);
-                self.machine.converse(now, lease, &commands.batch.batch())
+                let accepted = self.machine.converse(now, lease, &commands.batch.batch());
+                self.machine.forget();
+                accepted
             } else {
                 self.machine.submit_on(now, lease, &commands.batch.batch())
             };
@@ -162,7 +164,6 @@ impl<T: Transport> Driver<T> {
     /// Takes over what the batch needs to be more than commands.
     fn learn(&mut self, commands: &mut Commands) {
         commands.converses = false;
-        self.machine.forget();
         for script in commands.scripts.drain(..) {
             self.machine.learn(&script);
         }

@@ -2,8 +2,8 @@
 
 use super::outgoing::NOBODY;
 use super::script::ScriptCall;
-use super::tap::{Open, Tap};
-use super::{Answer, Operation, Outgoing, Reply, Script, Step, lock};
+use super::tap::{Heard, Open, Tap};
+use super::{Operation, Outgoing, Script, Step, lock};
 use crate::batch::{Batch, BatchBuffer, Malformed, Request, flags};
 use crate::machine::{Action, Failure, LeaseId, LinkId, Machine, Reason, ReplySink, Segment, Slot};
 use crate::time::Instant;
@@ -22,6 +22,8 @@ pub mod kind {
     /// Gives a lock more time: key, token, milliseconds. The reply is until when the lock is held, or 0 where the token is not its owner's,
     /// or its time has no limit.
     pub const EXTEND: u16 = 3;
+    /// Asks for a number above all that holders of a lock were given before: key, token. The reply is 0 where the token is not its owner's.
+    pub const FENCE: u16 = 4;
 }
 
 /// A machine that carries on conversations: [`Operation`]s in the slots of their callers.
@@ -31,7 +33,7 @@ pub mod kind {
 pub struct Conversations<M> {
     machine: M,
     talks: Talks,
-    /// Scripts whose text is known.
+    /// Scripts whose text is known to calls that are still to come.
     scripts: Vec<Script>,
     /// When the host last said what time it is.
     now: Instant,
@@ -39,24 +41,24 @@ pub struct Conversations<M> {
     /// The link that `open` is about, and what is open on others.
     link: LinkId,
     parked: Vec<(LinkId, Open)>,
+    out: BatchBuffer,
+    heard: Heard,
     /// Conversations that ended while no command of theirs was on its way.
     failed: Vec<(Slot, Failure)>,
 }
 
 /// Conversations by the slots of their callers.
+#[derive(Default)]
 pub(super) struct Talks {
     slots: Vec<Option<Talk>>,
     /// None waits for an earlier time.
     wake: Option<Instant>,
-    /// What they wrote and was not submitted yet, and where it goes: those that hear of something at once are all on one lease.
-    out: BatchBuffer,
-    lease: LeaseId,
 }
 
-struct Talk {
+pub(super) struct Talk {
     /// Where its commands go.
     lease: LeaseId,
-    operation: Box<dyn Operation + Send>,
+    pub(super) operation: Box<dyn Operation + Send>,
     awaited: Awaited,
 }
 
@@ -72,66 +74,6 @@ pub(super) enum Awaited {
 }
 
 impl Talks {
-    const fn new() -> Self {
-        Self { slots: Vec::new(), wake: None, out: BatchBuffer::new(), lease: LeaseId::SHARED }
-    }
-
-    /// Tells whether there was none ever.
-    pub(super) fn is_empty(&self) -> bool {
-        self.slots.is_empty()
-    }
-
-    /// Has the conversation in `slot` do `what`, which may write commands.
-    #[inline]
-    fn run<R>(
-        &mut self,
-        slot: Slot,
-        what: impl FnOnce(&mut (dyn Operation + Send), &mut Outgoing<'_>) -> R,
-    ) -> Option<R> {
-        let talk = self.slots.get_mut(slot.0 as usize)?.as_mut()?;
-        self.lease = talk.lease;
-        Some(what(&mut *talk.operation, &mut Outgoing::new(slot, &mut self.out)))
-    }
-
-    /// Notes what the conversation in `slot` waits for next.
-    #[inline(never)]
-    fn go_on(&mut self, slot: Slot, step: Step) {
-        let awaited = match step {
-            Step::Listen => Awaited::Listen,
-            Step::Forward(code) => Awaited::Forward(code),
-            Step::Wait(at) => {
-                self.wake = Some(self.wake.map_or(at, |wake| wake.min(at)));
-                Awaited::Wake(at)
-            }
-        };
-        if let Some(talk) = self.get(slot) {
-            talk.awaited = awaited;
-        }
-    }
-
-    /// Tells the conversation in `slot` its reply; gives its answer where it is over.
-    #[inline(never)]
-    pub(super) fn hear(&mut self, now: Instant, slot: Slot, reply: Reply) -> Option<Answer> {
-        match self.run(slot, |operation, out| operation.reply(now, reply, out))? {
-            ControlFlow::Continue(step) => {
-                self.go_on(slot, step);
-                None
-            }
-            ControlFlow::Break(answer) => {
-                self.end(slot);
-                Some(answer)
-            }
-        }
-    }
-
-    /// Ends the conversation in `slot`, if there is one.
-    #[inline(never)]
-    pub(super) fn end(&mut self, slot: Slot) {
-        if let Some(place) = self.slots.get_mut(slot.0 as usize) {
-            *place = None;
-        }
-    }
-
     /// Gives what the conversation in `slot` waits for.
     pub(super) fn awaits(&self, slot: Slot) -> Option<Awaited> {
         match self.slots.get(slot.0 as usize) {
@@ -140,7 +82,7 @@ impl Talks {
         }
     }
 
-    fn get(&mut self, slot: Slot) -> Option<&mut Talk> {
+    pub(super) fn get(&mut self, slot: Slot) -> Option<&mut Talk> {
         self.slots.get_mut(slot.0 as usize)?.as_mut()
     }
 
@@ -153,6 +95,11 @@ impl Talks {
         if let Some(place) = self.slots.get_mut(index) {
             *place = Some(talk);
         }
+    }
+
+    #[inline(never)]
+    fn take(&mut self, slot: Slot) -> Option<Talk> {
+        self.slots.get_mut(slot.0 as usize)?.take()
     }
 
     /// Gives a conversation whose time it is, and otherwise notes when the next one's comes.
@@ -175,29 +122,39 @@ impl<M> Conversations<M> {
     pub const fn new(machine: M) -> Self {
         Self {
             machine,
-            talks: Talks::new(),
+            talks: Talks { slots: Vec::new(), wake: None },
             scripts: Vec::new(),
             now: Instant(0),
             open: Open::Callers,
             link: LinkId(0),
             parked: Vec::new(),
+            out: BatchBuffer::new(),
+            heard: Heard { steps: Vec::new(), told: Vec::new() },
             failed: Vec::new(),
         }
     }
 
-    /// Keeps the text of `script`, for calls by its digest, which it gives.
-    pub fn learn(&mut self, script: &Script) -> &[u8; 40] {
-        let known = self.scripts.iter().position(|known| known.digits() == script.digits());
-        let at = known.unwrap_or_else(|| {
+    /// Keeps the text of `script`, for calls by its digest that are submitted from now on.
+    pub fn learn(&mut self, script: &Script) {
+        if self.script(script.digits()).is_none() {
             self.scripts.push(script.clone());
-            self.scripts.len() - 1
-        });
-        self.scripts[at].digits()
+        }
     }
 
-    /// Forgets every script that nobody else holds and that is not being called.
+    /// Keeps the text of `script` in `place`, and forgets the one that was there; gives its digest. Places are taken in order.
+    pub fn keep(&mut self, place: usize, script: Script) -> &[u8; 40] {
+        let place = place.min(self.scripts.len());
+        if place == self.scripts.len() {
+            self.scripts.push(script);
+        } else {
+            self.scripts[place] = script;
+        }
+        self.scripts[place].digits()
+    }
+
+    /// Forgets every script. Calls that were submitted have their own.
     pub fn forget(&mut self) {
-        self.scripts.retain(|script| !script.is_alone());
+        self.scripts.clear();
     }
 
     fn script(&self, sha: &[u8]) -> Option<&Script> {
@@ -261,21 +218,47 @@ impl<M: Machine> Conversations<M> {
 
     #[inline(never)]
     fn wake(&mut self, slot: Slot) {
-        let now = self.now;
-        if let Some(step) = self.talks.run(slot, |operation, out| operation.next(now, out)) {
-            self.talks.go_on(slot, step);
-            self.flush();
+        let Some(talk) = self.talks.get(slot) else { return };
+        let step = talk.operation.next(self.now, &mut Outgoing::new(slot, &mut self.out));
+        self.go_on(slot, step);
+    }
+
+    #[inline(never)]
+    fn go_on(&mut self, slot: Slot, step: Step) {
+        let awaited = match step {
+            Step::Listen => Awaited::Listen,
+            Step::Forward(code) => Awaited::Forward(code),
+            Step::Wait(at) => {
+                self.talks.wake = Some(self.talks.wake.map_or(at, |wake| wake.min(at)));
+                Awaited::Wake(at)
+            }
+        };
+        let Some(talk) = self.talks.get(slot) else { return };
+        talk.awaited = awaited;
+        let lease = talk.lease;
+        self.flush(lease);
+    }
+
+    /// Sends what a conversation on `lease` wrote.
+    #[inline(never)]
+    fn flush(&mut self, lease: LeaseId) {
+        if !self.out.is_empty() {
+            let sent = self.machine.submit_on(self.now, lease, &self.out.batch());
+            debug_assert!(sent.is_ok(), "conversations write whole commands");
+            self.out.clear();
         }
     }
 
-    /// Sends what conversations wrote.
+    /// Goes on with the conversations that were heard. They are on one lease, as they were heard on one link.
     #[inline(never)]
-    fn flush(&mut self) {
-        let Self { machine, talks, now, .. } = self;
-        if !talks.out.is_empty() {
-            let sent = machine.submit_on(*now, talks.lease, &talks.out.batch());
-            debug_assert!(sent.is_ok(), "conversations write whole commands");
-            talks.out.clear();
+    fn resume(&mut self) {
+        for (slot, step) in core::mem::take(&mut self.heard.steps) {
+            let lease = self.talks.get(slot).map(|talk| talk.lease);
+            match step {
+                Some(step) => self.go_on(slot, step),
+                None => drop(self.talks.take(slot)),
+            }
+            lease.into_iter().for_each(|lease| self.flush(lease));
         }
     }
 
@@ -285,24 +268,39 @@ impl<M: Machine> Conversations<M> {
         if slot == NOBODY {
             return None;
         }
-        let now = self.now;
-        let failed = match failure.reason {
+        let failure = match self.talks.get(slot) {
             // nothing may begin anew
-            Reason::Closed => None,
-            _ => self.talks.run(slot, |operation, out| operation.failed(now, failure, out)),
-        };
-        let failure = match failed {
-            Some(ControlFlow::Continue(step)) => {
-                self.talks.go_on(slot, step);
-                self.flush();
-                return None;
+            Some(_) if failure.reason == Reason::Closed => {
+                self.talks.take(slot);
+                failure
             }
-            Some(ControlFlow::Break(failure)) => failure,
+            Some(talk) => {
+                let out = &mut Outgoing::new(slot, &mut self.out);
+                match talk.operation.failed(self.now, failure, out) {
+                    ControlFlow::Continue(step) => {
+                        self.go_on(slot, step);
+                        return None;
+                    }
+                    ControlFlow::Break(failure) => {
+                        let lease = talk.lease;
+                        self.talks.take(slot);
+                        self.flush(lease);
+                        failure
+                    }
+                }
+            }
             None => failure,
         };
-        self.talks.end(slot);
-        self.flush();
         Some(Action::Settle(slot, failure))
+    }
+
+    /// Forgets what is open on `link`, which is over.
+    #[inline(never)]
+    fn leave(&mut self, link: LinkId) {
+        self.parked.retain(|(parked, _)| *parked != link);
+        if self.link == link {
+            self.open = Open::Callers;
+        }
     }
 
     /// Turns to what is open on `link`.
@@ -329,10 +327,11 @@ fn operation(now: Instant, request: &Request<'_>) -> Box<dyn Operation + Send> {
         return Box::new(lock::Acquire::new(now, args, request.timeout));
     }
     let [key, token, milliseconds, ..] = args;
-    if request.row.0 == kind::RELEASE {
-        return Box::new(lock::release(key, token, request.timeout));
+    match request.row.0 {
+        kind::RELEASE => Box::new(lock::release(key, token, request.timeout)),
+        kind::FENCE => Box::new(lock::fence(key, token, request.timeout)),
+        _ => Box::new(lock::Extend::new(key, token, milliseconds, request.timeout)),
     }
-    Box::new(lock::Extend::new(key, token, milliseconds, request.timeout))
 }
 
 /// Gives the start of `batch`, of which `rest` is the end.
@@ -361,13 +360,12 @@ impl<M: Machine> Machine for Conversations<M> {
     fn cancel(&mut self, now: Instant, slot: Slot) -> Option<bool> {
         self.now = now;
         let cancelled = self.machine.cancel(now, slot);
-        let Some(talk) = self.talks.get(slot) else { return cancelled };
+        let Some(mut talk) = self.talks.take(slot) else { return cancelled };
         // what it waits for has failed already where the machine does not know it: its caller is about to be told
         let failed = cancelled.is_none() && !matches!(talk.awaited, Awaited::Wake(_));
         let maybe_executed = cancelled.unwrap_or(failed);
-        self.talks.run(slot, |operation, out| operation.abandon(maybe_executed, out));
-        self.talks.end(slot);
-        self.flush();
+        talk.operation.abandon(maybe_executed, &mut Outgoing::new(slot, &mut self.out));
+        self.flush(talk.lease);
         (!failed).then_some(maybe_executed)
     }
 
@@ -387,11 +385,11 @@ impl<M: Machine> Machine for Conversations<M> {
         if self.link != link {
             self.turn(link);
         }
-        let Self { machine, talks, open, .. } = self;
-        let quiet = talks.is_empty();
-        let used = machine.handle_bytes(now, link, input, &mut Tap { quiet, open, talks, now, sink });
-        if !quiet {
-            self.flush();
+        let Self { machine, talks, open, heard, out, .. } = self;
+        heard.told.clear();
+        let used = machine.handle_bytes(now, link, input, &mut Tap { open, talks, heard, now, out, sink });
+        if !self.heard.steps.is_empty() {
+            self.resume();
         }
         used
     }
@@ -407,6 +405,7 @@ impl<M: Machine> Machine for Conversations<M> {
 
     fn handle_closed(&mut self, now: Instant, link: LinkId) {
         self.now = now;
+        self.leave(link);
         self.machine.handle_closed(now, link);
     }
 
@@ -428,8 +427,8 @@ impl<M: Machine> Machine for Conversations<M> {
 
     fn poll_cached<S: ReplySink>(&mut self, sink: &mut S) {
         // none is a conversation's, since what these ask for is never kept; the tap spares another copy of all that decodes
-        let Self { machine, talks, open, now, .. } = self;
-        machine.poll_cached(&mut Tap { quiet: true, open, talks, now: *now, sink });
+        let Self { machine, talks, open, heard, now, out, .. } = self;
+        machine.poll_cached(&mut Tap { open, talks, heard, now: *now, out, sink });
     }
 
     fn poll_action(&mut self) -> Option<Action> {
@@ -442,9 +441,8 @@ impl<M: Machine> Machine for Conversations<M> {
                 }
                 Some(action) => {
                     match action {
-                        Action::Close(link, _) if link == self.link => self.open = Open::Callers,
-                        Action::Close(link, _) => self.parked.retain(|(parked, _)| *parked != link),
-                        Action::Unanswered(slot) => self.talks.end(slot),
+                        Action::Close(link, _) => self.leave(link),
+                        Action::Unanswered(slot) => drop(self.talks.take(slot)),
                         _ => {}
                     }
                     return Some(action);

@@ -1,6 +1,9 @@
 //! What a conversation sends.
 
-use crate::batch::{BatchBuffer, Kept, flags};
+use crate::batch::{
+    BatchBuffer, Kept,
+    flags::{self, CONVERSATION},
+};
 use crate::machine::Slot;
 use crate::table::RowId;
 
@@ -33,11 +36,12 @@ impl<'a> Outgoing<'a> {
         args: &[&[u8]],
         rest: &Kept,
     ) {
-        self.batch.push_with(self.slot, row, flags, timeout, args, rest);
+        self.batch.push_with(self.slot, row, flags | CONVERSATION, timeout, args, rest);
     }
 
     /// Writes a command whose reply is dropped, and that is sent again when its link is lost: executing it twice must do no harm.
     pub fn forget(&mut self, row: RowId, args: &[&[u8]]) {
-        self.batch.push_with(NOBODY, row, flags::RAW | flags::IDEMPOTENT, None, args, &Kept::default());
+        let flags = flags::RAW | flags::IDEMPOTENT | CONVERSATION;
+        self.batch.push_with(NOBODY, row, flags, None, args, &Kept::default());
     }
 }

@@ -1,11 +1,14 @@
 //! Tells replies that a conversation waits for from those that are the caller's.
 
-use super::{Answer, Reply};
+use super::{Answer, Outgoing, Reply, Step};
+use crate::batch::BatchBuffer;
 use crate::machine::{ReplySink, Slot};
 use crate::operation::conversations::{Awaited, Talks};
 use crate::operation::outgoing::NOBODY;
 use crate::resp::{Event, Sink, Text, tell};
 use crate::time::Instant;
+use alloc::vec::Vec;
+use core::ops::ControlFlow;
 
 /// Whose reply is being read on a link. It may come in several pieces.
 #[derive(Debug, Default)]
@@ -23,63 +26,63 @@ pub(super) enum Open {
     Dropped,
 }
 
+/// What was heard on a link since the last time that it was seen to.
+#[derive(Debug, Default)]
+pub(super) struct Heard {
+    /// Conversations that do something next, and that ended (`None`), in order.
+    pub(super) steps: Vec<(Slot, Option<Step>)>,
+    /// Errors that were told: a sink may know no more of them than where they are.
+    pub(super) told: Vec<Vec<u8>>,
+}
+
 /// A sink in front of the caller's.
 pub(super) struct Tap<'a, S> {
-    /// Whether there was no conversation ever: every reply is the caller's.
-    pub(super) quiet: bool,
     pub(super) open: &'a mut Open,
     pub(super) talks: &'a mut Talks,
+    pub(super) heard: &'a mut Heard,
     pub(super) now: Instant,
+    /// What conversations write.
+    pub(super) out: &'a mut BatchBuffer,
     pub(super) sink: &'a mut S,
 }
 
 impl<S: ReplySink> Sink for Tap<'_, S> {
     #[inline(always)]
     fn event(&mut self, event: Event<'_>) {
-        if self.quiet || matches!(self.open, Open::Callers | Open::Last(_)) || self.listen(event) {
-            self.sink.event(event);
-        }
+        self.sink.event(event);
     }
 }
 
 impl<S: ReplySink> ReplySink for Tap<'_, S> {
     #[inline(always)]
     fn begin(&mut self, slot: Slot) {
-        if self.quiet || !self.is_attended(slot) {
-            self.sink.begin(slot);
-        }
+        self.sink.begin(slot);
     }
 
     #[inline(always)]
     fn end(&mut self) {
-        if self.quiet || matches!(self.open, Open::Callers) {
-            self.sink.end();
-        } else {
-            self.conclude();
-        }
+        self.sink.end();
     }
 
     fn queue_error(&mut self, slot: Slot, index: u32, text: &[u8]) {
         self.sink.queue_error(slot, index, text);
     }
-}
 
-impl<S: ReplySink> Tap<'_, S> {
-    /// Tells whether the reply to the command in `slot` may not be the caller's.
     #[inline(never)]
-    fn is_attended(&mut self, slot: Slot) -> bool {
+    fn attend(&mut self, slot: Slot) {
         *self.open = match self.talks.awaits(slot) {
             Some(Awaited::Forward(code)) => Open::Either(slot, code),
             Some(Awaited::Listen | Awaited::Wake(_)) => Open::Listening(slot, None),
             None if slot == NOBODY => Open::Dropped,
-            None => Open::Callers,
+            None => {
+                self.sink.begin(slot);
+                Open::Callers
+            }
         };
-        !matches!(self.open, Open::Callers)
     }
 
-    /// Takes an event that may not be the caller's; tells whether it is.
     #[inline(never)]
-    fn listen(&mut self, event: Event<'_>) -> bool {
+    fn overhear(&mut self, event: Event<'_>) -> bool {
         match (&mut *self.open, event) {
             (Open::Either(slot, code), Event::Text(Text::Error | Text::BlobError, text))
                 if !code.is_empty() && text.starts_with(code) =>
@@ -93,6 +96,7 @@ impl<S: ReplySink> Tap<'_, S> {
                 return true;
             }
             (Open::Listening(_, reply @ None), event) => *reply = Some(short(event)),
+            (Open::Callers | Open::Last(_), _) => return true,
             _ => {}
         }
         false
@@ -103,22 +107,35 @@ impl<S: ReplySink> Tap<'_, S> {
         match core::mem::take(self.open) {
             Open::Last(slot) => {
                 self.sink.end();
-                self.talks.end(slot);
+                self.heard.steps.push((slot, None));
             }
-            // here and now: the next reply on the link may stop half-way, and no other can be told then
-            Open::Listening(slot, reply) => {
-                let answer = self.talks.hear(self.now, slot, reply.unwrap_or(Reply::Other));
-                if let Some(answer) = answer {
-                    self.sink.begin(slot);
-                    match &answer {
-                        Answer::Integer(value) => tell(self.sink, Event::Integer(*value)),
-                        Answer::Error(text) => tell(self.sink, Event::Text(Text::Error, text)),
-                    }
-                    self.sink.end();
-                }
-            }
-            Open::Callers | Open::Either(..) | Open::Dropped => {}
+            Open::Listening(slot, reply) => self.go_on(slot, reply.unwrap_or(Reply::Other)),
+            Open::Callers => self.sink.end(),
+            Open::Either(..) | Open::Dropped => {}
         }
+    }
+}
+
+impl<S: ReplySink> Tap<'_, S> {
+    /// Gives a conversation its reply, and the caller the answer, if it is one: at once, for the next reply may come in several pieces.
+    fn go_on(&mut self, slot: Slot, reply: Reply) {
+        let Some(talk) = self.talks.get(slot) else { return };
+        let step = match talk.operation.reply(self.now, reply, &mut Outgoing::new(slot, self.out)) {
+            ControlFlow::Continue(step) => Some(step),
+            ControlFlow::Break(answer) => {
+                self.sink.begin(slot);
+                match answer {
+                    Answer::Integer(value) => tell(self.sink, Event::Integer(value)),
+                    Answer::Error(text) => {
+                        tell(self.sink, Event::Text(Text::Error, &text));
+                        self.heard.told.push(text);
+                    }
+                }
+                self.sink.end();
+                None
+            }
+        };
+        self.heard.steps.push((slot, step));
     }
 }
 

@@ -183,19 +183,53 @@ impl Decoder {
         Ok(Decoded { consumed, done })
     }
 
+    /// Takes a reply from the start of `input` where it is there as a whole and one short text, an integer or `OK`; gives the bytes used.
+    /// No other reply may have begun.
+    #[cfg(feature = "alloc")]
+    #[inline(always)]
+    pub(crate) fn short_reply<'a>(&mut self, input: &'a [u8]) -> Option<(Event<'a>, usize)> {
+        let (&tag, body) = input.split_first()?;
+        let (event, used) = match tag {
+            b'$' => {
+                let (text, used) = short_bulk(body, self.limits.whole.min(SHORT))?;
+                (Event::Text(Text::Bulk, text), used)
+            }
+            b'+' if is_ok(body) => (Event::Text(Text::Simple, body.get(..2)?), 4),
+            b':' => {
+                let (value, used) = number::line(body, DecodeError::Integer).ok()??;
+                (Event::Integer(value), used)
+            }
+            _ => return None,
+        };
+        self.scanned = 0;
+        ((used as u64) < self.limits.reply).then_some((event, used + 1))
+    }
+
     /// Takes a value, or the start of one. What is frequent is here; the rest is told through one door, which keeps it small.
     #[inline(always)]
     fn value<S: Sink>(&mut self, rest: &[u8], sink: &mut S) -> Stepped {
         let Some((&tag, body)) = rest.split_first() else { return Ok(None) };
         match tag {
-            b'$' => match short_bulk(body, self.limits.whole.min(SHORT)) {
-                Some((text, used)) => {
-                    sink.event(Event::Text(Text::Bulk, text));
-                    Ok(Some(Step::Value(1 + used)))
+            b'$' => {
+                let mut at = 0;
+                loop {
+                    let text = rest.get(at..).and_then(|rest| rest.strip_prefix(b"$"));
+                    match text.and_then(|body| short_bulk(body, self.limits.whole.min(SHORT))) {
+                        Some((text, used)) => {
+                            sink.event(Event::Text(Text::Bulk, text));
+                            at += 1 + used;
+                        }
+                        None if at == 0 => return self.bulk(Text::Bulk, body, sink),
+                        None => return Ok(Some(Step::Part(at))),
+                    }
+                    // the next of the same aggregate is likely to be another
+                    match self.depth.checked_sub(1).and_then(|top| self.levels.get_mut(top)) {
+                        Some(level) if !level.streamed && level.left > 1 => level.left -= 1,
+                        _ => return Ok(Some(Step::Value(at))),
+                    }
                 }
-                None => self.bulk(Text::Bulk, body, sink),
-            },
-            b'+' if body.starts_with(b"OK\r\n") => {
+            }
+            b'+' if is_ok(body) => {
                 self.scanned = 0;
                 sink.event(Event::Text(Text::Simple, body.get(..2).unwrap_or_default()));
                 Ok(Some(Step::Value(5)))
@@ -488,7 +522,13 @@ fn short_bulk(body: &[u8], limit: usize) -> Option<(&[u8], usize)> {
         _ => return None,
     };
     let (text, tail) = body.get(used..)?.split_at_checked(length).filter(|_| length < limit)?;
-    tail.starts_with(b"\r\n").then_some((text, used + length + 2))
+    matches!(tail, [b'\r', b'\n', ..]).then_some((text, used + length + 2))
+}
+
+/// Byte by byte, which is a comparison of words: `starts_with` calls one of any length.
+#[inline(always)]
+fn is_ok(body: &[u8]) -> bool {
+    matches!(body, [b'O', b'K', b'\r', b'\n', ..])
 }
 
 /// Gives what a line with this tag says.

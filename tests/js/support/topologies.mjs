@@ -21,6 +21,14 @@ const online = (primary) => says(primary, ["INFO", "replication"], /state=online
 
 const clustered = ["--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--repl-diskless-sync-delay", "0"];
 
+/** A primary and its replica, both started by `start(args)`. */
+export const linkedReplica = async (start) => {
+  const primary = await start(["--repl-diskless-sync-delay", "0"]);
+  const replica = await start(["--repl-diskless-sync-delay", "0", "--replicaof", `127.0.0.1 ${primary.port}`]);
+  await settled([primary, replica], "a replica", async (first, second) => (await linked(second)) && online(first));
+  return { primary, replica };
+};
+
 const starts = {
   /** A primary with all slots, its replica, and another primary that has none. */
   async cluster(start) {
@@ -52,12 +60,7 @@ const starts = {
     return { primary: await start(clustered) };
   },
 
-  async replica(start) {
-    const primary = await start(["--repl-diskless-sync-delay", "0"]);
-    const replica = await start(["--repl-diskless-sync-delay", "0", "--replicaof", `127.0.0.1 ${primary.port}`]);
-    await settled([primary, replica], "a replica", async (first, second) => (await linked(second)) && online(first));
-    return { primary, replica };
-  },
+  replica: (start) => linkedReplica(start),
 
   /** Two sentinels of a primary and its replica. */
   async sentinel(start) {
@@ -67,7 +70,8 @@ const starts = {
     const other = await start(["--sentinel"], config);
     await settled([primary, other], "sentinels", async (...all) => {
       const known = await Promise.all(all.map((node) => says(node, ["SENTINEL", "MASTER", "mymaster"], /num-slaves,1,num-other-sentinels,1/)));
-      return known.every(Boolean);
+      // before that it is not promoted
+      return known.every(Boolean) && says(all[0], ["SENTINEL", "REPLICAS", "mymaster"], /master-link-status,ok/);
     });
     return { primary, other, data, replica };
   },

@@ -1,6 +1,5 @@
 import type { Commands } from "../generated/commands.js";
-import type { Forms, MapOf, Plain, SetOf, Str } from "../replies.js";
-import type { Kind } from "./give.js";
+import type { Forms, MapOf, Plain, SetOf, Str, World } from "../replies.js";
 
 /** A command that is not sent yet: `redis.execute` sends it. */
 export interface InertCommand<R = unknown> {
@@ -24,12 +23,8 @@ type Data = string & { readonly [data]: true };
 type Integer = number & { readonly [integer]: true };
 type Own = string & { readonly [own]: true };
 
-interface Inertly extends Kind {
-  readonly result: InertCommand<this["reply"]>;
-}
-
 /** The functions that make inert commands: each takes what the method of the same name takes. */
-export interface Inert extends Commands<Data, Integer, Plain, Inertly, Own> {}
+export interface Inert extends Commands<World<Data, Integer, Plain, Own>, "inert"> {}
 
 /** What a client gives for an inert command. */
 export type ReplyOf<C, S extends Str, N, F extends Forms, V = S> = C extends InertCommand<infer R> ? Filled<R, S, N, F, V> : never;

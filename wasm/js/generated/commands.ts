@@ -2,1281 +2,1282 @@
 import type { Fields, Int, Key, Several, UnixTime, Value } from "../commands/types.js";
 import type { ArgrepOptions, ArinfoOptions, ArlastitemsOptions, ArscanOptions, BfInfoOptions, BfInsertOptions, BfReserveOptions, BgsaveOptions, BitcountOptions, BitfieldRoOptions, BlmovemOptions, BlmpopOptions, CfInsertOptions, CfReserveOptions, ClientListOptions, ClientPauseOptions, ClientTrackingOptions, ClientUnblockOptions, ClusterFailoverOptions, ClusterResetOptions, CmsMergeOptions, CommandListOptions, CopyOptions, DelexOptions, ExpireOptions, FailoverOptions, FlushallOptions, FtAggregateOptions, FtAlterOptions, FtCreateOptions, FtDropindexOptions, FtExplainOptions, FtHybridOptions, FtProfileOptions, FtSearchOptions, FtSpellcheckOptions, FtSugaddOptions, FtSuggetOptions, FunctionListOptions, FunctionLoadOptions, FunctionRestoreOptions, GeoaddOptions, GeodistOptions, GeoradiusOptions, GeoradiusbymemberRoOptions, GeosearchOptions, GeosearchstoreOptions, GetexOptions, HelloOptions, HotkeysStartOptions, HrandfieldOptions, HscanOptions, HsetexOptions, IncrexOptions, JsonArrpopOptions, JsonGetOptions, JsonMergeOptions, JsonSetOptions, LcsOptions, LolwutOptions, LposOptions, MemoryUsageOptions, MigrateOptions, ModuleLoadexOptions, MsetexOptions, RestoreOptions, ScanOptions, SetOptions, ShutdownOptions, SortOptions, SortRoOptions, SscanOptions, SunioncardOptions, TdigestCreateOptions, TdigestMergeOptions, TopkListOptions, TsAddOptions, TsAlterOptions, TsCreateOptions, TsDecrbyOptions, TsGetOptions, TsInfoOptions, TsMgetOptions, TsMrangeOptions, TsNrangeOptions, TsQuerylabelsOptions, TsRangeOptions, TsReadOptions, VaddOptions, VembOptions, VlinksOptions, VsimOptions, XackdelOptions, XaddOptions, XautoclaimOptions, XcfgsetOptions, XclaimOptions, XgroupCreateOptions, XgroupSetidOptions, XinfoStreamOptions, XnackOptions, XpendingOptions, XreadOptions, XreadgroupOptions, XsetidOptions, XtrimOptions, ZaddOptions, ZinterOptions, ZinterstoreOptions, ZrangeOptions, ZrangebylexOptions, ZrangebyscoreOptions, ZrangestoreOptions, ZrankOptions } from "./options.js";
 import type { AggregateResult, CommandDoc, CommandInfo, GeoMember, Sample, SearchResult, SentinelNode, SlotNode, StreamEntry, AclGetuserReply, AclLogReply, ArinfoReply, BackupStatusReply, BfInfoReply, CfInfoReply, ClientTrackinginfoReply, ClusterLinksReply, ClusterMigrationReply, ClusterShardsReply, ClusterSlotStatsReply, CmsInfoReply, FtHybridReply, FtInfoReply, FunctionListReply, FunctionStatsReply, HelloReply, HotkeysGetReply, LatencyHistogramReply, LcsReply, MemoryStatsReply, ModuleListReply, SentinelPendingScriptsReply, TdigestInfoReply, TopkInfoReply, TsInfoReply, TsMrangeReply, VinfoReply, XinfoConsumersReply, XinfoGroupsReply, XinfoStreamReply, XinfoStreamReply2 } from "./replies.js";
-import type { ClientInfo, ClusterNode, Forms, Info, MapOf, Plain, SetOf, Str } from "../replies.js";
+import type { AnyWorld, ClientInfo, ClusterNode, Info, MapOf, SetOf, World } from "../replies.js";
 import type { ResponseError } from "../errors.js";
-import type { Give, Kind, Promised } from "../commands/give.js";
+import type { Give, Kind } from "../commands/give.js";
 
 /** The commands of a client; each rejects with a {@link ResponseError} when the server refuses it, and with a `TypeError`,
- * with nothing sent, when its arguments cannot be those of the command. `K` is what they give: promises, or pipelines; `V` and `I` are what an adapter
- * makes of values in replies, and takes as arguments. */
-export interface Commands<S extends Str = string, N = number, F extends Forms = Plain, K extends Kind = Promised, V = S, I = Value> {
+ * with nothing sent, when its arguments cannot be those of the command. `K` is what they give: promises, or pipelines whose results so far are `T`;
+ * `W` is what replies and arguments are made of. */
+export interface Commands<W extends AnyWorld = World, K extends Kind = "promise", T extends unknown[] = []> {
   /** ACL CAT: lists the groups that commands are sorted into for rights, or the members of one. O(1); since 6.0.0. */
-  aclCat(category?: Value): Give<K, SetOf<S, F, string>>;
+  aclCat(category?: Value): Give<W, T, SetOf<W["S"], W["F"], string>>[K];
   /** ACL DELUSER: removes users and closes their connections; gives how many existed. O(1), for a typical user; since 6.0.0. */
-  aclDeluser(...username: Several<Value>): Give<K, N>;
+  aclDeluser(...username: Several<Value>): Give<W, T, W["N"]>[K];
   /** ACL DRYRUN: tells whether a user may run a command, without running it. O(1); since 7.0.0. */
-  aclDryrun(username: Value, command: Value, ...arg: Several<Value>): Give<K, boolean | string>;
+  aclDryrun(username: Value, command: Value, ...arg: Several<Value>): Give<W, T, boolean | string>[K];
   /** ACL GENPASS: makes a safe random password as hexadecimal text. O(1); since 6.0.0. */
-  aclGenpass(bits?: Int): Give<K, string>;
+  aclGenpass(bits?: Int): Give<W, T, string>[K];
   /** ACL GETUSER: describes the rights of a user, null if there is no such user. O(N), N rules of the user; since 6.0.0. */
-  aclGetuser(username: Value): Give<K, AclGetuserReply<S, F>>;
+  aclGetuser(username: Value): Give<W, T, AclGetuserReply<W["S"], W["F"]>>[K];
   /** ACL HELP: lists the access control subcommands with a line about each. O(1); since 6.0.0. */
-  aclHelp(): Give<K, string[]>;
+  aclHelp(): Give<W, T, string[]>[K];
   /** ACL LIST: lists all users with their rules, one text line each. O(N), N users; since 6.0.0. */
-  aclList(): Give<K, string[]>;
+  aclList(): Give<W, T, string[]>[K];
   /** ACL LOAD: reads the users again from the configured file, all or none. O(N), N users; since 6.0.0. */
-  aclLoad(): Give<K, boolean>;
+  aclLoad(): Give<W, T, boolean>[K];
   /** ACL LOG: lists recent refusals for lack of rights or failed logins, or clears them. O(N), N entries; since 6.0.0. */
-  aclLog(count?: "reset" | Int): Give<K, AclLogReply<N>>;
+  aclLog(count?: "reset" | Int): Give<W, T, AclLogReply<W["N"]>>[K];
   /** ACL SAVE: writes the users to the configured file. O(N), N users; since 6.0.0. */
-  aclSave(): Give<K, boolean>;
+  aclSave(): Give<W, T, boolean>[K];
   /** ACL SETUSER: creates a user or changes the rules of one. O(N), N rules given; since 6.0.0. */
-  aclSetuser(username: Value, ...rule: Several<Value>): Give<K, boolean>;
+  aclSetuser(username: Value, ...rule: Several<Value>): Give<W, T, boolean>[K];
   /** ACL USERS: lists the names of all users. O(N), N users; since 6.0.0. */
-  aclUsers(): Give<K, string[]>;
+  aclUsers(): Give<W, T, string[]>[K];
   /** ACL WHOAMI: names the user this connection is logged in as. O(1); since 6.0.0. */
-  aclWhoami(): Give<K, string>;
+  aclWhoami(): Give<W, T, string>[K];
   /** APPEND: adds text to the end of a string, creating it if needed; gives its length. O(1); since 2.0.0. */
-  append(key: Key, value: Value): Give<K, N>;
+  append(key: Key, value: Value): Give<W, T, W["N"]>[K];
   /** ARCOUNT: counts the filled slots of a sparse array, 0 if the key is missing. O(1); since 8.8.0. */
-  arcount(key: Key): Give<K, N>;
+  arcount(key: Key): Give<W, T, W["N"]>[K];
   /** ARDEL: empties the slots at the given indexes and gives how many held a value. O(N), N indexes; since 8.8.0. */
-  ardel(key: Key, ...index: Several<Int>): Give<K, N>;
+  ardel(key: Key, ...index: Several<Int>): Give<W, T, W["N"]>[K];
   /** ARDELRANGE: empties every slot in the given index ranges and gives how many held a value. O(N), N elements in the ranges; since 8.8.0. */
-  ardelrange(key: Key, ...range: Several<readonly [start: Int, end: Int]>): Give<K, N>;
+  ardelrange(key: Key, ...range: Several<readonly [start: Int, end: Int]>): Give<W, T, W["N"]>[K];
   /** ARGET: gives the value at one index, or null if the slot or the key is missing. O(1); since 8.8.0. */
-  arget(key: Key, index: Int): Give<K, V | null>;
+  arget(key: Key, index: Int): Give<W, T, W["V"] | null>[K];
   /** ARGETRANGE: gives the values from one index to another in order, with null for empty slots. O(N), N slots in the range; since 8.8.0. */
-  argetrange(key: Key, start: Int, end: Int): Give<K, (V | null)[]>;
+  argetrange(key: Key, start: Int, end: Int): Give<W, T, (W["V"] | null)[]>[K];
   /** ARGREP: gives the indexes in a range whose values match text, glob or regex conditions. O(P*C), P slots visited, C cost of the conditions; since 8.8.0. */
-  argrep(key: Key, start: Value, end: Value, predicate: readonly ({ exact: Value; match?: undefined; glob?: undefined; re?: undefined } | { exact?: undefined; match: Value; glob?: undefined; re?: undefined } | { exact?: undefined; match?: undefined; glob: Key; re?: undefined } | { exact?: undefined; match?: undefined; glob?: undefined; re: Key })[], options: ArgrepOptions & { withvalues: true }): Give<K, [N, V][]>;
-  argrep(key: Key, start: Value, end: Value, ...predicate: Several<{ exact: Value; match?: undefined; glob?: undefined; re?: undefined } | { exact?: undefined; match: Value; glob?: undefined; re?: undefined } | { exact?: undefined; match?: undefined; glob: Key; re?: undefined } | { exact?: undefined; match?: undefined; glob?: undefined; re: Key }>): Give<K, N[]>;
-  argrep(key: Key, start: Value, end: Value, predicate: readonly ({ exact: Value; match?: undefined; glob?: undefined; re?: undefined } | { exact?: undefined; match: Value; glob?: undefined; re?: undefined } | { exact?: undefined; match?: undefined; glob: Key; re?: undefined } | { exact?: undefined; match?: undefined; glob?: undefined; re: Key })[], options?: ArgrepOptions): Give<K, N[]>;
+  argrep(key: Key, start: Value, end: Value, predicate: readonly ({ exact: Value; match?: undefined; glob?: undefined; re?: undefined } | { exact?: undefined; match: Value; glob?: undefined; re?: undefined } | { exact?: undefined; match?: undefined; glob: Key; re?: undefined } | { exact?: undefined; match?: undefined; glob?: undefined; re: Key })[], options: ArgrepOptions & { withvalues: true }): Give<W, T, [W["N"], W["V"]][]>[K];
+  argrep(key: Key, start: Value, end: Value, ...predicate: Several<{ exact: Value; match?: undefined; glob?: undefined; re?: undefined } | { exact?: undefined; match: Value; glob?: undefined; re?: undefined } | { exact?: undefined; match?: undefined; glob: Key; re?: undefined } | { exact?: undefined; match?: undefined; glob?: undefined; re: Key }>): Give<W, T, W["N"][]>[K];
+  argrep(key: Key, start: Value, end: Value, predicate: readonly ({ exact: Value; match?: undefined; glob?: undefined; re?: undefined } | { exact?: undefined; match: Value; glob?: undefined; re?: undefined } | { exact?: undefined; match?: undefined; glob: Key; re?: undefined } | { exact?: undefined; match?: undefined; glob?: undefined; re: Key })[], options?: ArgrepOptions): Give<W, T, W["N"][]>[K];
   /** ARINFO: describes the internal layout of a sparse array, with slice details on request. O(1), O(N) with FULL, N slices; since 8.8.0. */
-  arinfo(key: Key, options?: ArinfoOptions): Give<K, ArinfoReply<N>>;
+  arinfo(key: Key, options?: ArinfoOptions): Give<W, T, ArinfoReply<W["N"]>>[K];
   /** ARINSERT: writes values at the insert cursor and gives the last index written. O(N), N values; since 8.8.0. */
-  arinsert(key: Key, ...value: Several<I>): Give<K, N>;
+  arinsert(key: Key, ...value: Several<W["I"]>): Give<W, T, W["N"]>[K];
   /** ARLASTITEMS: gives the values written most recently at the insert cursor, oldest first unless REV. O(N), N values asked for; since 8.8.0. */
-  arlastitems(key: Key, count: Int, options?: ArlastitemsOptions): Give<K, (V | null)[]>;
+  arlastitems(key: Key, count: Int, options?: ArlastitemsOptions): Give<W, T, (W["V"] | null)[]>[K];
   /** ARLEN: gives the highest filled index plus one, 0 if the key is missing. O(1); since 8.8.0. */
-  arlen(key: Key): Give<K, N>;
+  arlen(key: Key): Give<W, T, W["N"]>[K];
   /** ARMGET: gives the values at several indexes, with null for each empty slot. O(N), N indexes; since 8.8.0. */
-  armget(key: Key, ...index: Several<Int>): Give<K, (V | null)[]>;
+  armget(key: Key, ...index: Several<Int>): Give<W, T, (W["V"] | null)[]>[K];
   /** ARMSET: writes values at scattered indexes and gives how many slots were empty before. O(N), N index and value pairs; since 8.8.0. */
-  armset(key: Key, data: Fields<I, Int>): Give<K, N>;
+  armset(key: Key, data: Fields<W["I"], Int>): Give<W, T, W["N"]>[K];
   /** ARNEXT: gives the index the insert cursor stands at, or null if no index is left. O(1); since 8.8.0. */
-  arnext(key: Key): Give<K, N | null>;
+  arnext(key: Key): Give<W, T, W["N"] | null>[K];
   /** AROP: computes a sum, extreme, bitwise result or count over the slots of an index range. O(P), P slots visited; since 8.8.0. */
-  arop(key: Key, start: Int, end: Int, operation: { match: Value } | "sum" | "min" | "max" | "and" | "or" | "xor" | "used"): Give<K, number | null | N | null>;
+  arop(key: Key, start: Int, end: Int, operation: { match: Value } | "sum" | "min" | "max" | "and" | "or" | "xor" | "used"): Give<W, T, number | null | W["N"] | null>[K];
   /** ARRING: appends values to a ring of fixed size, overwriting the oldest; gives the last index. O(M), O(N+M) on resize; N ring size, M values; since 8.8.0. */
-  arring(key: Key, size: Int, ...value: Several<I>): Give<K, N>;
+  arring(key: Key, size: Int, ...value: Several<W["I"]>): Give<W, T, W["N"]>[K];
   /** ARSCAN: gives index and value of each filled slot in a range, skipping empty ones. O(P), P slots visited; since 8.8.0. */
-  arscan(key: Key, start: Int, end: Int, options?: ArscanOptions): Give<K, [N, V][]>;
+  arscan(key: Key, start: Int, end: Int, options?: ArscanOptions): Give<W, T, [W["N"], W["V"]][]>[K];
   /** ARSEEK: moves the insert cursor to an index; false if the key is missing. O(1); since 8.8.0. */
-  arseek(key: Key, index: Int): Give<K, boolean>;
+  arseek(key: Key, index: Int): Give<W, T, boolean>[K];
   /** ARSET: writes values at consecutive indexes and gives how many slots were empty before. O(N), N values; since 8.8.0. */
-  arset(key: Key, index: Int, ...value: Several<I>): Give<K, N>;
+  arset(key: Key, index: Int, ...value: Several<W["I"]>): Give<W, T, W["N"]>[K];
   /** BACKUP ABORT: cancels a running backup that is not sealed yet. O(1); since 8.10.0. */
-  backupAbort(): Give<K, boolean>;
+  backupAbort(): Give<W, T, boolean>[K];
   /** BACKUP CLEANUP: deletes the files of a finished backup so that another can begin. O(1); since 8.10.0. */
-  backupCleanup(): Give<K, boolean>;
+  backupCleanup(): Give<W, T, boolean>[K];
   /** BACKUP HELP: lists the backup subcommands with a line about each. O(1); since 8.10.0. */
-  backupHelp(): Give<K, string[]>;
+  backupHelp(): Give<W, T, string[]>[K];
   /** BACKUP LIST: lists the files that make up the finished backup. O(1); since 8.10.0. */
-  backupList(): Give<K, string[]>;
+  backupList(): Give<W, T, string[]>[K];
   /** BACKUP SEAL: completes a running backup: its files are then final and safe to copy. O(1); since 8.10.0. */
-  backupSeal(): Give<K, boolean>;
+  backupSeal(): Give<W, T, boolean>[K];
   /** BACKUP START: begins an online backup into the configured directory. O(1); since 8.10.0. */
-  backupStart(): Give<K, boolean>;
+  backupStart(): Give<W, T, boolean>[K];
   /** BACKUP STATUS: reports the state, error and times of the backup. O(1); since 8.10.0. */
-  backupStatus(): Give<K, BackupStatusReply<N>>;
+  backupStatus(): Give<W, T, BackupStatusReply<W["N"]>>[K];
   /** BGREWRITEAOF: begins to compact the append-only file in the background. O(1); since 1.0.0. */
-  bgrewriteaof(): Give<K, string>;
+  bgrewriteaof(): Give<W, T, string>[K];
   /** BGSAVE: begins to save a snapshot to disk in the background. O(1); since 1.0.0. */
-  bgsave(options?: BgsaveOptions): Give<K, string>;
+  bgsave(options?: BgsaveOptions): Give<W, T, string>[K];
   /** BITCOUNT: counts the bits set to 1 in a string or a part of it, 0 if the key is missing. O(N), N bytes examined; since 2.6.0. */
-  bitcount(key: Key): Give<K, N>;
-  bitcount(key: Key, start: Int, end: Int, options?: BitcountOptions): Give<K, N>;
+  bitcount(key: Key): Give<W, T, W["N"]>[K];
+  bitcount(key: Key, start: Int, end: Int, options?: BitcountOptions): Give<W, T, W["N"]>[K];
   /** BITFIELD: reads, writes and increments integers of any bit width inside a string. O(N), N operations; since 3.2.0. */
-  bitfield(key: Key, ...operation: Several<{ overflow?: "wrap" | "sat" | "fail" } & ({ get: readonly [encoding: Value, offset: Value]; set?: undefined; incrby?: undefined } | { get?: undefined; set: readonly [encoding: Value, offset: Value, value: Int]; incrby?: undefined } | { get?: undefined; set?: undefined; incrby: readonly [encoding: Value, offset: Value, increment: Int] })>): Give<K, (N | null)[]>;
+  bitfield(key: Key, ...operation: Several<{ overflow?: "wrap" | "sat" | "fail" } & ({ get: readonly [encoding: Value, offset: Value]; set?: undefined; incrby?: undefined } | { get?: undefined; set: readonly [encoding: Value, offset: Value, value: Int]; incrby?: undefined } | { get?: undefined; set?: undefined; incrby: readonly [encoding: Value, offset: Value, increment: Int] })>): Give<W, T, (W["N"] | null)[]>[K];
   /** BITFIELD_RO: reads integers of any bit width inside a string; may run on a replica. O(N), N reads; since 6.0.0. */
-  bitfieldRo(key: Key, options?: BitfieldRoOptions): Give<K, N[]>;
+  bitfieldRo(key: Key, options?: BitfieldRoOptions): Give<W, T, W["N"][]>[K];
   /** BITOP: combines strings bit by bit, stores the result and gives its length in bytes. O(N), N bytes of the longest string; since 2.6.0. */
-  bitop(operation: "and" | "or" | "xor" | "not" | "diff" | "diff1" | "andor" | "one", destkey: Key, ...key: Several<Key>): Give<K, N>;
+  bitop(operation: "and" | "or" | "xor" | "not" | "diff" | "diff1" | "andor" | "one", destkey: Key, ...key: Several<Key>): Give<W, T, W["N"]>[K];
   /** BITPOS: finds the first bit that is 0 or 1 in a string, -1 if there is none. O(N), N bytes examined; since 2.8.7. */
-  bitpos(key: Key, bit: Int): Give<K, N>;
-  bitpos(key: Key, bit: Int, start: Int): Give<K, N>;
-  bitpos(key: Key, bit: Int, start: Int, end: Int, options?: BitcountOptions): Give<K, N>;
+  bitpos(key: Key, bit: Int): Give<W, T, W["N"]>[K];
+  bitpos(key: Key, bit: Int, start: Int): Give<W, T, W["N"]>[K];
+  bitpos(key: Key, bit: Int, start: Int, end: Int, options?: BitcountOptions): Give<W, T, W["N"]>[K];
   /** BLMOVE: moves an element between two lists, waiting until there is one or time is up. O(1); since 6.2.0. Waits at most `timeout` seconds, 0: for ever. */
-  blmove(source: Key, destination: Key, wherefrom: "left" | "right", whereto: "left" | "right", timeout: number): Give<K, V | null>;
+  blmove(source: Key, destination: Key, wherefrom: "left" | "right", whereto: "left" | "right", timeout: number): Give<W, T, W["V"] | null>[K];
   /** BLMOVEM: moves several elements between two lists, waiting until there are enough. O(N), N elements moved; since 8.10.0. Waits at most `timeout` seconds, 0: for ever. */
-  blmovem(source: Key, destination: Key, wherefrom: "left" | "right", whereto: "left" | "right", timeout: number, options?: BlmovemOptions): Give<K, V[] | null>;
+  blmovem(source: Key, destination: Key, wherefrom: "left" | "right", whereto: "left" | "right", timeout: number, options?: BlmovemOptions): Give<W, T, W["V"][] | null>[K];
   /** BLMPOP: takes elements from the first non-empty list, waiting if all are empty. O(N+M), N keys, M elements taken; since 7.0.0. Waits at most `timeout` seconds, 0: for ever. */
-  blmpop(timeout: number, key: readonly Key[], where: "left" | "right", options?: BlmpopOptions): Give<K, [key: S, elements: V[]] | null>;
+  blmpop(timeout: number, key: readonly Key[], where: "left" | "right", options?: BlmpopOptions): Give<W, T, [key: W["S"], elements: W["V"][]] | null>[K];
   /** BLPOP: takes the first element of the first non-empty list, waiting if all are empty. O(N), N keys; since 2.0.0. Waits at most `timeout` seconds, 0: for ever. */
-  blpop(key: readonly Key[], timeout: number): Give<K, [key: S, element: V] | null>;
+  blpop(key: readonly Key[], timeout: number): Give<W, T, [key: W["S"], element: W["V"]] | null>[K];
   /** BRPOP: takes the last element of the first non-empty list, waiting if all are empty. O(N), N keys; since 2.0.0. Waits at most `timeout` seconds, 0: for ever. */
-  brpop(key: readonly Key[], timeout: number): Give<K, [key: S, element: V] | null>;
+  brpop(key: readonly Key[], timeout: number): Give<W, T, [key: W["S"], element: W["V"]] | null>[K];
   /** BRPOPLPUSH: moves the last element of a list to the front of another, waiting for one; outdated. O(1); since 2.2.0; deprecated since 6.2.0 for BLMOVE. Waits at most `timeout` seconds, 0: for ever. */
-  brpoplpush(source: Key, destination: Key, timeout: number): Give<K, V | null>;
+  brpoplpush(source: Key, destination: Key, timeout: number): Give<W, T, W["V"] | null>[K];
   /** BZMPOP: takes members from the first non-empty sorted set, waiting if all are empty. O(K+M*log N), K keys, M taken, N in the set; since 7.0.0. Waits at most `timeout` seconds, 0: for ever. */
-  bzmpop(timeout: number, key: readonly Key[], where: "min" | "max", options?: BlmpopOptions): Give<K, [key: S, elements: [V, number][]] | null>;
+  bzmpop(timeout: number, key: readonly Key[], where: "min" | "max", options?: BlmpopOptions): Give<W, T, [key: W["S"], elements: [W["V"], number][]] | null>[K];
   /** BZPOPMAX: takes the member with the highest score, waiting if all sorted sets are empty. O(log N), N members in the sorted set; since 5.0.0. Waits at most `timeout` seconds, 0: for ever. */
-  bzpopmax(key: readonly Key[], timeout: number): Give<K, [key: S, member: V, score: number] | null>;
+  bzpopmax(key: readonly Key[], timeout: number): Give<W, T, [key: W["S"], member: W["V"], score: number] | null>[K];
   /** BZPOPMIN: takes the member with the lowest score, waiting if all sorted sets are empty. O(log N), N members in the sorted set; since 5.0.0. Waits at most `timeout` seconds, 0: for ever. */
-  bzpopmin(key: readonly Key[], timeout: number): Give<K, [key: S, member: V, score: number] | null>;
+  bzpopmin(key: readonly Key[], timeout: number): Give<W, T, [key: W["S"], member: W["V"], score: number] | null>[K];
   /** CLIENT GETNAME: gives the name of this connection, or null if it has none. O(1); since 2.6.9. */
-  clientGetname(): Give<K, string | null>;
+  clientGetname(): Give<W, T, string | null>[K];
   /** CLIENT GETREDIR: gives the client id that tracking messages go to: 0 for itself, -1 if off. O(1); since 6.0.0. */
-  clientGetredir(): Give<K, N>;
+  clientGetredir(): Give<W, T, W["N"]>[K];
   /** CLIENT HELP: lists the client subcommands with a line about each. O(1); since 5.0.0. */
-  clientHelp(): Give<K, string[]>;
+  clientHelp(): Give<W, T, string[]>[K];
   /** CLIENT ID: gives the number that identifies this connection; it is never reused. O(1); since 5.0.0. */
-  clientId(): Give<K, N>;
+  clientId(): Give<W, T, W["N"]>[K];
   /** CLIENT INFO: describes this connection: address, age, flags, buffers and more. O(1); since 6.2.0. */
-  clientInfo(): Give<K, ClientInfo<N>>;
+  clientInfo(): Give<W, T, ClientInfo<W["N"]>>[K];
   /** CLIENT KILL: closes connections chosen by address, id, type, user or age. O(N), N connections; since 2.4.0. */
-  clientKill(filter: Value | { id?: Int; type?: "normal" | "master" | "slave" | "replica" | "pubsub"; user?: Value; addr?: Value; laddr?: Value; skipme?: "yes" | "no"; maxage?: Int } | true): Give<K, boolean | N>;
+  clientKill(filter: Value | { id?: Int; type?: "normal" | "master" | "slave" | "replica" | "pubsub"; user?: Value; addr?: Value; laddr?: Value; skipme?: "yes" | "no"; maxage?: Int } | true): Give<W, T, boolean | W["N"]>[K];
   /** CLIENT LIST: describes all open connections, or those of a type or with given ids. O(N), N connections; since 2.4.0. */
-  clientList(options?: ClientListOptions): Give<K, ClientInfo<N>[]>;
+  clientList(options?: ClientListOptions): Give<W, T, ClientInfo<W["N"]>[]>[K];
   /** CLIENT PAUSE: holds back all commands of clients, or only writes, for some milliseconds. O(1); since 3.0.0. */
-  clientPause(timeout: Int, options?: ClientPauseOptions): Give<K, boolean>;
+  clientPause(timeout: Int, options?: ClientPauseOptions): Give<W, T, boolean>[K];
   /** CLIENT TRACKINGINFO: describes the tracking state of this connection: flags, target and prefixes. O(1); since 6.2.0. */
-  clientTrackinginfo(): Give<K, ClientTrackinginfoReply<S, N, F>>;
+  clientTrackinginfo(): Give<W, T, ClientTrackinginfoReply<W["S"], W["N"], W["F"]>>[K];
   /** CLIENT UNBLOCK: wakes a client waiting in a blocking command; false if it was not waiting. O(log N), N connections; since 5.0.0. */
-  clientUnblock(clientId: Int, options?: ClientUnblockOptions): Give<K, boolean>;
+  clientUnblock(clientId: Int, options?: ClientUnblockOptions): Give<W, T, boolean>[K];
   /** CLIENT UNPAUSE: lets clients that were held back go on at once. O(N), N paused clients; since 6.2.0. */
-  clientUnpause(): Give<K, boolean>;
+  clientUnpause(): Give<W, T, boolean>[K];
   /** CLUSTER ADDSLOTS: makes this node the owner of the listed hash slots, which must be unassigned. O(N), N slots; since 3.0.0. */
-  clusterAddslots(...slot: Several<Int>): Give<K, boolean>;
+  clusterAddslots(...slot: Several<Int>): Give<W, T, boolean>[K];
   /** CLUSTER ADDSLOTSRANGE: makes this node the owner of ranges of unassigned hash slots. O(N), N slots in the ranges; since 7.0.0. */
-  clusterAddslotsrange(...range: Several<readonly [startSlot: Int, endSlot: Int]>): Give<K, boolean>;
+  clusterAddslotsrange(...range: Several<readonly [startSlot: Int, endSlot: Int]>): Give<W, T, boolean>[K];
   /** CLUSTER BUMPEPOCH: raises this node's configuration epoch if it is not the greatest already. O(1); since 3.0.0. */
-  clusterBumpepoch(): Give<K, string>;
+  clusterBumpepoch(): Give<W, T, string>[K];
   /** CLUSTER COUNT-FAILURE-REPORTS: counts the valid reports by other nodes that a node is failing. O(N), N failure reports; since 3.0.0. */
-  clusterCountFailureReports(nodeId: Value): Give<K, N>;
+  clusterCountFailureReports(nodeId: Value): Give<W, T, W["N"]>[K];
   /** CLUSTER COUNTKEYSINSLOT: counts the keys this node stores in a hash slot. O(1); since 3.0.0. */
-  clusterCountkeysinslot(slot: Int): Give<K, N>;
+  clusterCountkeysinslot(slot: Int): Give<W, T, W["N"]>[K];
   /** CLUSTER DELSLOTS: makes this node forget who owns the listed hash slots. O(N), N slots; since 3.0.0. */
-  clusterDelslots(...slot: Several<Int>): Give<K, boolean>;
+  clusterDelslots(...slot: Several<Int>): Give<W, T, boolean>[K];
   /** CLUSTER DELSLOTSRANGE: makes this node forget who owns ranges of hash slots. O(N), N slots in the ranges; since 7.0.0. */
-  clusterDelslotsrange(...range: Several<readonly [startSlot: Int, endSlot: Int]>): Give<K, boolean>;
+  clusterDelslotsrange(...range: Several<readonly [startSlot: Int, endSlot: Int]>): Give<W, T, boolean>[K];
   /** CLUSTER FAILOVER: makes this replica take over from its primary. O(1); since 3.0.0. */
-  clusterFailover(options?: ClusterFailoverOptions): Give<K, boolean>;
+  clusterFailover(options?: ClusterFailoverOptions): Give<W, T, boolean>[K];
   /** CLUSTER FLUSHSLOTS: drops every hash slot this node owns; its database must be empty. O(1); since 3.0.0. */
-  clusterFlushslots(): Give<K, boolean>;
+  clusterFlushslots(): Give<W, T, boolean>[K];
   /** CLUSTER FORGET: removes a node from this node's view of the cluster and bans it for a minute. O(1); since 3.0.0. */
-  clusterForget(nodeId: Value): Give<K, boolean>;
+  clusterForget(nodeId: Value): Give<W, T, boolean>[K];
   /** CLUSTER GETKEYSINSLOT: gives up to a number of the keys this node stores in a hash slot. O(N), N keys asked for; since 3.0.0. */
-  clusterGetkeysinslot(slot: Int, count: Int): Give<K, S[]>;
+  clusterGetkeysinslot(slot: Int, count: Int): Give<W, T, W["S"][]>[K];
   /** CLUSTER HELP: lists the cluster subcommands with a line about each. O(1); since 5.0.0. */
-  clusterHelp(): Give<K, string[]>;
+  clusterHelp(): Give<W, T, string[]>[K];
   /** CLUSTER INFO: gives the health of the cluster as this node sees it, with counters. O(1); since 3.0.0. */
-  clusterInfo(): Give<K, Info<N>>;
+  clusterInfo(): Give<W, T, Info<W["N"]>>[K];
   /** CLUSTER KEYSLOT: computes the hash slot a key belongs to. O(N), N bytes of the key; since 3.0.0. */
-  clusterKeyslot(key: Value): Give<K, N>;
+  clusterKeyslot(key: Value): Give<W, T, W["N"]>[K];
   /** CLUSTER LINKS: lists this node's connections to its peers with their buffer sizes. O(N), N nodes; since 7.0.0. */
-  clusterLinks(): Give<K, ClusterLinksReply<N>>;
+  clusterLinks(): Give<W, T, ClusterLinksReply<W["N"]>>[K];
   /** CLUSTER MEET: makes this node introduce itself to another so that they join one cluster. O(1); since 3.0.0. */
-  clusterMeet(ip: Value, port: Int, clusterBusPort?: Int): Give<K, boolean>;
+  clusterMeet(ip: Value, port: Int, clusterBusPort?: Int): Give<W, T, boolean>[K];
   /** CLUSTER MIGRATION: starts, cancels or reports the moving of hash slots to this node. O(N), N slots or tasks; since 8.4.0. */
-  clusterMigration(operation: { import: readonly (readonly [startSlot: Int, endSlot: Int])[]; cancel?: undefined; status?: undefined } | { import?: undefined; cancel: { id: Value } | "all"; status?: undefined } | { import?: undefined; cancel?: undefined; status: { id: Value } | "all" }): Give<K, ClusterMigrationReply<N>>;
+  clusterMigration(operation: { import: readonly (readonly [startSlot: Int, endSlot: Int])[]; cancel?: undefined; status?: undefined } | { import?: undefined; cancel: { id: Value } | "all"; status?: undefined } | { import?: undefined; cancel?: undefined; status: { id: Value } | "all" }): Give<W, T, ClusterMigrationReply<W["N"]>>[K];
   /** CLUSTER MYID: gives the id of this node in the cluster. O(1); since 3.0.0. */
-  clusterMyid(): Give<K, string>;
+  clusterMyid(): Give<W, T, string>[K];
   /** CLUSTER MYSHARDID: gives the id of the shard this node is part of. O(1); since 7.2.0. */
-  clusterMyshardid(): Give<K, string>;
+  clusterMyshardid(): Give<W, T, string>[K];
   /** CLUSTER NODES: lists all known nodes with addresses, roles, states and slots, one text line each. O(N), N nodes; since 3.0.0. */
-  clusterNodes(): Give<K, ClusterNode<S, N, F>[]>;
+  clusterNodes(): Give<W, T, ClusterNode<W["S"], W["N"], W["F"]>[]>[K];
   /** CLUSTER REPLICAS: lists the replicas of a primary by its node id, one text line each. O(N), N replicas; since 5.0.0. */
-  clusterReplicas(nodeId: Value): Give<K, ClusterNode<S, N, F>[]>;
+  clusterReplicas(nodeId: Value): Give<W, T, ClusterNode<W["S"], W["N"], W["F"]>[]>[K];
   /** CLUSTER REPLICATE: turns this node into a replica of the primary with the given id. O(1); since 3.0.0. */
-  clusterReplicate(nodeId: Value): Give<K, boolean>;
+  clusterReplicate(nodeId: Value): Give<W, T, boolean>[K];
   /** CLUSTER RESET: makes this node leave its cluster; a hard one also gives it a new id. O(N), N known nodes; since 3.0.0. */
-  clusterReset(options?: ClusterResetOptions): Give<K, boolean>;
+  clusterReset(options?: ClusterResetOptions): Give<W, T, boolean>[K];
   /** CLUSTER SAVECONFIG: writes the cluster state of this node to its file on disk. O(1); since 3.0.0. */
-  clusterSaveconfig(): Give<K, boolean>;
+  clusterSaveconfig(): Give<W, T, boolean>[K];
   /** CLUSTER SET-CONFIG-EPOCH: gives a fresh node its configuration epoch, before it knows any other. O(1); since 3.0.0. */
-  clusterSetConfigEpoch(configEpoch: Int): Give<K, boolean>;
+  clusterSetConfigEpoch(configEpoch: Int): Give<W, T, boolean>[K];
   /** CLUSTER SETSLOT: assigns a hash slot to a node or marks it as migrating, importing or stable. O(1); since 3.0.0. */
-  clusterSetslot(slot: Int, subcommand: { importing: Value; migrating?: undefined; node?: undefined } | { importing?: undefined; migrating: Value; node?: undefined } | { importing?: undefined; migrating?: undefined; node: Value } | "stable"): Give<K, boolean>;
+  clusterSetslot(slot: Int, subcommand: { importing: Value; migrating?: undefined; node?: undefined } | { importing?: undefined; migrating: Value; node?: undefined } | { importing?: undefined; migrating?: undefined; node: Value } | "stable"): Give<W, T, boolean>[K];
   /** CLUSTER SHARDS: lists the shards with their slot ranges and the nodes of each. O(N), N nodes; since 7.0.0. */
-  clusterShards(): Give<K, ClusterShardsReply<N>>;
+  clusterShards(): Give<W, T, ClusterShardsReply<W["N"]>>[K];
   /** CLUSTER SLAVES: lists the replicas of a primary under an outdated name. O(N), N replicas; since 3.0.0; deprecated since 5.0.0 for CLUSTER REPLICAS. */
-  clusterSlaves(nodeId: Value): Give<K, ClusterNode<S, N, F>[]>;
+  clusterSlaves(nodeId: Value): Give<W, T, ClusterNode<W["S"], W["N"], W["F"]>[]>[K];
   /** CLUSTER SLOT-STATS: reports keys, CPU time, memory and traffic of this shard's hash slots. O(N), O(N*log N) if ordered; N slots; since 8.2.0. */
-  clusterSlotStats(filter: { slotsrange: readonly [startSlot: Int, endSlot: Int]; orderby?: undefined } | { slotsrange?: undefined; orderby: Value | { metric: Value; limit?: Int } & ({ asc?: true; desc?: undefined } | { asc?: undefined; desc?: true }) }): Give<K, ClusterSlotStatsReply<N>>;
+  clusterSlotStats(filter: { slotsrange: readonly [startSlot: Int, endSlot: Int]; orderby?: undefined } | { slotsrange?: undefined; orderby: Value | { metric: Value; limit?: Int } & ({ asc?: true; desc?: undefined } | { asc?: undefined; desc?: true }) }): Give<W, T, ClusterSlotStatsReply<W["N"]>>[K];
   /** CLUSTER SLOTS: lists slot ranges with the primary and the replicas that serve each; outdated. O(N), N nodes; since 3.0.0; deprecated since 7.0.0 for CLUSTER SHARDS. */
-  clusterSlots(): Give<K, [start: N, end: N, ...nodes: SlotNode<N, F>[]][]>;
+  clusterSlots(): Give<W, T, [start: W["N"], end: W["N"], ...nodes: SlotNode<W["N"], W["F"]>[]][]>[K];
   /** COMMAND: describes all commands of the server: arity, flags and key positions. O(N), N commands of the server; since 2.8.13. */
-  command(): Give<K, (CommandInfo<S, N, F> | null)[]>;
+  command(): Give<W, T, (CommandInfo<W["S"], W["N"], W["F"]> | null)[]>[K];
   /** COMMAND COUNT: counts the commands the server has. O(1); since 2.8.13. */
-  commandCount(): Give<K, N>;
+  commandCount(): Give<W, T, W["N"]>[K];
   /** COMMAND DOCS: gives documentation and arguments of all commands or of those named. O(N), N commands asked for; since 7.0.0. */
-  commandDocs(...commandName: Several<Value>): Give<K, MapOf<F, string, CommandDoc<S, N, F>>>;
+  commandDocs(...commandName: Several<Value>): Give<W, T, MapOf<W["F"], string, CommandDoc<W["S"], W["N"], W["F"]>>>[K];
   /** COMMAND GETKEYS: finds the key names in a full command line. O(N), N words of the line; since 2.8.13. */
-  commandGetkeys(command: Value, ...arg: Several<Value>): Give<K, S[]>;
+  commandGetkeys(command: Value, ...arg: Several<Value>): Give<W, T, W["S"][]>[K];
   /** COMMAND GETKEYSANDFLAGS: finds the key names in a full command line and how each is used. O(N), N words of the line; since 7.0.0. */
-  commandGetkeysandflags(command: Value, ...arg: Several<Value>): Give<K, MapOf<F, S, SetOf<S, F, string>>>;
+  commandGetkeysandflags(command: Value, ...arg: Several<Value>): Give<W, T, MapOf<W["F"], W["S"], SetOf<W["S"], W["F"], string>>>[K];
   /** COMMAND HELP: lists the subcommands about commands with a line about each. O(1); since 5.0.0. */
-  commandHelp(): Give<K, string[]>;
+  commandHelp(): Give<W, T, string[]>[K];
   /** COMMAND INFO: describes the named commands, null for those unknown. O(N), N commands asked for; since 2.8.13. */
-  commandInfo(...commandName: Several<Value>): Give<K, (CommandInfo<S, N, F> | null)[]>;
+  commandInfo(...commandName: Several<Value>): Give<W, T, (CommandInfo<W["S"], W["N"], W["F"]> | null)[]>[K];
   /** COMMAND LIST: lists command names, optionally of a module, category or pattern. O(N), N commands of the server; since 7.0.0. */
-  commandList(options?: CommandListOptions): Give<K, SetOf<S, F, string>>;
+  commandList(options?: CommandListOptions): Give<W, T, SetOf<W["S"], W["F"], string>>[K];
   /** CONFIG GET: gives server settings by name or glob pattern. O(N), N settings asked for; since 2.0.0. */
-  configGet(...parameter: Several<Value>): Give<K, MapOf<F, string, string>>;
+  configGet(...parameter: Several<Value>): Give<W, T, MapOf<W["F"], string, string>>[K];
   /** CONFIG HELP: lists the configuration subcommands with a line about each. O(1); since 5.0.0. */
-  configHelp(): Give<K, string[]>;
+  configHelp(): Give<W, T, string[]>[K];
   /** CONFIG RESETSTAT: sets the statistics counters of the server back to zero. O(1); since 2.0.0. */
-  configResetstat(): Give<K, boolean>;
+  configResetstat(): Give<W, T, boolean>[K];
   /** CONFIG REWRITE: saves the settings in force to the configuration file. O(1); since 2.8.0. */
-  configRewrite(): Give<K, boolean>;
+  configRewrite(): Give<W, T, boolean>[K];
   /** CONFIG SET: changes server settings while it runs, all or none. O(N), N settings; since 2.0.0. */
-  configSet(data: Fields<Value>): Give<K, boolean>;
+  configSet(data: Fields<Value>): Give<W, T, boolean>[K];
   /** COPY: duplicates a value under another key; false if the target exists or the source does not. O(N), N elements of a collection; since 6.2.0. */
-  copy(source: Key, destination: Key, options?: CopyOptions): Give<K, boolean>;
+  copy(source: Key, destination: Key, options?: CopyOptions): Give<W, T, boolean>[K];
   /** DBSIZE: counts the keys of the selected database. O(1); since 1.0.0. */
-  dbsize(): Give<K, N>;
+  dbsize(): Give<W, T, W["N"]>[K];
   /** DECR: lowers an integer by one, starting from 0, and gives the new value. O(1); since 1.0.0. */
-  decr(key: Key): Give<K, N>;
+  decr(key: Key): Give<W, T, W["N"]>[K];
   /** DECRBY: lowers an integer by a number, starting from 0, and gives the new value. O(1); since 1.0.0. */
-  decrby(key: Key, decrement: Int): Give<K, N>;
+  decrby(key: Key, decrement: Int): Give<W, T, W["N"]>[K];
   /** DEL: removes keys and gives how many existed. O(N), N keys or elements of a collection; since 1.0.0. */
-  del(...key: Several<Key>): Give<K, N>;
+  del(...key: Several<Key>): Give<W, T, W["N"]>[K];
   /** DELEX: removes a key only if its value or digest compares as wanted; false if not. O(1), O(N) with a digest, N bytes of the value; since 8.4.0. */
-  delex(key: Key, options?: DelexOptions<I>): Give<K, boolean>;
+  delex(key: Key, options?: DelexOptions<W["I"]>): Give<W, T, boolean>[K];
   /** DIGEST: gives a hash of a string in hexadecimal, or null if the key is missing. O(N), N bytes of the value; since 8.4.0. */
-  digest(key: Key): Give<K, string | null>;
+  digest(key: Key): Give<W, T, string | null>[K];
   /** DUMP: gives a value in the server's binary form for restoring, or null if missing. O(N*M), N parts of the value, M their average size; since 2.6.0. */
-  dump(key: Key): Give<K, Uint8Array | null>;
+  dump(key: Key): Give<W, T, Uint8Array | null>[K];
   /** ECHO: gives the message back unchanged. O(1); since 1.0.0. */
-  echo(message: Value): Give<K, S>;
+  echo(message: Value): Give<W, T, W["S"]>[K];
   /** EVAL: runs a Lua script with the given keys and arguments and gives what it returns. O(N), N work done by the script; since 2.6.0. */
-  eval(script: Value, key?: readonly Key[], ...arg: Several<Value>): Give<K, unknown>;
+  eval(script: Value, key?: readonly Key[], ...arg: Several<Value>): Give<W, T, unknown>[K];
   /** EVALSHA: runs a cached Lua script by its SHA1 digest; fails if the server does not know it. O(N), N work done by the script; since 2.6.0. */
-  evalsha(sha1: Value, key?: readonly Key[], ...arg: Several<Value>): Give<K, unknown>;
+  evalsha(sha1: Value, key?: readonly Key[], ...arg: Several<Value>): Give<W, T, unknown>[K];
   /** EVALSHA_RO: runs a cached Lua script by its SHA1 digest, forbidding writes. O(N), N work done by the script; since 7.0.0. */
-  evalshaRo(sha1: Value, key?: readonly Key[], ...arg: Several<Value>): Give<K, unknown>;
+  evalshaRo(sha1: Value, key?: readonly Key[], ...arg: Several<Value>): Give<W, T, unknown>[K];
   /** EVAL_RO: runs a Lua script that may not write, so that a replica can serve it. O(N), N work done by the script; since 7.0.0. */
-  evalRo(script: Value, key?: readonly Key[], ...arg: Several<Value>): Give<K, unknown>;
+  evalRo(script: Value, key?: readonly Key[], ...arg: Several<Value>): Give<W, T, unknown>[K];
   /** EXISTS: counts how many of the keys exist, a repeated key each time. O(N), N keys; since 1.0.0. */
-  exists(...key: Several<Key>): Give<K, N>;
+  exists(...key: Several<Key>): Give<W, T, W["N"]>[K];
   /** EXPIRE: sets a time to live in seconds; false if the key is missing or a condition fails. O(1); since 1.0.0. */
-  expire(key: Key, seconds: Int, options?: ExpireOptions): Give<K, boolean>;
+  expire(key: Key, seconds: Int, options?: ExpireOptions): Give<W, T, boolean>[K];
   /** EXPIREAT: sets the Unix time in seconds at which a key disappears; false if it is missing. O(1); since 1.2.0. */
-  expireat(key: Key, unixTimeSeconds: UnixTime, options?: ExpireOptions): Give<K, boolean>;
+  expireat(key: Key, unixTimeSeconds: UnixTime, options?: ExpireOptions): Give<W, T, boolean>[K];
   /** EXPIRETIME: gives the Unix time in seconds a key will end at, -1 if never, -2 if missing. O(1); since 7.0.0. */
-  expiretime(key: Key): Give<K, N>;
+  expiretime(key: Key): Give<W, T, W["N"]>[K];
   /** FAILOVER: hands the role of primary over to a replica, or aborts such a handover. O(1); since 6.2.0. */
-  failover(options?: FailoverOptions): Give<K, boolean>;
+  failover(options?: FailoverOptions): Give<W, T, boolean>[K];
   /** FCALL: calls a function of a loaded library with keys and arguments. O(N), N work done by the function; since 7.0.0. */
-  fcall(name: Value, key?: readonly Key[], ...arg: Several<Value>): Give<K, unknown>;
+  fcall(name: Value, key?: readonly Key[], ...arg: Several<Value>): Give<W, T, unknown>[K];
   /** FCALL_RO: calls a function that may not write, so that a replica can serve it. O(N), N work done by the function; since 7.0.0. */
-  fcallRo(name: Value, key?: readonly Key[], ...arg: Several<Value>): Give<K, unknown>;
+  fcallRo(name: Value, key?: readonly Key[], ...arg: Several<Value>): Give<W, T, unknown>[K];
   /** FLUSHALL: empties every database of the server. O(N), N keys; since 1.0.0. */
-  flushall(options?: FlushallOptions): Give<K, boolean>;
+  flushall(options?: FlushallOptions): Give<W, T, boolean>[K];
   /** FLUSHDB: empties the database this connection has selected. O(N), N keys of the database; since 1.0.0. */
-  flushdb(options?: FlushallOptions): Give<K, boolean>;
+  flushdb(options?: FlushallOptions): Give<W, T, boolean>[K];
   /** FUNCTION DELETE: removes a library with all its functions; fails if it is not there. O(1); since 7.0.0. */
-  functionDelete(libraryName: Value): Give<K, boolean>;
+  functionDelete(libraryName: Value): Give<W, T, boolean>[K];
   /** FUNCTION DUMP: gives all loaded libraries as a binary payload for restoring. O(N), N functions; since 7.0.0. */
-  functionDump(): Give<K, Uint8Array>;
+  functionDump(): Give<W, T, Uint8Array>[K];
   /** FUNCTION FLUSH: removes all function libraries. O(N), N functions; since 7.0.0. */
-  functionFlush(options?: FlushallOptions): Give<K, boolean>;
+  functionFlush(options?: FlushallOptions): Give<W, T, boolean>[K];
   /** FUNCTION HELP: lists the function subcommands with a line about each. O(1); since 7.0.0. */
-  functionHelp(): Give<K, string[]>;
+  functionHelp(): Give<W, T, string[]>[K];
   /** FUNCTION KILL: stops the function that is running, unless it has written already. O(1); since 7.0.0. */
-  functionKill(): Give<K, boolean>;
+  functionKill(): Give<W, T, boolean>[K];
   /** FUNCTION LIST: describes the loaded libraries and their functions, with code on request. O(N), N functions; since 7.0.0. */
-  functionList(options?: FunctionListOptions): Give<K, FunctionListReply<S, F>>;
+  functionList(options?: FunctionListOptions): Give<W, T, FunctionListReply<W["S"], W["F"]>>[K];
   /** FUNCTION LOAD: compiles a library of functions and gives its name; can replace an older one. O(1); since 7.0.0. */
-  functionLoad(functionCode: Value, options?: FunctionLoadOptions): Give<K, string>;
+  functionLoad(functionCode: Value, options?: FunctionLoadOptions): Give<W, T, string>[K];
   /** FUNCTION RESTORE: loads libraries from a binary payload, appending, replacing or flushing first. O(N), N functions in the payload; since 7.0.0. */
-  functionRestore(serializedValue: Value, options?: FunctionRestoreOptions): Give<K, boolean>;
+  functionRestore(serializedValue: Value, options?: FunctionRestoreOptions): Give<W, T, boolean>[K];
   /** FUNCTION STATS: describes the function that is running and the script engines. O(1); since 7.0.0. */
-  functionStats(): Give<K, FunctionStatsReply<S, N, F>>;
+  functionStats(): Give<W, T, FunctionStatsReply<W["S"], W["N"], W["F"]>>[K];
   /** GEOADD: adds or moves members at longitude and latitude; gives how many were new. O(M*log N), M members given, N in the key; since 3.2.0. */
-  geoadd(key: Key, ...data: Several<readonly [longitude: number, latitude: number, member: I]>): Give<K, N>;
-  geoadd(key: Key, data: readonly (readonly [longitude: number, latitude: number, member: I])[], options?: GeoaddOptions): Give<K, N>;
+  geoadd(key: Key, ...data: Several<readonly [longitude: number, latitude: number, member: W["I"]]>): Give<W, T, W["N"]>[K];
+  geoadd(key: Key, data: readonly (readonly [longitude: number, latitude: number, member: W["I"]])[], options?: GeoaddOptions): Give<W, T, W["N"]>[K];
   /** GEODIST: gives the distance between two members, or null if one is missing. O(1); since 3.2.0. */
-  geodist(key: Key, member1: I, member2: I, options?: GeodistOptions): Give<K, number | null>;
+  geodist(key: Key, member1: W["I"], member2: W["I"], options?: GeodistOptions): Give<W, T, number | null>[K];
   /** GEOHASH: gives the standard geocode text of members, null for those missing. O(N), N members asked for; since 3.2.0. */
-  geohash(key: Key, ...member: Several<I>): Give<K, (string | null)[]>;
+  geohash(key: Key, ...member: Several<W["I"]>): Give<W, T, (string | null)[]>[K];
   /** GEOPOS: gives longitude and latitude of members, null for those missing. O(N), N members asked for; since 3.2.0. */
-  geopos(key: Key, ...member: Several<I>): Give<K, ([lon: number, lat: number] | null)[]>;
+  geopos(key: Key, ...member: Several<W["I"]>): Give<W, T, ([lon: number, lat: number] | null)[]>[K];
   /** GEORADIUS: finds members within a circle around a point and may store them; outdated. O(N+log M), N members in the area, M in the key; since 3.2.0; deprecated since 6.2.0 for GEOSEARCH, GEOSEARCHSTORE. */
-  georadius(key: Key, longitude: number, latitude: number, radius: number, unit: "m" | "km" | "ft" | "mi", options: GeoradiusOptions & ({ store: Key } | { storedist: Key })): Give<K, N>;
-  georadius(key: Key, longitude: number, latitude: number, radius: number, unit: "m" | "km" | "ft" | "mi", options: GeoradiusOptions & ({ withcoord: true } | { withdist: true } | { withhash: true })): Give<K, GeoMember<N, V>[]>;
-  georadius(key: Key, longitude: number, latitude: number, radius: number, unit: "m" | "km" | "ft" | "mi", options?: GeoradiusOptions): Give<K, V[]>;
+  georadius(key: Key, longitude: number, latitude: number, radius: number, unit: "m" | "km" | "ft" | "mi", options: GeoradiusOptions & ({ store: Key } | { storedist: Key })): Give<W, T, W["N"]>[K];
+  georadius(key: Key, longitude: number, latitude: number, radius: number, unit: "m" | "km" | "ft" | "mi", options: GeoradiusOptions & ({ withcoord: true } | { withdist: true } | { withhash: true })): Give<W, T, GeoMember<W["N"], W["V"]>[]>[K];
+  georadius(key: Key, longitude: number, latitude: number, radius: number, unit: "m" | "km" | "ft" | "mi", options?: GeoradiusOptions): Give<W, T, W["V"][]>[K];
   /** GEORADIUSBYMEMBER: finds members within a circle around another member and may store them; outdated. O(N+log M), N members in the area, M in the key; since 3.2.0; deprecated since 6.2.0 for GEOSEARCH, GEOSEARCHSTORE. */
-  georadiusbymember(key: Key, member: I, radius: number, unit: "m" | "km" | "ft" | "mi", options: GeoradiusOptions & ({ store: Key } | { storedist: Key })): Give<K, N>;
-  georadiusbymember(key: Key, member: I, radius: number, unit: "m" | "km" | "ft" | "mi", options: GeoradiusOptions & ({ withcoord: true } | { withdist: true } | { withhash: true })): Give<K, GeoMember<N, V>[]>;
-  georadiusbymember(key: Key, member: I, radius: number, unit: "m" | "km" | "ft" | "mi", options?: GeoradiusOptions): Give<K, V[]>;
+  georadiusbymember(key: Key, member: W["I"], radius: number, unit: "m" | "km" | "ft" | "mi", options: GeoradiusOptions & ({ store: Key } | { storedist: Key })): Give<W, T, W["N"]>[K];
+  georadiusbymember(key: Key, member: W["I"], radius: number, unit: "m" | "km" | "ft" | "mi", options: GeoradiusOptions & ({ withcoord: true } | { withdist: true } | { withhash: true })): Give<W, T, GeoMember<W["N"], W["V"]>[]>[K];
+  georadiusbymember(key: Key, member: W["I"], radius: number, unit: "m" | "km" | "ft" | "mi", options?: GeoradiusOptions): Give<W, T, W["V"][]>[K];
   /** GEORADIUSBYMEMBER_RO: finds members within a circle around another member, read-only; outdated. O(N+log M), N members in the area, M in the key; since 3.2.10; deprecated since 6.2.0 for GEOSEARCH. */
-  georadiusbymemberRo(key: Key, member: I, radius: number, unit: "m" | "km" | "ft" | "mi", options: GeoradiusbymemberRoOptions & ({ withcoord: true } | { withdist: true } | { withhash: true })): Give<K, GeoMember<N, V>[]>;
-  georadiusbymemberRo(key: Key, member: I, radius: number, unit: "m" | "km" | "ft" | "mi", options?: GeoradiusbymemberRoOptions): Give<K, V[]>;
+  georadiusbymemberRo(key: Key, member: W["I"], radius: number, unit: "m" | "km" | "ft" | "mi", options: GeoradiusbymemberRoOptions & ({ withcoord: true } | { withdist: true } | { withhash: true })): Give<W, T, GeoMember<W["N"], W["V"]>[]>[K];
+  georadiusbymemberRo(key: Key, member: W["I"], radius: number, unit: "m" | "km" | "ft" | "mi", options?: GeoradiusbymemberRoOptions): Give<W, T, W["V"][]>[K];
   /** GEORADIUS_RO: finds members within a circle around a point, read-only; outdated. O(N+log M), N members in the area, M in the key; since 3.2.10; deprecated since 6.2.0 for GEOSEARCH. */
-  georadiusRo(key: Key, longitude: number, latitude: number, radius: number, unit: "m" | "km" | "ft" | "mi", options: GeoradiusbymemberRoOptions & ({ withcoord: true } | { withdist: true } | { withhash: true })): Give<K, GeoMember<N, V>[]>;
-  georadiusRo(key: Key, longitude: number, latitude: number, radius: number, unit: "m" | "km" | "ft" | "mi", options?: GeoradiusbymemberRoOptions): Give<K, V[]>;
+  georadiusRo(key: Key, longitude: number, latitude: number, radius: number, unit: "m" | "km" | "ft" | "mi", options: GeoradiusbymemberRoOptions & ({ withcoord: true } | { withdist: true } | { withhash: true })): Give<W, T, GeoMember<W["N"], W["V"]>[]>[K];
+  georadiusRo(key: Key, longitude: number, latitude: number, radius: number, unit: "m" | "km" | "ft" | "mi", options?: GeoradiusbymemberRoOptions): Give<W, T, W["V"][]>[K];
   /** GEOSEARCH: finds members within a circle, box or polygon around a point or a member. O(N+log M), N members in the area, M in the shape; since 6.2.0. */
-  geosearch(key: Key, from: { frommember: I; fromlonlat?: undefined } | { frommember?: undefined; fromlonlat: readonly [longitude: number, latitude: number] }, by: { byradius: readonly [radius: number, unit: "m" | "km" | "ft" | "mi"]; bybox?: undefined } | { byradius?: undefined; bybox: readonly [width: number, height: number, unit: "m" | "km" | "ft" | "mi"] }, options: GeosearchOptions & ({ withcoord: true } | { withdist: true } | { withhash: true })): Give<K, GeoMember<N, V>[]>;
-  geosearch(key: Key, from: { frommember: I; fromlonlat?: undefined } | { frommember?: undefined; fromlonlat: readonly [longitude: number, latitude: number] }, by: { byradius: readonly [radius: number, unit: "m" | "km" | "ft" | "mi"]; bybox?: undefined } | { byradius?: undefined; bybox: readonly [width: number, height: number, unit: "m" | "km" | "ft" | "mi"] }, options?: GeosearchOptions): Give<K, V[]>;
+  geosearch(key: Key, from: { frommember: W["I"]; fromlonlat?: undefined } | { frommember?: undefined; fromlonlat: readonly [longitude: number, latitude: number] }, by: { byradius: readonly [radius: number, unit: "m" | "km" | "ft" | "mi"]; bybox?: undefined } | { byradius?: undefined; bybox: readonly [width: number, height: number, unit: "m" | "km" | "ft" | "mi"] }, options: GeosearchOptions & ({ withcoord: true } | { withdist: true } | { withhash: true })): Give<W, T, GeoMember<W["N"], W["V"]>[]>[K];
+  geosearch(key: Key, from: { frommember: W["I"]; fromlonlat?: undefined } | { frommember?: undefined; fromlonlat: readonly [longitude: number, latitude: number] }, by: { byradius: readonly [radius: number, unit: "m" | "km" | "ft" | "mi"]; bybox?: undefined } | { byradius?: undefined; bybox: readonly [width: number, height: number, unit: "m" | "km" | "ft" | "mi"] }, options?: GeosearchOptions): Give<W, T, W["V"][]>[K];
   /** GEOSEARCHSTORE: stores the members found within an area as a sorted set and gives their number. O(N+log M), N members in the area, M in the shape; since 6.2.0. */
-  geosearchstore(destination: Key, source: Key, from: { frommember: I; fromlonlat?: undefined } | { frommember?: undefined; fromlonlat: readonly [longitude: number, latitude: number] }, by: { byradius: readonly [radius: number, unit: "m" | "km" | "ft" | "mi"]; bybox?: undefined } | { byradius?: undefined; bybox: readonly [width: number, height: number, unit: "m" | "km" | "ft" | "mi"] }, options?: GeosearchstoreOptions): Give<K, N>;
+  geosearchstore(destination: Key, source: Key, from: { frommember: W["I"]; fromlonlat?: undefined } | { frommember?: undefined; fromlonlat: readonly [longitude: number, latitude: number] }, by: { byradius: readonly [radius: number, unit: "m" | "km" | "ft" | "mi"]; bybox?: undefined } | { byradius?: undefined; bybox: readonly [width: number, height: number, unit: "m" | "km" | "ft" | "mi"] }, options?: GeosearchstoreOptions): Give<W, T, W["N"]>[K];
   /** GET: reads a string, null if the key is missing; fails if it holds another type. O(1); since 1.0.0. */
-  get(key: Key): Give<K, V | null>;
+  get(key: Key): Give<W, T, W["V"] | null>[K];
   /** GETBIT: reads one bit of a string by offset, 0 beyond its end or if the key is missing. O(1); since 2.2.0. */
-  getbit(key: Key, offset: Int): Give<K, N>;
+  getbit(key: Key, offset: Int): Give<W, T, W["N"]>[K];
   /** GETDEL: gives a string and removes the key; null if it is missing. O(1); since 6.2.0. */
-  getdel(key: Key): Give<K, V | null>;
+  getdel(key: Key): Give<W, T, W["V"] | null>[K];
   /** GETEX: gives a string and sets or removes its time to live; null if the key is missing. O(1); since 6.2.0. */
-  getex(key: Key, options?: GetexOptions): Give<K, V | null>;
+  getex(key: Key, options?: GetexOptions): Give<W, T, W["V"] | null>[K];
   /** GETRANGE: gives the part of a string between two offsets, negative from the end. O(N), N bytes returned; since 2.4.0. */
-  getrange(key: Key, start: Int, end: Int): Give<K, S>;
+  getrange(key: Key, start: Int, end: Int): Give<W, T, W["S"]>[K];
   /** GETSET: replaces a string and gives the old one, or null; outdated. O(1); since 1.0.0; deprecated since 6.2.0 for SET. */
-  getset(key: Key, value: I): Give<K, V | null>;
+  getset(key: Key, value: W["I"]): Give<W, T, W["V"] | null>[K];
   /** HDEL: removes fields from a hash and gives how many were there. O(N), N fields; since 2.0.0. */
-  hdel(key: Key, ...field: Several<Value>): Give<K, N>;
+  hdel(key: Key, ...field: Several<Value>): Give<W, T, W["N"]>[K];
   /** HEXISTS: tells whether a hash has a field; false if the key is missing. O(1); since 2.0.0. */
-  hexists(key: Key, field: Value): Give<K, boolean>;
+  hexists(key: Key, field: Value): Give<W, T, boolean>[K];
   /** HEXPIRE: sets a time to live in seconds on hash fields and gives a status for each. O(N), N fields; since 7.4.0. */
-  hexpire(key: Key, seconds: Int, ...fields: Several<Value>): Give<K, N[]>;
-  hexpire(key: Key, seconds: Int, fields: readonly Value[], options?: ExpireOptions): Give<K, N[]>;
+  hexpire(key: Key, seconds: Int, ...fields: Several<Value>): Give<W, T, W["N"][]>[K];
+  hexpire(key: Key, seconds: Int, fields: readonly Value[], options?: ExpireOptions): Give<W, T, W["N"][]>[K];
   /** HEXPIREAT: sets the Unix time in seconds at which hash fields end; gives a status for each. O(N), N fields; since 7.4.0. */
-  hexpireat(key: Key, unixTimeSeconds: UnixTime, ...fields: Several<Value>): Give<K, N[]>;
-  hexpireat(key: Key, unixTimeSeconds: UnixTime, fields: readonly Value[], options?: ExpireOptions): Give<K, N[]>;
+  hexpireat(key: Key, unixTimeSeconds: UnixTime, ...fields: Several<Value>): Give<W, T, W["N"][]>[K];
+  hexpireat(key: Key, unixTimeSeconds: UnixTime, fields: readonly Value[], options?: ExpireOptions): Give<W, T, W["N"][]>[K];
   /** HEXPIRETIME: gives the Unix time in seconds hash fields end at, -1 if never, -2 if missing. O(N), N fields; since 7.4.0. */
-  hexpiretime(key: Key, ...fields: Several<Value>): Give<K, N[]>;
+  hexpiretime(key: Key, ...fields: Several<Value>): Give<W, T, W["N"][]>[K];
   /** HGET: gives the value of a hash field, or null if the field or key is missing. O(1); since 2.0.0. */
-  hget(key: Key, field: Value): Give<K, V | null>;
+  hget(key: Key, field: Value): Give<W, T, W["V"] | null>[K];
   /** HGETALL: gives all fields and values of a hash, empty if the key is missing. O(N), N fields in the hash; since 2.0.0. */
-  hgetall(key: Key): Give<K, MapOf<F, S, V>>;
+  hgetall(key: Key): Give<W, T, W["M"]>[K];
   /** HGETDEL: gives the values of hash fields and removes these fields. O(N), N fields; since 8.0.0. */
-  hgetdel(key: Key, ...fields: Several<Value>): Give<K, (V | null)[]>;
+  hgetdel(key: Key, ...fields: Several<Value>): Give<W, T, (W["V"] | null)[]>[K];
   /** HGETEX: gives the values of hash fields and sets or removes their time to live. O(N), N fields; since 8.0.0. */
-  hgetex(key: Key, ...fields: Several<Value>): Give<K, (V | null)[]>;
-  hgetex(key: Key, fields: readonly Value[], options?: GetexOptions): Give<K, (V | null)[]>;
+  hgetex(key: Key, ...fields: Several<Value>): Give<W, T, (W["V"] | null)[]>[K];
+  hgetex(key: Key, fields: readonly Value[], options?: GetexOptions): Give<W, T, (W["V"] | null)[]>[K];
   /** HIMPORT SET: writes a hash from values alone, using field names prepared on this connection. O(N), N values; since 8.10.0. */
-  himportSet(key: Key, fieldsetName: Value, ...value: Several<I>): Give<K, boolean>;
+  himportSet(key: Key, fieldsetName: Value, ...value: Several<W["I"]>): Give<W, T, boolean>[K];
   /** HINCRBY: adds an integer to a hash field, starting from 0, and gives the new value. O(1); since 2.0.0. */
-  hincrby(key: Key, field: Value, increment: Int): Give<K, N>;
+  hincrby(key: Key, field: Value, increment: Int): Give<W, T, W["N"]>[K];
   /** HINCRBYFLOAT: adds a fraction to a hash field, starting from 0, and gives the new value. O(1); since 2.6.0. */
-  hincrbyfloat(key: Key, field: Value, increment: number): Give<K, number>;
+  hincrbyfloat(key: Key, field: Value, increment: number): Give<W, T, number>[K];
   /** HKEYS: lists the field names of a hash, empty if the key is missing. O(N), N fields in the hash; since 2.0.0. */
-  hkeys(key: Key): Give<K, S[]>;
+  hkeys(key: Key): Give<W, T, W["S"][]>[K];
   /** HLEN: counts the fields of a hash, 0 if the key is missing. O(1); since 2.0.0. */
-  hlen(key: Key): Give<K, N>;
+  hlen(key: Key): Give<W, T, W["N"]>[K];
   /** HMGET: gives the values of several hash fields, null for those missing. O(N), N fields; since 2.0.0. */
-  hmget(key: Key, ...field: Several<Value>): Give<K, (V | null)[]>;
+  hmget(key: Key, ...field: Several<Value>): Give<W, T, (W["V"] | null)[]>[K];
   /** HMSET: sets several fields of a hash; outdated. O(N), N fields; since 2.0.0; deprecated since 4.0.0 for HSET. */
-  hmset(key: Key, data: Fields<I>): Give<K, boolean>;
+  hmset(key: Key, data: Fields<W["I"]>): Give<W, T, boolean>[K];
   /** HOTKEYS GET: reports the keys that took most CPU time or traffic, null if never measured. O(K), K keys reported; since 8.6.0. */
-  hotkeysGet(): Give<K, HotkeysGetReply<S, N, F>>;
+  hotkeysGet(): Give<W, T, HotkeysGetReply<W["S"], W["N"], W["F"]>>[K];
   /** HOTKEYS HELP: lists the subcommands for finding busy keys with a line about each. O(1); since 8.6.1. */
-  hotkeysHelp(): Give<K, string[]>;
+  hotkeysHelp(): Give<W, T, string[]>[K];
   /** HOTKEYS RESET: clears the measurements of busy keys once measuring has stopped. O(1); since 8.6.0. */
-  hotkeysReset(): Give<K, boolean>;
+  hotkeysReset(): Give<W, T, boolean>[K];
   /** HOTKEYS START: begins to measure which keys take most CPU time or traffic. O(1); since 8.6.0. */
-  hotkeysStart(options?: HotkeysStartOptions): Give<K, boolean>;
+  hotkeysStart(options?: HotkeysStartOptions): Give<W, T, boolean>[K];
   /** HOTKEYS STOP: ends the measuring of busy keys and keeps the results; null if none runs. O(1); since 8.6.0. */
-  hotkeysStop(): Give<K, boolean>;
+  hotkeysStop(): Give<W, T, boolean>[K];
   /** HPERSIST: removes the time to live of hash fields and gives a status for each. O(N), N fields; since 7.4.0. */
-  hpersist(key: Key, ...fields: Several<Value>): Give<K, N[]>;
+  hpersist(key: Key, ...fields: Several<Value>): Give<W, T, W["N"][]>[K];
   /** HPEXPIRE: sets a time to live in milliseconds on hash fields and gives a status for each. O(N), N fields; since 7.4.0. */
-  hpexpire(key: Key, milliseconds: Int, ...fields: Several<Value>): Give<K, N[]>;
-  hpexpire(key: Key, milliseconds: Int, fields: readonly Value[], options?: ExpireOptions): Give<K, N[]>;
+  hpexpire(key: Key, milliseconds: Int, ...fields: Several<Value>): Give<W, T, W["N"][]>[K];
+  hpexpire(key: Key, milliseconds: Int, fields: readonly Value[], options?: ExpireOptions): Give<W, T, W["N"][]>[K];
   /** HPEXPIREAT: sets the Unix time in milliseconds at which hash fields end; gives a status for each. O(N), N fields; since 7.4.0. */
-  hpexpireat(key: Key, unixTimeMilliseconds: UnixTime, ...fields: Several<Value>): Give<K, N[]>;
-  hpexpireat(key: Key, unixTimeMilliseconds: UnixTime, fields: readonly Value[], options?: ExpireOptions): Give<K, N[]>;
+  hpexpireat(key: Key, unixTimeMilliseconds: UnixTime, ...fields: Several<Value>): Give<W, T, W["N"][]>[K];
+  hpexpireat(key: Key, unixTimeMilliseconds: UnixTime, fields: readonly Value[], options?: ExpireOptions): Give<W, T, W["N"][]>[K];
   /** HPEXPIRETIME: gives the Unix time in milliseconds hash fields end at, -1 if never, -2 if missing. O(N), N fields; since 7.4.0. */
-  hpexpiretime(key: Key, ...fields: Several<Value>): Give<K, N[]>;
+  hpexpiretime(key: Key, ...fields: Several<Value>): Give<W, T, W["N"][]>[K];
   /** HPTTL: gives the milliseconds hash fields have left, -1 if unlimited, -2 if missing. O(N), N fields; since 7.4.0. */
-  hpttl(key: Key, ...fields: Several<Value>): Give<K, N[]>;
+  hpttl(key: Key, ...fields: Several<Value>): Give<W, T, W["N"][]>[K];
   /** HRANDFIELD: gives random fields of a hash, with values on request; null or empty if missing. O(N), N fields returned; since 6.2.0. */
-  hrandfield(key: Key): Give<K, S | null>;
-  hrandfield(key: Key, count: Int, options: HrandfieldOptions & { withvalues: true }): Give<K, MapOf<F, S, V>>;
-  hrandfield(key: Key, count: Int, options?: HrandfieldOptions): Give<K, S[]>;
+  hrandfield(key: Key): Give<W, T, W["S"] | null>[K];
+  hrandfield(key: Key, count: Int, options: HrandfieldOptions & { withvalues: true }): Give<W, T, W["M"]>[K];
+  hrandfield(key: Key, count: Int, options?: HrandfieldOptions): Give<W, T, W["S"][]>[K];
   /** HSCAN: walks the fields of a hash step by step; gives the next cursor and a batch. O(1), O(N) for the whole walk, N fields in the hash; since 2.8.0. */
-  hscan(key: Key, cursor: Value, options: HscanOptions & { novalues: true }): Give<K, [cursor: string, kind: S[]]>;
-  hscan(key: Key, cursor: Value, options?: HscanOptions): Give<K, [cursor: string, kind: MapOf<F, S, V>]>;
+  hscan(key: Key, cursor: Value, options: HscanOptions & { novalues: true }): Give<W, T, [cursor: string, kind: W["S"][]]>[K];
+  hscan(key: Key, cursor: Value, options?: HscanOptions): Give<W, T, [cursor: string, kind: W["M"]]>[K];
   /** HSET: sets fields of a hash, creating it if needed, and gives how many were new. O(N), N fields; since 2.0.0. */
-  hset(key: Key, data: Fields<I>): Give<K, N>;
+  hset(key: Key, data: Fields<W["I"]>): Give<W, T, W["N"]>[K];
   /** HSETEX: sets hash fields with a time to live, all or none if a condition is given. O(N), N fields; since 8.0.0. */
-  hsetex(key: Key, fields: Fields<I>, options?: HsetexOptions): Give<K, boolean>;
+  hsetex(key: Key, fields: Fields<W["I"]>, options?: HsetexOptions): Give<W, T, boolean>[K];
   /** HSETNX: sets a hash field only if it is not there yet; false if it is. O(1); since 2.0.0. */
-  hsetnx(key: Key, field: Value, value: I): Give<K, boolean>;
+  hsetnx(key: Key, field: Value, value: W["I"]): Give<W, T, boolean>[K];
   /** HSTRLEN: gives the length in bytes of a hash field's value, 0 if missing. O(1); since 3.2.0. */
-  hstrlen(key: Key, field: Value): Give<K, N>;
+  hstrlen(key: Key, field: Value): Give<W, T, W["N"]>[K];
   /** HTTL: gives the seconds hash fields have left, -1 if unlimited, -2 if missing. O(N), N fields; since 7.4.0. */
-  httl(key: Key, ...fields: Several<Value>): Give<K, N[]>;
+  httl(key: Key, ...fields: Several<Value>): Give<W, T, W["N"][]>[K];
   /** HVALS: lists the values of a hash, empty if the key is missing. O(N), N fields in the hash; since 2.0.0. */
-  hvals(key: Key): Give<K, V[]>;
+  hvals(key: Key): Give<W, T, W["V"][]>[K];
   /** INCR: raises an integer by one, starting from 0, and gives the new value. O(1); since 1.0.0. */
-  incr(key: Key): Give<K, N>;
+  incr(key: Key): Give<W, T, W["N"]>[K];
   /** INCRBY: raises an integer by a number, starting from 0, and gives the new value. O(1); since 1.0.0. */
-  incrby(key: Key, increment: Int): Give<K, N>;
+  incrby(key: Key, increment: Int): Give<W, T, W["N"]>[K];
   /** INCRBYFLOAT: adds a fraction to a number, starting from 0, and gives the new value. O(1); since 2.6.0. */
-  incrbyfloat(key: Key, increment: number): Give<K, number>;
+  incrbyfloat(key: Key, increment: number): Give<W, T, number>[K];
   /** INCREX: raises a number within bounds and may set a time to live; gives value and change. O(1); since 8.8.0. */
-  increx(key: Key, options: IncrexOptions & { byfloat: number }): Give<K, [value: number, applied: number]>;
-  increx(key: Key, options?: IncrexOptions): Give<K, [value: N, applied: N]>;
+  increx(key: Key, options: IncrexOptions & { byfloat: number }): Give<W, T, [value: number, applied: number]>[K];
+  increx(key: Key, options?: IncrexOptions): Give<W, T, [value: W["N"], applied: W["N"]]>[K];
   /** INFO: gives statistics and facts about the server, by section. O(1); since 1.0.0. */
-  info(...section: Several<Value>): Give<K, Info<N>>;
+  info(...section: Several<Value>): Give<W, T, Info<W["N"]>>[K];
   /** KEYS: lists all key names matching a glob pattern; blocks the server on large data. O(N), N keys of the database; since 1.0.0. */
-  keys(pattern: Key): Give<K, SetOf<S, F>>;
+  keys(pattern: Key): Give<W, T, SetOf<W["S"], W["F"]>>[K];
   /** LASTSAVE: tells when the data was last saved, in Unix seconds. O(1); since 1.0.0. */
-  lastsave(): Give<K, N>;
+  lastsave(): Give<W, T, W["N"]>[K];
   /** LATENCY DOCTOR: explains latency problems of the server in words, with advice. O(1); since 2.8.13. */
-  latencyDoctor(): Give<K, string>;
+  latencyDoctor(): Give<W, T, string>[K];
   /** LATENCY GRAPH: draws the latency history of an event as text. O(1); since 2.8.13. */
-  latencyGraph(event: Value): Give<K, string>;
+  latencyGraph(event: Value): Give<W, T, string>[K];
   /** LATENCY HELP: lists the latency subcommands with a line about each. O(1); since 2.8.13. */
-  latencyHelp(): Give<K, string[]>;
+  latencyHelp(): Give<W, T, string[]>[K];
   /** LATENCY HISTOGRAM: gives the spread of running times of all or the named commands. O(N), N commands asked for; since 7.0.0. */
-  latencyHistogram(...command: Several<Value>): Give<K, LatencyHistogramReply<N, F>>;
+  latencyHistogram(...command: Several<Value>): Give<W, T, LatencyHistogramReply<W["N"], W["F"]>>[K];
   /** LATENCY HISTORY: gives the recent latency samples of an event as time and milliseconds. O(1); since 2.8.13. */
-  latencyHistory(event: Value): Give<K, [time: N, latency: N][]>;
+  latencyHistory(event: Value): Give<W, T, [time: W["N"], latency: W["N"]][]>[K];
   /** LATENCY LATEST: gives for each event the last and the greatest latency. O(1); since 2.8.13. */
-  latencyLatest(): Give<K, [event: string, time: N, latest: N, max: N, ...more: N[]][]>;
+  latencyLatest(): Give<W, T, [event: string, time: W["N"], latest: W["N"], max: W["N"], ...more: W["N"][]][]>[K];
   /** LATENCY RESET: clears the latency data of all or the named events; gives how many. O(1); since 2.8.13. */
-  latencyReset(...event: Several<Value>): Give<K, N>;
+  latencyReset(...event: Several<Value>): Give<W, T, W["N"]>[K];
   /** LCS: finds the longest common subsequence of two strings, its length or its places. O(N*M), N and M bytes of the two strings; since 7.0.0. */
-  lcs(key1: Key, key2: Key, options: LcsOptions & { len: true }): Give<K, N>;
-  lcs(key1: Key, key2: Key, options: LcsOptions & { idx: true }): Give<K, LcsReply<N>>;
-  lcs(key1: Key, key2: Key, options?: LcsOptions): Give<K, S>;
+  lcs(key1: Key, key2: Key, options: LcsOptions & { len: true }): Give<W, T, W["N"]>[K];
+  lcs(key1: Key, key2: Key, options: LcsOptions & { idx: true }): Give<W, T, LcsReply<W["N"]>>[K];
+  lcs(key1: Key, key2: Key, options?: LcsOptions): Give<W, T, W["S"]>[K];
   /** LINDEX: gives the list element at an index, negative from the end; null if out of range. O(N), N elements passed on the way to the index; since 1.0.0. */
-  lindex(key: Key, index: Int): Give<K, V | null>;
+  lindex(key: Key, index: Int): Give<W, T, W["V"] | null>[K];
   /** LINSERT: puts an element before or after another; -1 if that is not found, 0 if no list. O(N), N elements passed before the other one; since 2.2.0. */
-  linsert(key: Key, where: "before" | "after", pivot: I, element: I): Give<K, N>;
+  linsert(key: Key, where: "before" | "after", pivot: W["I"], element: W["I"]): Give<W, T, W["N"]>[K];
   /** LLEN: counts the elements of a list, 0 if the key is missing. O(1); since 1.0.0. */
-  llen(key: Key): Give<K, N>;
+  llen(key: Key): Give<W, T, W["N"]>[K];
   /** LMOVE: moves an element from an end of one list to an end of another; null if none. O(1); since 6.2.0. */
-  lmove(source: Key, destination: Key, wherefrom: "left" | "right", whereto: "left" | "right"): Give<K, V | null>;
+  lmove(source: Key, destination: Key, wherefrom: "left" | "right", whereto: "left" | "right"): Give<W, T, W["V"] | null>[K];
   /** LMOVEM: moves several elements from an end of one list to an end of another and gives them. O(N), N elements moved; since 8.10.0. */
-  lmovem(source: Key, destination: Key, wherefrom: "left" | "right", whereto: "left" | "right", options?: BlmovemOptions): Give<K, V[] | null>;
+  lmovem(source: Key, destination: Key, wherefrom: "left" | "right", whereto: "left" | "right", options?: BlmovemOptions): Give<W, T, W["V"][] | null>[K];
   /** LMPOP: takes elements from an end of the first non-empty list; null if all are empty. O(N+M), N keys, M elements taken; since 7.0.0. */
-  lmpop(key: readonly Key[], where: "left" | "right", options?: BlmpopOptions): Give<K, [key: S, elements: V[]] | null>;
+  lmpop(key: readonly Key[], where: "left" | "right", options?: BlmpopOptions): Give<W, T, [key: W["S"], elements: W["V"][]] | null>[K];
   /** LOLWUT: draws a piece of computer art and shows the server version. O(1); since 5.0.0. */
-  lolwut(options?: LolwutOptions): Give<K, string>;
+  lolwut(options?: LolwutOptions): Give<W, T, string>[K];
   /** LPOP: removes and gives the first element of a list, or several; null if it is missing. O(N), N elements removed; since 1.0.0. */
-  lpop(key: Key, count: Int): Give<K, V[]>;
-  lpop(key: Key): Give<K, V | null>;
+  lpop(key: Key, count: Int): Give<W, T, W["V"][]>[K];
+  lpop(key: Key): Give<W, T, W["V"] | null>[K];
   /** LPOS: finds the index of matching elements of a list, null if there is none. O(N), N elements in the list; since 6.0.6. */
-  lpos(key: Key, element: I, options: LposOptions & { count: Int }): Give<K, N[]>;
-  lpos(key: Key, element: I, options?: LposOptions): Give<K, N | null>;
+  lpos(key: Key, element: W["I"], options: LposOptions & { count: Int }): Give<W, T, W["N"][]>[K];
+  lpos(key: Key, element: W["I"], options?: LposOptions): Give<W, T, W["N"] | null>[K];
   /** LPUSH: puts elements at the front of a list, creating it if needed; gives its length. O(N), N elements given; since 1.0.0. */
-  lpush(key: Key, ...element: Several<I>): Give<K, N>;
+  lpush(key: Key, ...element: Several<W["I"]>): Give<W, T, W["N"]>[K];
   /** LPUSHX: puts elements at the front of a list only if it exists; gives its length or 0. O(N), N elements given; since 2.2.0. */
-  lpushx(key: Key, ...element: Several<I>): Give<K, N>;
+  lpushx(key: Key, ...element: Several<W["I"]>): Give<W, T, W["N"]>[K];
   /** LRANGE: gives the list elements between two indexes, both included. O(S+N), S distance of the start from an end, N in range; since 1.0.0. */
-  lrange(key: Key, start: Int, stop: Int): Give<K, V[]>;
+  lrange(key: Key, start: Int, stop: Int): Give<W, T, W["V"][]>[K];
   /** LREM: removes list elements equal to a value and gives how many. O(N+M), N elements in the list, M removed; since 1.0.0. */
-  lrem(key: Key, count: Int, element: I): Give<K, N>;
+  lrem(key: Key, count: Int, element: W["I"]): Give<W, T, W["N"]>[K];
   /** LSET: replaces the list element at an index; fails if it is out of range. O(N), N elements in the list; O(1) at the ends; since 1.0.0. */
-  lset(key: Key, index: Int, element: I): Give<K, boolean>;
+  lset(key: Key, index: Int, element: W["I"]): Give<W, T, boolean>[K];
   /** LTRIM: cuts a list down to the elements between two indexes. O(N), N elements removed; since 1.0.0. */
-  ltrim(key: Key, start: Int, stop: Int): Give<K, boolean>;
+  ltrim(key: Key, start: Int, stop: Int): Give<W, T, boolean>[K];
   /** MEMORY DOCTOR: explains memory problems of the server in words. O(1); since 4.0.0. */
-  memoryDoctor(): Give<K, string>;
+  memoryDoctor(): Give<W, T, string>[K];
   /** MEMORY HELP: lists the memory subcommands with a line about each. O(1); since 4.0.0. */
-  memoryHelp(): Give<K, string[]>;
+  memoryHelp(): Give<W, T, string[]>[K];
   /** MEMORY MALLOC-STATS: gives the raw statistics of the memory allocator as text. O(N), N memory in use; may be slow; since 4.0.0. */
-  memoryMallocStats(): Give<K, string>;
+  memoryMallocStats(): Give<W, T, string>[K];
   /** MEMORY PURGE: asks the allocator to hand unused memory back to the system. O(N), N memory in use; may be slow; since 4.0.0. */
-  memoryPurge(): Give<K, boolean>;
+  memoryPurge(): Give<W, T, boolean>[K];
   /** MEMORY STATS: gives details of the server's memory use as numbers. O(1); since 4.0.0. */
-  memoryStats(): Give<K, MemoryStatsReply<N>>;
+  memoryStats(): Give<W, T, MemoryStatsReply<W["N"]>>[K];
   /** MEMORY USAGE: estimates the bytes a key and its value take, null if it is missing. O(N), N samples; since 4.0.0. */
-  memoryUsage(key: Key, options?: MemoryUsageOptions): Give<K, N | null>;
+  memoryUsage(key: Key, options?: MemoryUsageOptions): Give<W, T, W["N"] | null>[K];
   /** MGET: gives the strings of several keys, null for each that is missing or no string. O(N), N keys; since 1.0.0. */
-  mget(...key: Several<Key>): Give<K, (V | null)[]>;
+  mget(...key: Several<Key>): Give<W, T, (W["V"] | null)[]>[K];
   /** MIGRATE: moves keys atomically to another Redis server, or copies them. O(N), N size of the data moved; since 2.6.0. */
-  migrate(host: Value, port: Int, key: Key, destinationDb: Int, timeout: Int, options?: MigrateOptions): Give<K, boolean | "NOKEY">;
+  migrate(host: Value, port: Int, key: Key, destinationDb: Int, timeout: Int, options?: MigrateOptions): Give<W, T, boolean | "NOKEY">[K];
   /** MODULE HELP: lists the module subcommands with a line about each. O(1); since 5.0.0. */
-  moduleHelp(): Give<K, string[]>;
+  moduleHelp(): Give<W, T, string[]>[K];
   /** MODULE LIST: lists the loaded modules with their versions. O(N), N modules; since 4.0.0. */
-  moduleList(): Give<K, ModuleListReply<N>>;
+  moduleList(): Give<W, T, ModuleListReply<W["N"]>>[K];
   /** MODULE LOAD: loads a module from a library file, with arguments. O(1); since 4.0.0. */
-  moduleLoad(path: Value, ...arg: Several<Value>): Give<K, boolean>;
+  moduleLoad(path: Value, ...arg: Several<Value>): Give<W, T, boolean>[K];
   /** MODULE LOADEX: loads a module from a library file, with settings and arguments. O(1); since 7.0.0. */
-  moduleLoadex(path: Value, options?: ModuleLoadexOptions): Give<K, boolean>;
+  moduleLoadex(path: Value, options?: ModuleLoadexOptions): Give<W, T, boolean>[K];
   /** MODULE UNLOAD: removes a loaded module; fails if it defines data types. O(1); since 4.0.0. */
-  moduleUnload(name: Value): Give<K, boolean>;
+  moduleUnload(name: Value): Give<W, T, boolean>[K];
   /** MOVE: moves a key to another numbered database; false if missing or present there. O(1); since 1.0.0. */
-  move(key: Key, db: Int): Give<K, boolean>;
+  move(key: Key, db: Int): Give<W, T, boolean>[K];
   /** MSET: writes several strings at once. O(N), N keys; since 1.0.1. */
-  mset(data: Fields<I>): Give<K, boolean>;
+  mset(data: Fields<W["I"]>): Give<W, T, boolean>[K];
   /** MSETEX: writes several strings with one time to live; false if a condition stops all. O(N), N keys; since 8.4.0. */
-  msetex(data: Fields<I>, options?: MsetexOptions): Give<K, boolean>;
+  msetex(data: Fields<W["I"]>, options?: MsetexOptions): Give<W, T, boolean>[K];
   /** MSETNX: writes several strings only if none of the keys exists; else false and nothing. O(N), N keys; since 1.0.1. */
-  msetnx(data: Fields<I>): Give<K, boolean>;
+  msetnx(data: Fields<W["I"]>): Give<W, T, boolean>[K];
   /** OBJECT ENCODING: names the internal encoding of a value, null if the key is missing. O(1); since 2.2.3. */
-  objectEncoding(key: Key): Give<K, string | null>;
+  objectEncoding(key: Key): Give<W, T, string | null>[K];
   /** OBJECT FREQ: gives the access frequency counter of a key, for an LFU eviction policy only. O(1); since 4.0.0. */
-  objectFreq(key: Key): Give<K, N | null>;
+  objectFreq(key: Key): Give<W, T, W["N"] | null>[K];
   /** OBJECT HELP: lists the object subcommands with a line about each. O(1); since 6.2.0. */
-  objectHelp(): Give<K, string[]>;
+  objectHelp(): Give<W, T, string[]>[K];
   /** OBJECT IDLETIME: gives the seconds since a key was last used, null if it is missing. O(1); since 2.2.3. */
-  objectIdletime(key: Key): Give<K, N | null>;
+  objectIdletime(key: Key): Give<W, T, W["N"] | null>[K];
   /** OBJECT REFCOUNT: counts the internal references to a value, null if the key is missing. O(1); since 2.2.3. */
-  objectRefcount(key: Key): Give<K, N | null>;
+  objectRefcount(key: Key): Give<W, T, W["N"] | null>[K];
   /** PERSIST: removes the time to live of a key; false if it had none or is missing. O(1); since 2.2.0. */
-  persist(key: Key): Give<K, boolean>;
+  persist(key: Key): Give<W, T, boolean>[K];
   /** PEXPIRE: sets a time to live in milliseconds; false if the key is missing or a condition fails. O(1); since 2.6.0. */
-  pexpire(key: Key, milliseconds: Int, options?: ExpireOptions): Give<K, boolean>;
+  pexpire(key: Key, milliseconds: Int, options?: ExpireOptions): Give<W, T, boolean>[K];
   /** PEXPIREAT: sets the Unix time in milliseconds at which a key disappears; false if it is missing. O(1); since 2.6.0. */
-  pexpireat(key: Key, unixTimeMilliseconds: UnixTime, options?: ExpireOptions): Give<K, boolean>;
+  pexpireat(key: Key, unixTimeMilliseconds: UnixTime, options?: ExpireOptions): Give<W, T, boolean>[K];
   /** PEXPIRETIME: gives the Unix time in milliseconds a key will end at, -1 if never, -2 if missing. O(1); since 7.0.0. */
-  pexpiretime(key: Key): Give<K, N>;
+  pexpiretime(key: Key): Give<W, T, W["N"]>[K];
   /** PFADD: adds elements to a HyperLogLog and tells whether its estimate changed. O(N), N elements; since 2.8.9. */
-  pfadd(key: Key, ...element: Several<I>): Give<K, boolean>;
+  pfadd(key: Key, ...element: Several<W["I"]>): Give<W, T, boolean>[K];
   /** PFCOUNT: estimates how many distinct elements one HyperLogLog or a union of them has seen. O(1), O(N) with N keys; since 2.8.9. */
-  pfcount(...key: Several<Key>): Give<K, N>;
+  pfcount(...key: Several<Key>): Give<W, T, W["N"]>[K];
   /** PFMERGE: merges HyperLogLogs into one, stored in the destination along with its own content. O(N), N sources; since 2.8.9. */
-  pfmerge(destkey: Key, ...sourcekey: Several<Key>): Give<K, boolean>;
+  pfmerge(destkey: Key, ...sourcekey: Several<Key>): Give<W, T, boolean>[K];
   /** PING: checks that the server answers; gives PONG or the message sent. O(1); since 1.0.0. */
-  ping(message: Value): Give<K, S>;
-  ping(): Give<K, string>;
+  ping(message: Value): Give<W, T, W["S"]>[K];
+  ping(): Give<W, T, string>[K];
   /** PSETEX: writes a string with a time to live in milliseconds; outdated. O(1); since 2.6.0; deprecated since 2.6.12 for SET. */
-  psetex(key: Key, milliseconds: Int, value: I): Give<K, boolean>;
+  psetex(key: Key, milliseconds: Int, value: W["I"]): Give<W, T, boolean>[K];
   /** PTTL: gives the time to live in milliseconds, -1 if unlimited, -2 if the key is missing. O(1); since 2.6.0. */
-  pttl(key: Key): Give<K, N>;
+  pttl(key: Key): Give<W, T, W["N"]>[K];
   /** PUBLISH: sends a message to a channel and gives how many clients received it. O(N+M), N subscribers, M patterns of all clients; since 2.0.0. */
-  publish(channel: Value, message: Value): Give<K, N>;
+  publish(channel: Value, message: Value): Give<W, T, W["N"]>[K];
   /** PUBSUB CHANNELS: lists the channels that have subscribers, optionally those matching a pattern. O(N), N active channels; since 2.8.0. */
-  pubsubChannels(pattern?: Key): Give<K, SetOf<S, F>>;
+  pubsubChannels(pattern?: Key): Give<W, T, SetOf<W["S"], W["F"]>>[K];
   /** PUBSUB HELP: lists the publish and subscribe inspection subcommands with a line about each. O(1); since 6.2.0. */
-  pubsubHelp(): Give<K, string[]>;
+  pubsubHelp(): Give<W, T, string[]>[K];
   /** PUBSUB NUMPAT: counts the distinct patterns that clients are subscribed to. O(1); since 2.8.0. */
-  pubsubNumpat(): Give<K, N>;
+  pubsubNumpat(): Give<W, T, W["N"]>[K];
   /** PUBSUB NUMSUB: gives the number of subscribers of each named channel, patterns not counted. O(N), N channels; since 2.8.0. */
-  pubsubNumsub(...channel: Several<Value>): Give<K, MapOf<F, S, N>>;
+  pubsubNumsub(...channel: Several<Value>): Give<W, T, MapOf<W["F"], W["S"], W["N"]>>[K];
   /** PUBSUB SHARDCHANNELS: lists the shard channels that have subscribers, optionally those matching a pattern. O(N), N active shard channels; since 7.0.0. */
-  pubsubShardchannels(pattern?: Key): Give<K, SetOf<S, F>>;
+  pubsubShardchannels(pattern?: Key): Give<W, T, SetOf<W["S"], W["F"]>>[K];
   /** PUBSUB SHARDNUMSUB: tells for each named shard channel how many clients listen to it. O(N), N shard channels; since 7.0.0. */
-  pubsubShardnumsub(...shardchannel: Several<Value>): Give<K, MapOf<F, S, N>>;
+  pubsubShardnumsub(...shardchannel: Several<Value>): Give<W, T, MapOf<W["F"], W["S"], W["N"]>>[K];
   /** RANDOMKEY: gives the name of some random key, or null if the database is empty. O(1); since 1.0.0. */
-  randomkey(): Give<K, S | null>;
+  randomkey(): Give<W, T, W["S"] | null>[K];
   /** RENAME: gives a key a new name, replacing what was there; fails if it is missing. O(1); since 1.0.0. */
-  rename(key: Key, newkey: Key): Give<K, boolean>;
+  rename(key: Key, newkey: Key): Give<W, T, boolean>[K];
   /** RENAMENX: gives a key a new name unless that is taken; fails if the key is missing. O(1); since 1.0.0. */
-  renamenx(key: Key, newkey: Key): Give<K, boolean>;
+  renamenx(key: Key, newkey: Key): Give<W, T, boolean>[K];
   /** REPLICAOF: makes the server a replica of another, or a primary with NO ONE. O(1); since 5.0.0. */
-  replicaof(host: Value, port: "one" | Int): Give<K, boolean | string>;
+  replicaof(host: Value, port: "one" | Int): Give<W, T, boolean | string>[K];
   /** RESTORE: creates a key from its serialized binary form, with a time to live. O(N*M), N parts of the value, M their average size; since 2.6.0. */
-  restore(key: Key, ttl: Int, serializedValue: Value, options?: RestoreOptions): Give<K, boolean>;
+  restore(key: Key, ttl: Int, serializedValue: Value, options?: RestoreOptions): Give<W, T, boolean>[K];
   /** ROLE: tells whether the server is primary, replica or Sentinel, with its peers. O(1); since 2.8.12. */
-  role(): Give<K, [kind: "master", offset: N, replicas: [ip: string, port: N, offset: N][]] | [kind: "slave", host: string, port: N, state: string, offset: N] | [kind: "sentinel", masters: string[]]>;
+  role(): Give<W, T, [kind: "master", offset: W["N"], replicas: [ip: string, port: W["N"], offset: W["N"]][]] | [kind: "slave", host: string, port: W["N"], state: string, offset: W["N"]] | [kind: "sentinel", masters: string[]]>[K];
   /** RPOP: removes and gives the last element of a list, or several; null if it is missing. O(N), N elements removed; since 1.0.0. */
-  rpop(key: Key, count: Int): Give<K, V[]>;
-  rpop(key: Key): Give<K, V | null>;
+  rpop(key: Key, count: Int): Give<W, T, W["V"][]>[K];
+  rpop(key: Key): Give<W, T, W["V"] | null>[K];
   /** RPOPLPUSH: moves the last element of a list to the front of another; null if none; outdated. O(1); since 1.2.0; deprecated since 6.2.0 for LMOVE. */
-  rpoplpush(source: Key, destination: Key): Give<K, V | null>;
+  rpoplpush(source: Key, destination: Key): Give<W, T, W["V"] | null>[K];
   /** RPUSH: puts elements at the end of a list, creating it if needed; gives its length. O(N), N elements given; since 1.0.0. */
-  rpush(key: Key, ...element: Several<I>): Give<K, N>;
+  rpush(key: Key, ...element: Several<W["I"]>): Give<W, T, W["N"]>[K];
   /** RPUSHX: puts elements at the end of a list only if it exists; gives its length or 0. O(N), N elements given; since 2.2.0. */
-  rpushx(key: Key, ...element: Several<I>): Give<K, N>;
+  rpushx(key: Key, ...element: Several<W["I"]>): Give<W, T, W["N"]>[K];
   /** SADD: adds members to a set, creating it if needed, and gives how many were new. O(N), N members given; since 1.0.0. */
-  sadd(key: Key, ...member: Several<I>): Give<K, N>;
+  sadd(key: Key, ...member: Several<W["I"]>): Give<W, T, W["N"]>[K];
   /** SAVE: writes a snapshot to disk, blocking the server until it is done. O(N), N keys; since 1.0.0. */
-  save(): Give<K, boolean>;
+  save(): Give<W, T, boolean>[K];
   /** SCAN: walks the key names step by step; gives the next cursor and a batch. O(1), O(N) for the whole walk, N keys of the database; since 2.8.0. */
-  scan(cursor: Value, options?: ScanOptions): Give<K, [cursor: string, keys: S[]]>;
+  scan(cursor: Value, options?: ScanOptions): Give<W, T, [cursor: string, keys: W["S"][]]>[K];
   /** SCARD: counts the members of a set, 0 if the key is missing. O(1); since 1.0.0. */
-  scard(key: Key): Give<K, N>;
+  scard(key: Key): Give<W, T, W["N"]>[K];
   /** SCRIPT EXISTS: tells for each SHA1 digest whether its script is in the cache. O(N), N digests; since 2.6.0. */
-  scriptExists(...sha1: Several<Value>): Give<K, boolean[]>;
+  scriptExists(...sha1: Several<Value>): Give<W, T, boolean[]>[K];
   /** SCRIPT FLUSH: empties the cache of Lua scripts. O(N), N cached scripts; since 2.6.0. */
-  scriptFlush(options?: FlushallOptions): Give<K, boolean>;
+  scriptFlush(options?: FlushallOptions): Give<W, T, boolean>[K];
   /** SCRIPT HELP: lists the script subcommands with a line about each. O(1); since 5.0.0. */
-  scriptHelp(): Give<K, string[]>;
+  scriptHelp(): Give<W, T, string[]>[K];
   /** SCRIPT KILL: stops the Lua script that is running, unless it has written already. O(1); since 2.6.0. */
-  scriptKill(): Give<K, boolean>;
+  scriptKill(): Give<W, T, boolean>[K];
   /** SCRIPT LOAD: caches a Lua script without running it and gives its SHA1 digest. O(N), N bytes of the script; since 2.6.0. */
-  scriptLoad(script: Value): Give<K, string>;
+  scriptLoad(script: Value): Give<W, T, string>[K];
   /** SDIFF: gives the members of the first set that are in none of the others. O(N), N members of all sets; since 1.0.0. */
-  sdiff(...key: Several<Key>): Give<K, SetOf<S, F, V>>;
+  sdiff(...key: Several<Key>): Give<W, T, SetOf<W["S"], W["F"], W["V"]>>[K];
   /** SDIFFCARD: counts the members of the first set that are in none of the others, up to a limit. O(N), N members of all sets; since 8.10.0. */
-  sdiffcard(...key: Several<Key>): Give<K, N>;
-  sdiffcard(key: readonly Key[], options?: ArscanOptions): Give<K, N>;
+  sdiffcard(...key: Several<Key>): Give<W, T, W["N"]>[K];
+  sdiffcard(key: readonly Key[], options?: ArscanOptions): Give<W, T, W["N"]>[K];
   /** SDIFFSTORE: stores the members of the first set that no other has; gives how many. O(N), N members of all sets; since 1.0.0. */
-  sdiffstore(destination: Key, ...key: Several<Key>): Give<K, N>;
+  sdiffstore(destination: Key, ...key: Several<Key>): Give<W, T, W["N"]>[K];
   /** SENTINEL CKQUORUM: checks that enough Sentinels are reachable to fail over a primary; fails if not. O(N), N Sentinels; since 2.8.4. */
-  sentinelCkquorum(masterName: Value): Give<K, string>;
+  sentinelCkquorum(masterName: Value): Give<W, T, string>[K];
   /** SENTINEL CONFIG: reads or changes the global settings of a Sentinel. O(N), N settings; since 6.2.0. */
-  sentinelConfig(action: { set: Fields<Value>; get?: undefined } | { set?: undefined; get: readonly Value[] }): Give<K, MapOf<F, string, string> | boolean>;
+  sentinelConfig(action: { set: Fields<Value>; get?: undefined } | { set?: undefined; get: readonly Value[] }): Give<W, T, MapOf<W["F"], string, string> | boolean>[K];
   /** SENTINEL DEBUG: lists or changes the time limits a Sentinel works with. O(N), N settings; since 7.0.0. */
-  sentinelDebug(data: Fields<Value>): Give<K, boolean>;
-  sentinelDebug(): Give<K, MapOf<F, string, string>>;
+  sentinelDebug(data: Fields<Value>): Give<W, T, boolean>[K];
+  sentinelDebug(): Give<W, T, MapOf<W["F"], string, string>>[K];
   /** SENTINEL FAILOVER: forces a failover of a primary without asking other Sentinels. O(1); since 2.8.4. */
-  sentinelFailover(masterName: Value): Give<K, boolean>;
+  sentinelFailover(masterName: Value): Give<W, T, boolean>[K];
   /** SENTINEL FLUSHCONFIG: makes a Sentinel save its whole state to disk at once. O(1); since 2.8.4. */
-  sentinelFlushconfig(): Give<K, boolean>;
+  sentinelFlushconfig(): Give<W, T, boolean>[K];
   /** SENTINEL GET-MASTER-ADDR-BY-NAME: gives host and port of a named primary, null if it is not known. O(1); since 2.8.4. */
-  sentinelGetMasterAddrByName(masterName: Value): Give<K, [ip: string, port: N] | null>;
+  sentinelGetMasterAddrByName(masterName: Value): Give<W, T, [ip: string, port: W["N"]] | null>[K];
   /** SENTINEL HELP: lists the Sentinel subcommands with a line about each. O(1); since 6.2.0. */
-  sentinelHelp(): Give<K, string[]>;
+  sentinelHelp(): Give<W, T, string[]>[K];
   /** SENTINEL INFO-CACHE: gives the last server descriptions a Sentinel got from primaries and replicas. O(N), N instances; since 3.2.0. */
-  sentinelInfoCache(...nodename: Several<Value>): Give<K, MapOf<F, string, [age_ms: N, info: Info<N> | null][]>>;
+  sentinelInfoCache(...nodename: Several<Value>): Give<W, T, MapOf<W["F"], string, [age_ms: W["N"], info: Info<W["N"]> | null][]>>[K];
   /** SENTINEL MASTER: describes the state of one watched primary. O(1); since 2.8.4. */
-  sentinelMaster(masterName: Value): Give<K, SentinelNode<S, N, F>>;
+  sentinelMaster(masterName: Value): Give<W, T, SentinelNode<W["S"], W["N"], W["F"]>>[K];
   /** SENTINEL MASTERS: describes the state of all watched primaries. O(N), N primaries; since 2.8.4. */
-  sentinelMasters(): Give<K, SentinelNode<S, N, F>[]>;
+  sentinelMasters(): Give<W, T, SentinelNode<W["S"], W["N"], W["F"]>[]>[K];
   /** SENTINEL MONITOR: begins watching a primary under a name, with a quorum. O(1); since 2.8.4. */
-  sentinelMonitor(name: Value, ip: Value, port: Int, quorum: Int): Give<K, boolean>;
+  sentinelMonitor(name: Value, ip: Value, port: Int, quorum: Int): Give<W, T, boolean>[K];
   /** SENTINEL MYID: gives the id of this Sentinel. O(1); since 6.2.0. */
-  sentinelMyid(): Give<K, string>;
+  sentinelMyid(): Give<W, T, string>[K];
   /** SENTINEL PENDING-SCRIPTS: lists the notification scripts a Sentinel runs or will run. O(N), N scripts; since 2.8.4. */
-  sentinelPendingScripts(): Give<K, SentinelPendingScriptsReply<N>>;
+  sentinelPendingScripts(): Give<W, T, SentinelPendingScriptsReply<W["N"]>>[K];
   /** SENTINEL REMOVE: stops watching a primary. O(1); since 2.8.4. */
-  sentinelRemove(masterName: Value): Give<K, boolean>;
+  sentinelRemove(masterName: Value): Give<W, T, boolean>[K];
   /** SENTINEL REPLICAS: describes the replicas of a watched primary. O(N), N replicas; since 5.0.0. */
-  sentinelReplicas(masterName: Value): Give<K, SentinelNode<S, N, F>[]>;
+  sentinelReplicas(masterName: Value): Give<W, T, SentinelNode<W["S"], W["N"], W["F"]>[]>[K];
   /** SENTINEL RESET: forgets the state of primaries matching a pattern and gives how many matched. O(N), N primaries; since 2.8.4. */
-  sentinelReset(pattern: Key): Give<K, N>;
+  sentinelReset(pattern: Key): Give<W, T, W["N"]>[K];
   /** SENTINEL SENTINELS: describes the other Sentinels that watch a primary. O(N), N Sentinels; since 2.8.4. */
-  sentinelSentinels(masterName: Value): Give<K, SentinelNode<S, N, F>[]>;
+  sentinelSentinels(masterName: Value): Give<W, T, SentinelNode<W["S"], W["N"], W["F"]>[]>[K];
   /** SENTINEL SET: changes settings of a watched primary. O(1); since 2.8.4. */
-  sentinelSet(masterName: Value, data: Fields<Value>): Give<K, boolean>;
+  sentinelSet(masterName: Value, data: Fields<Value>): Give<W, T, boolean>[K];
   /** SENTINEL SIMULATE-FAILURE: makes a Sentinel crash at a chosen point of a failover, for tests. O(1); since 3.2.0. */
-  sentinelSimulateFailure(...mode: Several<"crash-after-election" | "crash-after-promotion" | "help">): Give<K, boolean>;
+  sentinelSimulateFailure(...mode: Several<"crash-after-election" | "crash-after-promotion" | "help">): Give<W, T, boolean>[K];
   /** SENTINEL SLAVES: describes the replicas of a watched primary under an outdated name. O(N), N replicas; since 2.8.0; deprecated since 5.0.0. */
-  sentinelSlaves(masterName: Value): Give<K, SentinelNode<S, N, F>[]>;
+  sentinelSlaves(masterName: Value): Give<W, T, SentinelNode<W["S"], W["N"], W["F"]>[]>[K];
   /** SET: writes a string, by choice with a condition, a time to live or the old value back. O(1); since 1.0.0. */
-  set(key: Key, value: I, options: SetOptions<I> & { get: true }): Give<K, V | null>;
-  set(key: Key, value: I, options?: SetOptions<I>): Give<K, boolean>;
+  set(key: Key, value: W["I"]): Give<W, T, boolean>[K];
+  set(key: Key, value: W["I"], options: SetOptions<W["I"]> & { get: true }): Give<W, T, W["V"] | null>[K];
+  set(key: Key, value: W["I"], options?: SetOptions<W["I"]>): Give<W, T, boolean>[K];
   /** SETBIT: writes one bit of a string, growing it if needed, and gives the old bit. O(1); since 2.2.0. */
-  setbit(key: Key, offset: Int, value: Int): Give<K, N>;
+  setbit(key: Key, offset: Int, value: Int): Give<W, T, W["N"]>[K];
   /** SETEX: writes a string with a time to live in seconds; outdated. O(1); since 2.0.0; deprecated since 2.6.12 for SET. */
-  setex(key: Key, seconds: Int, value: I): Give<K, boolean>;
+  setex(key: Key, seconds: Int, value: W["I"]): Give<W, T, boolean>[K];
   /** SETNX: writes a string only if the key is missing; false if it exists; outdated. O(1); since 1.0.0; deprecated since 2.6.12 for SET. */
-  setnx(key: Key, value: I): Give<K, boolean>;
+  setnx(key: Key, value: W["I"]): Give<W, T, boolean>[K];
   /** SETRANGE: overwrites part of a string from an offset on, padding with zeros; gives its length. O(1), O(M) for long values, M bytes of the value; since 2.2.0. */
-  setrange(key: Key, offset: Int, value: Value): Give<K, N>;
+  setrange(key: Key, offset: Int, value: Value): Give<W, T, W["N"]>[K];
   /** SINTER: gives the members that all sets have in common. O(N*M), N members of the smallest set, M sets; since 1.0.0. */
-  sinter(...key: Several<Key>): Give<K, SetOf<S, F, V>>;
+  sinter(...key: Several<Key>): Give<W, T, SetOf<W["S"], W["F"], W["V"]>>[K];
   /** SINTERCARD: counts the members that all sets have in common, up to a limit. O(N*M), N members of the smallest set, M sets; since 7.0.0. */
-  sintercard(...key: Several<Key>): Give<K, N>;
-  sintercard(key: readonly Key[], options?: ArscanOptions): Give<K, N>;
+  sintercard(...key: Several<Key>): Give<W, T, W["N"]>[K];
+  sintercard(key: readonly Key[], options?: ArscanOptions): Give<W, T, W["N"]>[K];
   /** SINTERSTORE: stores the members that all sets have in common and gives how many. O(N*M), N members of the smallest set, M sets; since 1.0.0. */
-  sinterstore(destination: Key, ...key: Several<Key>): Give<K, N>;
+  sinterstore(destination: Key, ...key: Several<Key>): Give<W, T, W["N"]>[K];
   /** SISMEMBER: tells whether a value is in a set; false if the key is missing. O(1); since 1.0.0. */
-  sismember(key: Key, member: I): Give<K, boolean>;
+  sismember(key: Key, member: W["I"]): Give<W, T, boolean>[K];
   /** SLAVEOF: makes the server a replica of another, under an outdated name. O(1); since 1.0.0; deprecated since 5.0.0 for REPLICAOF. */
-  slaveof(host: Value, port: "one" | Int): Give<K, boolean | string>;
+  slaveof(host: Value, port: "one" | Int): Give<W, T, boolean | string>[K];
   /** SLOWLOG GET: lists the latest slow commands with time, duration and client. O(N), N entries; since 2.2.12. */
-  slowlogGet(count?: Int): Give<K, [id: N, time: N, duration: N, command: S[], client_addr?: string, client_name?: string][]>;
+  slowlogGet(count?: Int): Give<W, T, [id: W["N"], time: W["N"], duration: W["N"], command: W["S"][], client_addr?: string, client_name?: string][]>[K];
   /** SLOWLOG HELP: lists the slow log subcommands with a line about each. O(1); since 6.2.0. */
-  slowlogHelp(): Give<K, string[]>;
+  slowlogHelp(): Give<W, T, string[]>[K];
   /** SLOWLOG LEN: tells how many slow commands are on record. O(1); since 2.2.12. */
-  slowlogLen(): Give<K, N>;
+  slowlogLen(): Give<W, T, W["N"]>[K];
   /** SLOWLOG RESET: forgets the slow commands recorded so far. O(N), N entries; since 2.2.12. */
-  slowlogReset(): Give<K, boolean>;
+  slowlogReset(): Give<W, T, boolean>[K];
   /** SMEMBERS: gives all members of a set, empty if the key is missing. O(N), N members in the set; since 1.0.0. */
-  smembers(key: Key): Give<K, SetOf<S, F, V>>;
+  smembers(key: Key): Give<W, T, SetOf<W["S"], W["F"], W["V"]>>[K];
   /** SMISMEMBER: tells for each of several values whether it is in a set. O(N), N values; since 6.2.0. */
-  smismember(key: Key, ...member: Several<I>): Give<K, boolean[]>;
+  smismember(key: Key, ...member: Several<W["I"]>): Give<W, T, boolean[]>[K];
   /** SMOVE: takes a member out of one set and adds it to another; false if it was not there. O(1); since 1.0.0. */
-  smove(source: Key, destination: Key, member: I): Give<K, boolean>;
+  smove(source: Key, destination: Key, member: W["I"]): Give<W, T, boolean>[K];
   /** SORT: sorts a list, set or sorted set, optionally by other keys, and may store the result. O(N+M*log M), N elements, M returned; since 1.0.0. */
-  sort(key: Key, options: SortOptions & { store: Key }): Give<K, N>;
-  sort(key: Key, options?: SortOptions): Give<K, (V | null)[]>;
+  sort(key: Key, options: SortOptions & { store: Key }): Give<W, T, W["N"]>[K];
+  sort(key: Key, options?: SortOptions): Give<W, T, (W["V"] | null)[]>[K];
   /** SORT_RO: sorts a list, set or sorted set without storing; may run on a replica. O(N+M*log M), N elements, M returned; since 7.0.0. */
-  sortRo(key: Key, options?: SortRoOptions): Give<K, (V | null)[]>;
+  sortRo(key: Key, options?: SortRoOptions): Give<W, T, (W["V"] | null)[]>[K];
   /** SPOP: removes and gives a random member of a set, or several; null or empty if none. O(1), O(N) with a count, N the count; since 1.0.0. */
-  spop(key: Key, count: Int): Give<K, SetOf<S, F, V>>;
-  spop(key: Key): Give<K, V | null>;
+  spop(key: Key, count: Int): Give<W, T, SetOf<W["S"], W["F"], W["V"]>>[K];
+  spop(key: Key): Give<W, T, W["V"] | null>[K];
   /** SPUBLISH: sends a message to a shard channel and gives how many clients received it. O(N), N subscribers; since 7.0.0. */
-  spublish(shardchannel: Value, message: Value): Give<K, N>;
+  spublish(shardchannel: Value, message: Value): Give<W, T, W["N"]>[K];
   /** SRANDMEMBER: gives a random member of a set, or several, leaving them in; null or empty if none. O(1), O(N) with a count, N the count; since 1.0.0. */
-  srandmember(key: Key, count: Int): Give<K, V[] | SetOf<S, F, V>>;
-  srandmember(key: Key): Give<K, V | null>;
+  srandmember(key: Key, count: Int): Give<W, T, W["V"][] | SetOf<W["S"], W["F"], W["V"]>>[K];
+  srandmember(key: Key): Give<W, T, W["V"] | null>[K];
   /** SREM: removes members from a set and gives how many were there. O(N), N members given; since 1.0.0. */
-  srem(key: Key, ...member: Several<I>): Give<K, N>;
+  srem(key: Key, ...member: Several<W["I"]>): Give<W, T, W["N"]>[K];
   /** SSCAN: walks the members of a set step by step; gives the next cursor and a batch. O(1), O(N) for the whole walk, N members; since 2.8.0. */
-  sscan(key: Key, cursor: Value, options?: SscanOptions): Give<K, [cursor: string, members: SetOf<S, F, V>]>;
+  sscan(key: Key, cursor: Value, options?: SscanOptions): Give<W, T, [cursor: string, members: SetOf<W["S"], W["F"], W["V"]>]>[K];
   /** STRLEN: gives the length of a string in bytes, 0 if the key is missing. O(1); since 2.2.0. */
-  strlen(key: Key): Give<K, N>;
+  strlen(key: Key): Give<W, T, W["N"]>[K];
   /** SUBSTR: gives the part of a string between two offsets, under an outdated name. O(N), N bytes returned; since 1.0.0; deprecated since 2.0.0 for GETRANGE. */
-  substr(key: Key, start: Int, end: Int): Give<K, S>;
+  substr(key: Key, start: Int, end: Int): Give<W, T, W["S"]>[K];
   /** SUNION: gives the members that at least one of the sets has. O(N), N members of all sets; since 1.0.0. */
-  sunion(...key: Several<Key>): Give<K, SetOf<S, F, V>>;
+  sunion(...key: Several<Key>): Give<W, T, SetOf<W["S"], W["F"], W["V"]>>[K];
   /** SUNIONCARD: counts the members that at least one of the sets has, exactly or roughly. O(N), N members of all sets; since 8.10.0. */
-  sunioncard(...key: Several<Key>): Give<K, N>;
-  sunioncard(key: readonly Key[], options?: SunioncardOptions): Give<K, N>;
+  sunioncard(...key: Several<Key>): Give<W, T, W["N"]>[K];
+  sunioncard(key: readonly Key[], options?: SunioncardOptions): Give<W, T, W["N"]>[K];
   /** SUNIONSTORE: stores the members that at least one of the sets has and gives how many. O(N), N members of all sets; since 1.0.0. */
-  sunionstore(destination: Key, ...key: Several<Key>): Give<K, N>;
+  sunionstore(destination: Key, ...key: Several<Key>): Give<W, T, W["N"]>[K];
   /** SWAPDB: exchanges two numbered databases for all clients at once. O(N), N clients watching or waiting on their keys; since 4.0.0. */
-  swapdb(index1: Int, index2: Int): Give<K, boolean>;
+  swapdb(index1: Int, index2: Int): Give<W, T, boolean>[K];
   /** TIME: gives the server's clock as Unix seconds and microseconds. O(1); since 2.6.0. */
-  time(): Give<K, [seconds: N, microseconds: N]>;
+  time(): Give<W, T, [seconds: W["N"], microseconds: W["N"]]>[K];
   /** TOUCH: marks keys as just used and gives how many exist. O(N), N keys; since 3.2.1. */
-  touch(...key: Several<Key>): Give<K, N>;
+  touch(...key: Several<Key>): Give<W, T, W["N"]>[K];
   /** TTL: gives the seconds a key has left, -1 if unlimited, -2 if it is missing. O(1); since 1.0.0. */
-  ttl(key: Key): Give<K, N>;
+  ttl(key: Key): Give<W, T, W["N"]>[K];
   /** TYPE: names the kind of value a key holds, or "none" if it is missing. O(1); since 1.0.0. */
-  type(key: Key): Give<K, string>;
+  type(key: Key): Give<W, T, string>[K];
   /** UNLINK: removes keys, freeing their memory in the background; gives how many existed. O(N), N keys; memory is freed by another thread; since 4.0.0. */
-  unlink(...key: Several<Key>): Give<K, N>;
+  unlink(...key: Several<Key>): Give<W, T, W["N"]>[K];
   /** VADD: adds an element with its vector, or replaces its vector; true if it was new. O(log N), N elements; since vectorset 8.0.0. */
-  vadd(key: Key, vector: { fp32: Value; values?: undefined } | { fp32?: undefined; values: readonly Value[] }, element: Value, options?: VaddOptions): Give<K, boolean>;
+  vadd(key: Key, vector: { fp32: Value; values?: undefined } | { fp32?: undefined; values: readonly Value[] }, element: Value, options?: VaddOptions): Give<W, T, boolean>[K];
   /** VCARD: counts the elements of a vector set, 0 if the key is missing. O(1); since vectorset 8.0.0. */
-  vcard(key: Key): Give<K, N>;
+  vcard(key: Key): Give<W, T, W["N"]>[K];
   /** VDIM: gives the number of dimensions of a vector set; fails if the key is missing. O(1); since vectorset 8.0.0. */
-  vdim(key: Key): Give<K, N>;
+  vdim(key: Key): Give<W, T, W["N"]>[K];
   /** VEMB: gives the approximate vector of an element, or null if it is missing. O(1); since vectorset 8.0.0. */
-  vemb(key: Key, element: Value, options: VembOptions & { raw: true }): Give<K, [quantization: string, blob: Uint8Array, norm: number, range?: number] | null>;
-  vemb(key: Key, element: Value, options?: VembOptions): Give<K, number[] | null>;
+  vemb(key: Key, element: Value, options: VembOptions & { raw: true }): Give<W, T, [quantization: string, blob: Uint8Array, norm: number, range?: number] | null>[K];
+  vemb(key: Key, element: Value, options?: VembOptions): Give<W, T, number[] | null>[K];
   /** VGETATTR: gives the JSON attributes of an element, or null if it has none. O(1); since vectorset 8.0.0. */
-  vgetattr(key: Key, element: Value): Give<K, S | null>;
+  vgetattr(key: Key, element: Value): Give<W, T, W["S"] | null>[K];
   /** VINFO: describes a vector set: quantization, dimensions, size and graph; null if missing. O(1); since vectorset 8.0.0. */
-  vinfo(key: Key): Give<K, VinfoReply<N>>;
+  vinfo(key: Key): Give<W, T, VinfoReply<W["N"]>>[K];
   /** VISMEMBER: tells whether a vector set holds an element; false if the key is missing. O(1); since vectorset 8.2.0. */
-  vismember(key: Key, element: Value): Give<K, boolean>;
+  vismember(key: Key, element: Value): Give<W, T, boolean>[K];
   /** VLINKS: gives the neighbors of an element in each layer of the graph, with scores on request. O(1); since vectorset 8.0.0. */
-  vlinks(key: Key, element: Value, options: VlinksOptions & { withscores: true }): Give<K, MapOf<F, S, number>[] | null>;
-  vlinks(key: Key, element: Value, options?: VlinksOptions): Give<K, S[][] | null>;
+  vlinks(key: Key, element: Value, options: VlinksOptions & { withscores: true }): Give<W, T, MapOf<W["F"], W["S"], number>[] | null>[K];
+  vlinks(key: Key, element: Value, options?: VlinksOptions): Give<W, T, W["S"][][] | null>[K];
   /** VRANDMEMBER: gives one random element of a vector set or several; null or empty if missing. O(N), N elements asked for; since vectorset 8.0.0. */
-  vrandmember(key: Key, count: Int): Give<K, S[]>;
-  vrandmember(key: Key): Give<K, S | null>;
+  vrandmember(key: Key, count: Int): Give<W, T, W["S"][]>[K];
+  vrandmember(key: Key): Give<W, T, W["S"] | null>[K];
   /** VRANGE: gives the elements between two names in byte order, empty if the key is missing. O(log K+M), K elements with the start prefix, M returned; since vectorset 8.4.0. */
-  vrange(key: Key, start: Value, end: Value, count?: Int): Give<K, S[]>;
+  vrange(key: Key, start: Value, end: Value, count?: Int): Give<W, T, W["S"][]>[K];
   /** VREM: removes an element from a vector set; false if it was not there. O(log N), N elements; since vectorset 8.0.0. */
-  vrem(key: Key, element: Value): Give<K, boolean>;
+  vrem(key: Key, element: Value): Give<W, T, boolean>[K];
   /** VSETATTR: sets or clears the JSON attributes of an element; false if it is missing. O(1); since vectorset 8.0.0. */
-  vsetattr(key: Key, element: Value, json: Value): Give<K, boolean>;
+  vsetattr(key: Key, element: Value, json: Value): Give<W, T, boolean>[K];
   /** VSIM: finds the elements most similar to a vector or an element, best first. O(log N), N elements; since vectorset 8.0.0. */
-  vsim(key: Key, query: { ele: Value; fp32?: undefined; values?: undefined } | { ele?: undefined; fp32: Value; values?: undefined } | { ele?: undefined; fp32?: undefined; values: readonly Value[] }, options: VsimOptions & { withscores: true; withattribs: true }): Give<K, MapOf<F, S, [score: number, attribs: S | null]>>;
-  vsim(key: Key, query: { ele: Value; fp32?: undefined; values?: undefined } | { ele?: undefined; fp32: Value; values?: undefined } | { ele?: undefined; fp32?: undefined; values: readonly Value[] }, options: VsimOptions & { withscores: true }): Give<K, MapOf<F, S, number>>;
-  vsim(key: Key, query: { ele: Value; fp32?: undefined; values?: undefined } | { ele?: undefined; fp32: Value; values?: undefined } | { ele?: undefined; fp32?: undefined; values: readonly Value[] }, options: VsimOptions & { withattribs: true }): Give<K, MapOf<F, S, S | null>>;
-  vsim(key: Key, query: { ele: Value; fp32?: undefined; values?: undefined } | { ele?: undefined; fp32: Value; values?: undefined } | { ele?: undefined; fp32?: undefined; values: readonly Value[] }, options?: VsimOptions): Give<K, S[]>;
+  vsim(key: Key, query: { ele: Value; fp32?: undefined; values?: undefined } | { ele?: undefined; fp32: Value; values?: undefined } | { ele?: undefined; fp32?: undefined; values: readonly Value[] }, options: VsimOptions & { withscores: true; withattribs: true }): Give<W, T, MapOf<W["F"], W["S"], [score: number, attribs: W["S"] | null]>>[K];
+  vsim(key: Key, query: { ele: Value; fp32?: undefined; values?: undefined } | { ele?: undefined; fp32: Value; values?: undefined } | { ele?: undefined; fp32?: undefined; values: readonly Value[] }, options: VsimOptions & { withscores: true }): Give<W, T, MapOf<W["F"], W["S"], number>>[K];
+  vsim(key: Key, query: { ele: Value; fp32?: undefined; values?: undefined } | { ele?: undefined; fp32: Value; values?: undefined } | { ele?: undefined; fp32?: undefined; values: readonly Value[] }, options: VsimOptions & { withattribs: true }): Give<W, T, MapOf<W["F"], W["S"], W["S"] | null>>[K];
+  vsim(key: Key, query: { ele: Value; fp32?: undefined; values?: undefined } | { ele?: undefined; fp32: Value; values?: undefined } | { ele?: undefined; fp32?: undefined; values: readonly Value[] }, options?: VsimOptions): Give<W, T, W["S"][]>[K];
   /** XACK: marks entries as done for a consumer group and gives how many were pending. O(N), N ids; since 5.0.0. */
-  xack(key: Key, group: Value, ...id: Several<Value>): Give<K, N>;
+  xack(key: Key, group: Value, ...id: Several<Value>): Give<W, T, W["N"]>[K];
   /** XACKDEL: marks entries as done for a group and deletes them; gives a status for each. O(N), N ids; since 8.2.0. */
-  xackdel(key: Key, group: Value, ...ids: Several<Value>): Give<K, N[]>;
-  xackdel(key: Key, group: Value, ids: readonly Value[], options?: XackdelOptions): Give<K, N[]>;
+  xackdel(key: Key, group: Value, ...ids: Several<Value>): Give<W, T, W["N"][]>[K];
+  xackdel(key: Key, group: Value, ids: readonly Value[], options?: XackdelOptions): Give<W, T, W["N"][]>[K];
   /** XADD: appends an entry to a stream, trimming it on request, and gives the entry's id. O(1), O(N) when trimming, N entries evicted; since 5.0.0. */
-  xadd(key: Key, id: Value, data: Fields<I>, options?: XaddOptions): Give<K, string | null>;
+  xadd(key: Key, id: Value, data: Fields<W["I"]>, options?: XaddOptions): Give<W, T, string | null>[K];
   /** XAUTOCLAIM: hands entries that were pending for too long to another consumer, batch by batch. O(1), for a small count; since 6.2.0. */
-  xautoclaim(key: Key, group: Value, consumer: Value, minIdleTime: Int, start: Value, options: XautoclaimOptions & { justid: true }): Give<K, [cursor: string, entries: string[], deleted?: string[]]>;
-  xautoclaim(key: Key, group: Value, consumer: Value, minIdleTime: Int, start: Value, options?: XautoclaimOptions): Give<K, [cursor: string, entries: (StreamEntry<S, F, V> | null)[], deleted?: string[]]>;
+  xautoclaim(key: Key, group: Value, consumer: Value, minIdleTime: Int, start: Value, options: XautoclaimOptions & { justid: true }): Give<W, T, [cursor: string, entries: string[], deleted?: string[]]>[K];
+  xautoclaim(key: Key, group: Value, consumer: Value, minIdleTime: Int, start: Value, options?: XautoclaimOptions): Give<W, T, [cursor: string, entries: (StreamEntry<W["S"], W["F"], W["V"]> | null)[], deleted?: string[]]>[K];
   /** XCFGSET: sets how long and how many message ids a stream keeps to refuse duplicates. O(1); since 8.6.0. */
-  xcfgset(key: Key, options?: XcfgsetOptions): Give<K, boolean>;
+  xcfgset(key: Key, options?: XcfgsetOptions): Give<W, T, boolean>[K];
   /** XCLAIM: hands pending entries with given ids to another consumer. O(log N), N pending entries of the group; since 5.0.0. */
-  xclaim(key: Key, group: Value, consumer: Value, minIdleTime: Int, id: readonly Value[], options: XclaimOptions & { justid: true }): Give<K, string[]>;
-  xclaim(key: Key, group: Value, consumer: Value, minIdleTime: Int, ...id: Several<Value>): Give<K, (StreamEntry<S, F, V> | null)[]>;
-  xclaim(key: Key, group: Value, consumer: Value, minIdleTime: Int, id: readonly Value[], options?: XclaimOptions): Give<K, (StreamEntry<S, F, V> | null)[]>;
+  xclaim(key: Key, group: Value, consumer: Value, minIdleTime: Int, id: readonly Value[], options: XclaimOptions & { justid: true }): Give<W, T, string[]>[K];
+  xclaim(key: Key, group: Value, consumer: Value, minIdleTime: Int, ...id: Several<Value>): Give<W, T, (StreamEntry<W["S"], W["F"], W["V"]> | null)[]>[K];
+  xclaim(key: Key, group: Value, consumer: Value, minIdleTime: Int, id: readonly Value[], options?: XclaimOptions): Give<W, T, (StreamEntry<W["S"], W["F"], W["V"]> | null)[]>[K];
   /** XDEL: deletes entries of a stream by id and gives how many were there. O(N), N ids; since 5.0.0. */
-  xdel(key: Key, ...id: Several<Value>): Give<K, N>;
+  xdel(key: Key, ...id: Several<Value>): Give<W, T, W["N"]>[K];
   /** XDELEX: deletes entries of a stream with a rule for group references; a status for each. O(N), N ids; since 8.2.0. */
-  xdelex(key: Key, ...ids: Several<Value>): Give<K, N[]>;
-  xdelex(key: Key, ids: readonly Value[], options?: XackdelOptions): Give<K, N[]>;
+  xdelex(key: Key, ...ids: Several<Value>): Give<W, T, W["N"][]>[K];
+  xdelex(key: Key, ids: readonly Value[], options?: XackdelOptions): Give<W, T, W["N"][]>[K];
   /** XGROUP CREATE: creates a consumer group that reads a stream from a given id on. O(1); since 5.0.0. */
-  xgroupCreate(key: Key, group: Value, id: Value, options?: XgroupCreateOptions): Give<K, boolean>;
+  xgroupCreate(key: Key, group: Value, id: Value, options?: XgroupCreateOptions): Give<W, T, boolean>[K];
   /** XGROUP CREATECONSUMER: creates a consumer in a group; false if it is there already. O(1); since 6.2.0. */
-  xgroupCreateconsumer(key: Key, group: Value, consumer: Value): Give<K, boolean>;
+  xgroupCreateconsumer(key: Key, group: Value, consumer: Value): Give<W, T, boolean>[K];
   /** XGROUP DELCONSUMER: removes a consumer from a group and gives how many entries it had pending. O(1); since 5.0.0. */
-  xgroupDelconsumer(key: Key, group: Value, consumer: Value): Give<K, N>;
+  xgroupDelconsumer(key: Key, group: Value, consumer: Value): Give<W, T, W["N"]>[K];
   /** XGROUP DESTROY: removes a consumer group; false if there is none. O(N), N pending entries of the group; since 5.0.0. */
-  xgroupDestroy(key: Key, group: Value): Give<K, boolean>;
+  xgroupDestroy(key: Key, group: Value): Give<W, T, boolean>[K];
   /** XGROUP HELP: lists the consumer group subcommands with a line about each. O(1); since 5.0.0. */
-  xgroupHelp(): Give<K, string[]>;
+  xgroupHelp(): Give<W, T, string[]>[K];
   /** XGROUP SETID: moves a consumer group to another last delivered id. O(1); since 5.0.0. */
-  xgroupSetid(key: Key, group: Value, id: Value, options?: XgroupSetidOptions): Give<K, boolean>;
+  xgroupSetid(key: Key, group: Value, id: Value, options?: XgroupSetidOptions): Give<W, T, boolean>[K];
   /** XINFO CONSUMERS: describes the consumers of a group: pending entries and idle times. O(1); since 5.0.0. */
-  xinfoConsumers(key: Key, group: Value): Give<K, XinfoConsumersReply<S, N>>;
+  xinfoConsumers(key: Key, group: Value): Give<W, T, XinfoConsumersReply<W["S"], W["N"]>>[K];
   /** XINFO GROUPS: describes the consumer groups of a stream: positions, pending entries and lag. O(1); since 5.0.0. */
-  xinfoGroups(key: Key): Give<K, XinfoGroupsReply<S, N>>;
+  xinfoGroups(key: Key): Give<W, T, XinfoGroupsReply<W["S"], W["N"]>>[K];
   /** XINFO HELP: lists the stream inspection subcommands with a line about each. O(1); since 5.0.0. */
-  xinfoHelp(): Give<K, string[]>;
+  xinfoHelp(): Give<W, T, string[]>[K];
   /** XINFO STREAM: describes a stream: length, ids and first and last entry, or everything with FULL. O(1), O(N) with FULL, N entries shown; since 5.0.0. */
-  xinfoStream(key: Key, options: XinfoStreamOptions & { full: true }): Give<K, XinfoStreamReply<S, N, F>>;
-  xinfoStream(key: Key, options?: XinfoStreamOptions): Give<K, XinfoStreamReply2<S, N, F>>;
+  xinfoStream(key: Key, options: XinfoStreamOptions & { full: true }): Give<W, T, XinfoStreamReply<W["S"], W["N"], W["F"]>>[K];
+  xinfoStream(key: Key, options?: XinfoStreamOptions): Give<W, T, XinfoStreamReply2<W["S"], W["N"], W["F"]>>[K];
   /** XLEN: counts the entries of a stream, 0 if the key is missing. O(1); since 5.0.0. */
-  xlen(key: Key): Give<K, N>;
+  xlen(key: Key): Give<W, T, W["N"]>[K];
   /** XNACK: gives pending entries back to their group for another try; gives how many. O(N), N ids; since 8.8.0. */
-  xnack(key: Key, group: Value, mode: "silent" | "fail" | "fatal", ...ids: Several<Value>): Give<K, N>;
-  xnack(key: Key, group: Value, mode: "silent" | "fail" | "fatal", ids: readonly Value[], options?: XnackOptions): Give<K, N>;
+  xnack(key: Key, group: Value, mode: "silent" | "fail" | "fatal", ...ids: Several<Value>): Give<W, T, W["N"]>[K];
+  xnack(key: Key, group: Value, mode: "silent" | "fail" | "fatal", ids: readonly Value[], options?: XnackOptions): Give<W, T, W["N"]>[K];
   /** XPENDING: sums up the pending entries of a group, or lists those in a range. O(N), N entries returned; M scanned with IDLE; since 5.0.0. */
-  xpending(key: Key, group: Value): Give<K, [count: N, min: string | null, max: string | null, consumers: MapOf<F, S, N>]>;
-  xpending(key: Key, group: Value, start: Value, end: Value, count: Int, options?: XpendingOptions): Give<K, [id: string, consumer: S, idle: N, deliveries: N][]>;
-  xpending(key: Key, group: Value, start: Value, end: Value, count: Int, consumer: Value, options?: XpendingOptions): Give<K, [id: string, consumer: S, idle: N, deliveries: N][]>;
+  xpending(key: Key, group: Value): Give<W, T, [count: W["N"], min: string | null, max: string | null, consumers: MapOf<W["F"], W["S"], W["N"]>]>[K];
+  xpending(key: Key, group: Value, start: Value, end: Value, count: Int, options?: XpendingOptions): Give<W, T, [id: string, consumer: W["S"], idle: W["N"], deliveries: W["N"]][]>[K];
+  xpending(key: Key, group: Value, start: Value, end: Value, count: Int, consumer: Value, options?: XpendingOptions): Give<W, T, [id: string, consumer: W["S"], idle: W["N"], deliveries: W["N"]][]>[K];
   /** XRANGE: gives the entries of a stream between two ids, oldest first. O(N), N entries returned; since 5.0.0. */
-  xrange(key: Key, start: Value, end: Value, options?: BlmpopOptions): Give<K, StreamEntry<S, F, V>[]>;
+  xrange(key: Key, start: Value, end: Value, options?: BlmpopOptions): Give<W, T, StreamEntry<W["S"], W["F"], W["V"]>[]>[K];
   /** XREAD: gives new entries of streams after given ids, waiting for them on request. O(N), N entries returned; since 5.0.0. Waits at most `block` milliseconds, 0: for ever. */
-  xread(streams: Fields<Value>, options?: XreadOptions): Give<K, MapOf<F, S, StreamEntry<S, F, V>[]> | null>;
+  xread(streams: Fields<Value>, options?: XreadOptions): Give<W, T, MapOf<W["F"], W["S"], StreamEntry<W["S"], W["F"], W["V"]>[]> | null>[K];
   /** XREADGROUP: gives new or pending entries of streams to a consumer, waiting on request. O(M), M entries returned for each stream; since 5.0.0. Waits at most `block` milliseconds, 0: for ever. */
-  xreadgroup(group: Value, consumer: Value, streams: Fields<Value>, options?: XreadgroupOptions): Give<K, MapOf<F, S, [id: string, fields: MapOf<F, S, V> | null, idle?: N, deliveries?: N][]> | null>;
+  xreadgroup(group: Value, consumer: Value, streams: Fields<Value>, options?: XreadgroupOptions): Give<W, T, MapOf<W["F"], W["S"], [id: string, fields: W["M"] | null, idle?: W["N"], deliveries?: W["N"]][]> | null>[K];
   /** XREVRANGE: gives the entries of a stream between two ids, newest first. O(N), N entries returned; since 5.0.0. */
-  xrevrange(key: Key, end: Value, start: Value, options?: BlmpopOptions): Give<K, StreamEntry<S, F, V>[]>;
+  xrevrange(key: Key, end: Value, start: Value, options?: BlmpopOptions): Give<W, T, StreamEntry<W["S"], W["F"], W["V"]>[]>[K];
   /** XSETID: sets the last id of a stream; for servers only. O(1); since 5.0.0. */
-  xsetid(key: Key, lastId: Value, options?: XsetidOptions): Give<K, boolean>;
+  xsetid(key: Key, lastId: Value, options?: XsetidOptions): Give<W, T, boolean>[K];
   /** XTRIM: removes the oldest entries of a stream by length or id; gives how many. O(N), N entries evicted; since 5.0.0. */
-  xtrim(key: Key, strategy: "maxlen" | "minid", threshold: Value, options?: XtrimOptions): Give<K, N>;
+  xtrim(key: Key, strategy: "maxlen" | "minid", threshold: Value, options?: XtrimOptions): Give<W, T, W["N"]>[K];
   /** ZADD: adds members with scores or changes scores; gives how many members were new. O(M*log N), M members given, N in the sorted set; since 1.2.0. */
-  zadd(key: Key, data: Fields<number, I>, options: ZaddOptions & { incr: true }): Give<K, number | null>;
-  zadd(key: Key, data: Fields<number, I>, options?: ZaddOptions): Give<K, N>;
+  zadd(key: Key, data: Fields<number, W["I"]>, options: ZaddOptions & { incr: true }): Give<W, T, number | null>[K];
+  zadd(key: Key, data: Fields<number, W["I"]>, options?: ZaddOptions): Give<W, T, W["N"]>[K];
   /** ZCARD: counts the members of a sorted set, 0 if the key is missing. O(1); since 1.2.0. */
-  zcard(key: Key): Give<K, N>;
+  zcard(key: Key): Give<W, T, W["N"]>[K];
   /** ZCOUNT: counts the members with a score in a range. O(log N), N members in the sorted set; since 2.0.0. */
-  zcount(key: Key, min: Value, max: Value): Give<K, N>;
+  zcount(key: Key, min: Value, max: Value): Give<W, T, W["N"]>[K];
   /** ZDIFF: gives the members of the first sorted set that are in none of the others. O(L+(N-K)*log N), L all members, N first set, K result; since 6.2.0. */
-  zdiff(key: readonly Key[], options: VlinksOptions & { withscores: true }): Give<K, [V, number][]>;
-  zdiff(...key: Several<Key>): Give<K, V[]>;
-  zdiff(key: readonly Key[], options?: VlinksOptions): Give<K, V[]>;
+  zdiff(key: readonly Key[], options: VlinksOptions & { withscores: true }): Give<W, T, [W["V"], number][]>[K];
+  zdiff(...key: Several<Key>): Give<W, T, W["V"][]>[K];
+  zdiff(key: readonly Key[], options?: VlinksOptions): Give<W, T, W["V"][]>[K];
   /** ZDIFFSTORE: stores the members of the first sorted set that no other has; gives how many. O(L+(N-K)*log N), L all members, N first set, K result; since 6.2.0. */
-  zdiffstore(destination: Key, ...key: Several<Key>): Give<K, N>;
+  zdiffstore(destination: Key, ...key: Several<Key>): Give<W, T, W["N"]>[K];
   /** ZINCRBY: adds a number to a member's score, starting from 0, and gives the new score. O(log N), N members in the sorted set; since 1.2.0. */
-  zincrby(key: Key, increment: number, member: I): Give<K, number>;
+  zincrby(key: Key, increment: number, member: W["I"]): Give<W, T, number>[K];
   /** ZINTER: gives the members all sorted sets have in common, combining their scores. O(N*K+M*log M), N smallest set, K sets, M result; since 6.2.0. */
-  zinter(key: readonly Key[], options: ZinterOptions & { withscores: true }): Give<K, [V, number][]>;
-  zinter(...key: Several<Key>): Give<K, V[]>;
-  zinter(key: readonly Key[], options?: ZinterOptions): Give<K, V[]>;
+  zinter(key: readonly Key[], options: ZinterOptions & { withscores: true }): Give<W, T, [W["V"], number][]>[K];
+  zinter(...key: Several<Key>): Give<W, T, W["V"][]>[K];
+  zinter(key: readonly Key[], options?: ZinterOptions): Give<W, T, W["V"][]>[K];
   /** ZINTERCARD: counts the members all sorted sets have in common, up to a limit. O(N*K), N members of the smallest set, K sets; since 7.0.0. */
-  zintercard(...key: Several<Key>): Give<K, N>;
-  zintercard(key: readonly Key[], options?: ArscanOptions): Give<K, N>;
+  zintercard(...key: Several<Key>): Give<W, T, W["N"]>[K];
+  zintercard(key: readonly Key[], options?: ArscanOptions): Give<W, T, W["N"]>[K];
   /** ZINTERSTORE: stores the members all sorted sets have in common and gives how many. O(N*K+M*log M), N smallest set, K sets, M result; since 2.0.0. */
-  zinterstore(destination: Key, ...key: Several<Key>): Give<K, N>;
-  zinterstore(destination: Key, key: readonly Key[], options?: ZinterstoreOptions): Give<K, N>;
+  zinterstore(destination: Key, ...key: Several<Key>): Give<W, T, W["N"]>[K];
+  zinterstore(destination: Key, key: readonly Key[], options?: ZinterstoreOptions): Give<W, T, W["N"]>[K];
   /** ZLEXCOUNT: counts the members between two names, when all scores are equal. O(log N), N members in the sorted set; since 2.8.9. */
-  zlexcount(key: Key, min: Value, max: Value): Give<K, N>;
+  zlexcount(key: Key, min: Value, max: Value): Give<W, T, W["N"]>[K];
   /** ZMPOP: takes the lowest or highest members of the first non-empty sorted set; null if none. O(K+M*log N), K keys, M taken, N in the set; since 7.0.0. */
-  zmpop(key: readonly Key[], where: "min" | "max", options?: BlmpopOptions): Give<K, [key: S, elements: [V, number][]] | null>;
+  zmpop(key: readonly Key[], where: "min" | "max", options?: BlmpopOptions): Give<W, T, [key: W["S"], elements: [W["V"], number][]] | null>[K];
   /** ZMSCORE: gives the scores of several members, null for those missing. O(N), N members asked for; since 6.2.0. */
-  zmscore(key: Key, ...member: Several<I>): Give<K, (number | null)[]>;
+  zmscore(key: Key, ...member: Several<W["I"]>): Give<W, T, (number | null)[]>[K];
   /** ZPOPMAX: removes and gives the members with the highest scores, by default one. O(M*log N), M members removed, N in the sorted set; since 5.0.0. */
-  zpopmax(key: Key, count: Int): Give<K, [V, number][]>;
-  zpopmax(key: Key): Give<K, null | [member: V, score: number]>;
+  zpopmax(key: Key, count: Int): Give<W, T, [W["V"], number][]>[K];
+  zpopmax(key: Key): Give<W, T, null | [member: W["V"], score: number]>[K];
   /** ZPOPMIN: removes and gives the members with the lowest scores, by default one. O(M*log N), M members removed, N in the sorted set; since 5.0.0. */
-  zpopmin(key: Key, count: Int): Give<K, [V, number][]>;
-  zpopmin(key: Key): Give<K, null | [member: V, score: number]>;
+  zpopmin(key: Key, count: Int): Give<W, T, [W["V"], number][]>[K];
+  zpopmin(key: Key): Give<W, T, null | [member: W["V"], score: number]>[K];
   /** ZRANDMEMBER: gives random members of a sorted set, with scores on request; null or empty if none. O(N), N members returned; since 6.2.0. */
-  zrandmember(key: Key): Give<K, V | null>;
-  zrandmember(key: Key, count: Int, options: VlinksOptions & { withscores: true }): Give<K, [V, number][]>;
-  zrandmember(key: Key, count: Int, options?: VlinksOptions): Give<K, V[]>;
+  zrandmember(key: Key): Give<W, T, W["V"] | null>[K];
+  zrandmember(key: Key, count: Int, options: VlinksOptions & { withscores: true }): Give<W, T, [W["V"], number][]>[K];
+  zrandmember(key: Key, count: Int, options?: VlinksOptions): Give<W, T, W["V"][]>[K];
   /** ZRANGE: gives the members in a range of ranks, scores or names, either way round. O(log N+M), N members, M returned; since 1.2.0. */
-  zrange(key: Key, start: Value, stop: Value, options: ZrangeOptions & { withscores: true }): Give<K, [V, number][]>;
-  zrange(key: Key, start: Value, stop: Value, options?: ZrangeOptions): Give<K, V[]>;
+  zrange(key: Key, start: Value, stop: Value, options: ZrangeOptions & { withscores: true }): Give<W, T, [W["V"], number][]>[K];
+  zrange(key: Key, start: Value, stop: Value, options?: ZrangeOptions): Give<W, T, W["V"][]>[K];
   /** ZRANGEBYLEX: gives the members between two names, when all scores are equal; outdated. O(log N+M), N members, M returned; since 2.8.9; deprecated since 6.2.0 for ZRANGE. */
-  zrangebylex(key: Key, min: Value, max: Value, options?: ZrangebylexOptions): Give<K, V[]>;
+  zrangebylex(key: Key, min: Value, max: Value, options?: ZrangebylexOptions): Give<W, T, W["V"][]>[K];
   /** ZRANGEBYSCORE: gives the members with a score in a range, lowest first; outdated. O(log N+M), N members, M returned; since 1.0.5; deprecated since 6.2.0 for ZRANGE. */
-  zrangebyscore(key: Key, min: Value, max: Value, options: ZrangebyscoreOptions & { withscores: true }): Give<K, [V, number][]>;
-  zrangebyscore(key: Key, min: Value, max: Value, options?: ZrangebyscoreOptions): Give<K, V[]>;
+  zrangebyscore(key: Key, min: Value, max: Value, options: ZrangebyscoreOptions & { withscores: true }): Give<W, T, [W["V"], number][]>[K];
+  zrangebyscore(key: Key, min: Value, max: Value, options?: ZrangebyscoreOptions): Give<W, T, W["V"][]>[K];
   /** ZRANGESTORE: stores the members in a range of a sorted set under another key; gives how many. O(log N+M), N members, M stored; since 6.2.0. */
-  zrangestore(dst: Key, src: Key, min: Value, max: Value, options?: ZrangestoreOptions): Give<K, N>;
+  zrangestore(dst: Key, src: Key, min: Value, max: Value, options?: ZrangestoreOptions): Give<W, T, W["N"]>[K];
   /** ZRANK: gives the position of a member counted from the lowest score, null if missing. O(log N), N members in the sorted set; since 2.0.0. */
-  zrank(key: Key, member: I, options: ZrankOptions & { withscore: true }): Give<K, [rank: N, score: number] | null>;
-  zrank(key: Key, member: I, options?: ZrankOptions): Give<K, N | null>;
+  zrank(key: Key, member: W["I"], options: ZrankOptions & { withscore: true }): Give<W, T, [rank: W["N"], score: number] | null>[K];
+  zrank(key: Key, member: W["I"], options?: ZrankOptions): Give<W, T, W["N"] | null>[K];
   /** ZREM: removes members from a sorted set and gives how many were there. O(M*log N), M members given, N in the sorted set; since 1.2.0. */
-  zrem(key: Key, ...member: Several<I>): Give<K, N>;
+  zrem(key: Key, ...member: Several<W["I"]>): Give<W, T, W["N"]>[K];
   /** ZREMRANGEBYLEX: removes the members between two names, when all scores are equal; gives how many. O(log N+M), N members, M removed; since 2.8.9. */
-  zremrangebylex(key: Key, min: Value, max: Value): Give<K, N>;
+  zremrangebylex(key: Key, min: Value, max: Value): Give<W, T, W["N"]>[K];
   /** ZREMRANGEBYRANK: removes the members between two positions and gives how many. O(log N+M), N members, M removed; since 2.0.0. */
-  zremrangebyrank(key: Key, start: Int, stop: Int): Give<K, N>;
+  zremrangebyrank(key: Key, start: Int, stop: Int): Give<W, T, W["N"]>[K];
   /** ZREMRANGEBYSCORE: removes the members with a score in a range and gives how many. O(log N+M), N members, M removed; since 1.2.0. */
-  zremrangebyscore(key: Key, min: Value, max: Value): Give<K, N>;
+  zremrangebyscore(key: Key, min: Value, max: Value): Give<W, T, W["N"]>[K];
   /** ZREVRANGE: gives the members between two positions, highest score first; outdated. O(log N+M), N members, M returned; since 1.2.0; deprecated since 6.2.0 for ZRANGE. */
-  zrevrange(key: Key, start: Int, stop: Int, options: VlinksOptions & { withscores: true }): Give<K, [V, number][]>;
-  zrevrange(key: Key, start: Int, stop: Int, options?: VlinksOptions): Give<K, V[]>;
+  zrevrange(key: Key, start: Int, stop: Int, options: VlinksOptions & { withscores: true }): Give<W, T, [W["V"], number][]>[K];
+  zrevrange(key: Key, start: Int, stop: Int, options?: VlinksOptions): Give<W, T, W["V"][]>[K];
   /** ZREVRANGEBYLEX: gives the members between two names in reverse, when all scores are equal; outdated. O(log N+M), N members, M returned; since 2.8.9; deprecated since 6.2.0 for ZRANGE. */
-  zrevrangebylex(key: Key, max: Value, min: Value, options?: ZrangebylexOptions): Give<K, V[]>;
+  zrevrangebylex(key: Key, max: Value, min: Value, options?: ZrangebylexOptions): Give<W, T, W["V"][]>[K];
   /** ZREVRANGEBYSCORE: gives the members with a score in a range, highest first; outdated. O(log N+M), N members, M returned; since 2.2.0; deprecated since 6.2.0 for ZRANGE. */
-  zrevrangebyscore(key: Key, max: Value, min: Value, options: ZrangebyscoreOptions & { withscores: true }): Give<K, [V, number][]>;
-  zrevrangebyscore(key: Key, max: Value, min: Value, options?: ZrangebyscoreOptions): Give<K, V[]>;
+  zrevrangebyscore(key: Key, max: Value, min: Value, options: ZrangebyscoreOptions & { withscores: true }): Give<W, T, [W["V"], number][]>[K];
+  zrevrangebyscore(key: Key, max: Value, min: Value, options?: ZrangebyscoreOptions): Give<W, T, W["V"][]>[K];
   /** ZREVRANK: gives the position of a member counted from the highest score, null if missing. O(log N), N members in the sorted set; since 2.0.0. */
-  zrevrank(key: Key, member: I, options: ZrankOptions & { withscore: true }): Give<K, [rank: N, score: number] | null>;
-  zrevrank(key: Key, member: I, options?: ZrankOptions): Give<K, N | null>;
+  zrevrank(key: Key, member: W["I"], options: ZrankOptions & { withscore: true }): Give<W, T, [rank: W["N"], score: number] | null>[K];
+  zrevrank(key: Key, member: W["I"], options?: ZrankOptions): Give<W, T, W["N"] | null>[K];
   /** ZSCAN: walks members and scores step by step; gives the next cursor and a batch. O(1), O(N) for the whole walk, N members; since 2.8.0. */
-  zscan(key: Key, cursor: Value, options?: SscanOptions): Give<K, [cursor: string, members: [V, number][]]>;
+  zscan(key: Key, cursor: Value, options?: SscanOptions): Give<W, T, [cursor: string, members: [W["V"], number][]]>[K];
   /** ZSCORE: gives the score of a member, or null if the member or key is missing. O(1); since 1.2.0. */
-  zscore(key: Key, member: I): Give<K, number | null>;
+  zscore(key: Key, member: W["I"]): Give<W, T, number | null>[K];
   /** ZUNION: gives the members that any of the sorted sets has, combining their scores. O(N+M*log M), N members of all sets, M in the result; since 6.2.0. */
-  zunion(key: readonly Key[], options: ZinterOptions & { withscores: true }): Give<K, [V, number][]>;
-  zunion(...key: Several<Key>): Give<K, V[]>;
-  zunion(key: readonly Key[], options?: ZinterOptions): Give<K, V[]>;
+  zunion(key: readonly Key[], options: ZinterOptions & { withscores: true }): Give<W, T, [W["V"], number][]>[K];
+  zunion(...key: Several<Key>): Give<W, T, W["V"][]>[K];
+  zunion(key: readonly Key[], options?: ZinterOptions): Give<W, T, W["V"][]>[K];
   /** ZUNIONSTORE: stores the members that any of the sorted sets has and gives how many. O(N+M*log M), N members of all sets, M in the result; since 2.0.0. */
-  zunionstore(destination: Key, ...key: Several<Key>): Give<K, N>;
-  zunionstore(destination: Key, key: readonly Key[], options?: ZinterstoreOptions): Give<K, N>;
-  readonly bf: BfCommands<S, N, F, K, V, I>;
-  readonly cf: CfCommands<S, N, F, K, V, I>;
-  readonly cms: CmsCommands<S, N, F, K, V, I>;
-  readonly ft: FtCommands<S, N, F, K, V, I>;
-  readonly json: JsonCommands<S, N, F, K, V, I>;
-  readonly tdigest: TdigestCommands<S, N, F, K, V, I>;
-  readonly topk: TopkCommands<S, N, F, K, V, I>;
-  readonly ts: TsCommands<S, N, F, K, V, I>;
+  zunionstore(destination: Key, ...key: Several<Key>): Give<W, T, W["N"]>[K];
+  zunionstore(destination: Key, key: readonly Key[], options?: ZinterstoreOptions): Give<W, T, W["N"]>[K];
+  readonly bf: BfCommands<W, K, T>;
+  readonly cf: CfCommands<W, K, T>;
+  readonly cms: CmsCommands<W, K, T>;
+  readonly ft: FtCommands<W, K, T>;
+  readonly json: JsonCommands<W, K, T>;
+  readonly tdigest: TdigestCommands<W, K, T>;
+  readonly topk: TopkCommands<W, K, T>;
+  readonly ts: TsCommands<W, K, T>;
 }
 /** The commands of `redis.bf`. */
-export interface BfCommands<S extends Str = string, N = number, F extends Forms = Plain, K extends Kind = Promised, V = S, I = Value> {
+export interface BfCommands<W extends AnyWorld = World, K extends Kind = "promise", T extends unknown[] = []> {
   /** BF.ADD: adds an item to a Bloom filter, creating it if needed; false if probably present. O(K), K hash functions; since bloom 1.0.0. */
-  add(key: Key, item: I): Give<K, boolean>;
+  add(key: Key, item: W["I"]): Give<W, T, boolean>[K];
   /** BF.CARD: estimates how many distinct items a Bloom filter holds, 0 if the key is missing. O(1); since bloom 2.4.4. */
-  card(key: Key): Give<K, N>;
+  card(key: Key): Give<W, T, W["N"]>[K];
   /** BF.EXISTS: tells whether a Bloom filter probably holds an item; a false answer is certain. O(K), K hash functions; since bloom 1.0.0. */
-  exists(key: Key, item: I): Give<K, boolean>;
+  exists(key: Key, item: W["I"]): Give<W, T, boolean>[K];
   /** BF.INFO: describes a Bloom filter: capacity, size, layers, items and growth rate. O(1); since bloom 1.0.0. */
-  info(key: Key, options: BfInfoOptions & ({ capacity: true } | { size: true } | { filters: true } | { items: true } | { expansion: true })): Give<K, N | null>;
-  info(key: Key, options?: BfInfoOptions): Give<K, BfInfoReply<N>>;
+  info(key: Key, options: BfInfoOptions & ({ capacity: true } | { size: true } | { filters: true } | { items: true } | { expansion: true })): Give<W, T, W["N"] | null>[K];
+  info(key: Key, options?: BfInfoOptions): Give<W, T, BfInfoReply<W["N"]>>[K];
   /** BF.INSERT: adds items to a Bloom filter, which is created with the given settings if missing. O(K*N), K hash functions, N items; since bloom 1.0.0. */
-  insert(key: Key, ...item: Several<I>): Give<K, (boolean | ResponseError | string)[]>;
-  insert(key: Key, item: readonly I[], options?: BfInsertOptions): Give<K, (boolean | ResponseError | string)[]>;
+  insert(key: Key, ...item: Several<W["I"]>): Give<W, T, (boolean | ResponseError | string)[]>[K];
+  insert(key: Key, item: readonly W["I"][], options?: BfInsertOptions): Give<W, T, (boolean | ResponseError | string)[]>[K];
   /** BF.LOADCHUNK: restores one saved piece of a Bloom filter; start from an empty key. O(N), N capacity; since bloom 1.0.0. */
-  loadchunk(key: Key, iterator: Int, data: Value): Give<K, boolean>;
+  loadchunk(key: Key, iterator: Int, data: Value): Give<W, T, boolean>[K];
   /** BF.MADD: adds several items to a Bloom filter and tells for each whether it was new. O(K*N), K hash functions, N items; since bloom 1.0.0. */
-  madd(key: Key, ...item: Several<I>): Give<K, (boolean | ResponseError | string)[]>;
+  madd(key: Key, ...item: Several<W["I"]>): Give<W, T, (boolean | ResponseError | string)[]>[K];
   /** BF.MEXISTS: tells for several items whether a Bloom filter probably holds each. O(K*N), K hash functions, N items; since bloom 1.0.0. */
-  mexists(key: Key, ...item: Several<I>): Give<K, boolean[]>;
+  mexists(key: Key, ...item: Several<W["I"]>): Give<W, T, boolean[]>[K];
   /** BF.RESERVE: creates an empty Bloom filter with an error rate and capacity; fails if it exists. O(1); since bloom 1.0.0. */
-  reserve(key: Key, errorRate: number, capacity: Int, options?: BfReserveOptions): Give<K, boolean>;
+  reserve(key: Key, errorRate: number, capacity: Int, options?: BfReserveOptions): Give<W, T, boolean>[K];
   /** BF.SCANDUMP: saves a Bloom filter piece by piece, giving data and the next position. O(N), N capacity; since bloom 1.0.0. */
-  scandump(key: Key, iterator: Int): Give<K, [iterator: N, data: Uint8Array | null]>;
+  scandump(key: Key, iterator: Int): Give<W, T, [iterator: W["N"], data: Uint8Array | null]>[K];
 }
 /** The commands of `redis.cf`. */
-export interface CfCommands<S extends Str = string, N = number, F extends Forms = Plain, K extends Kind = Promised, V = S, I = Value> {
+export interface CfCommands<W extends AnyWorld = World, K extends Kind = "promise", T extends unknown[] = []> {
   /** CF.ADD: adds an item to a cuckoo filter, even if it is there already. O(K+I), K sub-filters, I maximal iterations; since bloom 1.0.0. */
-  add(key: Key, item: I): Give<K, boolean>;
+  add(key: Key, item: W["I"]): Give<W, T, boolean>[K];
   /** CF.ADDNX: adds an item to a cuckoo filter unless it is probably there already. O(K+I), K sub-filters, I maximal iterations; since bloom 1.0.0. */
-  addnx(key: Key, item: I): Give<K, boolean>;
+  addnx(key: Key, item: W["I"]): Give<W, T, boolean>[K];
   /** CF.COUNT: estimates how often an item was added to a cuckoo filter, never too low. O(K), K sub-filters; since bloom 1.0.0. */
-  count(key: Key, item: I): Give<K, N>;
+  count(key: Key, item: W["I"]): Give<W, T, W["N"]>[K];
   /** CF.DEL: removes one occurrence of an item from a cuckoo filter; false if it was not found. O(K), K sub-filters; since bloom 1.0.0. */
-  del(key: Key, item: I): Give<K, boolean>;
+  del(key: Key, item: W["I"]): Give<W, T, boolean>[K];
   /** CF.EXISTS: tells whether a cuckoo filter probably holds an item; a false answer is certain. O(K), K sub-filters; since bloom 1.0.0. */
-  exists(key: Key, item: I): Give<K, boolean>;
+  exists(key: Key, item: W["I"]): Give<W, T, boolean>[K];
   /** CF.INFO: describes a cuckoo filter: size, buckets, items added and deleted, settings. O(1); since bloom 1.0.0. */
-  info(key: Key): Give<K, CfInfoReply<N>>;
+  info(key: Key): Give<W, T, CfInfoReply<W["N"]>>[K];
   /** CF.INSERT: adds several items to a cuckoo filter, creating it unless told otherwise. O(N*(K+I)), N items, K sub-filters, I iterations; since bloom 1.0.0. */
-  insert(key: Key, ...item: Several<I>): Give<K, (boolean | ResponseError)[]>;
-  insert(key: Key, item: readonly I[], options?: CfInsertOptions): Give<K, (boolean | ResponseError)[]>;
+  insert(key: Key, ...item: Several<W["I"]>): Give<W, T, (boolean | ResponseError)[]>[K];
+  insert(key: Key, item: readonly W["I"][], options?: CfInsertOptions): Give<W, T, (boolean | ResponseError)[]>[K];
   /** CF.INSERTNX: adds those items that a cuckoo filter does not seem to hold yet, creating it if needed. O(N*(K+I)), N items, K sub-filters, I iterations; since bloom 1.0.0. */
-  insertnx(key: Key, ...item: Several<I>): Give<K, (N | boolean | ResponseError)[]>;
-  insertnx(key: Key, item: readonly I[], options?: CfInsertOptions): Give<K, (N | boolean | ResponseError)[]>;
+  insertnx(key: Key, ...item: Several<W["I"]>): Give<W, T, (W["N"] | boolean | ResponseError)[]>[K];
+  insertnx(key: Key, item: readonly W["I"][], options?: CfInsertOptions): Give<W, T, (W["N"] | boolean | ResponseError)[]>[K];
   /** CF.LOADCHUNK: restores one saved piece of a cuckoo filter; start from an empty key. O(N), N capacity; since bloom 1.0.0. */
-  loadchunk(key: Key, iterator: Int, data: Value): Give<K, boolean>;
+  loadchunk(key: Key, iterator: Int, data: Value): Give<W, T, boolean>[K];
   /** CF.MEXISTS: tells for several items whether a cuckoo filter probably holds each. O(K*N), K sub-filters, N items; since bloom 1.0.0. */
-  mexists(key: Key, ...item: Several<I>): Give<K, boolean[]>;
+  mexists(key: Key, ...item: Several<W["I"]>): Give<W, T, boolean[]>[K];
   /** CF.RESERVE: creates an empty cuckoo filter of a given capacity; fails if the key exists. O(1); since bloom 1.0.0. */
-  reserve(key: Key, capacity: Int, options?: CfReserveOptions): Give<K, boolean>;
+  reserve(key: Key, capacity: Int, options?: CfReserveOptions): Give<W, T, boolean>[K];
   /** CF.SCANDUMP: saves a cuckoo filter piece by piece, giving data and the next position. O(N), N capacity; since bloom 1.0.0. */
-  scandump(key: Key, iterator: Int): Give<K, [iterator: N, data: Uint8Array | null]>;
+  scandump(key: Key, iterator: Int): Give<W, T, [iterator: W["N"], data: Uint8Array | null]>[K];
 }
 /** The commands of `redis.cms`. */
-export interface CmsCommands<S extends Str = string, N = number, F extends Forms = Plain, K extends Kind = Promised, V = S, I = Value> {
+export interface CmsCommands<W extends AnyWorld = World, K extends Kind = "promise", T extends unknown[] = []> {
   /** CMS.INCRBY: raises the counts of items in a count-min sketch and gives the new estimates. O(N), N items; since bloom 2.0.0. */
-  incrby(key: Key, items: Fields<Int>): Give<K, N[]>;
+  incrby(key: Key, items: Fields<Int>): Give<W, T, W["N"][]>[K];
   /** CMS.INFO: gives width, depth and total count of a count-min sketch. O(1); since bloom 2.0.0. */
-  info(key: Key): Give<K, CmsInfoReply<N>>;
+  info(key: Key): Give<W, T, CmsInfoReply<W["N"]>>[K];
   /** CMS.INITBYDIM: creates a count-min sketch of a given width and depth; fails if the key exists. O(1); since bloom 2.0.0. */
-  initbydim(key: Key, width: Int, depth: Int): Give<K, boolean>;
+  initbydim(key: Key, width: Int, depth: Int): Give<W, T, boolean>[K];
   /** CMS.INITBYPROB: creates a count-min sketch from error rate and probability; fails if the key exists. O(1); since bloom 2.0.0. */
-  initbyprob(key: Key, error: number, probability: number): Give<K, boolean>;
+  initbyprob(key: Key, error: number, probability: number): Give<W, T, boolean>[K];
   /** CMS.MERGE: adds up count-min sketches, optionally weighted, into an existing one of equal size. O(N), N sketches; since bloom 2.0.0. */
-  merge(destination: Key, ...source: Several<Key>): Give<K, boolean>;
-  merge(destination: Key, source: readonly Key[], options?: CmsMergeOptions): Give<K, boolean>;
+  merge(destination: Key, ...source: Several<Key>): Give<W, T, boolean>[K];
+  merge(destination: Key, source: readonly Key[], options?: CmsMergeOptions): Give<W, T, boolean>[K];
   /** CMS.QUERY: estimates the counts of items in a count-min sketch, never too low. O(N), N items; since bloom 2.0.0. */
-  query(key: Key, ...item: Several<Value>): Give<K, N[]>;
+  query(key: Key, ...item: Several<Value>): Give<W, T, W["N"][]>[K];
 }
 /** The commands of `redis.ft`. */
-export interface FtCommands<S extends Str = string, N = number, F extends Forms = Plain, K extends Kind = Promised, V = S, I = Value> {
+export interface FtCommands<W extends AnyWorld = World, K extends Kind = "promise", T extends unknown[] = []> {
   /** FT.AGGREGATE: searches an index and groups, computes and sorts the results in a pipeline. O(1), growing with the matches and the steps; since search 1.1.0. */
-  aggregate(index: Value, query: Value, options: FtAggregateOptions & { withcursor: { count?: Int; maxidle?: Int } | true }): Give<K, [page: AggregateResult<S, N, F>, cursor: N]>;
-  aggregate(index: Value, query: Value, step: readonly ({ groupby: { property?: readonly Value[]; reduce?: readonly (Value | { function: Value; arg?: readonly Value[]; as?: Value })[] } | true; sortby?: undefined; apply?: undefined; limit?: undefined; filter?: undefined } | { groupby?: undefined; sortby: readonly (Value | { property: Value } & ({ asc?: true; desc?: undefined } | { asc?: undefined; desc?: true }))[] | ({ key: readonly (Value | { property: Value } & ({ asc?: true; desc?: undefined } | { asc?: undefined; desc?: true }))[]; max?: Int }) & ({ withcount?: true; withoutcount?: undefined } | { withcount?: undefined; withoutcount?: true }); apply?: undefined; limit?: undefined; filter?: undefined } | { groupby?: undefined; sortby?: undefined; apply: readonly [expression: Value, name: Value]; limit?: undefined; filter?: undefined } | { groupby?: undefined; sortby?: undefined; apply?: undefined; limit: readonly [offset: Int, num: Int]; filter?: undefined } | { groupby?: undefined; sortby?: undefined; apply?: undefined; limit?: undefined; filter: Value })[], options: FtAggregateOptions & { withcursor: { count?: Int; maxidle?: Int } | true }): Give<K, [page: AggregateResult<S, N, F>, cursor: N]>;
-  aggregate(index: Value, query: Value, ...step: Several<{ groupby: { property?: readonly Value[]; reduce?: readonly (Value | { function: Value; arg?: readonly Value[]; as?: Value })[] } | true; sortby?: undefined; apply?: undefined; limit?: undefined; filter?: undefined } | { groupby?: undefined; sortby: readonly (Value | { property: Value } & ({ asc?: true; desc?: undefined } | { asc?: undefined; desc?: true }))[] | ({ key: readonly (Value | { property: Value } & ({ asc?: true; desc?: undefined } | { asc?: undefined; desc?: true }))[]; max?: Int }) & ({ withcount?: true; withoutcount?: undefined } | { withcount?: undefined; withoutcount?: true }); apply?: undefined; limit?: undefined; filter?: undefined } | { groupby?: undefined; sortby?: undefined; apply: readonly [expression: Value, name: Value]; limit?: undefined; filter?: undefined } | { groupby?: undefined; sortby?: undefined; apply?: undefined; limit: readonly [offset: Int, num: Int]; filter?: undefined } | { groupby?: undefined; sortby?: undefined; apply?: undefined; limit?: undefined; filter: Value }>): Give<K, AggregateResult<S, N, F>>;
-  aggregate(index: Value, query: Value, options?: FtAggregateOptions): Give<K, AggregateResult<S, N, F>>;
-  aggregate(index: Value, query: Value, step: readonly ({ groupby: { property?: readonly Value[]; reduce?: readonly (Value | { function: Value; arg?: readonly Value[]; as?: Value })[] } | true; sortby?: undefined; apply?: undefined; limit?: undefined; filter?: undefined } | { groupby?: undefined; sortby: readonly (Value | { property: Value } & ({ asc?: true; desc?: undefined } | { asc?: undefined; desc?: true }))[] | ({ key: readonly (Value | { property: Value } & ({ asc?: true; desc?: undefined } | { asc?: undefined; desc?: true }))[]; max?: Int }) & ({ withcount?: true; withoutcount?: undefined } | { withcount?: undefined; withoutcount?: true }); apply?: undefined; limit?: undefined; filter?: undefined } | { groupby?: undefined; sortby?: undefined; apply: readonly [expression: Value, name: Value]; limit?: undefined; filter?: undefined } | { groupby?: undefined; sortby?: undefined; apply?: undefined; limit: readonly [offset: Int, num: Int]; filter?: undefined } | { groupby?: undefined; sortby?: undefined; apply?: undefined; limit?: undefined; filter: Value })[], options?: FtAggregateOptions): Give<K, AggregateResult<S, N, F>>;
+  aggregate(index: Value, query: Value, options: FtAggregateOptions & { withcursor: { count?: Int; maxidle?: Int } | true }): Give<W, T, [page: AggregateResult<W["S"], W["N"], W["F"]>, cursor: W["N"]]>[K];
+  aggregate(index: Value, query: Value, step: readonly ({ groupby: { property?: readonly Value[]; reduce?: readonly (Value | { function: Value; arg?: readonly Value[]; as?: Value })[] } | true; sortby?: undefined; apply?: undefined; limit?: undefined; filter?: undefined } | { groupby?: undefined; sortby: readonly (Value | { property: Value } & ({ asc?: true; desc?: undefined } | { asc?: undefined; desc?: true }))[] | ({ key: readonly (Value | { property: Value } & ({ asc?: true; desc?: undefined } | { asc?: undefined; desc?: true }))[]; max?: Int }) & ({ withcount?: true; withoutcount?: undefined } | { withcount?: undefined; withoutcount?: true }); apply?: undefined; limit?: undefined; filter?: undefined } | { groupby?: undefined; sortby?: undefined; apply: readonly [expression: Value, name: Value]; limit?: undefined; filter?: undefined } | { groupby?: undefined; sortby?: undefined; apply?: undefined; limit: readonly [offset: Int, num: Int]; filter?: undefined } | { groupby?: undefined; sortby?: undefined; apply?: undefined; limit?: undefined; filter: Value })[], options: FtAggregateOptions & { withcursor: { count?: Int; maxidle?: Int } | true }): Give<W, T, [page: AggregateResult<W["S"], W["N"], W["F"]>, cursor: W["N"]]>[K];
+  aggregate(index: Value, query: Value, ...step: Several<{ groupby: { property?: readonly Value[]; reduce?: readonly (Value | { function: Value; arg?: readonly Value[]; as?: Value })[] } | true; sortby?: undefined; apply?: undefined; limit?: undefined; filter?: undefined } | { groupby?: undefined; sortby: readonly (Value | { property: Value } & ({ asc?: true; desc?: undefined } | { asc?: undefined; desc?: true }))[] | ({ key: readonly (Value | { property: Value } & ({ asc?: true; desc?: undefined } | { asc?: undefined; desc?: true }))[]; max?: Int }) & ({ withcount?: true; withoutcount?: undefined } | { withcount?: undefined; withoutcount?: true }); apply?: undefined; limit?: undefined; filter?: undefined } | { groupby?: undefined; sortby?: undefined; apply: readonly [expression: Value, name: Value]; limit?: undefined; filter?: undefined } | { groupby?: undefined; sortby?: undefined; apply?: undefined; limit: readonly [offset: Int, num: Int]; filter?: undefined } | { groupby?: undefined; sortby?: undefined; apply?: undefined; limit?: undefined; filter: Value }>): Give<W, T, AggregateResult<W["S"], W["N"], W["F"]>>[K];
+  aggregate(index: Value, query: Value, options?: FtAggregateOptions): Give<W, T, AggregateResult<W["S"], W["N"], W["F"]>>[K];
+  aggregate(index: Value, query: Value, step: readonly ({ groupby: { property?: readonly Value[]; reduce?: readonly (Value | { function: Value; arg?: readonly Value[]; as?: Value })[] } | true; sortby?: undefined; apply?: undefined; limit?: undefined; filter?: undefined } | { groupby?: undefined; sortby: readonly (Value | { property: Value } & ({ asc?: true; desc?: undefined } | { asc?: undefined; desc?: true }))[] | ({ key: readonly (Value | { property: Value } & ({ asc?: true; desc?: undefined } | { asc?: undefined; desc?: true }))[]; max?: Int }) & ({ withcount?: true; withoutcount?: undefined } | { withcount?: undefined; withoutcount?: true }); apply?: undefined; limit?: undefined; filter?: undefined } | { groupby?: undefined; sortby?: undefined; apply: readonly [expression: Value, name: Value]; limit?: undefined; filter?: undefined } | { groupby?: undefined; sortby?: undefined; apply?: undefined; limit: readonly [offset: Int, num: Int]; filter?: undefined } | { groupby?: undefined; sortby?: undefined; apply?: undefined; limit?: undefined; filter: Value })[], options?: FtAggregateOptions): Give<W, T, AggregateResult<W["S"], W["N"], W["F"]>>[K];
   /** FT.ALIASADD: gives an index another name; fails if that is taken. O(1); since search 1.0.0. */
-  aliasadd(alias: Value, index: Value): Give<K, boolean>;
+  aliasadd(alias: Value, index: Value): Give<W, T, boolean>[K];
   /** FT.ALIASDEL: removes another name from an index. O(1); since search 1.0.0. */
-  aliasdel(alias: Value): Give<K, boolean>;
+  aliasdel(alias: Value): Give<W, T, boolean>[K];
   /** FT.ALIASLIST: lists the other names of an index. O(N), N names; since search 8.10.0. */
-  aliaslist(index: Value): Give<K, SetOf<S, F, string>>;
+  aliaslist(index: Value): Give<W, T, SetOf<W["S"], W["F"], string>>[K];
   /** FT.ALIASUPDATE: points another name at an index, taking it from a previous one. O(1); since search 1.0.0. */
-  aliasupdate(alias: Value, index: Value): Give<K, boolean>;
+  aliasupdate(alias: Value, index: Value): Give<W, T, boolean>[K];
   /** FT.ALTER: extends the schema of an index; documents are indexed again in the background. O(N), N keys of the database; since search 1.0.0. */
-  alter(index: Value, ...field: Several<{ fieldName: Value; as?: Value; withsuffixtrie?: true; indexempty?: true; indexmissing?: true; sortable?: { unf?: true } | true; noindex?: true } & ({ text: { nostem?: true; weight?: number; phonetic?: Value } | true; tag?: undefined; numeric?: undefined; geo?: undefined; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag: { separator?: Value; casesensitive?: true } | true; numeric?: undefined; geo?: undefined; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag?: undefined; numeric: true; geo?: undefined; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag?: undefined; numeric?: undefined; geo: true; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag?: undefined; numeric?: undefined; geo?: undefined; geoshape: { spherical?: true; flat?: undefined } | { spherical?: undefined; flat?: true } | true; vector?: undefined } | { text?: undefined; tag?: undefined; numeric?: undefined; geo?: undefined; geoshape?: undefined; vector: readonly [algorithm: Value, attribute: Fields<Value>] })>): Give<K, boolean>;
-  alter(index: Value, field: readonly ({ fieldName: Value; as?: Value; withsuffixtrie?: true; indexempty?: true; indexmissing?: true; sortable?: { unf?: true } | true; noindex?: true } & ({ text: { nostem?: true; weight?: number; phonetic?: Value } | true; tag?: undefined; numeric?: undefined; geo?: undefined; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag: { separator?: Value; casesensitive?: true } | true; numeric?: undefined; geo?: undefined; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag?: undefined; numeric: true; geo?: undefined; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag?: undefined; numeric?: undefined; geo: true; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag?: undefined; numeric?: undefined; geo?: undefined; geoshape: { spherical?: true; flat?: undefined } | { spherical?: undefined; flat?: true } | true; vector?: undefined } | { text?: undefined; tag?: undefined; numeric?: undefined; geo?: undefined; geoshape?: undefined; vector: readonly [algorithm: Value, attribute: Fields<Value>] }))[], options?: FtAlterOptions): Give<K, boolean>;
+  alter(index: Value, ...field: Several<{ fieldName: Value; as?: Value; withsuffixtrie?: true; indexempty?: true; indexmissing?: true; sortable?: { unf?: true } | true; noindex?: true } & ({ text: { nostem?: true; weight?: number; phonetic?: Value } | true; tag?: undefined; numeric?: undefined; geo?: undefined; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag: { separator?: Value; casesensitive?: true } | true; numeric?: undefined; geo?: undefined; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag?: undefined; numeric: true; geo?: undefined; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag?: undefined; numeric?: undefined; geo: true; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag?: undefined; numeric?: undefined; geo?: undefined; geoshape: { spherical?: true; flat?: undefined } | { spherical?: undefined; flat?: true } | true; vector?: undefined } | { text?: undefined; tag?: undefined; numeric?: undefined; geo?: undefined; geoshape?: undefined; vector: readonly [algorithm: Value, attribute: Fields<Value>] })>): Give<W, T, boolean>[K];
+  alter(index: Value, field: readonly ({ fieldName: Value; as?: Value; withsuffixtrie?: true; indexempty?: true; indexmissing?: true; sortable?: { unf?: true } | true; noindex?: true } & ({ text: { nostem?: true; weight?: number; phonetic?: Value } | true; tag?: undefined; numeric?: undefined; geo?: undefined; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag: { separator?: Value; casesensitive?: true } | true; numeric?: undefined; geo?: undefined; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag?: undefined; numeric: true; geo?: undefined; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag?: undefined; numeric?: undefined; geo: true; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag?: undefined; numeric?: undefined; geo?: undefined; geoshape: { spherical?: true; flat?: undefined } | { spherical?: undefined; flat?: true } | true; vector?: undefined } | { text?: undefined; tag?: undefined; numeric?: undefined; geo?: undefined; geoshape?: undefined; vector: readonly [algorithm: Value, attribute: Fields<Value>] }))[], options?: FtAlterOptions): Give<W, T, boolean>[K];
   /** FT.CONFIG GET: gives settings of the search engine by name; * stands for all; outdated. O(1); since search 1.0.0; deprecated since 8.0.0. */
-  configGet(option: Value): Give<K, MapOf<F, string, string | null>>;
+  configGet(option: Value): Give<W, T, MapOf<W["F"], string, string | null>>[K];
   /** FT.CONFIG HELP: explains settings of the search engine; outdated. O(1); since search 1.0.0; deprecated since 8.0.0. */
-  configHelp(option: Value): Give<K, MapOf<F, string, [description: string, value: string | null]>>;
+  configHelp(option: Value): Give<W, T, MapOf<W["F"], string, [description: string, value: string | null]>>[K];
   /** FT.CONFIG SET: changes a setting of the search engine while it runs; outdated. O(1); since search 1.0.0; deprecated since 8.0.0. */
-  configSet(option: Value, value: Value): Give<K, boolean>;
+  configSet(option: Value, value: Value): Give<W, T, boolean>[K];
   /** FT.CREATE: creates a search index over hashes or JSON documents by key prefix and schema. O(K), O(N) for the scan; K fields, N keys; since search 1.0.0. */
-  create(index: Value, ...schema: Several<{ fieldName: Value; as?: Value; withsuffixtrie?: true; indexempty?: true; indexmissing?: true; sortable?: { unf?: true } | true; noindex?: true } & ({ text: { nostem?: true; weight?: number; phonetic?: Value } | true; tag?: undefined; numeric?: undefined; geo?: undefined; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag: { separator?: Value; casesensitive?: true } | true; numeric?: undefined; geo?: undefined; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag?: undefined; numeric: true; geo?: undefined; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag?: undefined; numeric?: undefined; geo: true; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag?: undefined; numeric?: undefined; geo?: undefined; geoshape: { spherical?: true; flat?: undefined } | { spherical?: undefined; flat?: true } | true; vector?: undefined } | { text?: undefined; tag?: undefined; numeric?: undefined; geo?: undefined; geoshape?: undefined; vector: readonly [algorithm: Value, attribute: Fields<Value>] })>): Give<K, boolean>;
-  create(index: Value, schema: readonly ({ fieldName: Value; as?: Value; withsuffixtrie?: true; indexempty?: true; indexmissing?: true; sortable?: { unf?: true } | true; noindex?: true } & ({ text: { nostem?: true; weight?: number; phonetic?: Value } | true; tag?: undefined; numeric?: undefined; geo?: undefined; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag: { separator?: Value; casesensitive?: true } | true; numeric?: undefined; geo?: undefined; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag?: undefined; numeric: true; geo?: undefined; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag?: undefined; numeric?: undefined; geo: true; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag?: undefined; numeric?: undefined; geo?: undefined; geoshape: { spherical?: true; flat?: undefined } | { spherical?: undefined; flat?: true } | true; vector?: undefined } | { text?: undefined; tag?: undefined; numeric?: undefined; geo?: undefined; geoshape?: undefined; vector: readonly [algorithm: Value, attribute: Fields<Value>] }))[], options?: FtCreateOptions): Give<K, boolean>;
+  create(index: Value, ...schema: Several<{ fieldName: Value; as?: Value; withsuffixtrie?: true; indexempty?: true; indexmissing?: true; sortable?: { unf?: true } | true; noindex?: true } & ({ text: { nostem?: true; weight?: number; phonetic?: Value } | true; tag?: undefined; numeric?: undefined; geo?: undefined; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag: { separator?: Value; casesensitive?: true } | true; numeric?: undefined; geo?: undefined; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag?: undefined; numeric: true; geo?: undefined; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag?: undefined; numeric?: undefined; geo: true; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag?: undefined; numeric?: undefined; geo?: undefined; geoshape: { spherical?: true; flat?: undefined } | { spherical?: undefined; flat?: true } | true; vector?: undefined } | { text?: undefined; tag?: undefined; numeric?: undefined; geo?: undefined; geoshape?: undefined; vector: readonly [algorithm: Value, attribute: Fields<Value>] })>): Give<W, T, boolean>[K];
+  create(index: Value, schema: readonly ({ fieldName: Value; as?: Value; withsuffixtrie?: true; indexempty?: true; indexmissing?: true; sortable?: { unf?: true } | true; noindex?: true } & ({ text: { nostem?: true; weight?: number; phonetic?: Value } | true; tag?: undefined; numeric?: undefined; geo?: undefined; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag: { separator?: Value; casesensitive?: true } | true; numeric?: undefined; geo?: undefined; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag?: undefined; numeric: true; geo?: undefined; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag?: undefined; numeric?: undefined; geo: true; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag?: undefined; numeric?: undefined; geo?: undefined; geoshape: { spherical?: true; flat?: undefined } | { spherical?: undefined; flat?: true } | true; vector?: undefined } | { text?: undefined; tag?: undefined; numeric?: undefined; geo?: undefined; geoshape?: undefined; vector: readonly [algorithm: Value, attribute: Fields<Value>] }))[], options?: FtCreateOptions): Give<W, T, boolean>[K];
   /** FT.CURSOR DEL: closes the cursor of an aggregation before its end. O(1); since search 1.1.0. */
-  cursorDel(index: Value, cursorId: Value): Give<K, boolean>;
+  cursorDel(index: Value, cursorId: Value): Give<W, T, boolean>[K];
   /** FT.CURSOR READ: reads the next page of an aggregation by its cursor; the cursor 0 is the end. O(1); since search 1.1.0. */
-  cursorRead(index: Value, cursorId: Value, options?: BlmpopOptions): Give<K, [page: AggregateResult<S, N, F>, cursor: N]>;
+  cursorRead(index: Value, cursorId: Value, options?: BlmpopOptions): Give<W, T, [page: AggregateResult<W["S"], W["N"], W["F"]>, cursor: W["N"]]>[K];
   /** FT.DICTADD: adds terms to a dictionary and gives how many were new. O(1), for each term; since search 1.4.0. */
-  dictadd(dict: Value, ...term: Several<Value>): Give<K, N>;
+  dictadd(dict: Value, ...term: Several<Value>): Give<W, T, W["N"]>[K];
   /** FT.DICTDEL: removes terms from a dictionary and gives how many were there. O(1), for each term; since search 1.4.0. */
-  dictdel(dict: Value, ...term: Several<Value>): Give<K, N>;
+  dictdel(dict: Value, ...term: Several<Value>): Give<W, T, W["N"]>[K];
   /** FT.DICTDUMP: lists all terms of a dictionary. O(N), N terms in the dictionary; since search 1.4.0. */
-  dictdump(dict: Value): Give<K, SetOf<S, F>>;
+  dictdump(dict: Value): Give<W, T, SetOf<W["S"], W["F"]>>[K];
   /** FT.DROPINDEX: removes a search index, and with DD also the documents in it. O(1), O(N) with documents; N keys of the database; since search 2.0.0. */
-  dropindex(index: Value, options?: FtDropindexOptions): Give<K, boolean>;
+  dropindex(index: Value, options?: FtDropindexOptions): Give<W, T, boolean>[K];
   /** FT.EXPLAIN: shows as text how a search query would be executed. O(1); since search 1.0.0. */
-  explain(index: Value, query: Value, options?: FtExplainOptions): Give<K, string>;
+  explain(index: Value, query: Value, options?: FtExplainOptions): Give<W, T, string>[K];
   /** FT.EXPLAINCLI: shows as lines of text how a search query would be executed. O(1); since search 1.0.0. */
-  explaincli(index: Value, query: Value, options?: FtExplainOptions): Give<K, string[]>;
+  explaincli(index: Value, query: Value, options?: FtExplainOptions): Give<W, T, string[]>[K];
   /** FT.HYBRID: combines a text search with a vector search into one ranked result. O(N+M), N cost of the text, M of the vector search; since search 8.4.4. */
-  hybrid(index: Value, search: Value | { query: Value; scorer?: Value; yieldScoreAs?: Value }, vsim: { field: Value; vector: Value; filter?: Value | { expression: Value; policy?: "adhoc" | "batches"; batchSize?: Int }; yieldScoreAs?: Value } & ({ knn?: { k: Int; efRuntime?: Int; shardKRatio?: number }; range?: undefined } | { knn?: undefined; range?: { radius: number; epsilon?: number } }), ...step: Several<{ groupby: { property?: readonly Value[]; reduce?: readonly (Value | { function: Value; arg?: readonly Value[]; as?: Value })[] } | true; apply?: undefined; filter?: undefined } | { groupby?: undefined; apply: readonly [expression: Value, name: Value]; filter?: undefined } | { groupby?: undefined; apply?: undefined; filter: Value }>): Give<K, FtHybridReply<S, N, F>>;
-  hybrid(index: Value, search: Value | { query: Value; scorer?: Value; yieldScoreAs?: Value }, vsim: { field: Value; vector: Value; filter?: Value | { expression: Value; policy?: "adhoc" | "batches"; batchSize?: Int }; yieldScoreAs?: Value } & ({ knn?: { k: Int; efRuntime?: Int; shardKRatio?: number }; range?: undefined } | { knn?: undefined; range?: { radius: number; epsilon?: number } }), options?: FtHybridOptions): Give<K, FtHybridReply<S, N, F>>;
-  hybrid(index: Value, search: Value | { query: Value; scorer?: Value; yieldScoreAs?: Value }, vsim: { field: Value; vector: Value; filter?: Value | { expression: Value; policy?: "adhoc" | "batches"; batchSize?: Int }; yieldScoreAs?: Value } & ({ knn?: { k: Int; efRuntime?: Int; shardKRatio?: number }; range?: undefined } | { knn?: undefined; range?: { radius: number; epsilon?: number } }), step: readonly ({ groupby: { property?: readonly Value[]; reduce?: readonly (Value | { function: Value; arg?: readonly Value[]; as?: Value })[] } | true; apply?: undefined; filter?: undefined } | { groupby?: undefined; apply: readonly [expression: Value, name: Value]; filter?: undefined } | { groupby?: undefined; apply?: undefined; filter: Value })[], options?: FtHybridOptions): Give<K, FtHybridReply<S, N, F>>;
+  hybrid(index: Value, search: Value | { query: Value; scorer?: Value; yieldScoreAs?: Value }, vsim: { field: Value; vector: Value; filter?: Value | { expression: Value; policy?: "adhoc" | "batches"; batchSize?: Int }; yieldScoreAs?: Value } & ({ knn?: { k: Int; efRuntime?: Int; shardKRatio?: number }; range?: undefined } | { knn?: undefined; range?: { radius: number; epsilon?: number } }), ...step: Several<{ groupby: { property?: readonly Value[]; reduce?: readonly (Value | { function: Value; arg?: readonly Value[]; as?: Value })[] } | true; apply?: undefined; filter?: undefined } | { groupby?: undefined; apply: readonly [expression: Value, name: Value]; filter?: undefined } | { groupby?: undefined; apply?: undefined; filter: Value }>): Give<W, T, FtHybridReply<W["S"], W["N"], W["F"]>>[K];
+  hybrid(index: Value, search: Value | { query: Value; scorer?: Value; yieldScoreAs?: Value }, vsim: { field: Value; vector: Value; filter?: Value | { expression: Value; policy?: "adhoc" | "batches"; batchSize?: Int }; yieldScoreAs?: Value } & ({ knn?: { k: Int; efRuntime?: Int; shardKRatio?: number }; range?: undefined } | { knn?: undefined; range?: { radius: number; epsilon?: number } }), options?: FtHybridOptions): Give<W, T, FtHybridReply<W["S"], W["N"], W["F"]>>[K];
+  hybrid(index: Value, search: Value | { query: Value; scorer?: Value; yieldScoreAs?: Value }, vsim: { field: Value; vector: Value; filter?: Value | { expression: Value; policy?: "adhoc" | "batches"; batchSize?: Int }; yieldScoreAs?: Value } & ({ knn?: { k: Int; efRuntime?: Int; shardKRatio?: number }; range?: undefined } | { knn?: undefined; range?: { radius: number; epsilon?: number } }), step: readonly ({ groupby: { property?: readonly Value[]; reduce?: readonly (Value | { function: Value; arg?: readonly Value[]; as?: Value })[] } | true; apply?: undefined; filter?: undefined } | { groupby?: undefined; apply: readonly [expression: Value, name: Value]; filter?: undefined } | { groupby?: undefined; apply?: undefined; filter: Value })[], options?: FtHybridOptions): Give<W, T, FtHybridReply<W["S"], W["N"], W["F"]>>[K];
   /** FT.INFO: describes a search index: schema, documents, sizes and progress of indexing. O(1); since search 1.0.0. */
-  info(index: Value): Give<K, FtInfoReply<N, F>>;
+  info(index: Value): Give<W, T, FtInfoReply<W["N"], W["F"]>>[K];
   /** FT.PROFILE: runs a search or aggregation and reports where its time went. O(N), N results of the query; since search 2.2.0. */
-  profile(index: Value, querytype: "search" | "aggregate" | "hybrid", query: Value, ...option: Several<Value>): Give<K, unknown>;
-  profile(index: Value, querytype: "search" | "aggregate" | "hybrid", query: Value, options?: FtProfileOptions): Give<K, unknown>;
-  profile(index: Value, querytype: "search" | "aggregate" | "hybrid", query: Value, option: readonly Value[], options?: FtProfileOptions): Give<K, unknown>;
+  profile(index: Value, querytype: "search" | "aggregate" | "hybrid", query: Value, ...option: Several<Value>): Give<W, T, unknown>[K];
+  profile(index: Value, querytype: "search" | "aggregate" | "hybrid", query: Value, options?: FtProfileOptions): Give<W, T, unknown>[K];
+  profile(index: Value, querytype: "search" | "aggregate" | "hybrid", query: Value, option: readonly Value[], options?: FtProfileOptions): Give<W, T, unknown>[K];
   /** FT.SEARCH: finds the documents of an index that match a query. O(N), N results of the query; since search 1.0.0. */
-  search(index: Value, query: Value, options?: FtSearchOptions): Give<K, SearchResult<S, N, F>>;
+  search(index: Value, query: Value, options?: FtSearchOptions): Give<W, T, SearchResult<W["S"], W["N"], W["F"]>>[K];
   /** FT.SPELLCHECK: suggests corrections for the misspelled terms of a query. O(1); since search 1.4.0. */
-  spellcheck(index: Value, query: Value, options?: FtSpellcheckOptions): Give<K, [S, [correction: S, score: number][]][]>;
+  spellcheck(index: Value, query: Value, options?: FtSpellcheckOptions): Give<W, T, [W["S"], [correction: W["S"], score: number][]][]>[K];
   /** FT.SUGADD: adds a text with a score to an autocomplete dictionary and gives its size. O(1); since search 1.0.0. */
-  sugadd(key: Key, string: Value, score: number, options?: FtSugaddOptions): Give<K, N>;
+  sugadd(key: Key, string: Value, score: number, options?: FtSugaddOptions): Give<W, T, W["N"]>[K];
   /** FT.SUGDEL: removes a text from an autocomplete dictionary; false if it was not there. O(1); since search 1.0.0. */
-  sugdel(key: Key, string: Value): Give<K, boolean>;
+  sugdel(key: Key, string: Value): Give<W, T, boolean>[K];
   /** FT.SUGGET: completes a prefix from an autocomplete dictionary, best suggestions first. O(1); since search 1.0.0. */
-  sugget(key: Key, prefix: Value, options: FtSuggetOptions & ({ withscores: true } | { withpayloads: true })): Give<K, [suggestion: S, ...rest: (number | S | null)[]][]>;
-  sugget(key: Key, prefix: Value, options?: FtSuggetOptions): Give<K, S[]>;
+  sugget(key: Key, prefix: Value, options: FtSuggetOptions & ({ withscores: true } | { withpayloads: true })): Give<W, T, [suggestion: W["S"], ...rest: (number | W["S"] | null)[]][]>[K];
+  sugget(key: Key, prefix: Value, options?: FtSuggetOptions): Give<W, T, W["S"][]>[K];
   /** FT.SUGLEN: counts the texts in an autocomplete dictionary, 0 if the key is missing. O(1); since search 1.0.0. */
-  suglen(key: Key): Give<K, N>;
+  suglen(key: Key): Give<W, T, W["N"]>[K];
   /** FT.SYNDUMP: lists the synonym terms of an index, each with the ids of its groups. O(1); since search 1.2.0. */
-  syndump(index: Value): Give<K, MapOf<F, S, S[]>>;
+  syndump(index: Value): Give<W, T, MapOf<W["F"], W["S"], W["S"][]>>[K];
   /** FT.SYNUPDATE: adds terms to a synonym group of an index, creating the group if needed. O(1); since search 1.2.0. */
-  synupdate(index: Value, synonymGroupId: Value, ...term: Several<Value>): Give<K, boolean>;
-  synupdate(index: Value, synonymGroupId: Value, term: readonly Value[], options?: FtAlterOptions): Give<K, boolean>;
+  synupdate(index: Value, synonymGroupId: Value, ...term: Several<Value>): Give<W, T, boolean>[K];
+  synupdate(index: Value, synonymGroupId: Value, term: readonly Value[], options?: FtAlterOptions): Give<W, T, boolean>[K];
   /** FT.TAGVALS: gives every different value that documents have in a tag field. O(N), N distinct values; since search 1.0.0. */
-  tagvals(index: Value, fieldName: Value): Give<K, SetOf<S, F>>;
+  tagvals(index: Value, fieldName: Value): Give<W, T, SetOf<W["S"], W["F"]>>[K];
   /** FT._LIST: lists the names of all search indexes. O(1); since search 2.0.0. */
-  list(): Give<K, SetOf<S, F, string>>;
+  list(): Give<W, T, SetOf<W["S"], W["F"], string>>[K];
 }
 /** The commands of `redis.json`. */
-export interface JsonCommands<S extends Str = string, N = number, F extends Forms = Plain, K extends Kind = Promised, V = S, I = Value> {
+export interface JsonCommands<W extends AnyWorld = World, K extends Kind = "promise", T extends unknown[] = []> {
   /** JSON.ARRAPPEND: appends JSON values to the arrays at a path and gives their new lengths. O(1), O(N) for many matches, N size of the document; since json 1.0.0. */
-  arrappend(key: Key, path: Value, ...json: Several<Value>): Give<K, (N | null)[] | N | null>;
+  arrappend(key: Key, path: Value, ...json: Several<Value>): Give<W, T, (W["N"] | null)[] | W["N"] | null>[K];
   /** JSON.ARRINDEX: finds the first position of a JSON value in the arrays at a path, -1 if absent. O(N), N size of the array or document; since json 1.0.0. */
-  arrindex(key: Key, path: Value, jsonValue: Value): Give<K, (N | null)[] | N | null>;
-  arrindex(key: Key, path: Value, jsonValue: Value, start: Int, stop?: Int): Give<K, (N | null)[] | N | null>;
+  arrindex(key: Key, path: Value, jsonValue: Value): Give<W, T, (W["N"] | null)[] | W["N"] | null>[K];
+  arrindex(key: Key, path: Value, jsonValue: Value, start: Int, stop?: Int): Give<W, T, (W["N"] | null)[] | W["N"] | null>[K];
   /** JSON.ARRINSERT: puts JSON values before an index into the arrays at a path; gives the new lengths. O(N), N size of the array or document; since json 1.0.0. */
-  arrinsert(key: Key, path: Value, index: Int, ...json: Several<Value>): Give<K, (N | null)[] | N | null>;
+  arrinsert(key: Key, path: Value, index: Int, ...json: Several<Value>): Give<W, T, (W["N"] | null)[] | W["N"] | null>[K];
   /** JSON.ARRLEN: gives the lengths of the arrays at a path, null where it is no array. O(1), O(N) for many matches, N size of the document; since json 1.0.0. */
-  arrlen(key: Key, path: Value): Give<K, (N | null)[] | null | N | null>;
-  arrlen(key: Key): Give<K, N | null>;
+  arrlen(key: Key, path: Value): Give<W, T, (W["N"] | null)[] | null | W["N"] | null>[K];
+  arrlen(key: Key): Give<W, T, W["N"] | null>[K];
   /** JSON.ARRPOP: removes and gives an element, by default the last, of the arrays at a path. O(N), O(1) for the last element; N size of the array; since json 1.0.0. */
-  arrpop(key: Key, options?: JsonArrpopOptions): Give<K, S | null>;
-  arrpop(key: Key, path: Value, options?: JsonArrpopOptions): Give<K, (S | null)[] | S | null>;
-  arrpop(key: Key, path: Value, index: Int, options?: JsonArrpopOptions): Give<K, (S | null)[] | S | null>;
+  arrpop(key: Key, options?: JsonArrpopOptions): Give<W, T, W["S"] | null>[K];
+  arrpop(key: Key, path: Value, options?: JsonArrpopOptions): Give<W, T, (W["S"] | null)[] | W["S"] | null>[K];
+  arrpop(key: Key, path: Value, index: Int, options?: JsonArrpopOptions): Give<W, T, (W["S"] | null)[] | W["S"] | null>[K];
   /** JSON.ARRTRIM: cuts the arrays at a path down to an inclusive index range; gives the new lengths. O(N), N size of the array or document; since json 1.0.0. */
-  arrtrim(key: Key, path: Value, start: Int, stop: Int): Give<K, (N | null)[] | N | null>;
+  arrtrim(key: Key, path: Value, start: Int, stop: Int): Give<W, T, (W["N"] | null)[] | W["N"] | null>[K];
   /** JSON.CLEAR: empties arrays and objects and zeroes numbers at a path; gives how many changed. O(N), N size of the values; since json 2.0.0. */
-  clear(key: Key, path?: Value): Give<K, N>;
+  clear(key: Key, path?: Value): Give<W, T, W["N"]>[K];
   /** JSON.DEBUG HELP: lists the JSON debugging subcommands with a line about each. O(1); since json 1.0.0. */
-  debugHelp(): Give<K, string[]>;
+  debugHelp(): Give<W, T, string[]>[K];
   /** JSON.DEBUG MEMORY: gives the memory in bytes that the JSON values at a path take. O(N), N size of the values; since json 1.0.0. */
-  debugMemory(key: Key, path: Value): Give<K, N[] | N | null>;
-  debugMemory(key: Key): Give<K, N | null>;
+  debugMemory(key: Key, path: Value): Give<W, T, W["N"][] | W["N"] | null>[K];
+  debugMemory(key: Key): Give<W, T, W["N"] | null>[K];
   /** JSON.DEL: removes the JSON values at a path, or the whole document; gives how many. O(N), N size of the removed values; since json 1.0.0. */
-  del(key: Key, path?: Value): Give<K, N>;
+  del(key: Key, path?: Value): Give<W, T, W["N"]>[K];
   /** JSON.FORGET: removes the JSON values at a path, under another name for deletion. O(N), N size of the removed values; since json 1.0.0. */
-  forget(key: Key, path?: Value): Give<K, N>;
+  forget(key: Key, path?: Value): Give<W, T, W["N"]>[K];
   /** JSON.GET: gives JSON text found at one or more paths, null if the key is missing. O(N), N size of the values; since json 1.0.0. */
-  get(key: Key, options: JsonGetOptions & { format: "string" | "expand1" | "expand" }): Give<K, unknown>;
-  get(key: Key, path: readonly Value[], options: JsonGetOptions & { format: "string" | "expand1" | "expand" }): Give<K, unknown>;
-  get(key: Key, ...path: Several<Value>): Give<K, S | null>;
-  get(key: Key, options?: JsonGetOptions): Give<K, S | null>;
-  get(key: Key, path: readonly Value[], options?: JsonGetOptions): Give<K, S | null>;
+  get(key: Key, options: JsonGetOptions & { format: "string" | "expand1" | "expand" }): Give<W, T, unknown>[K];
+  get(key: Key, path: readonly Value[], options: JsonGetOptions & { format: "string" | "expand1" | "expand" }): Give<W, T, unknown>[K];
+  get(key: Key, ...path: Several<Value>): Give<W, T, W["S"] | null>[K];
+  get(key: Key, options?: JsonGetOptions): Give<W, T, W["S"] | null>[K];
+  get(key: Key, path: readonly Value[], options?: JsonGetOptions): Give<W, T, W["S"] | null>[K];
   /** JSON.MERGE: merges a JSON value into the values at a path; null in it removes members. O(M+N), M size of the old values, N of the new one; since json 2.6.0. */
-  merge(key: Key, path: Value, json: Value, options?: JsonMergeOptions): Give<K, boolean>;
+  merge(key: Key, path: Value, json: Value, options?: JsonMergeOptions): Give<W, T, boolean>[K];
   /** JSON.MGET: gives the JSON text at one path in several documents, null for missing ones. O(M*N), M keys, N size of each value; since json 1.0.0. */
-  mget(key: readonly Key[], path: Value): Give<K, (S | null)[]>;
+  mget(key: readonly Key[], path: Value): Give<W, T, (W["S"] | null)[]>[K];
   /** JSON.MSET: writes JSON values into several documents at once, all or none. O(K*(M+N)), K keys, M old size, N new size; since json 2.6.0. */
-  mset(...triplet: Several<readonly [key: Key, path: Value, json: Value]>): Give<K, boolean>;
+  mset(...triplet: Several<readonly [key: Key, path: Value, json: Value]>): Give<W, T, boolean>[K];
   /** JSON.NUMINCRBY: adds a number to the numbers at a path and gives the results. O(1), O(N) for many matches, N size of the document; since json 1.0.0. */
-  numincrby(key: Key, path: Value, number: number): Give<K, (N | number | null)[] | N | number | null>;
+  numincrby(key: Key, path: Value, number: number): Give<W, T, (W["N"] | number | null)[] | W["N"] | number | null>[K];
   /** JSON.NUMMULTBY: multiplies the numbers at a path and gives the results; outdated. O(1), O(N) for many matches, N size of the document; since json 1.0.0; deprecated since 2.0.0. */
-  nummultby(key: Key, path: Value, number: number): Give<K, (N | number | null)[] | N | number | null>;
+  nummultby(key: Key, path: Value, number: number): Give<W, T, (W["N"] | number | null)[] | W["N"] | number | null>[K];
   /** JSON.NUMPOWBY: raises the numbers at a path to a power and gives the results. O(1), O(N) for many matches, N size of the document; since json 1.0.0. */
-  numpowby(key: Key, path: Value, number: number): Give<K, (N | number | null)[] | N | number | null>;
+  numpowby(key: Key, path: Value, number: number): Give<W, T, (W["N"] | number | null)[] | W["N"] | number | null>[K];
   /** JSON.OBJKEYS: lists the member names of the JSON objects at a path. O(N), N members or size of the document; since json 1.0.0. */
-  objkeys(key: Key, path: Value): Give<K, (S[] | null)[] | null | S[] | null>;
-  objkeys(key: Key): Give<K, S[] | null>;
+  objkeys(key: Key, path: Value): Give<W, T, (W["S"][] | null)[] | null | W["S"][] | null>[K];
+  objkeys(key: Key): Give<W, T, W["S"][] | null>[K];
   /** JSON.OBJLEN: counts the members of the JSON objects at a path, null where it is no object. O(1), O(N) for many matches, N size of the document; since json 1.0.0. */
-  objlen(key: Key, path: Value): Give<K, (N | null)[] | null | N | null>;
-  objlen(key: Key): Give<K, N | null>;
+  objlen(key: Key, path: Value): Give<W, T, (W["N"] | null)[] | null | W["N"] | null>[K];
+  objlen(key: Key): Give<W, T, W["N"] | null>[K];
   /** JSON.RESP: gives the JSON value at a path as nested protocol replies, not text; outdated. O(N), N size of the value; since json 1.0.0; deprecated since 2.6.0. */
-  resp(key: Key, path?: Value): Give<K, unknown>;
+  resp(key: Key, path?: Value): Give<W, T, unknown>[K];
   /** JSON.SET: writes a JSON value at a path; null if a condition or a missing parent prevents it. O(M+N), M size of the old value, N of the new one; since json 1.0.0. */
-  set(key: Key, path: Value, value: Value, options?: JsonSetOptions): Give<K, boolean>;
+  set(key: Key, path: Value, value: Value, options?: JsonSetOptions): Give<W, T, boolean>[K];
   /** JSON.STRAPPEND: appends to the JSON strings at a path and gives their new lengths. O(1), O(N) for many matches, N size of the document; since json 1.0.0. */
-  strappend(key: Key, jsonString: Value, path: Value): Give<K, (N | null)[] | N | null>;
-  strappend(key: Key, jsonString: Value): Give<K, N | null>;
+  strappend(key: Key, jsonString: Value, path: Value): Give<W, T, (W["N"] | null)[] | W["N"] | null>[K];
+  strappend(key: Key, jsonString: Value): Give<W, T, W["N"] | null>[K];
   /** JSON.STRLEN: gives the lengths of the JSON strings at a path, null where it is no string. O(1), O(N) for many matches, N size of the document; since json 1.0.0. */
-  strlen(key: Key, path: Value): Give<K, (N | null)[] | null | N | null>;
-  strlen(key: Key): Give<K, N | null>;
+  strlen(key: Key, path: Value): Give<W, T, (W["N"] | null)[] | null | W["N"] | null>[K];
+  strlen(key: Key): Give<W, T, W["N"] | null>[K];
   /** JSON.TOGGLE: flips the JSON booleans at a path and gives the new values. O(1), O(N) for many matches, N size of the document; since json 2.0.0. */
-  toggle(key: Key, path: Value): Give<K, (boolean | null)[] | boolean | null>;
+  toggle(key: Key, path: Value): Give<W, T, (boolean | null)[] | boolean | null>[K];
   /** JSON.TYPE: names what is found at a path: object, array, string, integer, number, boolean or null. O(1), O(N) for many matches, N size of the document; since json 1.0.0. */
-  type(key: Key, path: Value): Give<K, string[] | null | string | null>;
-  type(key: Key): Give<K, string | null>;
+  type(key: Key, path: Value): Give<W, T, string[] | null | string | null>[K];
+  type(key: Key): Give<W, T, string | null>[K];
 }
 /** The commands of `redis.tdigest`. */
-export interface TdigestCommands<S extends Str = string, N = number, F extends Forms = Plain, K extends Kind = Promised, V = S, I = Value> {
+export interface TdigestCommands<W extends AnyWorld = World, K extends Kind = "promise", T extends unknown[] = []> {
   /** TDIGEST.ADD: adds numbers to a t-digest; fails if the key is missing. O(N), N numbers; since bloom 2.4.0. */
-  add(key: Key, ...value: Several<number>): Give<K, boolean>;
+  add(key: Key, ...value: Several<number>): Give<W, T, boolean>[K];
   /** TDIGEST.BYRANK: estimates the values at ranks counted from the smallest, infinity past the end. O(N), N ranks; since bloom 2.4.0. */
-  byrank(key: Key, ...rank: Several<number>): Give<K, number[]>;
+  byrank(key: Key, ...rank: Several<number>): Give<W, T, number[]>[K];
   /** TDIGEST.BYREVRANK: estimates the values at ranks counted from the largest, -infinity past the end. O(N), N ranks; since bloom 2.4.0. */
-  byrevrank(key: Key, ...reverseRank: Several<number>): Give<K, number[]>;
+  byrevrank(key: Key, ...reverseRank: Several<number>): Give<W, T, number[]>[K];
   /** TDIGEST.CDF: estimates which fraction of the numbers is at or below each value. O(1); since bloom 2.4.0. */
-  cdf(key: Key, ...value: Several<number>): Give<K, number[]>;
+  cdf(key: Key, ...value: Several<number>): Give<W, T, number[]>[K];
   /** TDIGEST.CREATE: creates an empty t-digest with a compression setting; fails if the key exists. O(1); since bloom 2.4.0. */
-  create(key: Key, options?: TdigestCreateOptions): Give<K, boolean>;
+  create(key: Key, options?: TdigestCreateOptions): Give<W, T, boolean>[K];
   /** TDIGEST.INFO: describes a t-digest: compression, nodes, weights and memory. O(1); since bloom 2.4.0. */
-  info(key: Key): Give<K, TdigestInfoReply<N>>;
+  info(key: Key): Give<W, T, TdigestInfoReply<W["N"]>>[K];
   /** TDIGEST.MAX: gives the largest number added to a t-digest, NaN if it is empty. O(1); since bloom 2.4.0. */
-  max(key: Key): Give<K, number>;
+  max(key: Key): Give<W, T, number>[K];
   /** TDIGEST.MERGE: combines t-digests into one, which is created if needed or may be replaced. O(N*K), N centroids, K sources; since bloom 2.4.0. */
-  merge(destinationKey: Key, ...sourceKey: Several<Key>): Give<K, boolean>;
-  merge(destinationKey: Key, sourceKey: readonly Key[], options?: TdigestMergeOptions): Give<K, boolean>;
+  merge(destinationKey: Key, ...sourceKey: Several<Key>): Give<W, T, boolean>[K];
+  merge(destinationKey: Key, sourceKey: readonly Key[], options?: TdigestMergeOptions): Give<W, T, boolean>[K];
   /** TDIGEST.MIN: gives the smallest number added to a t-digest, NaN if it is empty. O(1); since bloom 2.4.0. */
-  min(key: Key): Give<K, number>;
+  min(key: Key): Give<W, T, number>[K];
   /** TDIGEST.QUANTILE: estimates the values below which given fractions of the numbers lie. O(N), N fractions; since bloom 2.4.0. */
-  quantile(key: Key, ...quantile: Several<number>): Give<K, number[]>;
+  quantile(key: Key, ...quantile: Several<number>): Give<W, T, number[]>[K];
   /** TDIGEST.RANK: estimates how many numbers lie below each value: -1 below all, -2 if empty. O(N), N values; since bloom 2.4.0. */
-  rank(key: Key, ...value: Several<number>): Give<K, N[]>;
+  rank(key: Key, ...value: Several<number>): Give<W, T, W["N"][]>[K];
   /** TDIGEST.RESET: empties a t-digest and keeps its settings. O(1); since bloom 2.4.0. */
-  reset(key: Key): Give<K, boolean>;
+  reset(key: Key): Give<W, T, boolean>[K];
   /** TDIGEST.REVRANK: estimates how many numbers lie above each value: -1 above all, -2 if empty. O(N), N values; since bloom 2.4.0. */
-  revrank(key: Key, ...value: Several<number>): Give<K, N[]>;
+  revrank(key: Key, ...value: Several<number>): Give<W, T, W["N"][]>[K];
   /** TDIGEST.TRIMMED_MEAN: estimates the average of the numbers between two quantiles. O(N), N centroids; since bloom 2.4.0. */
-  trimmedMean(key: Key, lowCutQuantile: number, highCutQuantile: number): Give<K, number>;
+  trimmedMean(key: Key, lowCutQuantile: number, highCutQuantile: number): Give<W, T, number>[K];
 }
 /** The commands of `redis.topk`. */
-export interface TopkCommands<S extends Str = string, N = number, F extends Forms = Plain, K extends Kind = Promised, V = S, I = Value> {
+export interface TopkCommands<W extends AnyWorld = World, K extends Kind = "promise", T extends unknown[] = []> {
   /** TOPK.ADD: counts items in a top-k sketch and gives those that dropped out of the top. O(N*K), N items, K depth; since bloom 2.0.0. */
-  add(key: Key, ...item: Several<I>): Give<K, (V | null)[]>;
+  add(key: Key, ...item: Several<W["I"]>): Give<W, T, (W["V"] | null)[]>[K];
   /** TOPK.COUNT: estimates how often items were added to a top-k sketch; outdated. O(N), N items; since bloom 2.0.0; deprecated since 2.4.0. */
-  count(key: Key, ...item: Several<I>): Give<K, N[]>;
+  count(key: Key, ...item: Several<W["I"]>): Give<W, T, W["N"][]>[K];
   /** TOPK.INCRBY: raises the counts of items in a top-k sketch; gives those that dropped out. O(N*K*I), N items, K depth, I increment; since bloom 2.0.0. */
-  incrby(key: Key, itemIncrement: Fields<Int, I>): Give<K, (V | null)[]>;
+  incrby(key: Key, itemIncrement: Fields<Int, W["I"]>): Give<W, T, (W["V"] | null)[]>[K];
   /** TOPK.INFO: gives size, width, depth and decay of a top-k sketch. O(1); since bloom 2.0.0. */
-  info(key: Key): Give<K, TopkInfoReply<N>>;
+  info(key: Key): Give<W, T, TopkInfoReply<W["N"]>>[K];
   /** TOPK.LIST: lists the most frequent items of a top-k sketch, with counts on request. O(K*log K), K items kept; since bloom 2.0.0. */
-  list(key: Key, options: TopkListOptions & { withcount: true }): Give<K, [V, N][]>;
-  list(key: Key, options?: TopkListOptions): Give<K, (V | null)[]>;
+  list(key: Key, options: TopkListOptions & { withcount: true }): Give<W, T, [W["V"], W["N"]][]>[K];
+  list(key: Key, options?: TopkListOptions): Give<W, T, (W["V"] | null)[]>[K];
   /** TOPK.QUERY: tells for items whether each is among the most frequent ones. O(N), N items; since bloom 2.0.0. */
-  query(key: Key, ...item: Several<I>): Give<K, boolean[]>;
+  query(key: Key, ...item: Several<W["I"]>): Give<W, T, boolean[]>[K];
   /** TOPK.RESERVE: creates an empty top-k sketch for the given number of items. O(1); since bloom 2.0.0. */
-  reserve(key: Key, topk: Int): Give<K, boolean>;
-  reserve(key: Key, topk: Int, width: Int, depth: Int, decay: number): Give<K, boolean>;
+  reserve(key: Key, topk: Int): Give<W, T, boolean>[K];
+  reserve(key: Key, topk: Int, width: Int, depth: Int, decay: number): Give<W, T, boolean>[K];
 }
 /** The commands of `redis.ts`. */
-export interface TsCommands<S extends Str = string, N = number, F extends Forms = Plain, K extends Kind = Promised, V = S, I = Value> {
+export interface TsCommands<W extends AnyWorld = World, K extends Kind = "promise", T extends unknown[] = []> {
   /** TS.ADD: adds a sample to a time series, creating it if needed; gives its timestamp. O(M), M compaction rules; O(1) without; since timeseries 1.0.0. */
-  add(key: Key, timestamp: Value, value: Value, options?: TsAddOptions): Give<K, N>;
+  add(key: Key, timestamp: Value, value: Value, options?: TsAddOptions): Give<W, T, W["N"]>[K];
   /** TS.ALTER: changes settings of a time series; labels given replace all old ones. O(N), N labels given; since timeseries 1.0.0. */
-  alter(key: Key, options?: TsAlterOptions): Give<K, boolean>;
+  alter(key: Key, options?: TsAlterOptions): Give<W, T, boolean>[K];
   /** TS.CREATE: creates an empty time series with settings and labels; fails if the key exists. O(1); since timeseries 1.0.0. */
-  create(key: Key, options?: TsCreateOptions): Give<K, boolean>;
+  create(key: Key, options?: TsCreateOptions): Give<W, T, boolean>[K];
   /** TS.CREATERULE: begins to aggregate new samples of a time series into another one. O(1); since timeseries 1.0.0. */
-  createrule(sourceKey: Key, destKey: Key, aggregator: "avg" | "sum" | "min" | "max" | "range" | "count" | "first" | "last" | "std.p" | "std.s" | "var.p" | "var.s" | "twa" | "countnan" | "countall", bucketDuration: Int, alignTimestamp?: Int): Give<K, boolean>;
+  createrule(sourceKey: Key, destKey: Key, aggregator: "avg" | "sum" | "min" | "max" | "range" | "count" | "first" | "last" | "std.p" | "std.s" | "var.p" | "var.s" | "twa" | "countnan" | "countall", bucketDuration: Int, alignTimestamp?: Int): Give<W, T, boolean>[K];
   /** TS.DECRBY: adds a sample that is lower than the latest by a number; gives its timestamp. O(M), M compaction rules; O(1) without; since timeseries 1.0.0. */
-  decrby(key: Key, subtrahend: number, options?: TsDecrbyOptions): Give<K, N>;
+  decrby(key: Key, subtrahend: number, options?: TsDecrbyOptions): Give<W, T, W["N"]>[K];
   /** TS.DEL: removes the samples between two timestamps and gives how many. O(N), N samples removed; since timeseries 1.6.0. */
-  del(key: Key, fromTimestamp: Value, toTimestamp: Value): Give<K, N>;
+  del(key: Key, fromTimestamp: Value, toTimestamp: Value): Give<W, T, W["N"]>[K];
   /** TS.DELETERULE: stops aggregating one time series into another. O(1); since timeseries 1.0.0. */
-  deleterule(sourceKey: Key, destKey: Key): Give<K, boolean>;
+  deleterule(sourceKey: Key, destKey: Key): Give<W, T, boolean>[K];
   /** TS.GET: gives the latest sample of a time series, nothing if it has none. O(1); since timeseries 1.0.0. */
-  get(key: Key, options?: TsGetOptions): Give<K, null | Sample<N>>;
+  get(key: Key, options?: TsGetOptions): Give<W, T, null | Sample<W["N"]>>[K];
   /** TS.INCRBY: adds a sample that is higher than the latest by a number; gives its timestamp. O(M), M compaction rules; O(1) without; since timeseries 1.0.0. */
-  incrby(key: Key, addend: number, options?: TsDecrbyOptions): Give<K, N>;
+  incrby(key: Key, addend: number, options?: TsDecrbyOptions): Give<W, T, W["N"]>[K];
   /** TS.INFO: describes a time series: samples, memory, settings, labels and rules. O(1); since timeseries 1.0.0. */
-  info(key: Key, options?: TsInfoOptions): Give<K, TsInfoReply<S, N, F>>;
+  info(key: Key, options?: TsInfoOptions): Give<W, T, TsInfoReply<W["S"], W["N"], W["F"]>>[K];
   /** TS.MADD: adds samples to several existing time series; gives a timestamp or error for each. O(N*M), N series, M compaction rules; since timeseries 1.0.0. */
-  madd(...ktv: Several<readonly [key: Key, timestamp: Value, value: Value]>): Give<K, (N | ResponseError)[]>;
+  madd(...ktv: Several<readonly [key: Key, timestamp: Value, value: Value]>): Give<W, T, (W["N"] | ResponseError)[]>[K];
   /** TS.MGET: gives the latest sample of every time series whose labels match filters. O(N), N series matched; since timeseries 1.0.0. */
-  mget(...filterExpr: Several<Value>): Give<K, MapOf<F, S, [labels: MapOf<F, S, S | null>, sample: null | Sample<N>]>>;
-  mget(filterExpr: readonly Value[], options?: TsMgetOptions): Give<K, MapOf<F, S, [labels: MapOf<F, S, S | null>, sample: null | Sample<N>]>>;
+  mget(...filterExpr: Several<Value>): Give<W, T, MapOf<W["F"], W["S"], [labels: MapOf<W["F"], W["S"], W["S"] | null>, sample: null | Sample<W["N"]>]>>[K];
+  mget(filterExpr: readonly Value[], options?: TsMgetOptions): Give<W, T, MapOf<W["F"], W["S"], [labels: MapOf<W["F"], W["S"], W["S"] | null>, sample: null | Sample<W["N"]>]>>[K];
   /** TS.MRANGE: gives the samples in a time range of all series whose labels match filters. O(N/M+K), N samples, M a chunk, K in the range; since timeseries 1.0.0. */
-  mrange(fromTimestamp: Value, toTimestamp: Value, filterExpr: readonly Value[], options: TsMrangeOptions & { groupby: readonly [label: Value, reducer: "avg" | "sum" | "min" | "max" | "range" | "count" | "first" | "last" | "std.p" | "std.s" | "var.p" | "var.s" | "twa" | "countnan" | "countall"] }): Give<K, TsMrangeReply<S, N, F>>;
-  mrange(fromTimestamp: Value, toTimestamp: Value, ...filterExpr: Several<Value>): Give<K, MapOf<F, S, [labels: MapOf<F, S, S | null>, samples: Sample<N>[]]>>;
-  mrange(fromTimestamp: Value, toTimestamp: Value, filterExpr: readonly Value[], options?: TsMrangeOptions): Give<K, MapOf<F, S, [labels: MapOf<F, S, S | null>, samples: Sample<N>[]]>>;
+  mrange(fromTimestamp: Value, toTimestamp: Value, filterExpr: readonly Value[], options: TsMrangeOptions & { groupby: readonly [label: Value, reducer: "avg" | "sum" | "min" | "max" | "range" | "count" | "first" | "last" | "std.p" | "std.s" | "var.p" | "var.s" | "twa" | "countnan" | "countall"] }): Give<W, T, TsMrangeReply<W["S"], W["N"], W["F"]>>[K];
+  mrange(fromTimestamp: Value, toTimestamp: Value, ...filterExpr: Several<Value>): Give<W, T, MapOf<W["F"], W["S"], [labels: MapOf<W["F"], W["S"], W["S"] | null>, samples: Sample<W["N"]>[]]>>[K];
+  mrange(fromTimestamp: Value, toTimestamp: Value, filterExpr: readonly Value[], options?: TsMrangeOptions): Give<W, T, MapOf<W["F"], W["S"], [labels: MapOf<W["F"], W["S"], W["S"] | null>, samples: Sample<W["N"]>[]]>>[K];
   /** TS.MREVRANGE: gives the samples in a time range of all matching series, newest first. O(N/M+K), N samples, M a chunk, K in the range; since timeseries 1.4.0. */
-  mrevrange(fromTimestamp: Value, toTimestamp: Value, filterExpr: readonly Value[], options: TsMrangeOptions & { groupby: readonly [label: Value, reducer: "avg" | "sum" | "min" | "max" | "range" | "count" | "first" | "last" | "std.p" | "std.s" | "var.p" | "var.s" | "twa" | "countnan" | "countall"] }): Give<K, TsMrangeReply<S, N, F>>;
-  mrevrange(fromTimestamp: Value, toTimestamp: Value, ...filterExpr: Several<Value>): Give<K, MapOf<F, S, [labels: MapOf<F, S, S | null>, samples: Sample<N>[]]>>;
-  mrevrange(fromTimestamp: Value, toTimestamp: Value, filterExpr: readonly Value[], options?: TsMrangeOptions): Give<K, MapOf<F, S, [labels: MapOf<F, S, S | null>, samples: Sample<N>[]]>>;
+  mrevrange(fromTimestamp: Value, toTimestamp: Value, filterExpr: readonly Value[], options: TsMrangeOptions & { groupby: readonly [label: Value, reducer: "avg" | "sum" | "min" | "max" | "range" | "count" | "first" | "last" | "std.p" | "std.s" | "var.p" | "var.s" | "twa" | "countnan" | "countall"] }): Give<W, T, TsMrangeReply<W["S"], W["N"], W["F"]>>[K];
+  mrevrange(fromTimestamp: Value, toTimestamp: Value, ...filterExpr: Several<Value>): Give<W, T, MapOf<W["F"], W["S"], [labels: MapOf<W["F"], W["S"], W["S"] | null>, samples: Sample<W["N"]>[]]>>[K];
+  mrevrange(fromTimestamp: Value, toTimestamp: Value, filterExpr: readonly Value[], options?: TsMrangeOptions): Give<W, T, MapOf<W["F"], W["S"], [labels: MapOf<W["F"], W["S"], W["S"] | null>, samples: Sample<W["N"]>[]]>>[K];
   /** TS.NRANGE: gives the samples in a time range of named series, joined by timestamp. O(S*(N/M+K)), S series, N samples, M a chunk, K in range; since timeseries 8.10.0. */
-  nrange(key: readonly Key[], fromTimestamp: Value, toTimestamp: Value, options?: TsNrangeOptions): Give<K, [ts: N, values: number[]][]>;
+  nrange(key: readonly Key[], fromTimestamp: Value, toTimestamp: Value, options?: TsNrangeOptions): Give<W, T, [ts: W["N"], values: number[]][]>[K];
   /** TS.NREVRANGE: gives the samples in a time range of named series joined by timestamp, newest first. O(S*(N/M+K)), S series, N samples, M a chunk, K in range; since timeseries 8.10.0. */
-  nrevrange(key: readonly Key[], fromTimestamp: Value, toTimestamp: Value, options?: TsNrangeOptions): Give<K, [ts: N, values: number[]][]>;
+  nrevrange(key: readonly Key[], fromTimestamp: Value, toTimestamp: Value, options?: TsNrangeOptions): Give<W, T, [ts: W["N"], values: number[]][]>[K];
   /** TS.QUERYINDEX: lists the keys of the time series whose labels match filters. O(N), N series matched; since timeseries 1.0.0. */
-  queryindex(...filterExpr: Several<Value>): Give<K, SetOf<S, F>>;
+  queryindex(...filterExpr: Several<Value>): Give<W, T, SetOf<W["S"], W["F"]>>[K];
   /** TS.QUERYLABELS: lists label names, or the values of one label, of matching time series. O(N), N series matched; since timeseries 8.10.0. */
-  querylabels(subtype: { values: Value } | "labels", options?: TsQuerylabelsOptions): Give<K, SetOf<S, F>>;
+  querylabels(subtype: { values: Value } | "labels", options?: TsQuerylabelsOptions): Give<W, T, SetOf<W["S"], W["F"]>>[K];
   /** TS.RANGE: gives the samples of a series in a time range, aggregated on request. O(N/M+K), N samples, M a chunk, K in the range; since timeseries 1.0.0. */
-  range(key: Key, fromTimestamp: Value, toTimestamp: Value, options?: TsRangeOptions): Give<K, Sample<N>[]>;
+  range(key: Key, fromTimestamp: Value, toTimestamp: Value, options?: TsRangeOptions): Give<W, T, Sample<W["N"]>[]>[K];
   /** TS.READ: gives the samples of a series from a timestamp on, waiting for enough on request. O(log N+K), N samples, K returned; since timeseries 8.10.0. Waits at most `block` milliseconds, 0: for ever. */
-  read(key: Key, timestamp: Value, options?: TsReadOptions): Give<K, Sample<N>[]>;
+  read(key: Key, timestamp: Value, options?: TsReadOptions): Give<W, T, Sample<W["N"]>[]>[K];
   /** TS.REVRANGE: gives the samples of a series in a time range, newest first. O(N/M+K), N samples, M a chunk, K in the range; since timeseries 1.4.0. */
-  revrange(key: Key, fromTimestamp: Value, toTimestamp: Value, options?: TsRangeOptions): Give<K, Sample<N>[]>;
+  revrange(key: Key, fromTimestamp: Value, toTimestamp: Value, options?: TsRangeOptions): Give<W, T, Sample<W["N"]>[]>[K];
 }
 /** The commands of a lease: they change their connection, or are about its own writes. */
-export interface LeaseCommands<S extends Str = string, N = number, F extends Forms = Plain, K extends Kind = Promised, V = S, I = Value> {
+export interface LeaseCommands<W extends AnyWorld = World, K extends Kind = "promise", T extends unknown[] = []> {
   /** ASKING: lets the next command use a slot this node is still importing, after an ASK redirect. O(1); since 3.0.0. */
-  asking(): Give<K, boolean>;
+  asking(): Give<W, T, boolean>[K];
   /** AUTH: logs this connection in with a password, or with a user name and password. O(N), N passwords of the user; since 1.0.0. */
-  auth(password: Value, username?: Value): Give<K, boolean>;
+  auth(password: Value, username?: Value): Give<W, T, boolean>[K];
   /** CLIENT CACHING: says whether keys read by the next command are tracked, in OPTIN or OPTOUT mode. O(1); since 6.0.0. */
-  clientCaching(mode: "yes" | "no"): Give<K, boolean>;
+  clientCaching(mode: "yes" | "no"): Give<W, T, boolean>[K];
   /** CLIENT NO-EVICT: protects this connection from being closed when client memory runs out. O(1); since 7.0.0. */
-  clientNoEvict(enabled: "on" | "off"): Give<K, boolean>;
+  clientNoEvict(enabled: "on" | "off"): Give<W, T, boolean>[K];
   /** CLIENT NO-TOUCH: stops commands of this connection from refreshing the idle time of keys. O(1); since 7.2.0. */
-  clientNoTouch(enabled: "on" | "off"): Give<K, boolean>;
+  clientNoTouch(enabled: "on" | "off"): Give<W, T, boolean>[K];
   /** CLIENT REPLY: turns the server's answers on this connection on or off, or skips the next one. O(1); since 3.2.0. */
-  clientReply(action: "on" | "off" | "skip"): Give<K, boolean | void>;
+  clientReply(action: "on" | "off" | "skip"): Give<W, T, boolean | void>[K];
   /** CLIENT SETINFO: tells the server the name or version of the client library. O(1); since 7.2.0. */
-  clientSetinfo(attr: { libName: Value; libVer?: undefined } | { libName?: undefined; libVer: Value }): Give<K, boolean>;
+  clientSetinfo(attr: { libName: Value; libVer?: undefined } | { libName?: undefined; libVer: Value }): Give<W, T, boolean>[K];
   /** CLIENT SETNAME: names this connection so that it is easy to recognize in lists. O(1); since 2.6.9. */
-  clientSetname(connectionName: Value): Give<K, boolean>;
+  clientSetname(connectionName: Value): Give<W, T, boolean>[K];
   /** CLIENT TRACKING: switches the tracking of keys for a client-side cache on or off. O(1); since 6.0.0. */
-  clientTracking(status: "on" | "off", options?: ClientTrackingOptions): Give<K, boolean>;
+  clientTracking(status: "on" | "off", options?: ClientTrackingOptions): Give<W, T, boolean>[K];
   /** DISCARD: throws away the queued commands of a transaction and unwatches all keys. O(N), N queued commands; since 2.0.0. */
-  discard(): Give<K, boolean>;
+  discard(): Give<W, T, boolean>[K];
   /** EXEC: runs the queued commands of a transaction; null if a watched key changed. O(N), N work of the queued commands; since 1.2.0. */
-  exec(): Give<K, unknown[] | null>;
+  exec(): Give<W, T, unknown[] | null>[K];
   /** HELLO: chooses the protocol version, may also log in and name; describes the server. O(1); since 6.0.0. */
-  hello(): Give<K, HelloReply<N>>;
-  hello(protover: Int, options?: HelloOptions): Give<K, HelloReply<N>>;
+  hello(): Give<W, T, HelloReply<W["N"]>>[K];
+  hello(protover: Int, options?: HelloOptions): Give<W, T, HelloReply<W["N"]>>[K];
   /** HIMPORT DISCARD: forgets one list of field names prepared on this connection. O(1); since 8.10.0. */
-  himportDiscard(fieldsetName: Value): Give<K, boolean>;
+  himportDiscard(fieldsetName: Value): Give<W, T, boolean>[K];
   /** HIMPORT DISCARDALL: forgets all lists of field names prepared on this connection; gives how many. O(N), N prepared lists; since 8.10.0. */
-  himportDiscardall(): Give<K, N>;
+  himportDiscardall(): Give<W, T, W["N"]>[K];
   /** HIMPORT PREPARE: keeps a list of field names on this connection for fast creation of hashes. O(N), N fields; since 8.10.0. */
-  himportPrepare(fieldsetName: Value, ...field: Several<Value>): Give<K, boolean>;
+  himportPrepare(fieldsetName: Value, ...field: Several<Value>): Give<W, T, boolean>[K];
   /** QUIT: closes this connection after pending answers are sent; outdated. O(1); since 1.0.0; deprecated since 7.2.0. */
-  quit(): Give<K, boolean>;
+  quit(): Give<W, T, boolean>[K];
   /** READONLY: allows reads on this connection to a replica, possibly of stale data. O(1); since 3.0.0. */
-  readonly(): Give<K, boolean>;
+  readonly(): Give<W, T, boolean>[K];
   /** READWRITE: ends the permission to read from a replica on this connection. O(1); since 3.0.0. */
-  readwrite(): Give<K, boolean>;
+  readwrite(): Give<W, T, boolean>[K];
   /** RESET: puts this connection back to its first state, logged out and out of any mode. O(1); since 6.2.0. */
-  reset(): Give<K, string>;
+  reset(): Give<W, T, string>[K];
   /** SCRIPT DEBUG: switches debugging of scripts on this connection: on, synchronous or off. O(1); since 3.2.0. */
-  scriptDebug(mode: "yes" | "sync" | "no"): Give<K, boolean>;
+  scriptDebug(mode: "yes" | "sync" | "no"): Give<W, T, boolean>[K];
   /** SELECT: switches this connection to another numbered database. O(1); since 1.0.0. */
-  select(index: Int): Give<K, boolean>;
+  select(index: Int): Give<W, T, boolean>[K];
   /** SHUTDOWN: stops the server, saving first if configured; or aborts a stop under way. O(N), N keys to save; O(1) if nothing is saved; since 1.0.0. */
-  shutdown(options: ShutdownOptions & { abort: true }): Give<K, boolean>;
-  shutdown(options?: ShutdownOptions): Give<K, void>;
+  shutdown(options: ShutdownOptions & { abort: true }): Give<W, T, boolean>[K];
+  shutdown(options?: ShutdownOptions): Give<W, T, void>[K];
   /** UNWATCH: stops watching all keys on this connection. O(1); since 2.2.0. */
-  unwatch(): Give<K, boolean>;
+  unwatch(): Give<W, T, boolean>[K];
   /** WAIT: waits until enough replicas have this connection's writes; gives how many do. O(1); since 3.0.0. Waits at most `timeout` milliseconds, 0: for ever. */
-  wait(numreplicas: Int, timeout: Int): Give<K, N>;
+  wait(numreplicas: Int, timeout: Int): Give<W, T, W["N"]>[K];
   /** WAITAOF: waits until this connection's writes are in the append-only files, here and on replicas. O(1); since 7.2.0. Waits at most `timeout` milliseconds, 0: for ever. */
-  waitaof(numlocal: Int, numreplicas: Int, timeout: Int): Give<K, [local: N, replicas: N]>;
+  waitaof(numlocal: Int, numreplicas: Int, timeout: Int): Give<W, T, [local: W["N"], replicas: W["N"]]>[K];
   /** WATCH: watches keys: the next transaction is called off if one of them changes. O(N), N keys; since 2.2.0. */
-  watch(...key: Several<Key>): Give<K, boolean>;
+  watch(...key: Several<Key>): Give<W, T, boolean>[K];
 }

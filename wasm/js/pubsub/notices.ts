@@ -13,6 +13,7 @@ export const enum Notice {
   SUNSUBSCRIBE,
   LINE,
   GAP,
+  AGAIN,
 }
 
 /** What can be subscribed to. */

@@ -58,6 +58,8 @@ export class Subscriber implements PubSub<Str>, Listener {
   #fault: { error: unknown } | undefined;
   #used = false;
   #ended = false;
+  /** The channel of the message that was told before. */
+  #last: Str = "";
   /** Why it ended, unless it was closed. */
   #failure: unknown;
 
@@ -242,8 +244,17 @@ export class Subscriber implements PubSub<Str>, Listener {
       return queueMicrotask(() => this.#channel.engine.destroy());
     }
     // what runs reads everything before more can come
-    this.#inbox.push(itemOf(notice, first, second, third), this.#running === undefined);
+    this.#inbox.push(this.#itemOf(notice, first, second, third), this.#running === undefined);
     if (!this.#pumping && (this.#running !== undefined || this.#readers.length > 0)) this.#schedule();
+  }
+
+  /** Gives what was told as it waits. */
+  #itemOf(notice: Notice, first: unknown, second: unknown, third: unknown): Item {
+    if (notice === Notice.AGAIN) return { type: "message", channel: typeof this.#last === "string" ? this.#last : this.#last.slice(), pattern: null, data: first as Str };
+    if (notice === Notice.PMESSAGE) return { type: "pmessage", channel: second as Str, pattern: first as Str, data: third as Str };
+    if (notice <= Notice.SMESSAGE) return { type: "message", channel: (this.#last = first as Str), pattern: null, data: second as Str };
+    if (notice === Notice.GAP) return Loss.ofGap(first as number, second as number, third as [Str[], Str[], Str[]]);
+    return [notice, first, second];
   }
 
   /** Not at once: handlers must not run while the core is being worked with. */
@@ -376,11 +387,3 @@ export class Subscriber implements PubSub<Str>, Listener {
     return this.close();
   }
 }
-
-/** Gives what was told as it waits. */
-const itemOf = (notice: Notice, first: unknown, second: unknown, third: unknown): Item => {
-  if (notice === Notice.PMESSAGE) return { type: "pmessage", channel: second as Str, pattern: first as Str, data: third as Str };
-  if (notice <= Notice.SMESSAGE) return { type: "message", channel: first as Str, pattern: null, data: second as Str };
-  if (notice === Notice.GAP) return Loss.ofGap(first as number, second as number, third as [Str[], Str[], Str[]]);
-  return [notice, first, second];
-};

@@ -55,7 +55,7 @@ fn row(command: &Command, aliases: &Aliases) -> Result<String> {
     };
     if command.internal.is_some() {
         // nobody can call it
-        return Ok(format!("{}!internal:", command.name));
+        return Ok(format!("{}!{}:", command.name, command.conn.as_deref().unwrap_or("internal")));
     }
     let effect = command.conn.as_ref().map_or_else(String::new, |effect| format!("!{effect}"));
     let options = pieces(&arguments::signature(command)?, old);
