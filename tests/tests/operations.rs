@@ -553,23 +553,6 @@ fn a_conversation_is_cut_at_every_byte() {
     }
 }
 
-/// Whatever a conversation answers, it does not do so within the reply to somebody else.
-#[test]
-fn a_conversation_answers_between_replies() {
-    const WIRE: &str = "+OK\r\n*2\r\n$5\r\nfirst\r\n$6\r\nsecond\r\n";
-    for split in 1..WIRE.len() {
-        let mut peer = peer();
-        peer.operate(1, kind::ACQUIRE, "lock token 0 10 0 1");
-        peer.submit(2, "MGET a b");
-        assert_eq!(peer.sent(), ["SET lock token NX", "MGET a b"]);
-        let (start, end) = WIRE.split_at(split);
-        peer.reply(start);
-        peer.reply(end);
-        assert_eq!(peer.replied(1), Some(&Frame::Integer(-1)), "{split}");
-        assert_eq!(peer.replied(2), Some(&Frame::Array(vec![bulk("first"), bulk("second")])), "{split}");
-    }
-}
-
 /// Who gives a conversation up when its link is lost, and before that was told, is told once.
 #[test]
 fn a_conversation_that_failed_is_not_given_up_as_well() {
