@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { Lock, LockError, LuaLock, Redis, RedisError } from "redwire";
 import { faked, keepAlive } from "./support/client.mjs";
 import { everywhere } from "./support/everywhere.mjs";
-import { bulk, integer, nil, ok } from "./support/resp.mjs";
+import { array, bulk, integer, nil, ok } from "./support/resp.mjs";
 import { rejection, until, within } from "./support/until.mjs";
 
 /** Gives what `error` says, which must be of locks. */
@@ -208,6 +208,21 @@ test("a lock whose reply was lost is recognised by its token", async (t) => {
   assert.deepEqual([...new Set(fake.commands.map(([name]) => name))], ["SET", "GETRANGE"]);
   assert.equal(new Set(fake.commands.filter(([name]) => name === "SET").map((args) => args[2])).size, 1);
   assert.ok(lock.validUntil < performance.now() + 10_000);
+});
+
+test("a lock is answered while the reply behind its own is half read, wherever that is cut", async (t) => {
+  const wire = Buffer.concat([ok, array([bulk("after"), integer(7)])]);
+  for (let cut = 1; cut < wire.length; cut++) {
+    const { redis } = faked(t, ([name], link) => {
+      if (name !== "LRANGE") return undefined;
+      link.send(wire.subarray(0, cut));
+      setImmediate(() => link.send(wire.subarray(cut)));
+      return undefined;
+    });
+    const answers = [redis.lock("k", { timeout: 10_000 }).acquire(), redis.lrange("list", 0, -1)];
+    assert.deepEqual(await within(Promise.all(answers)), [true, ["after", 7]], `cut at ${cut}`);
+    redis.destroy();
+  }
 });
 
 test("a lock that was answered too late is not acquired, and deleted", async (t) => {

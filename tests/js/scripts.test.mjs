@@ -6,7 +6,7 @@ import { CommandNotSupportedError, NoScriptError, Redis, ResponseError } from "r
 import { faked } from "./support/client.mjs";
 import { handshake } from "./support/fake.mjs";
 import { everywhere } from "./support/everywhere.mjs";
-import { bulk, error } from "./support/resp.mjs";
+import { array, bulk, error, simple } from "./support/resp.mjs";
 import { rejection } from "./support/until.mjs";
 
 const lua = `
@@ -79,6 +79,32 @@ everywhere((world) => {
         assert.deepEqual(await pipe.execute(), [true, 4, 7, 6]);
         await flushed;
       }
+    });
+  }
+
+  for (const transaction of [true, false]) {
+    const kind = transaction ? "transaction" : "plain pipeline";
+
+    test(`[promises 52, 53] scripts of a ${kind} run in their places, though the server knows none of them`, async () => {
+      const { redis } = world;
+      const get = redis.registerScript("return redis.call('GET', KEYS[1])");
+      await redis.scriptFlush();
+      const pipe = redis.pipeline({ transaction });
+      for (const value of ["a", "b"]) {
+        pipe.set("foo", value);
+        get({ keys: ["foo"], client: pipe });
+      }
+      assert.deepEqual(await pipe.set("foo", "c").execute(), [true, "a", true, "b", true]);
+    });
+
+    test(`[promises 52, 53] a ${kind} calls more scripts, again and again, than a server keeps of those that EVAL told it`, async () => {
+      const { redis } = world;
+      const scripts = Array.from({ length: 600 }, (_, i) => redis.registerScript(`return ${i} + #ARGV`));
+      await redis.scriptFlush();
+      const pipe = redis.pipeline({ transaction });
+      for (const args of [[], [], ["x"]]) for (const script of scripts) script({ args, client: pipe });
+      const numbers = scripts.map((_, i) => i);
+      assert.deepEqual(await pipe.execute(), [...numbers, ...numbers, ...numbers.map((i) => i + 1)]);
     });
   }
 
@@ -172,6 +198,68 @@ test("a server that knows no script whatever it is told is asked no third time",
     ["EVALSHA", "e0e1f9fabfc9d4800c877a703b823ac0578ff8db", "1", "k", "1"],
     ["EVAL", "return 1", "1", "k", "1"],
   ]);
+});
+
+for (const transaction of [true, false]) {
+  test(`a ${transaction ? "transaction" : "plain pipeline"} sends the text of each script once, and nothing before it`, async (t) => {
+    const { fake, redis } = faked(t, ([name]) => (name === "EXEC" ? array(["a", "b", "a"].map(bulk)) : transaction ? simple(name === "MULTI" ? "OK" : "QUEUED") : bulk("x")));
+    const [first, second] = ["return 'a'", "return 'b'"].map((lua) => redis.registerScript(lua));
+    for (let round = 0; round < 2; round++) {
+      fake.commands.length = 0;
+      const pipe = redis.pipeline({ transaction });
+      first({ args: ["x"], client: pipe });
+      second({ client: pipe });
+      first({ keys: ["k"], client: pipe });
+      await pipe.execute();
+      const calls = [
+        ["EVAL", "return 'a'", "0", "x"],
+        ["EVAL", "return 'b'", "0"],
+        ["EVALSHA", first.sha, "1", "k"],
+      ];
+      assert.deepEqual(fake.commands, transaction ? [["MULTI"], ...calls, ["EXEC"]] : calls);
+    }
+  });
+}
+
+test("a script that a plain pipeline called is sent again where it was forgotten meanwhile, whatever else was called since", async (t) => {
+  const { fake, redis } = faked(t, ([name, , , key]) => (name === "EVALSHA" && key === "again" ? error("NOSCRIPT No matching script.") : bulk("x")));
+  const script = redis.registerScript("return 1");
+  const pipe = redis.pipeline({ transaction: false });
+  script({ client: pipe });
+  script({ keys: ["again"], client: pipe });
+  for (let i = 0; i < 1000; i++) redis.registerScript(`return ${i} + 1`).sha;
+  assert.deepEqual(await pipe.execute(), ["x", "x"]);
+  assert.deepEqual(
+    fake.commands.map(([name]) => name),
+    ["EVAL", "EVALSHA", "EVAL"],
+  );
+  assert.deepEqual(fake.commands[2], ["EVAL", "return 1", "1", "again"]);
+});
+
+test("scripts without end, called or merely named, are called with their texts, which are not kept", async (t) => {
+  const { Instance } = WebAssembly;
+  t.after(() => (WebAssembly.Instance = Instance));
+  let memory;
+  WebAssembly.Instance = function (module) {
+    const instance = new Instance(module);
+    ({ memory } = instance.exports);
+    return instance;
+  };
+  const { fake, redis } = faked(t, ([name]) => (name === "EVALSHA" ? error("NOSCRIPT No matching script.") : bulk("x")));
+  const padding = "x".repeat(10_000);
+  const scripts = (first, count) => Array.from({ length: count }, (_, i) => redis.registerScript(`return ${first + i} -- ${padding}`));
+  let largest;
+  for (let first = 0; first < 10_000; first += 2_000) {
+    // some are still to be sent when the others are asked for
+    const calls = [0, 1000].flatMap((from) => scripts(first + from, from ? 500 : 100).map((script) => script()));
+    for (const script of scripts(first + 1500, 500)) assert.equal(script.sha.length, 40);
+    assert.deepEqual(new Set(await Promise.all(calls)), new Set(["x"]));
+    const texts = fake.commands.filter(([name]) => name === "EVAL").map(([, text]) => text);
+    assert.equal(new Set(texts).size, 600);
+    fake.commands.length = fake.link.commands.length = fake.link.writes.length = 0;
+    largest ??= memory.buffer.byteLength;
+  }
+  assert.equal(memory.buffer.byteLength, largest);
 });
 
 test("a readonly call needs Redis 7.0, by itself and in a pipeline", async (t) => {

@@ -73,6 +73,7 @@ cases! {
     promise_48_a_script_runs_for_any_client
     promise_51_a_script_survives_a_flush_between_any_two_calls
     promise_52_promise_53_promise_54_scripts_run_in_transactions_and_pipelines
+    promise_52_promise_53_a_batch_calls_more_scripts_than_a_server_keeps
     promise_41_promise_57_commands_of_scripts_and_functions_are_typed
     readonly_scripts_are_refused_a_write
     promise_58_promise_60_promise_64_promise_65_promise_66_promise_67_libraries_have_functions
@@ -87,6 +88,7 @@ cases! {
     a_transaction_survives_the_loss_of_its_link
     promise_128_promise_129_promise_130_a_lock_is_taken_and_given_back
     scenario_3_a_lock_whose_time_is_up_is_somebody_elses
+    scenario_5_the_numbers_of_a_lock_grow
     locks_wait_for_each_other
     locks_are_extended
     locks_that_are_dropped_are_given_back
@@ -166,6 +168,20 @@ async fn promise_52_promise_53_promise_54_scripts_run_in_transactions_and_pipeli
     let (first, second) = r.try_execute((broken.call::<i64>(&["list"], &[]), call())).await;
     assert!(matches!(first, Err(Error::Server(_))), "{first:?}");
     assert_eq!(second, Ok(25));
+    Ok(())
+}
+
+async fn promise_52_promise_53_a_batch_calls_more_scripts_than_a_server_keeps(
+    _: &World,
+    r: Client,
+) -> Outcome {
+    let scripts: Vec<_> = (0..600).map(|number| Script::new(format!("return {number}"))).collect();
+    let calls =
+        || scripts.iter().chain(&scripts).map(|script| script.call::<usize>(&[], &[])).collect::<Vec<_>>();
+    let expected: Vec<_> = (0..600).chain(0..600).collect();
+    assert_eq!(r.atomic(calls()).await?, expected);
+    r.execute(script_flush()).await?;
+    assert_eq!(r.execute(calls()).await?, expected);
     Ok(())
 }
 
@@ -508,6 +524,22 @@ async fn scenario_3_a_lock_whose_time_is_up_is_somebody_elses(world: &World, cli
     assert!(!first.owned().await?);
     assert_eq!(first.release().await, Err(Error::Lock(LockError::Lost)));
     assert!(second.owned().await?);
+    second.release().await
+}
+
+async fn scenario_5_the_numbers_of_a_lock_grow(world: &World, r: Client) -> Outcome {
+    let lock = r.lock("fenced").timeout(Duration::from_millis(50)).sleep(Duration::from_millis(2));
+    let first = lock.acquire().await?;
+    let (number, again) = (first.fence().await?, first.fence().await?);
+    let (seconds, microseconds) = r.execute(time()).await?;
+    assert!(again > number && again.abs_diff((seconds * 1_000_000 + microseconds) as u64) < 5_000_000);
+    // the lock's time is up
+    let second = world.client().lock("fenced").sleep(Duration::from_millis(2)).acquire().await?;
+    assert!(second.fence().await? > again);
+    assert_eq!(first.fence().await, Err(Error::Lock(LockError::Lost)));
+    // though the server's clock be set back
+    r.execute(set("{fenced}:fence", (1_u64 << 53) - 10)).await?;
+    assert_eq!(second.fence().await?, (1 << 53) - 9);
     second.release().await
 }
 

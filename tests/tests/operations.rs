@@ -1,7 +1,7 @@
 //! Conversations as dialogues: scripts that a server does not know, and locks.
 
 use redwire_core::connection::{Config, Protocol};
-use redwire_core::machine::Reason;
+use redwire_core::machine::{Machine, Reason};
 use redwire_core::operation::{Script, kind};
 use redwire_core::resp::Frame;
 use redwire_tests::model::{Hello, Options, Outcome, Pair, Peer, Server, Store, plain};
@@ -261,6 +261,70 @@ fn scenario_2_a_lock_that_came_too_late_is_given_back() {
 }
 
 #[test]
+fn scenario_4_a_lock_that_too_few_replicas_would_follow_is_refused_and_no_others_deleted() {
+    const REFUSED: &str = "NOREPLICAS Not enough good replicas to write.";
+    let mut peer = peer();
+    peer.operate(1, kind::ACQUIRE, ACQUIRE);
+    peer.sent();
+    peer.reply(format!("-{REFUSED}\r\n"));
+    assert_eq!(peer.replied(1), Some(&error(REFUSED)));
+    assert_eq!(peer.sent(), [""; 0]);
+    // one that may have been taken before is deleted where it is its own only
+    let mut peer = lost();
+    peer.reply(format!("-{REFUSED}\r\n"));
+    assert_eq!(peer.replied(1), Some(&error(REFUSED)));
+    assert_eq!(peer.sent(), [format!("EVAL {CLEAN} 1 lock token")]);
+}
+
+#[test]
+fn scenario_5_numbers_are_asked_for_where_the_lock_is() {
+    for (key, fence) in [("lock", "{lock}:fence"), ("a{b}c", "a{b}c:fence"), ("{}", "{}:fence")] {
+        let mut peer = peer();
+        peer.operate(1, kind::FENCE, &format!("{key} token"));
+        assert!(peer.sent()[0].ends_with(&format!(" 2 {key} {fence} token")));
+        peer.reply(NOSCRIPT);
+        assert!(peer.sent()[0].starts_with("EVAL if "));
+        peer.reply(":7\r\n");
+        assert_eq!(peer.replied(1), Some(&Frame::Integer(7)));
+    }
+}
+
+#[test]
+fn answers_of_locks_come_between_other_replies_wherever_these_are_cut() {
+    let wire = "$6\r\nbefore\r\n+OK\r\n*2\r\n$5\r\nafter\r\n:7\r\n";
+    let after = Frame::Array(vec![bulk("after"), Frame::Integer(7)]);
+    for split in 1..wire.len() {
+        let mut peer = peer();
+        peer.submit(0, "ECHO before");
+        peer.operate(1, kind::ACQUIRE, ACQUIRE);
+        peer.submit(2, "EVAL x 0");
+        peer.sent();
+        let (start, end) = wire.split_at(split);
+        peer.reply(start);
+        peer.reply(end);
+        assert_eq!(peer.replied(0), Some(&bulk("before")));
+        assert_eq!(peer.replied(1), Some(&Frame::Integer(START + 1000 - 12)));
+        assert_eq!(peer.replied(2), Some(&after), "cut at {split}");
+    }
+}
+
+#[test]
+fn errors_of_locks_are_told_to_sinks_that_only_note_where_texts_are() {
+    use redwire_core::machine::Machine;
+    use redwire_core::tape::Tape;
+    let mut peer = peer();
+    for slot in 1..20 {
+        peer.operate(slot, kind::EXTEND, "lock token 500");
+    }
+    peer.sent();
+    let (wire, mut tape) = ("-OOM not now\r\n".repeat(19), Tape::new());
+    let link = peer.link();
+    peer.connection.handle_bytes(peer.now, link, wire.as_bytes(), &mut tape);
+    let told = tape.words().chunks_exact(4).map(|words| words[3]).collect::<std::collections::BTreeSet<_>>();
+    assert_eq!(told.len(), 19, "each text is still where it was told to be");
+}
+
+#[test]
 fn scenario_8_a_lock_that_nobody_waits_for_any_more_is_given_back() {
     let clean = [format!("EVAL {CLEAN} 1 lock token")];
     // on its way
@@ -487,4 +551,37 @@ fn a_conversation_is_cut_at_every_byte() {
             assert!(!released || pair.server.store.text("lock").is_none() || taken);
         }
     }
+}
+
+/// Whatever a conversation answers, it does not do so within the reply to somebody else.
+#[test]
+fn a_conversation_answers_between_replies() {
+    const WIRE: &str = "+OK\r\n*2\r\n$5\r\nfirst\r\n$6\r\nsecond\r\n";
+    for split in 1..WIRE.len() {
+        let mut peer = peer();
+        peer.operate(1, kind::ACQUIRE, "lock token 0 10 0 1");
+        peer.submit(2, "MGET a b");
+        assert_eq!(peer.sent(), ["SET lock token NX", "MGET a b"]);
+        let (start, end) = WIRE.split_at(split);
+        peer.reply(start);
+        peer.reply(end);
+        assert_eq!(peer.replied(1), Some(&Frame::Integer(-1)), "{split}");
+        assert_eq!(peer.replied(2), Some(&Frame::Array(vec![bulk("first"), bulk("second")])), "{split}");
+    }
+}
+
+/// Who gives a conversation up when its link is lost, and before that was told, is told once.
+#[test]
+fn a_conversation_that_failed_is_not_given_up_as_well() {
+    let mut peer = peer();
+    peer.operate(1, kind::ACQUIRE, "lock token 0 10 1000 1");
+    assert_eq!(peer.sent(), ["SET lock token NX"]);
+    let (now, link) = (peer.now, peer.link());
+    peer.connection.handle_closed(now, link);
+    assert_eq!(peer.cancel(1), None);
+    assert_eq!(peer.failed(1), Some((Reason::Dropped, true)));
+    // and what it may have taken is given back
+    peer.retry();
+    peer.open();
+    assert!(peer.sent()[0].starts_with("EVAL if redis.call('get', KEYS[1]) == ARGV[1]"));
 }

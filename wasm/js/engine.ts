@@ -91,6 +91,9 @@ const atTickEnd: (task: () => void) => void =
     ? process.nextTick
     : (task) => queueMicrotask(() => queueMicrotask(task));
 
+/** The texts of so many scripts are kept, and as many are known in a pipeline: servers forget those that EVAL told them beyond 500. */
+export const SCRIPTS = 256;
+
 const now = (): number => performance.now();
 
 /** One client's machine and everything that waits: the only place, but for its wires, that calls the core. */
@@ -135,8 +138,8 @@ export class Engine implements Home {
   #awake = false;
   /** Whether the core may come to wait for a time of its own, as between two tries for a lock. */
   waits = false;
-  /** The scripts that the core knows, by their text. */
-  readonly #digests = new Map<string, string>();
+  /** The scripts that the core knows, by their texts, the one that was called last at the end: their digests, and their places there. */
+  readonly #scripts = new Map<string, { digest: string; place: number }>();
   /** Whether somebody waits for what nobody asked for. */
   #listened = false;
   readonly #errors = new Errors();
@@ -274,18 +277,29 @@ export class Engine implements Home {
     if (!this.busy) this.work();
   }
 
-  /** Keeps the text of a script, for calls by its digest that have {@link Flag.SCRIPT}; gives the digest. */
+  /** Keeps the text of a script, for calls by its digest that have {@link Flag.SCRIPT} and are asked for in this tick; gives the digest. */
   learn(lua: string): string {
-    const host = (this.host ??= this.#start());
-    const known = this.#digests.get(lua);
-    if (known !== undefined) return known;
-    const text = encode(lua);
-    const at = host.exports.host_input(text.length);
-    host.bytes.set(text, at);
-    const address = host.exports.host_script(text.length);
-    const digest = String.fromCharCode(...host.bytes.subarray(address, address + 40));
-    this.#digests.set(lua, digest);
-    return digest;
+    this.host ??= this.#start();
+    const scripts = this.#scripts;
+    let script = scripts.get(lua);
+    if (script === undefined) {
+      // calls that were asked for take their texts along
+      if (scripts.size === SCRIPTS) this.flush();
+      const host = (this.host ??= this.#start());
+      let place = scripts.size;
+      if (place === SCRIPTS) {
+        const [oldest, { place: free }] = scripts.entries().next().value!;
+        scripts.delete(oldest);
+        place = free;
+      }
+      const text = encode(lua);
+      const at = host.exports.host_input(text.length);
+      host.bytes.set(text, at);
+      const address = host.exports.host_script(text.length, place);
+      script = { digest: String.fromCharCode(...host.bytes.subarray(address, address + 40)), place };
+    } else scripts.delete(lua);
+    scripts.set(lua, script);
+    return script.digest;
   }
 
   /** Keeps large arguments of the command in `slot`, which is sent on a lease or (0) not. */
@@ -468,7 +482,7 @@ export class Engine implements Home {
   }
 
   #start(): Host {
-    this.#digests.clear();
+    this.#scripts.clear();
     const host = new Host();
     this.#wires = [];
     const { protocol, database, connectTimeout, timeout, username, password, clientName } = this.#settings;

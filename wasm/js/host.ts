@@ -13,7 +13,7 @@ interface Exports {
   host_words(count: number): number;
   host_configure(): void;
   host_submit(now: number, lease: number, words: number, text: number, side: number, how: number): number;
-  host_script(length: number): number;
+  host_script(length: number, place: number): number;
   host_cache(words: number): void;
   host_cached(): number;
   host_cache_stats(): number;

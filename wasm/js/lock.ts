@@ -4,7 +4,7 @@ import type { Pipeline } from "./pipeline.js";
 import type { Redis } from "./redis.js";
 import type { Watching } from "./watching.js";
 
-/** What a lock is. Times are in milliseconds. */
+/** What a lock is. Times are whole milliseconds, below 2^32. */
 export interface LockOptions {
   /** How long it is held unless it is extended; absent: until it is released. */
   timeout?: number;
@@ -29,6 +29,7 @@ export const enum Operation {
   ACQUIRE = 1,
   RELEASE,
   EXTEND,
+  FENCE,
 }
 
 /** How a lock is held. */
@@ -45,6 +46,8 @@ export interface Held {
   readonly signal: AbortSignal;
   /** Until when it is held for sure, on the clock of `performance.now()`; `Infinity` without a timeout. */
   readonly validUntil: number;
+  /** See {@link Lock.fence}. */
+  fence(): Promise<number>;
   /** Releases it. */
   [Symbol.asyncDispose](): Promise<void>;
 }
@@ -84,8 +87,9 @@ export class Lock {
   }
 
   /**
-   * Takes the lock and gives whether it was to be had, trying again and again for `blockingTimeout` ms unless `blocking` is false. Where the
-   * outcome of a try stays unknown, or `signal` gives it up, the lock is released behind the scenes.
+   * Takes the lock (SET NX PX) and gives whether it was to be had, trying again and again for `blockingTimeout` ms unless `blocking` is false.
+   * Where the outcome of a try stays unknown, or `signal` gives it up, which rejects with its reason, the lock is released behind the scenes.
+   * Rejects with what a command can fail with, too.
    */
   async acquire({ blocking = true, blockingTimeout = this.#blockingTimeout, signal }: { blocking?: boolean; blockingTimeout?: number | undefined; signal?: AbortSignal | undefined } = {}): Promise<boolean> {
     check("acquire: option 'blockingTimeout'", blockingTimeout, 0);
@@ -100,7 +104,7 @@ export class Lock {
   }
 
   /**
-   * Releases the lock.
+   * Releases the lock, where it is still this object's. After a {@link ConnectionError} it may be held until its time is up.
    * @throws LockError when this object does not hold it, or does not any more.
    */
   async release(): Promise<void> {
@@ -126,12 +130,25 @@ export class Lock {
     return true;
   }
 
-  /** Tells whether anybody holds it. */
+  /**
+   * Gives a number above all that holders of this lock were given before, for a resource that refuses what comes with a smaller one than it
+   * has seen: whoever was held up for longer than the lock lived does no harm then. It is kept in the key `{name}:fence`, for a day, and
+   * never less than the server's time in microseconds: it grows even when a replica that has not got everything takes the server's place,
+   * as long as their clocks differ by less than that takes.
+   * @throws LockError when this object does not hold it, or does not any more.
+   */
+  async fence(): Promise<number> {
+    const fence = this.#token === undefined ? 0 : await this.operate(Operation.FENCE, "EVALSHA", [this.#token]);
+    if (fence === 0) throw new LockError("Cannot fence a lock that's not owned");
+    return fence;
+  }
+
+  /** Tells whether anybody holds it: EXISTS. */
   async locked(): Promise<boolean> {
     return (await this.plain.exists(this.name)) === 1;
   }
 
-  /** Tells whether this object holds it. */
+  /** Tells whether this object holds it, by the server: GET. */
   async owned(): Promise<boolean> {
     return this.#token !== undefined && (await this.plain.get(this.name)) === this.#token;
   }
@@ -235,6 +252,10 @@ class Holding implements Held {
 
   get validUntil(): number {
     return this.#lock.validUntil;
+  }
+
+  fence(): Promise<number> {
+    return this.#lock.fence();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,5 +1,6 @@
 import { adapted, type Adapter } from "./adapter.js";
 import type { Channel } from "./channel.js";
+import { SCRIPTS } from "./engine.js";
 import { Methods } from "./commands/methods.js";
 import { blocks, planOf, rowOf, type Plan } from "./commands/plan.js";
 import { rawCall } from "./commands/reserved.js";
@@ -21,7 +22,10 @@ export interface Yields<T> {
   readonly [results]: T;
 }
 
-/** Commands that are sent together, as MULTI/EXEC unless `transaction` is false. It can be used again after each `execute`. */
+/**
+ * Commands that are sent together, as MULTI/EXEC unless `transaction` is false. It can be used again after each `execute`. What is wrong with a
+ * command's arguments is thrown where it is appended, and that command is not; so are commands that block, but for those of a transaction.
+ */
 export type Pipeline<S extends Str = string, T extends unknown[] = [], N = number, F extends Forms = Plain, V = S, I = Value> = Queue<World<S, N, F, V, I>, T>;
 
 /** A {@link Pipeline} in the world `W`, whose results so far are `T`. It is a {@link Yields} without saying so: a base more would cost compilers more per command. */
@@ -32,8 +36,11 @@ export interface Queue<W extends AnyWorld, out T extends unknown[]> extends Comm
   /** Sends what was queued one by one, as in a loop, of which types know nothing. */
   execute(this: Yields<[]>, options?: { raiseOnError?: boolean }): Promise<unknown[]>;
   /**
-   * Sends everything and gives the results in order. The first error among them is thrown, with its `position`, `command` and all
-   * `results`; a transaction that was not executed throws {@link ExecAbortError}'s cause or {@link WatchError}.
+   * Sends everything and gives the results in order; none where nothing is queued. The first error among them is thrown, with its
+   * `position` from 0, its `command` and all `results`; a transaction that was not executed throws the error of the command that the server
+   * refused to queue, or {@link WatchError}. Where the connection is lost or time is up, a {@link ConnectionError} or `TimeoutError` says by
+   * `maybeExecuted` whether the server may have executed it: all of a transaction or nothing, any first part of another pipeline. The view's
+   * `signal` gives it up. Whatever happens, the pipeline is empty then.
    */
   execute(options?: { raiseOnError?: true }): Promise<T>;
   /** The same, with errors of the server in their places among the results. */
@@ -48,7 +55,7 @@ export interface Queue<W extends AnyWorld, out T extends unknown[]> extends Comm
   watch(...keys: Key[]): Promise<Watching<W["S"], W["N"], W["F"], W["V"], W["I"]>>;
   /** Makes it a transaction whatever it was. Throws where commands are queued, and the second time. */
   multi(): Queue<W, T>;
-  /** Gives up what is queued and watched. */
+  /** Gives up what is queued and watched: UNWATCH, and the connection goes back. What is executed already is left alone. */
   reset(): Promise<void>;
   /** Alias of `reset`. */
   discard(): Promise<void>;
@@ -91,8 +98,8 @@ export class Queued extends Methods implements Runner {
   #needs: [command: string, needs: Needs][] = [];
   /** How replies are decoded, by the command's position; of raw commands nobody knows. */
   #plans: (Plan | undefined)[] = [];
-  /** The scripts whose text is queued. */
-  readonly #scripts = new Set<string>();
+  /** Scripts whose text is queued, {@link SCRIPTS} at most, and whether calls by their digests follow. */
+  #scripts = new Map<string, boolean>();
   /** Its own connection, from `watch` to the end; `#held` once it is there. */
   #taken: Promise<Held> | undefined;
   #held: Held | undefined;
@@ -163,7 +170,7 @@ export class Queued extends Methods implements Runner {
     this.#commands = [];
     this.#needs = [];
     this.#plans = [];
-    this.#scripts.clear();
+    this.#scripts = new Map();
   }
 
   fail(error: unknown): unknown {
@@ -183,12 +190,13 @@ export class Queued extends Methods implements Runner {
 
   script(lua: string, readonly: boolean, words: unknown[]): unknown {
     if (this.#immediate !== undefined) return this.#immediate.script(lua, readonly, words);
-    // what a transaction's members answer comes too late for another try
-    const known = !this.#transaction || this.#scripts.has(lua);
+    // a script that the server did not know would run behind what comes after it, or not at all
+    const few = this.#scripts.size < SCRIPTS;
+    const known = few && this.#scripts.has(lua);
     const command = (known ? "EVALSHA" : "EVAL") + (readonly ? "_RO" : "");
     const row = rowOf(command);
-    this.run(row, command, [known ? this.shaOf(lua) : lua, ...words], needsOf(row), this.#transaction ? 0 : Flag.SCRIPT);
-    this.#scripts.add(lua);
+    this.run(row, command, [known ? this.shaOf(lua) : lua, ...words], needsOf(row), known && !this.#transaction ? Flag.SCRIPT : 0);
+    if (few) this.#scripts.set(lua, known);
     return this;
   }
 
@@ -247,6 +255,7 @@ export class Queued extends Methods implements Runner {
     const channel = this.#channel;
     const needs = this.#needs;
     const plans = this.#plans;
+    const scripts = this.#scripts;
     const watches = this.#watches;
     const transaction = this.#transaction;
     const { signal } = this.#settings;
@@ -263,6 +272,7 @@ export class Queued extends Methods implements Runner {
           const error = unsupported(command, need, channel.version);
           if (error !== undefined) throw error;
         }
+        for (const [lua, again] of scripts) if (again) channel.engine.learn(lua);
         results = transaction ? this.#transact(channel, boxes[0]!, commands) : this.#gather(channel, boxes, commands);
         // EXEC ends watching whatever comes of it
         if (transaction) this.#watches = false;

@@ -95,7 +95,10 @@ export interface Redis<S extends Str = string, N = number, F extends Forms = Pla
    * @throws TypeError for options that are none.
    */
   pipelineStream<C extends InertCommand>(source: Source<C>, options?: StreamOptions<ReplyOf<C, S, N, F, V>>): Promise<number>;
-  /** Gives a pipeline, which is a transaction unless `transaction` is false. */
+  /**
+   * Gives a pipeline, which is a transaction unless `transaction` is false: commands are held, without limit, until it is executed. It has
+   * what its view says: `with({ signal, timeout }).pipeline()` is one that can be given up.
+   */
   pipeline(options?: { transaction?: boolean }): Pipeline<S, [], N, F, V, I>;
   /** Gives a transaction: a pipeline sent as MULTI/EXEC. */
   multi(): Pipeline<S, [], N, F, V, I>;
@@ -118,6 +121,10 @@ export interface Redis<S extends Str = string, N = number, F extends Forms = Pla
   /**
    * Watches `keys`, calls `fn` with a pipeline that executes commands at once until its `multi`, and then executes what was queued; all over
    * again, when a watched key changed meanwhile. Gives the transaction's results, typed where `fn` gives the pipeline. What `fn` throws is thrown.
+   *
+   * Each try holds a connection of its own (WATCH, MULTI, EXEC, UNWATCH), and waits for one as {@link Redis.lease} does.
+   * @throws WatchError when a key changed in each of `maxAttempts` tries.
+   * @throws ConnectionError when the connection is lost behind EXEC, with `maybeExecuted: true`: nothing is tried again then.
    */
   transaction<R>(fn: (watching: Watching<S, N, F, V, I>) => R | Promise<R>, keys: readonly Key[], options: TransactionOptions & { valueFromCallable: true }): Promise<R>;
   transaction<R>(
@@ -136,7 +143,11 @@ export interface Redis<S extends Str = string, N = number, F extends Forms = Pla
   loadLibrary<L extends Library>(library: LibraryClass<L>): Promise<L>;
   /** Alias of `loadLibrary`. */
   getLibrary: Redis<S, N, F, V, I>["loadLibrary"];
-  /** Makes a lock of the key `name`. No server is asked. Throws a {@link LockError} where it is slept longer than a lock is held. */
+  /**
+   * Makes a lock of the key `name`; no server is asked. On a lease it is taken, released and extended on that connection.
+   * @throws LockError where `sleep` is longer than `timeout`.
+   * @throws TypeError for times that are no whole milliseconds, or 2^32 and more.
+   */
   lock(name: Key, options?: LockOptions): Lock;
   /**
    * Takes a connection of its own, once one is free: at most `maxConnections` are in use at once, and whoever waits longer than
@@ -304,6 +315,7 @@ class Client extends Methods {
     const refusal = channel.refusal(command);
     if (refusal !== undefined) return Promise.reject(refusal);
     if (channel.gate !== undefined) return channel.gate.then(() => this.#once(what, command, args, mode));
+    if (what & Flag.SCRIPT) args = [channel.engine.learn(args[0] as string), ...args.slice(1)];
     what |= cache;
     if (idempotent) what |= Flag.IDEMPOTENT;
     if (raw) {
@@ -471,7 +483,7 @@ class Client extends Methods {
   script(lua: string, readonly: boolean, words: unknown[]): Promise<unknown> {
     const command = readonly ? "EVALSHA_RO" : "EVALSHA";
     const row = rowOf(command);
-    return this.run(row, command, [this.shaOf(lua), ...words], needsOf(row), Flag.SCRIPT);
+    return this.run(row, command, [lua, ...words], needsOf(row), Flag.SCRIPT);
   }
 
   registerLibrary(what: string | LibraryClass<Library>, code?: string | { replace?: boolean }, options?: { replace?: boolean }): Promise<Library> {

@@ -21,7 +21,8 @@ export interface Caller {
 
 /**
  * A Lua script: call it. EVALSHA is sent, and EVAL where the server does not know the script, whatever `SCRIPT FLUSH` comes between. In a
- * transaction, where nothing can be sent a second time, the first call of each script carries its text.
+ * pipeline, where nothing can be sent a second time in its place, the first call of each script is an EVAL; so is each call of a script
+ * that is not among the first 256 of its pipeline. An error of the script's own rejects with a `ResponseError`.
  */
 export interface Script<R = unknown> {
   /** Runs it, on the client that made it or on `client`, and gives what it returns. */

@@ -21,7 +21,7 @@ export interface StreamOptions<R = unknown> {
    * is fulfilled. What it throws ends the stream. Without it the first error does.
    */
   onResult?: (result: R | RedisError | TypeError, index: number) => void | Promise<void>;
-  /** Ends the stream, whose promise rejects with `signal.reason`. */
+  /** Ends the stream, whose promise rejects with `signal.reason`; what was written may be executed. Default: that of the view. */
   signal?: AbortSignal;
 }
 

@@ -31,7 +31,7 @@ exports! {
     host_words = words(count: usize) -> usize;
     host_configure = configure();
     host_submit = submit(now: f64, lease: u32, words: usize, text: usize, side: usize, how: u32) -> u32;
-    host_script = script(length: usize) -> usize;
+    host_script = script(length: usize, place: usize) -> usize;
     host_cache = cache(words: usize);
     host_cached = cached() -> usize;
     host_cache_epoch = cache_epoch() -> usize;

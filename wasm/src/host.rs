@@ -222,11 +222,11 @@ impl Host {
         }
     }
 
-    /// Keeps the text of a script, the first `length` bytes of the input, for calls by its digest; gives the address of the digest, 40
-    /// hexadecimal digits.
-    pub fn script(&mut self, length: usize) -> usize {
+    /// Keeps the text of a script, the first `length` bytes of the input, for calls by its digest, in place of what was in `place`; gives the
+    /// address of the digest, 40 hexadecimal digits.
+    pub fn script(&mut self, length: usize, place: usize) -> usize {
         let text = self.input.get(..length).unwrap_or_default();
-        self.pool.learn(&Script::new(text)).as_ptr() as usize
+        self.pool.keep(place, Script::new(text)).as_ptr() as usize
     }
 
     /// Gives up a command: -1 when it does not wait, 0 when it was never written, 1 when it may be executed.

@@ -151,6 +151,21 @@ impl Held {
         Ok(found.is_some_and(|token| token == self.token[..]))
     }
 
+    /// Gives a number above all that holders of this lock were given before, for a resource that refuses what comes with a smaller one than
+    /// it has seen: whoever was held up for longer than the lock lived does no harm then.
+    ///
+    /// It is kept in the key `{name}:fence`, for a day, and never less than the server's time in microseconds: it grows even when a
+    /// replica that has not got everything takes the server's place, as long as their clocks differ by less than that takes.
+    ///
+    /// # Errors
+    /// [`Error::Lock`] when it is not held any more; what a command can fail with.
+    pub async fn fence(&self) -> Result<u64, Error> {
+        match self.client.operate(kind::FENCE, &[&self.name, &self.token]).await? {
+            0 => Err(LockError::Lost.into()),
+            fence => Ok(fence.unsigned_abs()),
+        }
+    }
+
     /// Adds time to what is left of the lock's.
     ///
     /// # Errors
@@ -185,7 +200,9 @@ impl Drop for Held {
         if self.held {
             let (name, token) = (&self.name, &self.token);
             let shared = &self.client.handle.shared;
-            shared.detach(|slot, outbox| push_operation(outbox, slot, kind::RELEASE, &[name, token]));
+            shared.detach(self.client.lease_id(), |slot, outbox| {
+                push_operation(outbox, slot, kind::RELEASE, &[name, token])
+            });
         }
     }
 }

@@ -2,11 +2,10 @@
 
 use super::outgoing::NOBODY;
 use super::script::ScriptCall;
-use super::tap::{Open, Tap};
-use super::{Answer, Operation, Outgoing, Reply, Script, Step, lock};
+use super::tap::{Heard, Open, Tap};
+use super::{Operation, Outgoing, Script, Step, lock};
 use crate::batch::{Batch, BatchBuffer, Malformed, Request, flags};
 use crate::machine::{Action, Failure, LeaseId, LinkId, Machine, Reason, ReplySink, Segment, Slot};
-use crate::resp::{Event, Text, tell};
 use crate::time::Instant;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -23,6 +22,8 @@ pub mod kind {
     /// Gives a lock more time: key, token, milliseconds. The reply is until when the lock is held, or 0 where the token is not its owner's,
     /// or its time has no limit.
     pub const EXTEND: u16 = 3;
+    /// Asks for a number above all that holders of a lock were given before: key, token. The reply is 0 where the token is not its owner's.
+    pub const FENCE: u16 = 4;
 }
 
 /// A machine that carries on conversations: [`Operation`]s in the slots of their callers.
@@ -32,7 +33,7 @@ pub mod kind {
 pub struct Conversations<M> {
     machine: M,
     talks: Talks,
-    /// Scripts whose text is known.
+    /// Scripts whose text is known to calls that are still to come.
     scripts: Vec<Script>,
     /// When the host last said what time it is.
     now: Instant,
@@ -41,7 +42,7 @@ pub struct Conversations<M> {
     link: LinkId,
     parked: Vec<(LinkId, Open)>,
     out: BatchBuffer,
-    heard: Vec<(Slot, Option<Reply>)>,
+    heard: Heard,
     /// Conversations that ended while no command of theirs was on its way.
     failed: Vec<(Slot, Failure)>,
 }
@@ -54,10 +55,10 @@ pub(super) struct Talks {
     wake: Option<Instant>,
 }
 
-struct Talk {
+pub(super) struct Talk {
     /// Where its commands go.
     lease: LeaseId,
-    operation: Box<dyn Operation + Send>,
+    pub(super) operation: Box<dyn Operation + Send>,
     awaited: Awaited,
 }
 
@@ -81,7 +82,7 @@ impl Talks {
         }
     }
 
-    fn get(&mut self, slot: Slot) -> Option<&mut Talk> {
+    pub(super) fn get(&mut self, slot: Slot) -> Option<&mut Talk> {
         self.slots.get_mut(slot.0 as usize)?.as_mut()
     }
 
@@ -128,24 +129,32 @@ impl<M> Conversations<M> {
             link: LinkId(0),
             parked: Vec::new(),
             out: BatchBuffer::new(),
-            heard: Vec::new(),
+            heard: Heard { steps: Vec::new(), told: Vec::new() },
             failed: Vec::new(),
         }
     }
 
-    /// Keeps the text of `script`, for calls by its digest, which it gives.
-    pub fn learn(&mut self, script: &Script) -> &[u8; 40] {
-        let known = self.scripts.iter().position(|known| known.digits() == script.digits());
-        let at = known.unwrap_or_else(|| {
+    /// Keeps the text of `script`, for calls by its digest that are submitted from now on.
+    pub fn learn(&mut self, script: &Script) {
+        if self.script(script.digits()).is_none() {
             self.scripts.push(script.clone());
-            self.scripts.len() - 1
-        });
-        self.scripts[at].digits()
+        }
     }
 
-    /// Forgets every script that nobody else holds and that is not being called.
+    /// Keeps the text of `script` in `place`, and forgets the one that was there; gives its digest. Places are taken in order.
+    pub fn keep(&mut self, place: usize, script: Script) -> &[u8; 40] {
+        let place = place.min(self.scripts.len());
+        if place == self.scripts.len() {
+            self.scripts.push(script);
+        } else {
+            self.scripts[place] = script;
+        }
+        self.scripts[place].digits()
+    }
+
+    /// Forgets every script. Calls that were submitted have their own.
     pub fn forget(&mut self) {
-        self.scripts.retain(|script| !script.is_alone());
+        self.scripts.clear();
     }
 
     fn script(&self, sha: &[u8]) -> Option<&Script> {
@@ -240,29 +249,16 @@ impl<M: Machine> Conversations<M> {
         }
     }
 
-    /// Takes what was heard on the wire.
+    /// Goes on with the conversations that were heard. They are on one lease, as they were heard on one link.
     #[inline(never)]
-    fn listen<S: ReplySink>(&mut self, sink: &mut S) {
-        for (slot, reply) in core::mem::take(&mut self.heard) {
-            let Some((reply, talk)) = reply.zip(self.talks.get(slot)) else {
-                self.talks.take(slot);
-                continue;
-            };
-            let out = &mut Outgoing::new(slot, &mut self.out);
-            match talk.operation.reply(self.now, reply, out) {
-                ControlFlow::Continue(step) => self.go_on(slot, step),
-                ControlFlow::Break(answer) => {
-                    let lease = talk.lease;
-                    self.talks.take(slot);
-                    self.flush(lease);
-                    sink.begin(slot);
-                    match &answer {
-                        Answer::Integer(value) => tell(sink, Event::Integer(*value)),
-                        Answer::Error(text) => tell(sink, Event::Text(Text::Error, text)),
-                    }
-                    sink.end();
-                }
+    fn resume(&mut self) {
+        for (slot, step) in core::mem::take(&mut self.heard.steps) {
+            let lease = self.talks.get(slot).map(|talk| talk.lease);
+            match step {
+                Some(step) => self.go_on(slot, step),
+                None => drop(self.talks.take(slot)),
             }
+            lease.into_iter().for_each(|lease| self.flush(lease));
         }
     }
 
@@ -298,6 +294,15 @@ impl<M: Machine> Conversations<M> {
         Some(Action::Settle(slot, failure))
     }
 
+    /// Forgets what is open on `link`, which is over.
+    #[inline(never)]
+    fn leave(&mut self, link: LinkId) {
+        self.parked.retain(|(parked, _)| *parked != link);
+        if self.link == link {
+            self.open = Open::Callers;
+        }
+    }
+
     /// Turns to what is open on `link`.
     #[inline(never)]
     fn turn(&mut self, link: LinkId) {
@@ -322,10 +327,11 @@ fn operation(now: Instant, request: &Request<'_>) -> Box<dyn Operation + Send> {
         return Box::new(lock::Acquire::new(now, args, request.timeout));
     }
     let [key, token, milliseconds, ..] = args;
-    if request.row.0 == kind::RELEASE {
-        return Box::new(lock::release(key, token, request.timeout));
+    match request.row.0 {
+        kind::RELEASE => Box::new(lock::release(key, token, request.timeout)),
+        kind::FENCE => Box::new(lock::fence(key, token, request.timeout)),
+        _ => Box::new(lock::Extend::new(key, token, milliseconds, request.timeout)),
     }
-    Box::new(lock::Extend::new(key, token, milliseconds, request.timeout))
 }
 
 /// Gives the start of `batch`, of which `rest` is the end.
@@ -355,10 +361,12 @@ impl<M: Machine> Machine for Conversations<M> {
         self.now = now;
         let cancelled = self.machine.cancel(now, slot);
         let Some(mut talk) = self.talks.take(slot) else { return cancelled };
-        let maybe_executed = cancelled.unwrap_or(false);
+        // what it waits for has failed already where the machine does not know it: its caller is about to be told
+        let failed = cancelled.is_none() && !matches!(talk.awaited, Awaited::Wake(_));
+        let maybe_executed = cancelled.unwrap_or(failed);
         talk.operation.abandon(maybe_executed, &mut Outgoing::new(slot, &mut self.out));
         self.flush(talk.lease);
-        Some(maybe_executed)
+        (!failed).then_some(maybe_executed)
     }
 
     fn handle_open(&mut self, now: Instant, link: LinkId) {
@@ -377,10 +385,11 @@ impl<M: Machine> Machine for Conversations<M> {
         if self.link != link {
             self.turn(link);
         }
-        let Self { machine, talks, open, heard, .. } = self;
-        let used = machine.handle_bytes(now, link, input, &mut Tap { open, talks, heard, sink });
-        if !self.heard.is_empty() {
-            self.listen(sink);
+        let Self { machine, talks, open, heard, out, .. } = self;
+        heard.told.clear();
+        let used = machine.handle_bytes(now, link, input, &mut Tap { open, talks, heard, now, out, sink });
+        if !self.heard.steps.is_empty() {
+            self.resume();
         }
         used
     }
@@ -396,6 +405,7 @@ impl<M: Machine> Machine for Conversations<M> {
 
     fn handle_closed(&mut self, now: Instant, link: LinkId) {
         self.now = now;
+        self.leave(link);
         self.machine.handle_closed(now, link);
     }
 
@@ -417,8 +427,8 @@ impl<M: Machine> Machine for Conversations<M> {
 
     fn poll_cached<S: ReplySink>(&mut self, sink: &mut S) {
         // none is a conversation's, since what these ask for is never kept; the tap spares another copy of all that decodes
-        let Self { machine, talks, open, heard, .. } = self;
-        machine.poll_cached(&mut Tap { open, talks, heard, sink });
+        let Self { machine, talks, open, heard, now, out, .. } = self;
+        machine.poll_cached(&mut Tap { open, talks, heard, now: *now, out, sink });
     }
 
     fn poll_action(&mut self) -> Option<Action> {
@@ -431,7 +441,7 @@ impl<M: Machine> Machine for Conversations<M> {
                 }
                 Some(action) => {
                     match action {
-                        Action::Close(link, _) => self.parked.retain(|(parked, _)| *parked != link),
+                        Action::Close(link, _) => self.leave(link),
                         Action::Unanswered(slot) => drop(self.talks.take(slot)),
                         _ => {}
                     }

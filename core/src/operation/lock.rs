@@ -8,6 +8,7 @@ use super::{Answer, Operation, Outgoing, Reply, Script, Step};
 use crate::batch::flags;
 use crate::draft;
 use crate::machine::Failure;
+use crate::slot::key_slot;
 use crate::table::RowId;
 use crate::time::Instant;
 use alloc::vec::Vec;
@@ -28,12 +29,28 @@ left = left + ARGV[2]
 redis.call('pexpire', KEYS[1], left)
 return left";
 
+/// Gives, if the token is its owner's, a number above all that were given before. A server that took over from another may not know of
+/// the last ones: so it is the time in microseconds at least.
+const FENCE: &str = "if redis.call('get', KEYS[1]) ~= ARGV[1] then return 0 end
+local time = redis.call('time')
+local fence = math.max((redis.call('get', KEYS[2]) or 0) + 1, time[1] * 1000000 + time[2])
+redis.call('set', KEYS[2], string.format('%.0f', fence), 'px', 86400000)
+return fence";
+
 /// So many lost replies are asked after.
 const LOST: u8 = 3;
 
 /// Makes the conversation that deletes the lock `key` if it holds `token`: its reply is 1, or 0 where it does not.
 pub(super) fn release(key: &[u8], token: &[u8], timeout: Option<u32>) -> ScriptCall {
     ScriptCall::with(Script::new(RELEASE), timeout, &[b"1", key, token])
+}
+
+/// Makes the conversation that gives the next number of the lock `key` if it holds `token`, and 0 where it does not.
+pub(super) fn fence(key: &[u8], token: &[u8], timeout: Option<u32>) -> ScriptCall {
+    // both keys have to be in one slot
+    let tagged = [b"{", key, b"}:fence"].concat();
+    let last = if key_slot(&tagged) == key_slot(key) { tagged } else { [key, b":fence"].concat() };
+    ScriptCall::with(Script::new(FENCE), timeout, &[b"2", key, &last, token])
 }
 
 /// Gives a lock more time. Its answer is until when the lock is held; 0 when the token is not its owner's, or its

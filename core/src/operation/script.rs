@@ -58,7 +58,7 @@ impl Script {
 
     /// Makes a call: EVALSHA with `keys` and `args`, and EVAL where the server does not know the script, so a `SCRIPT FLUSH` is never
     /// noticed. Among other commands, in a tuple or a transaction, the text is sent with the first call, since what follows must not run
-    /// before it.
+    /// before it, and with each call of a script that is not among the first 256 there.
     ///
     /// The reply reads as `R`, whatever the script returns.
     ///
@@ -85,11 +85,6 @@ impl Script {
 
     pub(crate) fn digits(&self) -> &[u8; 40] {
         &self.0.sha
-    }
-
-    /// Tells whether nobody else holds it.
-    pub(super) fn is_alone(&self) -> bool {
-        Arc::strong_count(&self.0) == 1
     }
 }
 

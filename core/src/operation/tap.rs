@@ -1,11 +1,14 @@
 //! Tells replies that a conversation waits for from those that are the caller's.
 
-use super::Reply;
+use super::{Answer, Outgoing, Reply, Step};
+use crate::batch::BatchBuffer;
 use crate::machine::{ReplySink, Slot};
 use crate::operation::conversations::{Awaited, Talks};
 use crate::operation::outgoing::NOBODY;
-use crate::resp::{Event, Sink, Text};
+use crate::resp::{Event, Sink, Text, tell};
+use crate::time::Instant;
 use alloc::vec::Vec;
+use core::ops::ControlFlow;
 
 /// Whose reply is being read on a link. It may come in several pieces.
 #[derive(Debug, Default)]
@@ -23,12 +26,23 @@ pub(super) enum Open {
     Dropped,
 }
 
+/// What was heard on a link since the last time that it was seen to.
+#[derive(Debug, Default)]
+pub(super) struct Heard {
+    /// Conversations that do something next, and that ended (`None`), in order.
+    pub(super) steps: Vec<(Slot, Option<Step>)>,
+    /// Errors that were told: a sink may know no more of them than where they are.
+    pub(super) told: Vec<Vec<u8>>,
+}
+
 /// A sink in front of the caller's.
 pub(super) struct Tap<'a, S> {
     pub(super) open: &'a mut Open,
-    pub(super) talks: &'a Talks,
-    /// Replies that conversations were waiting for, and the slots of conversations that ended (`None`), in order.
-    pub(super) heard: &'a mut Vec<(Slot, Option<Reply>)>,
+    pub(super) talks: &'a mut Talks,
+    pub(super) heard: &'a mut Heard,
+    pub(super) now: Instant,
+    /// What conversations write.
+    pub(super) out: &'a mut BatchBuffer,
     pub(super) sink: &'a mut S,
 }
 
@@ -93,12 +107,35 @@ impl<S: ReplySink> ReplySink for Tap<'_, S> {
         match core::mem::take(self.open) {
             Open::Last(slot) => {
                 self.sink.end();
-                self.heard.push((slot, None));
+                self.heard.steps.push((slot, None));
             }
-            Open::Listening(slot, reply) => self.heard.push((slot, Some(reply.unwrap_or(Reply::Other)))),
+            Open::Listening(slot, reply) => self.go_on(slot, reply.unwrap_or(Reply::Other)),
             Open::Callers => self.sink.end(),
             Open::Either(..) | Open::Dropped => {}
         }
+    }
+}
+
+impl<S: ReplySink> Tap<'_, S> {
+    /// Gives a conversation its reply, and the caller the answer, if it is one: at once, for the next reply may come in several pieces.
+    fn go_on(&mut self, slot: Slot, reply: Reply) {
+        let Some(talk) = self.talks.get(slot) else { return };
+        let step = match talk.operation.reply(self.now, reply, &mut Outgoing::new(slot, self.out)) {
+            ControlFlow::Continue(step) => Some(step),
+            ControlFlow::Break(answer) => {
+                self.sink.begin(slot);
+                match answer {
+                    Answer::Integer(value) => tell(self.sink, Event::Integer(value)),
+                    Answer::Error(text) => {
+                        tell(self.sink, Event::Text(Text::Error, &text));
+                        self.heard.told.push(text);
+                    }
+                }
+                self.sink.end();
+                None
+            }
+        };
+        self.heard.steps.push((slot, step));
     }
 }
 

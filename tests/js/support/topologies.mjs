@@ -21,6 +21,14 @@ const online = (primary) => says(primary, ["INFO", "replication"], /state=online
 
 const clustered = ["--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--repl-diskless-sync-delay", "0"];
 
+/** A primary and its replica, both started by `start(args)`. */
+export const linkedReplica = async (start) => {
+  const primary = await start(["--repl-diskless-sync-delay", "0"]);
+  const replica = await start(["--repl-diskless-sync-delay", "0", "--replicaof", `127.0.0.1 ${primary.port}`]);
+  await settled([primary, replica], "a replica", async (first, second) => (await linked(second)) && online(first));
+  return { primary, replica };
+};
+
 const starts = {
   /** A primary with all slots, its replica, and another primary that has none. */
   async cluster(start) {
@@ -52,12 +60,7 @@ const starts = {
     return { primary: await start(clustered) };
   },
 
-  async replica(start) {
-    const primary = await start(["--repl-diskless-sync-delay", "0"]);
-    const replica = await start(["--repl-diskless-sync-delay", "0", "--replicaof", `127.0.0.1 ${primary.port}`]);
-    await settled([primary, replica], "a replica", async (first, second) => (await linked(second)) && online(first));
-    return { primary, replica };
-  },
+  replica: (start) => linkedReplica(start),
 
   /** Two sentinels of a primary and its replica. */
   async sentinel(start) {

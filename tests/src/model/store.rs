@@ -13,6 +13,10 @@ pub struct Store {
     lists: BTreeMap<Vec<u8>, Words>,
     /// Fields and values, one after the other.
     hashes: BTreeMap<Vec<u8>, Words>,
+    /// When keys go by themselves.
+    expiries: BTreeMap<Vec<u8>, u64>,
+    /// What time it is there, in milliseconds.
+    pub now: u64,
     /// Texts by their digests.
     scripts: BTreeMap<Vec<u8>, Vec<u8>>,
     /// How often each counter was written to.
@@ -31,16 +35,47 @@ impl Store {
         self.texts.get(key).map(Vec::as_slice)
     }
 
-    /// Runs one of the two scripts that it understands: one that counts its calls and gives its argument, and one that deletes a key that
-    /// holds it.
+    /// Runs one of the scripts that it understands: one that counts its calls and gives its argument, and those of locks, which it tells by
+    /// how many keys and arguments they have.
     fn run(&mut self, text: &[u8], rest: &[&[u8]]) -> Frame {
-        let [b"1", key, arg] = rest else { return error("ERR wrong number of arguments") };
-        if text == Self::COUNT {
-            self.execute(&[b"INCR", key]);
-            return bulk(arg);
+        let (key, token) = match rest {
+            [b"1", key, arg] if text == Self::COUNT => {
+                self.execute(&[b"INCR", key]);
+                return bulk(arg);
+            }
+            [b"1", key, token, ..] | [b"2", key, _, token] => (*key, *token),
+            _ => return error("ERR wrong number of arguments"),
+        };
+        let (now, expiry) = (self.now, self.expiries.get(key).copied());
+        match *rest {
+            _ if self.text_of(key) != Some(token) => Frame::Integer(0),
+            [b"1", _, _, more] => match expiry {
+                None => Frame::Integer(0),
+                Some(at) => {
+                    let at = at + number(more);
+                    self.expiries.insert(key.to_vec(), at);
+                    Frame::Integer((at - now) as i64)
+                }
+            },
+            [b"2", _, fence, _] => {
+                let next = self.text_of(fence).map_or(0, number) + 1;
+                let next = next.max(now * 1_000);
+                self.texts.insert(fence.to_vec(), next.to_string().into_bytes());
+                Frame::Integer(next as i64)
+            }
+            _ => self.execute(&[b"DEL", key]),
         }
-        let owned = self.text_of(key) == Some(arg);
-        if owned { self.execute(&[b"DEL", key]) } else { Frame::Integer(0) }
+    }
+
+    fn expire(&mut self) {
+        let Self { expiries, texts, now, .. } = self;
+        expiries.retain(|key, at| {
+            let lives = *at > *now;
+            if !lives {
+                texts.remove(key);
+            }
+            lives
+        });
     }
 
     /// The script that counts.
@@ -64,6 +99,7 @@ impl Store {
     /// Executes a command as RESP3 has it.
     pub fn execute(&mut self, command: &[&[u8]]) -> Frame {
         let text = |text: Option<&Vec<u8>>| text.map_or(Frame::Null, bulk);
+        self.expire();
         match command {
             [b"PING"] => simple("PONG"),
             [b"PING" | b"ECHO", message] => bulk(message),
@@ -73,7 +109,11 @@ impl Store {
             [b"GET", key] => text(self.texts.get(*key)),
             [b"SET", key, _, b"NX", ..] if self.texts.contains_key(*key) => Frame::Null,
             [b"SET", key, value, b"GET"] => text(self.texts.insert(key.to_vec(), value.to_vec()).as_ref()),
-            [b"SET", key, value, ..] => {
+            [b"SET", key, value, options @ ..] => {
+                self.expiries.remove(*key);
+                if let [.., b"PX", time] = options {
+                    self.expiries.insert(key.to_vec(), self.now + number(time));
+                }
                 self.texts.insert(key.to_vec(), value.to_vec());
                 simple("OK")
             }
@@ -116,6 +156,7 @@ impl Store {
                 simple("OK")
             }
             [b"DEL", keys @ ..] => {
+                self.expiries.retain(|key, _| !keys.contains(&key.as_slice()));
                 Frame::Integer(keys.iter().filter(|key| self.texts.remove(**key).is_some()).count() as i64)
             }
             [b"RPUSH", key, values @ ..] => {
@@ -140,4 +181,8 @@ impl Store {
             [] => error("ERR empty command"),
         }
     }
+}
+
+fn number(text: &[u8]) -> u64 {
+    std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()).unwrap_or_default()
 }
