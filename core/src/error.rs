@@ -40,7 +40,7 @@ pub enum Error {
     },
     /// Security was demanded and the transport has none; nothing was opened.
     Insecure,
-    /// Subscriptions need a stream of their own, and the transport gives no second one.
+    /// Subscriptions, leases and commands that block need a stream of their own, and the transport gives no second one; nothing was sent.
     OneStream,
 }
 
@@ -112,7 +112,7 @@ impl fmt::Display for Error {
             Self::Empty { command, parameter } => {
                 write!(f, "{command}: parameter '{parameter}' expected one value at least, got none")
             }
-            Self::OneStream => f.write_str("subscriptions need a second stream and the transport gives none"),
+            Self::OneStream => f.write_str("subscriptions, leases and commands that block need a stream of their own, and the transport gives one only"),
             Self::Insecure => f.write_str("security was demanded but the transport has none"),
         }
     }

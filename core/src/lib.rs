@@ -113,6 +113,8 @@ mod fifo;
 pub mod machine;
 #[cfg(feature = "alloc")]
 pub mod operation;
+#[cfg(feature = "alloc")]
+mod outbox;
 pub mod owned;
 #[cfg(feature = "alloc")]
 pub mod paths;

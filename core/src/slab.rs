@@ -13,10 +13,9 @@
 //!
 //! Locks are held for a few steps only, and never while a waker or a value of the caller's is run or dropped.
 
-use crate::batch::BatchBuffer;
 use crate::error::{Error, ServerError};
-use crate::machine::{Failure, Reason, Slot};
-use crate::operation::Script;
+use crate::machine::{Failure, LeaseId, Reason, Slot};
+use crate::outbox::{Commands, Outbox};
 use crate::resp::Frame;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -37,35 +36,14 @@ struct State {
     driver: Option<Waker>,
     /// Commands on their way whose reply nobody waits for.
     detached: u32,
-    gate: Gate,
+    /// One at a time may watch keys on a connection, since the next EXEC there ends that: whoever else wants to send one waits.
+    gates: Vec<(LeaseId, Vec<Waker>)>,
     /// How many numbers were given.
     numbers: u64,
     /// No client is left.
     deserted: bool,
     /// No driver is left.
     closed: bool,
-}
-
-/// What clients want from the driver.
-#[derive(Default)]
-pub(crate) struct Outbox {
-    pub(crate) batch: BatchBuffer,
-    /// Whether the batch holds more than commands.
-    pub(crate) converses: bool,
-    /// Scripts that the batch calls by their digest.
-    pub(crate) scripts: Vec<Script>,
-    pub(crate) cancelled: Vec<Slot>,
-    /// The WATCH in the batch.
-    pub(crate) watch: Option<Slot>,
-    /// The transaction that is sent only on the link of the last WATCH.
-    pub(crate) watched: Option<(Slot, BatchBuffer)>,
-}
-
-/// One at a time may watch keys, since the next EXEC on the link ends that: whoever else wants to send one waits.
-#[derive(Default)]
-struct Gate {
-    taken: bool,
-    waiting: Vec<Waker>,
 }
 
 #[derive(Default)]
@@ -77,6 +55,8 @@ enum Entry {
         refusal: Option<Refusal>,
     },
     Done(Outcome),
+    /// The lease is there.
+    Leased(LeaseId),
     Abandoned,
     /// Nobody waits, and it is not given up.
     Detached,
@@ -89,7 +69,7 @@ pub(crate) struct Refusal {
 }
 
 /// How a command ended.
-pub(crate) type Outcome = Result<Frame, Error>;
+pub(crate) type Outcome<T = Frame> = Result<T, Error>;
 
 /// News for the one who waits in a slot.
 pub(crate) enum News {
@@ -97,8 +77,10 @@ pub(crate) enum News {
     Refused(Refusal),
     /// The reply.
     Reply(Frame),
+    /// The lease that was asked for.
+    Leased(LeaseId),
     /// There will be no reply.
-    Failed(Failure),
+    Failed(Error),
 }
 
 impl News {
@@ -108,31 +90,33 @@ impl News {
 }
 
 impl Shared {
-    /// Takes `slots.len()` slots, lets `write` put their commands into the batch, and wakes the driver.
+    /// Takes `slots.len()` slots, lets `write` put their commands into the batch of `lease`, and wakes the driver.
     pub(crate) fn submit(
         &self,
+        lease: LeaseId,
         slots: &mut [Slot],
-        write: impl FnOnce(&[Slot], &mut Outbox),
+        write: impl FnOnce(&[Slot], &mut Commands),
     ) -> Result<(), Failure> {
         self.enter(|state| {
             slots.iter_mut().for_each(|slot| *slot = state.take());
-            write(slots, &mut state.outbox);
+            write(slots, state.outbox.on(lease));
         })
     }
 
     /// Likewise, for one command that ends with an EXEC: waits while somebody watches keys.
     pub(crate) fn poll_submit(
         &self,
+        lease: LeaseId,
         cx: &mut Context<'_>,
-        write: impl FnOnce(Slot, &mut Outbox),
+        write: impl FnOnce(Slot, &mut Commands),
     ) -> Poll<Result<Slot, Failure>> {
         let mut slot = None;
         let entered = self.enter(|state| {
-            if state.gate.taken {
-                return state.gate.waiting.push(cx.waker().clone());
+            if let Some(waiting) = state.gate(lease) {
+                return waiting.push(cx.waker().clone());
             }
             let taken = state.take();
-            write(taken, &mut state.outbox);
+            write(taken, state.outbox.on(lease));
             slot = Some(taken);
         });
         match (entered, slot) {
@@ -143,7 +127,7 @@ impl Shared {
     }
 
     /// Likewise, for one command whose reply nobody waits for; the driver stays until it is answered.
-    pub(crate) fn detach(&self, write: impl FnOnce(Slot, &mut Outbox)) {
+    pub(crate) fn detach(&self, lease: LeaseId, write: impl FnOnce(Slot, &mut Commands)) {
         // a driver that is gone has closed the link
         let _ = self.enter(|state| {
             let slot = state.take();
@@ -151,8 +135,24 @@ impl Shared {
                 *entry = Entry::Detached;
             }
             state.detached += 1;
-            write(slot, &mut state.outbox);
+            write(slot, state.outbox.on(lease));
         });
+    }
+
+    /// Asks for a lease.
+    pub(crate) fn ask(&self) -> Result<Slot, Failure> {
+        let mut slot = Slot(0);
+        self.enter(|state| {
+            slot = state.take();
+            state.outbox.asked.push(slot);
+        })?;
+        Ok(slot)
+    }
+
+    /// Ends a lease.
+    pub(crate) fn give_back(&self, lease: LeaseId) {
+        // a driver that is gone has closed the link
+        let _ = self.enter(|state| state.outbox.released.push(lease));
     }
 
     fn enter(&self, task: impl FnOnce(&mut State)) -> Result<(), Failure> {
@@ -175,24 +175,29 @@ impl Shared {
         state.numbers
     }
 
-    /// Waits until nobody watches keys, and lets nobody else until [`leave`](Self::leave).
-    pub(crate) fn poll_watch(&self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Waits until nobody watches keys on the connection of `lease`, and lets nobody else until [`leave`](Self::leave).
+    pub(crate) fn poll_watch(&self, lease: LeaseId, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.state.lock();
-        if state.gate.taken && !state.closed {
-            state.gate.waiting.push(cx.waker().clone());
-            return Poll::Pending;
+        let closed = state.closed;
+        match state.gate(lease) {
+            Some(waiting) if !closed => {
+                waiting.push(cx.waker().clone());
+                return Poll::Pending;
+            }
+            Some(_) => {}
+            None => state.gates.push((lease, Vec::new())),
         }
-        state.gate.taken = true;
         Poll::Ready(())
     }
 
     /// Lets others watch keys.
-    pub(crate) fn leave(&self) {
-        let waiting = {
+    pub(crate) fn leave(&self, lease: LeaseId) {
+        let gate = {
             let mut state = self.state.lock();
-            core::mem::take(&mut state.gate).waiting
+            let at = state.gates.iter().position(|(of, _)| *of == lease);
+            at.map(|at| state.gates.swap_remove(at))
         };
-        waiting.into_iter().for_each(Waker::wake);
+        gate.into_iter().flat_map(|(_, waiting)| waiting).for_each(Waker::wake);
     }
 
     /// Waits until all of `slots` are done, woken by the last one that is not.
@@ -225,6 +230,18 @@ impl Shared {
             .collect()
     }
 
+    /// Takes the lease that was asked for in `slot`, which is done, and frees it.
+    pub(crate) fn take_lease(&self, slot: Slot) -> Outcome<LeaseId> {
+        let mut state = self.state.lock();
+        let outcome = match state.entry(slot).map(core::mem::take) {
+            Some(Entry::Leased(lease)) => Ok(lease),
+            Some(Entry::Done(Err(error))) => Err(error),
+            _ => return Err(Failure { reason: Reason::Closed, maybe_executed: false }.into()),
+        };
+        state.free.push(slot);
+        outcome
+    }
+
     /// Gives up `slots`: those that are done are freed, the others are cancelled.
     pub(crate) fn abandon(&self, slots: &[Slot]) {
         let mut dropped = Vec::with_capacity(slots.len());
@@ -234,11 +251,16 @@ impl Shared {
                 let Some(entry) = state.entry(slot) else { continue };
                 let waiting = matches!(entry, Entry::Waiting { .. });
                 let left = if waiting { Entry::Abandoned } else { Entry::Free };
-                dropped.push(core::mem::replace(entry, left));
+                let entry = core::mem::replace(entry, left);
+                if let Entry::Leased(lease) = entry {
+                    state.outbox.released.push(lease);
+                }
+                dropped.push(entry);
                 if waiting { state.outbox.cancelled.push(slot) } else { state.free.push(slot) }
             }
             // who is taken must be woken
-            if state.outbox.cancelled.is_empty() { None } else { state.driver.take() }
+            let idle = state.outbox.cancelled.is_empty() && state.outbox.released.is_empty();
+            if idle { None } else { state.driver.take() }
         };
         wake(driver);
     }
@@ -269,8 +291,13 @@ impl Shared {
                         state.free.push(slot);
                         state.detached -= 1;
                     }
-                    Some(entry) => wakers.extend(entry.hear(news)),
-                    None => {}
+                    Some(entry @ Entry::Waiting { .. }) => wakers.extend(entry.hear(news)),
+                    // who asked for it is gone: the driver finds it there when it looks next
+                    _ => {
+                        if let News::Leased(lease) = news {
+                            state.outbox.released.push(lease);
+                        }
+                    }
                 }
             }
         }
@@ -303,11 +330,15 @@ impl Shared {
 
     /// The driver goes: takes no more commands, and gives the slots that still wait.
     pub(crate) fn close(&self) -> Vec<Slot> {
-        self.leave();
-        let mut state = self.state.lock();
-        state.closed = true;
-        let waiting = (0..).map(Slot).zip(&state.entries);
-        waiting.filter(|(_, entry)| matches!(entry, Entry::Waiting { .. })).map(|(slot, _)| slot).collect()
+        let (slots, gates) = {
+            let mut state = self.state.lock();
+            state.closed = true;
+            let all = (0..).map(Slot).zip(&state.entries);
+            let waiting = all.filter(|(_, entry)| matches!(entry, Entry::Waiting { .. }));
+            (waiting.map(|(slot, _)| slot).collect(), core::mem::take(&mut state.gates))
+        };
+        gates.into_iter().flat_map(|(_, waiting)| waiting).for_each(Waker::wake);
+        slots
     }
 }
 
@@ -321,6 +352,11 @@ impl State {
             *entry = Entry::Waiting { waker: None, refusal: None };
         }
         slot
+    }
+
+    /// Gives who waits until nobody watches keys on the connection of `lease`, if somebody does.
+    fn gate(&mut self, lease: LeaseId) -> Option<&mut Vec<Waker>> {
+        self.gates.iter_mut().find(|(of, _)| *of == lease).map(|(_, waiting)| waiting)
     }
 
     fn entry(&mut self, slot: Slot) -> Option<&mut Entry> {
@@ -345,7 +381,12 @@ impl Entry {
                 },
             }),
             News::Reply(frame) => Ok(frame),
-            News::Failed(failure) => Err(failure.into()),
+            News::Failed(error) => Err(error),
+            News::Leased(lease) => {
+                let waker = waker.take();
+                *self = Self::Leased(lease);
+                return waker;
+            }
         };
         let waker = waker.take();
         *self = Self::Done(outcome);

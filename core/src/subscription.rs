@@ -2,7 +2,7 @@
 
 use crate::batch::flags;
 use crate::client::Client;
-use crate::machine::Slot;
+use crate::machine::{LeaseId, Slot};
 use crate::pubsub::{Kind, Notice};
 use crate::resp::Frame;
 use crate::slab::Shared;
@@ -144,7 +144,7 @@ impl Drop for Subscription {
         drop(state);
         if !left.is_empty() {
             // a driver that is gone has closed the link
-            let _ = self.ears.shared.submit(&mut [], |_, outbox| {
+            let _ = self.ears.shared.submit(LeaseId::SHARED, &mut [], |_, outbox| {
                 let names = left.iter().map(|name| &**name);
                 outbox.batch.push(NOBODY, verb(inbox.kind, false), flags::IDEMPOTENT, None, names);
             });

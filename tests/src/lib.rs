@@ -5,6 +5,7 @@ pub mod clients;
 pub mod frames;
 pub mod hostile;
 pub mod model;
+pub mod schedules;
 #[cfg(unix)]
 pub mod server;
 #[cfg(unix)]

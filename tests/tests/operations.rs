@@ -1,7 +1,7 @@
 //! Conversations as dialogues: scripts that a server does not know, and locks.
 
 use redwire_core::connection::{Config, Protocol};
-use redwire_core::machine::Reason;
+use redwire_core::machine::{Machine, Reason};
 use redwire_core::operation::{Script, kind};
 use redwire_core::resp::Frame;
 use redwire_tests::model::{Hello, Options, Outcome, Pair, Peer, Server, Store, plain};
@@ -551,4 +551,37 @@ fn a_conversation_is_cut_at_every_byte() {
             assert!(!released || pair.server.store.text("lock").is_none() || taken);
         }
     }
+}
+
+/// Whatever a conversation answers, it does not do so within the reply to somebody else.
+#[test]
+fn a_conversation_answers_between_replies() {
+    const WIRE: &str = "+OK\r\n*2\r\n$5\r\nfirst\r\n$6\r\nsecond\r\n";
+    for split in 1..WIRE.len() {
+        let mut peer = peer();
+        peer.operate(1, kind::ACQUIRE, "lock token 0 10 0 1");
+        peer.submit(2, "MGET a b");
+        assert_eq!(peer.sent(), ["SET lock token NX", "MGET a b"]);
+        let (start, end) = WIRE.split_at(split);
+        peer.reply(start);
+        peer.reply(end);
+        assert_eq!(peer.replied(1), Some(&Frame::Integer(-1)), "{split}");
+        assert_eq!(peer.replied(2), Some(&Frame::Array(vec![bulk("first"), bulk("second")])), "{split}");
+    }
+}
+
+/// Who gives a conversation up when its link is lost, and before that was told, is told once.
+#[test]
+fn a_conversation_that_failed_is_not_given_up_as_well() {
+    let mut peer = peer();
+    peer.operate(1, kind::ACQUIRE, "lock token 0 10 1000 1");
+    assert_eq!(peer.sent(), ["SET lock token NX"]);
+    let (now, link) = (peer.now, peer.link());
+    peer.connection.handle_closed(now, link);
+    assert_eq!(peer.cancel(1), None);
+    assert_eq!(peer.failed(1), Some((Reason::Dropped, true)));
+    // and what it may have taken is given back
+    peer.retry();
+    peer.open();
+    assert!(peer.sent()[0].starts_with("EVAL if redis.call('get', KEYS[1]) == ARGV[1]"));
 }

@@ -59,7 +59,7 @@ fn executed(fleet: &Fleet, lane: u8) -> Vec<String> {
     over.chain(live)
         .filter(|(link, _)| link.lane() == lane)
         .flat_map(|(_, session)| &session.log)
-        .map(|(command, _)| String::from_utf8_lossy(&command.join(&b' ')).into_owned())
+        .map(|one| String::from_utf8_lossy(&one.words.join(&b' ')).into_owned())
         .collect()
 }
 
@@ -199,7 +199,7 @@ fn a_lease_is_cut_at_every_byte_and_exec_never_goes_without_its_watch() {
             assert_eq!(fleet.server.store.text("n"), None, "{direction} {at}: the watched key had changed");
             let sessions = fleet.over.iter().map(|(_, session)| session);
             for session in sessions.chain(fleet.wires.iter().filter_map(|wire| wire.session.as_ref())) {
-                let place = |name: &[u8]| session.log.iter().position(|(command, _)| command[0] == name);
+                let place = |name: &[u8]| session.log.iter().position(|one| one.words[0] == name);
                 assert!(place(b"EXEC").is_none() || place(b"WATCH") < place(b"EXEC"), "{direction} {at}");
             }
             assert!(fleet.pool.is_quiet(), "{direction} {at}");

@@ -13,12 +13,11 @@ use redwire_core::connection::{Bounds, Config, Credentials};
 use redwire_core::machine::{Machine, Reason};
 use redwire_core::resp::{Frame, Limits};
 use redwire_tests::model::{Hello, Options, Outcome, Pair, Server, Words, words};
+use redwire_tests::schedules::run_all;
+use redwire_tests::tally;
 use redwire_tests::wire::bulk;
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-/// How many schedules there are, unless `REDWIRE_SCHEDULES` says.
-const SCHEDULES: u64 = 10_000;
 const STEPS: u32 = 250;
 /// How often a command may be sent again.
 const RESENDS: u8 = 2;
@@ -29,26 +28,6 @@ const CEILING: u32 = 9;
 const IDLE: i64 = 64 << 10;
 /// How errors of a server begin that executed nothing.
 const REFUSALS: [&[u8]; 4] = [b"LOADING ", b"READONLY ", b"NOAUTH ", b"EXECABORT "];
-
-macro_rules! tally {
-    ($($name:ident,)*) => {
-        /// What happened, over all schedules.
-        #[derive(Debug, Default)]
-        struct Tally {
-            $($name: u32,)*
-        }
-
-        impl Tally {
-            fn add(&mut self, other: &Self) {
-                $(self.$name += other.$name;)*
-            }
-
-            fn counters(&self) -> Vec<(&'static str, u32)> {
-                vec![$((stringify!($name), self.$name),)*]
-            }
-        }
-    };
-}
 
 tally! {
     replies, cuts, refusals, timeouts, never_sent, in_doubt, cancels, late_cancels, pushes, stale,
@@ -467,31 +446,5 @@ fn run(seed: u64, tally: &mut Tally) {
 
 #[test]
 fn every_schedule_keeps_the_promises() {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
-    let mut tally = Tally::default();
-    if let Some(seed) = number("REDWIRE_SEED") {
-        return run(seed, &mut tally);
-    }
-    let schedules = number("REDWIRE_SCHEDULES").unwrap_or(SCHEDULES);
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let every = |first: usize| {
-        let mut tally = Tally::default();
-        for seed in (first as u64..schedules).step_by(threads) {
-            if let Err(cause) = catch_unwind(AssertUnwindSafe(|| run(seed, &mut tally))) {
-                eprintln!("replay with REDWIRE_SEED={seed}");
-                resume_unwind(cause);
-            }
-        }
-        tally
-    };
-    std::thread::scope(|scope| {
-        let started: Vec<_> = (0..threads).map(|first| scope.spawn(move || every(first))).collect();
-        for thread in started {
-            tally.add(&thread.join().unwrap_or_else(|cause| resume_unwind(cause)));
-        }
-    });
-    println!("{schedules} schedules: {tally:?}");
-    for (name, count) in tally.counters() {
-        assert!(count > 50, "{name} happened {count} times only");
-    }
+    run_all(run);
 }

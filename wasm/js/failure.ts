@@ -1,5 +1,5 @@
 import { AuthenticationError, BusyLoadingError, ConnectionError, LeaseError, ProtocolError, QueueFullError, RedisError, TimeoutError } from "./errors.js";
-import { classOf } from "./server-error.js";
+import { classOf, remedies } from "./server-error.js";
 import { codeOf } from "./tls.js";
 
 /** What ended a link or a command; numbers are those of `wasm/src/host.rs`. */
@@ -51,7 +51,7 @@ const decodeFault = (detail: number): string => {
 };
 
 /** What to do about what the runtime says of a socket, by its code. */
-const remedies: readonly (readonly [code: RegExp, remedy: string])[] = [
+const runtimeRemedies: readonly (readonly [code: RegExp, remedy: string])[] = [
   [/^ENOTFOUND|^EAI_/, "check the host's name, and that it can be looked up here"],
   [/^ECONNREFUSED$/, "check that a server listens there"],
   [/^ENOENT$|^ENOTSOCK$/, "check 'path', and that a server listens there"],
@@ -74,9 +74,8 @@ const speakers: readonly (readonly [said: RegExp, remedy: string])[] = [
 
 /** What to do about the code of a refused handshake. */
 const refusals: Readonly<Record<string, string>> = {
-  NOAUTH: "set 'password', or 'username' and 'password'",
+  ...remedies,
   ERR: "the server knows no password: leave 'password' out",
-  NOPERM: "have the user be granted it with ACL SETUSER, or use another",
   DENIED: "its protected mode takes clients of its own machine only: give it a password, or switch that off",
 };
 
@@ -108,11 +107,13 @@ export const failure = (reason: Reason, detail: number, at: Situation, command?:
   // OpenSSL's messages are for its own developers
   const socket = at.cause instanceof Error ? ` (${codeOf(at.cause).startsWith("ERR_SSL") ? codeOf(at.cause) : at.cause.message})` : "";
   const outcome = maybeExecuted === undefined ? "" : maybeExecuted ? "; the command may have been executed" : "; the command was not sent";
+  const unready = (limit: "queueTimeout" | "connectTimeout"): string =>
+    `${at.where} was not ready within ${at[limit]} ms${outcome}: check host, port${at.secure ? ", whether TLS is spoken there," : ""} and firewall, or raise '${limit}'`;
   switch (reason) {
     case Reason.TIMEOUT:
       return new TimeoutError(`no reply within the command's timeout${outcome}: raise 'timeout', or look at the server's load and SLOWLOG`, details);
     case Reason.QUEUE_TIMEOUT:
-      return new TimeoutError(`${at.where} was not ready within ${at.queueTimeout} ms${outcome}: check host, port${at.secure ? ", whether TLS is spoken there," : ""} and firewall, or raise 'queueTimeout'`, details);
+      return new TimeoutError(unready("queueTimeout"), details);
     case Reason.QUEUE_FULL:
       return new QueueFullError(`too many commands wait for a connection to ${at.where}${outcome}: wait for them, or raise 'offlineQueue'`, details);
     case Reason.HIGH_WATER:
@@ -122,16 +123,13 @@ export const failure = (reason: Reason, detail: number, at: Situation, command?:
     case Reason.DEMOTED:
       return new ConnectionError(`${at.where} takes no writes any more${outcome}: it was made a replica`, details);
     case Reason.CONNECT_TIMEOUT:
-      return new ConnectionError(
-        `${at.where} was not ready within ${at.connectTimeout} ms${outcome}: check host, port${at.secure ? ", whether TLS is spoken there," : ""} and firewall, or raise 'connectTimeout'`,
-        details,
-      );
+      return new ConnectionError(unready("connectTimeout"), details);
     case Reason.REFUSED: {
-      const remedy = at.cause instanceof RedisError ? "" : `: ${remedyOf(remedies, codeOf(at.cause), "check that a server listens there, and TLS where it wants that")}`;
+      const remedy = at.cause instanceof RedisError ? "" : `: ${remedyOf(runtimeRemedies, codeOf(at.cause), "check that a server listens there, and TLS where it wants that")}`;
       return new ConnectionError(`cannot connect to ${at.where}${socket}${outcome}${remedy}`, details);
     }
     case Reason.UNTRUSTED:
-      return new ConnectionError(`cannot connect to ${at.where} securely${socket}${outcome}: ${remedyOf(remedies, codeOf(at.cause), "check the certificates")}`, details);
+      return new ConnectionError(`cannot connect to ${at.where} securely${socket}${outcome}: ${remedyOf(runtimeRemedies, codeOf(at.cause), "check the certificates")}`, details);
     case Reason.HUNG_UP:
       return new ConnectionError(
         `${at.where} hung up before it said anything of use${socket}${outcome}: check that a Redis server listens there, and whether it wants TLS (rediss://)`,

@@ -28,11 +28,13 @@ export interface Yields<T> {
  */
 export type Pipeline<S extends Str = string, T extends unknown[] = [], N = number, F extends Forms = Plain, V = S, I = Value> = Queue<World<S, N, F, V, I>, T>;
 
-/** A {@link Pipeline} in the world `W`, whose results so far are `T`. */
-export interface Queue<W extends AnyWorld, T extends unknown[]> extends Commands<W, "queue", T> {
+/** A {@link Pipeline} in the world `W`, whose results so far are `T`. It is a {@link Yields} without saying so: a base more would cost compilers more per command. */
+export interface Queue<W extends AnyWorld, out T extends unknown[]> extends Commands<W, "queue", T> {
   readonly [results]: T;
   /** See {@link Redis.call}. */
   call(name: string, ...args: Value[]): Queue<W, [...T, unknown]>;
+  /** Sends what was queued one by one, as in a loop, of which types know nothing. */
+  execute(this: Yields<[]>, options?: { raiseOnError?: boolean }): Promise<unknown[]>;
   /**
    * Sends everything and gives the results in order; none where nothing is queued. The first error among them is thrown, with its
    * `position` from 0, its `command` and all `results`; a transaction that was not executed throws the error of the command that the server
@@ -40,9 +42,9 @@ export interface Queue<W extends AnyWorld, T extends unknown[]> extends Commands
    * `maybeExecuted` whether the server may have executed it: all of a transaction or nothing, any first part of another pipeline. The view's
    * `signal` gives it up. Whatever happens, the pipeline is empty then.
    */
-  execute(options?: { raiseOnError?: true }): Promise<[] extends T ? unknown[] : T>;
+  execute(options?: { raiseOnError?: true }): Promise<T>;
   /** The same, with errors of the server in their places among the results. */
-  execute(options: { raiseOnError: false }): Promise<[] extends T ? unknown[] : { [K in keyof T]: T[K] | ResponseError }>;
+  execute(options: { raiseOnError: false }): Promise<{ [K in keyof T]: T[K] | ResponseError }>;
   /** Alias of `execute`. */
   exec: Queue<W, T>["execute"];
   /**

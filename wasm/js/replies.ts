@@ -15,7 +15,7 @@ export interface Plain extends Forms {
   maps: "object";
 }
 
-/** What replies and arguments are made of. Whatever passes them all on passes one of these. */
+/** What replies and arguments are made of, whatever that is: one parameter for all. */
 export interface AnyWorld {
   /** User data. */
   S: Str;

@@ -54,8 +54,8 @@ const refusals = new Set([
 /** Gives the class of errors with `code`. */
 export const classOf = (code: string): typeof ResponseError => (Object.hasOwn(byCode, code) ? byCode[code]! : ResponseError);
 
-/** What to do where the server does not say it itself. */
-const remedies: Readonly<Record<string, string>> = {
+/** What to do about a code, where the server does not say it itself. */
+export const remedies: Readonly<Record<string, string>> = {
   CROSSSLOT: "give the keys one {hash tag}",
   MOVED: "this is a node of a cluster: use RedisCluster",
   NOAUTH: "set 'password', or 'username' and 'password'",

@@ -6,14 +6,16 @@ use crate::run::{Failure, Result, run, step};
 use crate::tools::{cargo, node};
 use crate::{build, js, package, servers, tree};
 
-/// A million schedules, unless `count` says.
+/// A million schedules of a connection, and of a pool, unless `count` says.
 pub(crate) fn simulate(count: Option<&str>) -> Result<ExitCode> {
     let count = number(count, 1_000_000)?;
-    step(format!("{count} schedules"));
-    let mut command = cargo();
-    command.args(["test", "--quiet", "--release", "--package", "redwire-tests", "--test", "simulate"]);
-    command.args(["--", "--nocapture"]).env("REDWIRE_SCHEDULES", count.to_string());
-    run(&mut command, "replay the schedule whose seed is named above")?;
+    for what in ["simulate", "simulate_pool"] {
+        step(format!("{count} schedules of {what}"));
+        let mut command = cargo();
+        command.args(["test", "--quiet", "--release", "--package", "redwire-tests", "--test", what]);
+        command.args(["--", "--nocapture"]).env("REDWIRE_SCHEDULES", count.to_string());
+        run(&mut command, "replay the schedule whose seed is named above")?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 

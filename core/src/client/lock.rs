@@ -200,7 +200,9 @@ impl Drop for Held {
         if self.held {
             let (name, token) = (&self.name, &self.token);
             let shared = &self.client.handle.shared;
-            shared.detach(|slot, outbox| push_operation(outbox, slot, kind::RELEASE, &[name, token]));
+            shared.detach(self.client.lease_id(), |slot, outbox| {
+                push_operation(outbox, slot, kind::RELEASE, &[name, token])
+            });
         }
     }
 }

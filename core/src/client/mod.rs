@@ -1,5 +1,6 @@
 //! The handle that applications hold.
 
+mod lease;
 mod library;
 mod lock;
 mod transaction;
@@ -11,17 +12,19 @@ pub use transaction::Watched;
 use crate::argument::Fault;
 use crate::batch::{BatchBuffer, flags};
 use crate::command::Call;
-use crate::connection::{Config, Connection};
+use crate::connection::Config;
 use crate::draft;
 use crate::driver::Driver;
 use crate::error::{Error, Mismatch};
-use crate::machine::Slot;
+use crate::machine::{LeaseId, Slot};
 use crate::operation::{self, Script};
+use crate::outbox::Commands;
+use crate::pool::{Limits, Pool};
 use crate::pubsub::{Kind, LONGEST_NAME};
 use crate::reply::FromReply;
 use crate::request::{Replies, Request};
 use crate::resp::Frame;
-use crate::slab::{Outbox, Shared};
+use crate::slab::Shared;
 use crate::subscription::{Ears, Subscription, verb};
 use crate::table::{Row, RowId};
 use crate::transport::Transport;
@@ -29,6 +32,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::future::poll_fn;
+use lease::Leased;
 
 const MULTI: RowId = const { draft::id("MULTI") };
 const EXEC: RowId = const { draft::id("EXEC") };
@@ -36,7 +40,8 @@ const EXEC: RowId = const { draft::id("EXEC") };
 /// A handle to a server: cheap to clone, usable from any thread or task. Its [`Driver`] does the work.
 ///
 /// Commands of all clones share one link, in the order in which their futures are first polled. The link is opened when the
-/// first command needs it, and again after it failed.
+/// first command needs it, and again after it failed. Commands that block are the exception: each goes on a link of its own and delays
+/// nobody. [`lease`](Self::lease) gives a client that has one to itself.
 ///
 /// # Cancellation
 /// Dropping the future of a request gives its commands up: those that were not written yet are never sent, replies to the others
@@ -47,6 +52,8 @@ const EXEC: RowId = const { draft::id("EXEC") };
 #[derive(Clone)]
 pub struct Client {
     handle: Arc<Handle>,
+    /// The link that it has to itself, with its clones.
+    lease: Option<Arc<Leased>>,
 }
 
 /// Counts clients: the driver ends with the last.
@@ -69,17 +76,24 @@ impl Drop for Handle {
 
 impl Client {
     /// Makes a client and the driver that must run for it. Nothing is opened yet.
-    pub fn new<T: Transport>(mut transport: T, config: Config) -> (Self, Driver<T>) {
+    pub fn new<T: Transport>(transport: T, config: Config) -> (Self, Driver<T>) {
+        Self::with_limits(transport, config, Limits::default())
+    }
+
+    /// Likewise, with so many leased links at most, and for so long: there are none where the transport gives no other stream.
+    pub fn with_limits<T: Transport>(mut transport: T, config: Config, limits: Limits) -> (Self, Driver<T>) {
         let entropy = transport.entropy();
         let shared = Arc::<Shared>::default();
         let second = transport.another();
-        let mut driver = Driver::new(transport, Connection::new(config.clone()), shared.clone());
+        let none = Limits { max_connections: 0, ..limits };
+        let limits = if second.is_some() { limits } else { none };
+        let mut driver = Driver::new(transport, Pool::new(config.clone(), limits), shared.clone());
         let ears = second.map(|second| {
             let ears = Arc::<Ears>::default();
-            driver.listen(second, Connection::new(config), ears.clone());
+            driver.listen(second, Pool::new(config, none), ears.clone());
             ears
         });
-        (Self { handle: Arc::new(Handle { shared, entropy, ears }) }, driver)
+        (Self { handle: Arc::new(Handle { shared, entropy, ears }), lease: None }, driver)
     }
 
     /// Like [`new`](Self::new), where security is demanded, as by a `rediss://` URL.
@@ -127,11 +141,8 @@ impl Client {
 
     /// Submits `request` as a transaction, once nobody watches keys.
     async fn transact<Q: Request>(&self, request: &Q) -> Result<Pending, Error> {
-        let submit = |slot, outbox: &mut Outbox| {
-            let Outbox { batch, .. } = outbox;
-            unit(batch, slot, request);
-        };
-        let slot = poll_fn(|cx| self.handle.shared.poll_submit(cx, submit)).await?;
+        let submit = |slot, commands: &mut Commands| unit(&mut commands.batch, slot, request);
+        let slot = poll_fn(|cx| self.handle.shared.poll_submit(self.lease_id(), cx, submit)).await?;
         Ok(Pending { shared: self.handle.shared.clone(), slots: alloc::vec![slot] })
     }
 
@@ -169,10 +180,10 @@ impl Client {
         let names: Vec<_> = names.iter().map(|name| Bytes::copy_from_slice(name.as_ref())).collect();
         let mut slots = [Slot(0)];
         // before it is asked for: what comes with the confirmation is not missed, and what was begun ends with it
-        let subscription = Subscription::begin(self.clone(), ears.clone(), kind, &names);
-        ears.shared.submit(&mut slots, |slots, outbox| {
+        let subscription = Subscription::begin(self.shared(), ears.clone(), kind, &names);
+        ears.shared.submit(LeaseId::SHARED, &mut slots, |slots, commands| {
             let names = names.iter().map(|name| &**name);
-            outbox.batch.push(slots[0], verb(kind, true), flags::IDEMPOTENT, None, names);
+            commands.batch.push(slots[0], verb(kind, true), flags::IDEMPOTENT, None, names);
         })?;
         let pending = Pending { shared: ears.shared.clone(), slots: slots.to_vec() };
         pending.outcomes().await.into_iter().try_for_each(|outcome| outcome.map(drop))?;
@@ -181,18 +192,18 @@ impl Client {
 
     fn pipeline<Q: Request>(&self, request: &Q) -> Result<Pending, Error> {
         let count = count(request)?;
-        self.submit(count, |slots, outbox| {
+        self.submit(count, |slots, commands| {
             let (mut slots, mut texts) = (slots.iter(), Texts::default());
             request.calls(&mut |call| {
                 let Some(&slot) = slots.next() else { return };
                 match call.script() {
                     Some(script) if count == 1 || texts.were_sent(script) => {
-                        outbox.converses = true;
-                        outbox.scripts.push(script.clone());
-                        push(&mut outbox.batch, slot, call, flags::SCRIPT);
+                        commands.converses = true;
+                        commands.scripts.push(script.clone());
+                        push(&mut commands.batch, slot, call, flags::SCRIPT);
                     }
-                    Some(script) => push_text(&mut outbox.batch, slot, call, script, 0),
-                    None => push(&mut outbox.batch, slot, call, 0),
+                    Some(script) => push_text(&mut commands.batch, slot, call, script, 0),
+                    None => push(&mut commands.batch, slot, call, 0),
                 }
             });
         })
@@ -200,16 +211,16 @@ impl Client {
 
     /// Runs an operation whose reply is a number.
     async fn operate(&self, kind: u16, args: &[&[u8]]) -> Result<i64, Error> {
-        let pending = self.submit(1, |slots, outbox| {
-            slots.iter().for_each(|&slot| push_operation(outbox, slot, kind, args));
+        let pending = self.submit(1, |slots, commands| {
+            slots.iter().for_each(|&slot| push_operation(commands, slot, kind, args));
         })?;
         i64::from_reply(Replies::new(pending.outcomes().await).take()?)
     }
 
-    fn submit(&self, count: usize, write: impl FnOnce(&[Slot], &mut Outbox)) -> Result<Pending, Error> {
+    fn submit(&self, count: usize, write: impl FnOnce(&[Slot], &mut Commands)) -> Result<Pending, Error> {
         let mut slots = alloc::vec![Slot(0); count];
         if count > 0 {
-            self.handle.shared.submit(&mut slots, write)?;
+            self.handle.shared.submit(self.lease_id(), &mut slots, write)?;
         }
         Ok(Pending { shared: self.handle.shared.clone(), slots })
     }
@@ -273,9 +284,9 @@ fn push_text(batch: &mut BatchBuffer, slot: Slot, call: &Call, script: &Script, 
     batch.push(slot, operation::by_text(call.row()), role, None, args);
 }
 
-fn push_operation(outbox: &mut Outbox, slot: Slot, kind: u16, args: &[&[u8]]) {
-    outbox.converses = true;
-    outbox.batch.push(slot, RowId(kind), flags::OPERATION, None, args.iter().copied());
+fn push_operation(commands: &mut Commands, slot: Slot, kind: u16, args: &[&[u8]]) {
+    commands.converses = true;
+    commands.batch.push(slot, RowId(kind), flags::OPERATION, None, args.iter().copied());
 }
 
 fn push(batch: &mut BatchBuffer, slot: Slot, call: &Call, role: u32) {

@@ -4,7 +4,7 @@ use super::{Client, Pending, count, unit};
 use crate::batch::BatchBuffer;
 use crate::commands::{unwatch, watch};
 use crate::error::Error;
-use crate::machine::{Failure, Reason};
+use crate::machine::{Failure, LeaseId, Reason};
 use crate::request::{Replies, Request};
 use crate::slab::Shared;
 use alloc::sync::Arc;
@@ -71,8 +71,9 @@ impl Client {
         U: Future<Output = Result<Q, Error>>,
     {
         let shared = &self.handle.shared;
-        poll_fn(|cx| shared.poll_watch(cx)).await;
-        let mut guard = Guard { shared, watching: false };
+        let lease = self.lease_id();
+        poll_fn(|cx| shared.poll_watch(lease, cx)).await;
+        let mut guard = Guard { shared, lease, watching: false };
         if !keys.is_empty() {
             guard.watching = true;
             self.watch(keys).await?;
@@ -82,7 +83,9 @@ impl Client {
             0 => Replies::new(Vec::new()),
             count => {
                 guard.watching = false;
-                let pending = self.conclude(&request, keys.is_empty())?;
+                // a lease goes nowhere else anyway
+                let anywhere = keys.is_empty() || self.lease.is_some();
+                let pending = self.conclude(&request, anywhere)?;
                 // whoever comes now sends behind the EXEC
                 drop(guard);
                 pending.transaction(count).await.map_err(unexecuted)?
@@ -94,7 +97,9 @@ impl Client {
     async fn watch(&self, keys: &[&str]) -> Result<(), Error> {
         let command = watch(keys);
         let pending = self.submit(1, |slots, outbox| {
-            (outbox.converses, outbox.watch) = (true, slots.first().copied());
+            if self.lease.is_none() {
+                (outbox.converses, outbox.watch) = (true, slots.first().copied());
+            }
             slots.iter().for_each(|&slot| super::push(&mut outbox.batch, slot, command.call(), 0));
         })?;
         Replies::new(pending.outcomes().await).take().map(drop)
@@ -125,6 +130,7 @@ fn unexecuted(error: Error) -> Error {
 /// The only one that watches keys, until it is dropped.
 struct Guard<'a> {
     shared: &'a Arc<Shared>,
+    lease: LeaseId,
     watching: bool,
 }
 
@@ -132,8 +138,9 @@ impl Drop for Guard<'_> {
     fn drop(&mut self) {
         if self.watching {
             let command = unwatch();
-            self.shared.detach(|slot, outbox| super::push(&mut outbox.batch, slot, command.call(), 0));
+            self.shared
+                .detach(self.lease, |slot, outbox| super::push(&mut outbox.batch, slot, command.call(), 0));
         }
-        self.shared.leave();
+        self.shared.leave(self.lease);
     }
 }

@@ -361,10 +361,12 @@ impl<M: Machine> Machine for Conversations<M> {
         self.now = now;
         let cancelled = self.machine.cancel(now, slot);
         let Some(mut talk) = self.talks.take(slot) else { return cancelled };
-        let maybe_executed = cancelled.unwrap_or(false);
+        // what it waits for has failed already where the machine does not know it: its caller is about to be told
+        let failed = cancelled.is_none() && !matches!(talk.awaited, Awaited::Wake(_));
+        let maybe_executed = cancelled.unwrap_or(failed);
         talk.operation.abandon(maybe_executed, &mut Outgoing::new(slot, &mut self.out));
         self.flush(talk.lease);
-        Some(maybe_executed)
+        (!failed).then_some(maybe_executed)
     }
 
     fn handle_open(&mut self, now: Instant, link: LinkId) {

@@ -104,6 +104,11 @@ impl Pool {
         self.limits = limits;
     }
 
+    /// Gives how many leased connections there may be, and for how long.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     /// Makes the shared connection one that listens, for nothing else: see [`Connection::listen`].
     pub fn listen(&mut self, slot: Slot) {
         self.shared.listen(slot);
@@ -286,7 +291,10 @@ impl Pool {
     }
 
     fn wait(&mut self, now: Instant, slot: Slot, command: Option<Box<Command>>) {
-        if self.waiting.has_room(self.shared.config().offline) {
+        if self.limits.max_connections == 0 {
+            // none ever comes free
+            self.fail(slot, Reason::PoolTimeout);
+        } else if self.waiting.has_room(self.shared.config().offline) {
             let deadline = now.limit(self.limits.pool_timeout);
             self.waiting.push(Waiter { slot, since: now, deadline, command });
         } else {

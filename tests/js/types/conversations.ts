@@ -1,4 +1,4 @@
-import { Library, Lock, LockError, LuaLock, Redis, ResponseError, WatchError, type Held, type LibraryClass, type Pipeline, type RedisError, type Script, type Watching } from "redwire";
+import { Library, Lock, LockError, LuaLock, Redis, ResponseError, WatchError, type AnyWorld, type Held, type LibraryClass, type Pipeline, type Queue, type RedisError, type Script, type Watching } from "redwire";
 import { get, incr, set } from "redwire/commands";
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
@@ -72,6 +72,20 @@ export const transactions = async (): Promise<void> => {
   // @ts-expect-error a watching pipeline is not executed before multi
   watching.execute();
   void [left, WatchError];
+};
+
+export const loops = async (raiseOnError: boolean): Promise<void> => {
+  const loop: Pipeline<string, unknown[]> = redis.pipeline();
+  for (const key of ["a", "b"]) loop.get(key);
+  const [some, none] = [await loop.execute(), await redis.pipeline().execute({ raiseOnError })];
+  same<[typeof some, typeof none], [unknown[], unknown[]]>(true);
+  const append = <W extends AnyWorld, T extends unknown[]>(queue: Queue<W, T>) => queue.set("k", "v").call("PING");
+  const appended = await append(redis.pipeline().get("a")).exec();
+  same<typeof appended, [string | null, boolean, unknown]>(true);
+  const either: Redis<string | Uint8Array> = redis;
+  // @ts-expect-error a pipeline's results are its own
+  const other: Pipeline<string, [number]> = redis.pipeline().get("a");
+  void [either, other];
 };
 
 export const streams = async (): Promise<number> => {

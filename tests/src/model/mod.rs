@@ -5,16 +5,17 @@ mod channels;
 mod fleet;
 mod pair;
 mod peer;
+pub mod requests;
 mod server;
 mod store;
 mod tracking;
 
 pub use caller::{Caller, Outcome};
 pub use channels::Names;
-pub use fleet::Fleet;
+pub use fleet::{Fleet, Reaction};
 pub use pair::Pair;
 pub use peer::{Peer, plain};
-pub use server::{Hello, Options, Server, Session};
+pub use server::{Hello, Logged, Options, Server, Session};
 pub use store::Store;
 
 /// A command as words.

@@ -1,13 +1,12 @@
 //! A connection and the hands that move its bytes: a test writes both sides of the dialogue.
 
-use super::{Caller, Outcome, Words};
+use super::{Caller, Outcome, Words, requests};
 use crate::wire;
-use redwire_core::batch::{Batch, BatchBuffer, flags};
+use redwire_core::batch::Batch;
 use redwire_core::connection::{Config, Connection};
 use redwire_core::machine::{Action, LeaseId, LinkId, Machine, Reason, Segment, Slot};
 use redwire_core::operation::{Conversations, Script};
 use redwire_core::resp::{Frame, Limits};
-use redwire_core::table::{self, RowId};
 use redwire_core::time::Instant;
 use std::collections::BTreeMap;
 
@@ -92,30 +91,18 @@ impl Peer {
 
     /// Submits a command with flags and a timeout of its own.
     pub fn submit_with(&mut self, slot: u32, flags: u32, timeout: Option<u32>, args: &Words) {
-        let mut buffer = BatchBuffer::default();
-        buffer.push(Slot(slot), RowId::UNKNOWN, flags, timeout, args.iter().map(Vec::as_slice));
-        self.accept(&buffer.batch());
+        self.accept(&requests::commands(&[(slot, args.clone())], flags, timeout).batch());
     }
 
     /// Submits a transaction of `members`.
     pub fn transaction(&mut self, slot: u32, members: &[Words]) {
-        let mut buffer = BatchBuffer::default();
-        let none = || std::iter::empty::<&[u8]>();
-        buffer.push(Slot(slot), table::find(b"MULTI"), flags::MULTI, None, none());
-        for member in members {
-            let args = member.iter().map(Vec::as_slice);
-            buffer.push(Slot(slot), RowId::UNKNOWN, flags::MEMBER, None, args);
-        }
-        buffer.push(Slot(slot), table::find(b"EXEC"), flags::EXEC, None, none());
-        self.accept(&buffer.batch());
+        self.accept(&requests::transaction(slot, members).batch());
     }
 
     /// Submits a command whose arguments behind the first `copied` stay with the caller.
     pub fn submit_external(&mut self, slot: u32, args: &Words, copied: usize) {
+        let words = requests::external(slot, args, copied);
         let (near, far) = args.split_at(copied);
-        let mut words = vec![slot, flags::NAMED, args.len() as u32];
-        words.extend(near.iter().map(|arg| 1 << 30 | arg.len() as u32));
-        words.extend(far.iter().flat_map(|arg| [2 << 30, arg.len() as u32]));
         self.externals.insert(slot, far.to_vec());
         self.accept(&Batch { words: &words, text: &[], side: &near.concat() });
     }
@@ -123,20 +110,12 @@ impl Peer {
     /// Submits a call of `script` by its digest, which goes on by itself where the server does not know it.
     pub fn call(&mut self, slot: u32, script: &Script, line: &str) {
         self.connection.learn(script);
-        let mut args = vec![script.sha().as_bytes().to_vec()];
-        args.extend(super::words(line));
-        let mut buffer = BatchBuffer::default();
-        let args = args.iter().map(Vec::as_slice);
-        buffer.push(Slot(slot), table::find(b"EVALSHA"), flags::SCRIPT, None, args);
-        self.converse(&buffer.batch());
+        self.converse(&requests::call(slot, script, line).batch());
     }
 
     /// Begins an operation with the arguments in `line`, `_` for an empty one.
     pub fn operate(&mut self, slot: u32, kind: u16, line: &str) {
-        let args = line.split(' ').map(|arg| if arg == "_" { b"" } else { arg.as_bytes() });
-        let mut buffer = BatchBuffer::default();
-        buffer.push(Slot(slot), RowId(kind), flags::OPERATION, None, args);
-        self.converse(&buffer.batch());
+        self.converse(&requests::operation(slot, kind, line).batch());
     }
 
     /// Submits what may be more than commands.

@@ -50,8 +50,8 @@ pub struct Server {
 /// One link as the server sees it.
 #[derive(Debug)]
 pub struct Session {
-    /// Every command that was executed or queued on it, in order, with what `changes` said before.
-    pub log: Vec<(Words, bool)>,
+    /// Every command that came of somebody who is known, in order.
+    pub log: Vec<Logged>,
     /// The blocking command that it waits with, and whether that is answered.
     blocked: Option<(Words, bool)>,
     /// Keys that are watched, and how often they had been written to by then.
@@ -68,6 +68,17 @@ pub struct Session {
     spoiled: bool,
     decoder: Decoder,
     unread: Vec<u8>,
+}
+
+/// A command as a link saw it.
+#[derive(Debug)]
+pub struct Logged {
+    /// The command.
+    pub words: Words,
+    /// Whether the link was not as a new one.
+    pub changed: bool,
+    /// Whether the server answered with an error.
+    pub refused: bool,
 }
 
 /// What CLIENT REPLY said.
@@ -141,19 +152,29 @@ impl Server {
             };
             let Some(command) = command else { break };
             consumed += used;
+            if session.lapses != self.lapses {
+                session.lapses = self.lapses;
+                // who asked for silence would not learn of it, and no server does both
+                session.known &= session.answers != Answers::On || self.options.password.is_none();
+            }
             let before = session.answers;
             let command = args(command);
             if let Some(told) = session.listen(&command) {
                 replies.push(told);
                 continue;
             }
+            let logged = session.log.len();
             let reply = self.answer(session, &command);
-            let silent = match (before, session.answers) {
-                (Answers::Skip, Answers::Skip) => {
+            if let Some(last) = session.log.get_mut(logged) {
+                last.refused = matches!(reply, Some(Frame::Error(_)));
+            }
+            let silent = if matches!(command.as_slice(), [a, b, ..] if a == b"CLIENT" && b == b"REPLY") {
+                session.answers != Answers::On
+            } else {
+                if before == Answers::Skip {
                     session.answers = Answers::On;
-                    true
                 }
-                (_, now) => now != Answers::On,
+                before != Answers::On
             };
             replies.extend(reply.filter(|_| !silent).map(|reply| session.encoded(&reply)));
             let told = session.tracking.iter_mut().flat_map(|tracking| tracking.tell(false));
@@ -192,12 +213,9 @@ impl Server {
     /// Gives the reply, unless it comes later.
     fn answer(&mut self, session: &mut Session, command: &Words) -> Option<Frame> {
         let words: Vec<&[u8]> = command.iter().map(Vec::as_slice).collect();
-        if session.lapses != self.lapses {
-            session.lapses = self.lapses;
-            session.known = self.options.password.is_none();
-        }
         if session.known && !matches!(words[0], b"HELLO" | b"AUTH") {
-            session.log.push((command.clone(), session.is_changed()));
+            let changed = session.is_changed();
+            session.log.push(Logged { words: command.clone(), changed, refused: false });
         }
         Some(match words.as_slice() {
             [b"HELLO", ..] if self.options.hello == Hello::Unknown => {
@@ -228,7 +246,7 @@ impl Server {
             [b"CLIENT", b"REPLY", mode] => {
                 session.answers = match *mode {
                     b"ON" => Answers::On,
-                    b"SKIP" if session.answers == Answers::On => Answers::Skip,
+                    b"SKIP" if session.answers != Answers::Off => Answers::Skip,
                     _ => Answers::Off,
                 };
                 simple("OK")

@@ -115,8 +115,8 @@ class Encoder {
     return { parameters: values, members, taken: 0, alias: undefined };
   }
 
-  #fail(name: string, expectation: string, value: unknown): never {
-    throw new TypeError(`${this.#plan.method}: ${describe(name, expectation)}, got ${kindOf(value)}`);
+  #fail(name: string, expectation: string, value: unknown, got = kindOf(value)): never {
+    throw new TypeError(`${this.#plan.method}: ${describe(name, expectation)}, got ${got}`);
   }
 
   #value(part: Part, given: Given): unknown {
@@ -291,16 +291,15 @@ class Encoder {
   }
 
   #list(form: Form & { kind: "list" }, value: unknown, name: string): readonly unknown[] {
-    if (!Array.isArray(value) || (value.length === 0 && !form.empty)) {
-      throw new TypeError(`${this.#plan.method}: ${describe(name, expected(form))}, got ${Array.isArray(value) ? "an empty one" : kindOf(value)}`);
-    }
+    if (!Array.isArray(value)) this.#fail(name, expected(form), value);
+    if (value.length === 0 && !form.empty) this.#fail(name, expected(form), value, "an empty one");
     return value;
   }
 
   #entries(form: Form & { kind: "map" }, value: unknown, name: string): [unknown, unknown][] {
     if (typeof value !== "object" || value === null || value instanceof Uint8Array || value instanceof Date) this.#fail(name, expected(form), value);
     const pairs = Symbol.iterator in value ? [...(value as Iterable<unknown>)] : Object.entries(value as Members);
-    if (pairs.length === 0 && !form.empty) throw new TypeError(`${this.#plan.method}: ${describe(name, expected(form))}, got an empty one`);
+    if (pairs.length === 0 && !form.empty) this.#fail(name, expected(form), value, "an empty one");
     for (const pair of pairs) if (!Array.isArray(pair) || pair.length !== 2) this.#fail(name, "pairs", pair);
     return pairs as [unknown, unknown][];
   }

@@ -16,6 +16,7 @@ mod rust_vectors;
 mod rust_words;
 mod shape;
 mod typescript;
+mod typescript_calls;
 mod typescript_inert;
 mod typescript_table;
 mod value_places;

@@ -1,0 +1,232 @@
+//! The ways to call a command in TypeScript: overloads, where what is given decides about the reply.
+
+use super::argument_types::{self, Call};
+use super::arguments::{self, Form, Part, Piece, camel};
+use super::facts::Command;
+use super::reply_types::{self, Aliases};
+use super::shape::{self, Condition, Shape, Test};
+use crate::run::{Failure, Result};
+
+/// Gives the ways to call a command: parameters and reply.
+///
+/// `name` names the type of some options.
+pub(crate) fn overloads(
+    command: &Command,
+    aliases: &Aliases,
+    name: &mut dyn FnMut(&[&Piece]) -> String,
+) -> Result<Vec<(String, String)>> {
+    let pieces = arguments::signature(command)?;
+    let shape = shape::parse(&command.reply).map_err(Failure)?;
+    let variants = reply_types::variants(&shape);
+    let calls = argument_types::calls(&pieces);
+    let mut all = Vec::new();
+    for (index, call) in calls.iter().enumerate() {
+        let named = call.options.as_ref().map(|pieces| name(pieces));
+        let forms = forms(call, index > 0, &calls, &variants, aliases);
+        // without options a call is told by its count: types of options with parameters would be worked out to see that they are missing
+        if let (Some(named), [(call, Some(_), _), .., (_, None, reply)]) = (&named, forms.as_slice())
+            && named.ends_with('>')
+        {
+            all.push((argument_types::parameters(call), reply.clone()));
+        }
+        for (form, wanted, reply) in forms {
+            for parameters in spelt(&form, named.as_deref(), wanted.as_deref()) {
+                if !all.iter().any(|(known, _)| *known == parameters) {
+                    all.push((parameters, reply.clone()));
+                }
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// Spells the ways to give the parameters of `call`: an optional one before the options may be left out.
+fn spelt(call: &Call, options: Option<&str>, wanted: Option<&str>) -> Vec<String> {
+    let Some(options) = options else { return vec![argument_types::parameters(call)] };
+    let required = call.parameters.iter().filter(|(_, optional)| !optional).count();
+    let mut all = Vec::new();
+    let last_is_list = call.parameters.last().is_some_and(|(part, _)| matches!(part.form, Form::List { .. }));
+    if wanted.is_none() && last_is_list {
+        all.push(argument_types::parameters(call));
+    }
+    let options = wanted.map_or_else(|| options.to_string(), |wanted| format!("{options} & {wanted}"));
+    for count in required..=call.parameters.len() {
+        let parameters = call.parameters[..count].iter().map(|(part, _)| (*part, false)).collect();
+        let shorter = Call { parameters, options: None };
+        all.push(argument_types::with_options(&shorter, &options, wanted.is_some()));
+    }
+    all
+}
+
+/// A way to call, members that the options must have, and the reply.
+type Spelt<'a> = (Call<'a>, Option<String>, String);
+
+/// Gives for `call` what is replied in which form.
+fn forms<'a>(
+    call: &Call<'a>,
+    grouped: bool,
+    calls: &[Call<'a>],
+    variants: &[(Condition, Shape)],
+    aliases: &Aliases,
+) -> Vec<Spelt<'a>> {
+    let type_of = |shape: &Shape| reply_types::typescript(shape, aliases);
+    let mut forms: Vec<Spelt<'a>> = Vec::new();
+    let mut call = call.clone();
+    let mut maybe: Vec<String> = Vec::new();
+    // parameters with which the reply is told already
+    let mut told_by: Vec<String> = Vec::new();
+    for (position, (condition, shape)) in variants.iter().enumerate() {
+        let reply = type_of(shape);
+        if condition.is_else() {
+            maybe.push(reply);
+            break;
+        }
+        let mut members: Vec<String> = Vec::new();
+        for terms in &condition.0 {
+            let mut wanted = Vec::new();
+            let mut certain = true;
+            let mut possible = true;
+            let mut unclear = false;
+            let mut needed = call.clone();
+            for term in terms.iter().filter(|term| !term.negated) {
+                match &term.test {
+                    Test::Token(token) => {
+                        certain = false;
+                        match call.options.iter().flatten().find_map(|piece| member(piece, token)) {
+                            Some(member) => wanted.push(member),
+                            None if in_parameters(&call, token) => unclear = true,
+                            None => possible = false,
+                        }
+                    }
+                    Test::Sent(name) | Test::Path(name) | Test::Negative(name) => {
+                        let name = camel(name);
+                        let told = !matches!(term.test, Test::Sent(_));
+                        if told_by.contains(&name) {
+                            possible = false;
+                            continue;
+                        }
+                        match needed
+                            .parameters
+                            .iter_mut()
+                            .find(|(part, _)| part.name == name || part.label == name)
+                        {
+                            Some((_, optional)) => {
+                                certain &= !*optional;
+                                *optional = false;
+                                unclear |= told;
+                            }
+                            // the name of a group, or that of one form of a parameter
+                            None if calls.len() > 1 => possible &= grouped || has(&calls[0], &name),
+                            None => unclear = true,
+                        }
+                    }
+                    Test::Resp2 | Test::Resp3 | Test::Subscribed => {}
+                }
+            }
+            if !possible {
+                continue;
+            }
+            if unclear {
+                let other = variants[position + 1..].iter().find(|(condition, _)| {
+                    condition.is_else() || condition.tests().any(|test| matches!(test, Test::Sent(_)))
+                });
+                if certain {
+                    maybe.push(reply.clone());
+                } else if wanted.is_empty()
+                    && needed.parameters.iter().zip(&call.parameters).any(|(new, old)| new.1 != old.1)
+                {
+                    let both =
+                        any_of([reply.clone()].into_iter().chain(other.map(|(_, shape)| type_of(shape))));
+                    told_by.extend(drop_options_of(&mut call, &needed));
+                    forms.push((needed, None, both));
+                } else {
+                    maybe.push(reply.clone());
+                }
+                continue;
+            }
+            if certain {
+                maybe.push(reply);
+                forms.push((call, None, any_of(maybe)));
+                return forms;
+            }
+            if wanted.is_empty() {
+                told_by.extend(drop_options_of(&mut call, &needed));
+                forms.push((needed, None, reply.clone()));
+            } else {
+                members.push(format!("{{ {} }}", wanted.join("; ")));
+            }
+        }
+        match members.as_slice() {
+            [] => {}
+            [only] => forms.push((call.clone(), Some(only.clone()), reply)),
+            several => forms.push((call.clone(), Some(format!("({})", several.join(" | "))), reply)),
+        }
+    }
+    forms.push((call, None, any_of(maybe)));
+    forms
+}
+
+/// Takes from `call` the parameters that `needed` has to have, with which the reply is told already; gives their names.
+fn drop_options_of<'a>(call: &mut Call<'a>, needed: &Call<'a>) -> Vec<String> {
+    let dropped: Vec<String> = call
+        .parameters
+        .iter()
+        .filter(|(part, optional)| {
+            *optional
+                && needed.parameters.iter().any(|(other, optional)| other.name == part.name && !optional)
+        })
+        .map(|(part, _)| part.name.clone())
+        .collect();
+    call.parameters.retain(|(part, _)| !dropped.contains(&part.name));
+    dropped
+}
+
+fn has(call: &Call, name: &str) -> bool {
+    call.parameters.iter().any(|(part, _)| part.name == name)
+}
+
+/// Gives the member of an options object that sends `token`.
+fn member(piece: &Piece, token: &str) -> Option<String> {
+    match piece {
+        Piece::Part(part) => {
+            let sends = !part.positional && part.tokens.iter().any(|sent| sent == token);
+            sends.then(|| format!("{}: {}", part.name, argument_types::type_of(&part.form)))
+        }
+        Piece::Fixed(_) => None,
+        Piece::Choice { pieces, .. } | Piece::Group { pieces, .. } => {
+            pieces.iter().find_map(|piece| member(piece, token))
+        }
+    }
+}
+
+/// Tells whether a parameter's value sends `token`.
+fn in_parameters(call: &Call, token: &str) -> bool {
+    call.parameters.iter().any(|(part, _)| sends(part, token))
+}
+
+fn sends(part: &Part, token: &str) -> bool {
+    part.tokens.iter().any(|sent| sent == token) || form_sends(&part.form, token)
+}
+
+fn form_sends(form: &Form, token: &str) -> bool {
+    match form {
+        Form::Literal(literals) => literals.iter().any(|literal| literal.token == token),
+        Form::Either(forms) => forms.iter().any(|form| form_sends(form, token)),
+        Form::Object { pieces, .. } => {
+            let mut found = false;
+            arguments::visit(pieces, false, &mut |part, _| found |= sends(part, token));
+            found
+        }
+        _ => false,
+    }
+}
+
+fn any_of(types: impl IntoIterator<Item = String>) -> String {
+    let mut all: Vec<String> = Vec::new();
+    for one in types {
+        if !all.contains(&one) {
+            all.push(one);
+        }
+    }
+    if all.iter().any(|one| one == "unknown") { "unknown".to_string() } else { all.join(" | ") }
+}
