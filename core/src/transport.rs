@@ -50,8 +50,9 @@ pub trait Transport {
         None
     }
 
-    /// Gives a transport for a second stream to the same server, which subscriptions need; `None` where the host has no other. Where it
-    /// is [`Blocking`], waiting on this one also ends when the other is ready.
+    /// Gives a transport for another stream to the same server, which subscriptions need, and leases and commands that block one each; `None`
+    /// where the host has no other, which is asked when the client is made. Where it is [`Blocking`], waiting on this one also ends when the
+    /// other is ready.
     fn another(&self) -> Option<Self>
     where
         Self: Sized,
