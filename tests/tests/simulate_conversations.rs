@@ -13,6 +13,7 @@ use redwire_tests::wire::bulk;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
+/// How many schedules there are, unless `REDWIRE_SCHEDULES` says.
 const SEEDS: u64 = 1_000;
 const STEPS: u32 = 500;
 /// How many talk at once.
@@ -49,7 +50,7 @@ enum Ask {
 struct World {
     random: Rand32,
     pair: Pair,
-    scripts: [Script; 2],
+    script: Script,
     /// Who talks, by slot; slots are used again.
     asked: [Option<Ask>; SLOTS as usize],
     next: u32,
@@ -68,9 +69,8 @@ impl World {
             ..Config::default()
         };
         let server = Server::new(Options { hello, setinfo: true, ..Options::default() });
-        let count = Script::new(Store::COUNT);
-        let scripts = [count.clone(), count];
-        Self { random, pair: Pair::new(config, server), scripts, asked: [None; SLOTS as usize], next: 0 }
+        let script = Script::new(Store::COUNT);
+        Self { random, pair: Pair::new(config, server), script, asked: [None; SLOTS as usize], next: 0 }
     }
 
     fn up_to(&mut self, count: u32) -> u32 {
@@ -136,9 +136,9 @@ impl World {
                 self.pair.peer.operate(slot, kind, &line);
                 Ask::Lock(kind)
             }
-            // kept by one that calls it, while the other is forgotten
+            // it is told the text each time, and each call has its own
             _ => {
-                peer.call(slot, &self.scripts[number as usize % 2], &format!("1 calls:{number} {number}"));
+                peer.call(slot, &self.script, &format!("1 calls:{number} {number}"));
                 peer.connection.forget();
                 Ask::Call(number)
             }
@@ -239,9 +239,11 @@ fn run(seed: u64, steps: u32, tally: &mut Tally) -> i64 {
 
 #[test]
 fn every_conversation_ends_once_whatever_happens() {
-    let only = std::env::var("REDWIRE_SEED").ok().map(|seed| seed.parse().expect("a number"));
+    let number = |name| std::env::var(name).ok().map(|text| text.parse().expect("a number"));
+    let only: Option<u64> = number("REDWIRE_SEED");
+    let schedules = number("REDWIRE_SCHEDULES").unwrap_or(SEEDS);
     let mut tally = Tally::default();
-    for seed in only.map_or(0..SEEDS, |seed| seed..seed + 1) {
+    for seed in only.map_or(0..schedules, |seed| seed..seed + 1) {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| run(seed, STEPS, &mut tally))) {
             eprintln!("REDWIRE_SEED={seed}");
             resume_unwind(panic);

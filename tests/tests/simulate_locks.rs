@@ -15,6 +15,7 @@ use std::collections::BTreeSet;
 use std::mem::swap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
+/// How many schedules there are, unless `REDWIRE_SCHEDULES` says.
 const SEEDS: u64 = 300;
 const STEPS: u32 = 3_000;
 const CLIENTS: usize = 4;
@@ -396,9 +397,11 @@ fn run(seed: u64, tally: &mut Tally) {
 
 #[test]
 fn scenario_9_no_two_hold_a_lock_at_once_and_their_numbers_grow() {
-    let only = std::env::var("REDWIRE_SEED").ok().map(|seed| seed.parse().expect("a number"));
+    let number = |name| std::env::var(name).ok().map(|text| text.parse().expect("a number"));
+    let only: Option<u64> = number("REDWIRE_SEED");
+    let schedules = number("REDWIRE_SCHEDULES").unwrap_or(SEEDS);
     let mut tally = Tally::default();
-    for seed in only.map_or(0..SEEDS, |seed| seed..seed + 1) {
+    for seed in only.map_or(0..schedules, |seed| seed..seed + 1) {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| run(seed, &mut tally))) {
             eprintln!("REDWIRE_SEED={seed}");
             resume_unwind(panic);

@@ -104,7 +104,7 @@ export class Lock {
   }
 
   /**
-   * Releases the lock, where it is still this object's. After a {@link ConnectionError} it may be held until its time is up.
+   * Releases the lock, where it is still this object's. After a `ConnectionError` it may be held until its time is up.
    * @throws LockError when this object does not hold it, or does not any more.
    */
   async release(): Promise<void> {

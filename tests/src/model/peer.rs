@@ -174,11 +174,14 @@ impl Peer {
     /// Moves the clock, and rings as often as it was asked to.
     pub fn advance(&mut self, milliseconds: u64) {
         let end = Instant(self.now.0 + milliseconds);
+        let mut rings = (Instant::NEVER, 0);
         while let Some(at) = self.connection.poll_timeout().filter(|&at| at <= end) {
             self.now = self.now.max(at);
             self.connection.handle_timeout(self.now);
             self.act();
-            assert!(self.connection.poll_timeout() != Some(at), "a clock that rang is set anew");
+            // a conversation whose command ran out of time may go on at once
+            rings = if rings.0 == at { (at, rings.1 + 1) } else { (at, 0) };
+            assert!(rings.1 < 3, "a clock that rang is set anew");
         }
         self.now = end;
     }

@@ -259,18 +259,13 @@ class Encoder {
   }
 
   #scalar(scalar: Scalar, value: unknown, name: string): void {
-    let maker = "";
-    if (scalar === "x") {
-      scalar = "v";
-      if (this.#adapter !== undefined) {
-        value = this.#adapter.encode(value);
-        maker = " of the adapter";
-      }
-    }
+    const adapter = scalar === "x" ? this.#adapter : undefined;
+    if (adapter !== undefined) value = adapter.encode(value);
     if (typeof value === "string" && !this.#checks) {
       this.#words.push(value);
       return;
     }
+    if (scalar === "x") scalar = "v";
     const isTime = scalar === "s" || scalar === "m";
     let fits: boolean;
     switch (typeof value) {
@@ -286,7 +281,7 @@ class Encoder {
       default:
         fits = value instanceof Uint8Array ? !this.#checks || scalar === "k" || scalar === "v" : isTime && value instanceof Date && !Number.isNaN(value.getTime());
     }
-    if (!fits) this.#fail(name, expectations[scalar] + maker, value);
+    if (!fits) this.#fail(name, expectations[scalar] + (adapter === undefined ? "" : " of the adapter"), value);
     this.#words.push(value instanceof Date ? (scalar === "s" ? Math.floor(value.getTime() / 1000) : value.getTime()) : value);
   }
 
