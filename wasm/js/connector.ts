@@ -25,8 +25,11 @@ export interface Sink {
 
 /** A connection that a {@link Connector} made. */
 export interface Socket {
-  /** Takes bytes, which are the socket's to keep; `false` means: wait for `onDrain` before the next. */
-  write(bytes: Uint8Array): boolean | void;
+  /**
+   * Takes bytes, which are the socket's to keep; `false` means: wait for `onDrain` before the next. With large ones comes `written`: call it
+   * once they are not needed any more, and their memory is used again. Never to call it is as right.
+   */
+  write(bytes: Uint8Array, written?: () => void): boolean | void;
   /** Closes at once. */
   close(): void;
   /** Holds the process open. */

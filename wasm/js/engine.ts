@@ -9,7 +9,8 @@ import { failure, Reason, type Situation } from "./failure.js";
 import { Host } from "./host.js";
 import { Errors, inspectLinks, type Inspection } from "./inspect.js";
 import { Memo } from "./memo.js";
-import { Flag, Outbox, type Large } from "./outbox.js";
+import { Flag, Outbox } from "./outbox.js";
+import { letGo, type Large } from "./pieces.js";
 import type { Notice, Told } from "./pubsub/notices.js";
 import { LISTENER, Reader } from "./reader.js";
 import { Slots } from "./slots.js";
@@ -321,6 +322,7 @@ export class Engine implements Home {
   }
 
   #release(slot: number): void {
+    for (const large of this.#externals.get(slot)?.args ?? []) large.forEach(letGo);
     this.#externals.delete(slot);
     this.slots.free(slot);
   }

@@ -62,7 +62,7 @@ const open = (endpoint: Endpoint, onread: NetConnectOpts["onread"]): NetSocket =
 };
 
 const wrap = (socket: NetSocket, readInto: NonNullable<Socket["readInto"]>): Socket => ({
-  write: (bytes) => socket.write(bytes),
+  write: (bytes, written) => (written === undefined ? socket.write(bytes) : socket.write(bytes, (error) => error ?? written())),
   close: () => void socket.destroy(),
   ref: () => void socket.ref(),
   unref: () => void socket.unref(),

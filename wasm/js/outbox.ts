@@ -1,7 +1,7 @@
 import type { Host } from "./host.js";
 import { ClientError } from "./errors.js";
 import { illegal } from "./commands/encode.js";
-import { pieces } from "./text.js";
+import { pieces, type Large } from "./pieces.js";
 
 /** A command's name, a key, a member: text, or bytes as they are. */
 export type Key = string | Uint8Array;
@@ -36,9 +36,6 @@ const JOINED = 256;
 const COPIED = 64 << 10;
 
 const encoder = new TextEncoder();
-
-/** A large argument, as pieces that are written one behind the other. @internal */
-export type Large = readonly Uint8Array[];
 
 /** Commands on their way into the core: see `core/src/batch.rs` for the form. @internal */
 export class Outbox {

@@ -82,24 +82,6 @@ export const createCodec = (): Codec => (hasSlices ? new BufferCodec() : new Por
 /** Gives `text` as UTF-8; lone surrogates become U+FFFD. */
 export const encode = (text: string): Uint8Array => (hasSlices ? Buffer.from(text) : encoder.encode(text));
 
-/** What of a long string is encoded at once. */
-const PIECE = 1 << 20;
-
-/** Gives `text` as UTF-8, in pieces. Most texts are ASCII, so the first has no room for more: measuring first costs more than a second piece. */
-export const pieces = (text: string): Uint8Array[] => {
-  const made: Uint8Array[] = [];
-  for (let at = 0; at < text.length; ) {
-    const left = text.length - at;
-    const piece = allocate(Math.min(PIECE, at === 0 ? left : left * 3));
-    // both halves of a surrogate pair belong to one piece
-    const end = at + PIECE - ((text.charCodeAt(at + PIECE - 1) & 0xfc00) === 0xd800 ? 1 : 0);
-    const { read, written } = encoder.encodeInto(text.slice(at, end), piece);
-    made.push(piece.subarray(0, written));
-    at += read;
-  }
-  return made;
-};
-
 /** Gives `bytes` as a string; `ascii` is whether they all are, if known. */
 export const decode = (bytes: Uint8Array, ascii: boolean | undefined): string => {
   if (!hasSlices) return decoder.decode(bytes);

@@ -2,7 +2,7 @@ import type { Connector, Endpoint, Sink, Socket, StreamPair } from "./connector.
 import { fromStreams } from "./connector.js";
 import type { Keeper } from "./credentials.js";
 import type { Host } from "./host.js";
-import type { Large } from "./outbox.js";
+import { keep, letGo, type Large } from "./pieces.js";
 import { Reader, type Replies } from "./reader.js";
 import { allocate } from "./text.js";
 import { isUntrusted } from "./tls.js";
@@ -72,6 +72,8 @@ export class Wire {
   #blocked = false;
   /** What is left of the large argument that is being written. */
   #pieces: Uint8Array[] = [];
+  /** Whether what is written next is one of these. */
+  #isPiece = false;
   #held = true;
 
   constructor(lane: number, home: Home, host: Host) {
@@ -236,7 +238,7 @@ export class Wire {
       const bytes = this.#next(host);
       if (bytes === undefined) return;
       try {
-        this.#blocked = socket.write(bytes) === false;
+        this.#blocked = (this.#isPiece ? socket.write(bytes, () => letGo(bytes)) : socket.write(bytes)) === false;
       } catch (error) {
         const { link } = this;
         this.#home.arrive(() => this.#onClose(link, error));
@@ -247,13 +249,16 @@ export class Wire {
 
   /** Gives what is written next. */
   #next(host: Host): Uint8Array | undefined {
-    if (this.#pieces.length > 0) return this.#pieces.shift();
+    this.#isPiece = this.#pieces.length > 0;
+    if (this.#isPiece) return this.#pieces.shift();
     const kind = host.exports.host_transmit(this.link);
     if (kind === 0) return undefined;
     const first = host.register(0);
     const second = host.register(1);
     if (kind === 1) return this.#frames.copy(host, first, second);
     this.#pieces = [...this.#home.external(this.lane, first, second)];
+    this.#pieces.forEach(keep);
+    this.#isPiece = true;
     return this.#pieces.shift();
   }
 
