@@ -23,6 +23,16 @@ const sequential = {
   wire: [["GET", KEYS[0]]],
 };
 
+/** The same, answered by the client's own cache. */
+const kept = {
+  unit: "op",
+  turn: (client, i) => client.getKept(KEYS[i % 1000]),
+  check: async (client) => {
+    assert.ok(client.getKept, "has no such way");
+    for (const at of [7, 7]) assert.equal(await client.getKept(KEYS[at]), VALUES[at]);
+  },
+};
+
 const loops = (data) => {
   const commands = alternate(data, 1000);
   return {
@@ -183,6 +193,7 @@ const plainLink = {
   "W10.iterated": workload("messages of a channel, by for await", delivery("iterate")),
   W11: workload("SET 1 MiB string, 2 loops", write),
   W13: workload("4 loops of small GETs beside GETs of 1 MiB and LRANGE 10 000", crowd),
+  W16: workload("sequential GET 16 B, kept by client-side caching", kept),
 };
 
 const over = (prefix, link, name) =>

@@ -11,6 +11,13 @@ export const connect = async ({ host, port, resp2, ca }) => {
   client.on("error", () => {});
   await client.connect();
   const bytes = client.withTypeMapping({ [RESP_TYPES.BLOB_STRING]: Buffer });
+  let caching;
+  const openCaching = async () => {
+    const made = client.duplicate({ RESP: 3, clientSideCache: { ttl: 0, maxEntries: 0, evictPolicy: "LRU" } });
+    made.on("error", () => {});
+    await made.connect();
+    return (caching = made);
+  };
   return {
     get: (key) => client.get(key),
     getBytes: (key) => bytes.get(key),
@@ -27,6 +34,10 @@ export const connect = async ({ host, port, resp2, ca }) => {
       await subscriber.connect();
       await subscriber.subscribe(channel, (message) => take(message));
     },
-    close: () => client.destroy(),
+    getKept: (key) => (caching === undefined ? openCaching().then((made) => made.get(key)) : caching.get(key)),
+    close: () => {
+      client.destroy();
+      caching?.destroy();
+    },
   };
 };

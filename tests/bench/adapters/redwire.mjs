@@ -7,6 +7,7 @@ export const connect = async ({ host, port, resp2, ca, from = "redwire" }) => {
   const { Redis } = await import(from);
   const redis = new Redis({ host, port, ...(resp2 && { protocol: 2 }), ...(ca && { tls: { ca } }) });
   const bytes = redis.with({ decodeResponses: false });
+  let caching;
   return {
     get: (key) => redis.get(key),
     getBytes: (key) => bytes.get(key),
@@ -25,6 +26,7 @@ export const connect = async ({ host, port, resp2, ca, from = "redwire" }) => {
         for await (const message of pubsub) take(message.data);
       })();
     },
-    close: () => redis.close(),
+    getKept: (key) => (caching ??= redis.duplicate({ cache: {} })).get(key),
+    close: () => Promise.all([redis.close(), caching?.close()]),
   };
 };
