@@ -214,34 +214,13 @@ impl Inbox {
 impl Ears {
     /// Hands out what the server sent unasked.
     pub(crate) fn hear(&self, told: Frame) {
-        let Frame::Array(items) = told else { return };
-        let mut items = items.into_iter();
-        let Some(Frame::Integer(code)) = items.next() else { return };
         let mut state = self.state.lock();
         let mut wakers = Vec::new();
-        match (Notice::from_code(code), [items.next(), items.next(), items.next()]) {
-            (
-                Some(notice @ (Notice::Message | Notice::Smessage)),
-                [Some(Frame::Bulk(channel)), data, None],
-            ) => {
-                state.channel = channel.clone();
-                state.publish(notice.kind(), channel.clone(), channel, None, data, &mut wakers);
-            }
-            (Some(Notice::Again), [data, None, None]) => {
+        match told {
+            Frame::Array(items) => state.hear(items, &mut wakers),
+            data @ Frame::Bulk(_) => {
                 let channel = state.channel.clone();
-                state.publish(Kind::Channel, channel.clone(), channel, None, data, &mut wakers);
-            }
-            (Some(Notice::Pmessage), [Some(Frame::Bulk(pattern)), Some(Frame::Bulk(channel)), data]) => {
-                state.publish(Kind::Pattern, pattern.clone(), channel, Some(pattern), data, &mut wakers);
-            }
-            (Some(Notice::Gap), [Some(Frame::Integer(from)), Some(Frame::Integer(to)), _]) => {
-                let lost = Some((Instant(from as u64), Instant(to as u64)));
-                for inbox in state.inboxes.values_mut() {
-                    let before = inbox.gap.replace(Gap { lost, dropped: 0 });
-                    if let (Some(gap), Some(before)) = (&mut inbox.gap, before) {
-                        gap.join(before);
-                    }
-                }
+                state.publish(Kind::Channel, channel.clone(), channel, None, Some(data), &mut wakers);
             }
             _ => {}
         }
@@ -260,6 +239,33 @@ impl Ears {
 }
 
 impl State {
+    fn hear(&mut self, items: Vec<Frame>, wakers: &mut Vec<Waker>) {
+        let mut items = items.into_iter();
+        let Some(Frame::Integer(code)) = items.next() else { return };
+        match (Notice::from_code(code), [items.next(), items.next(), items.next()]) {
+            (
+                Some(notice @ (Notice::Message | Notice::Smessage)),
+                [Some(Frame::Bulk(channel)), data, None],
+            ) => {
+                self.channel = channel.clone();
+                self.publish(notice.kind(), channel.clone(), channel, None, data, wakers);
+            }
+            (Some(Notice::Pmessage), [Some(Frame::Bulk(pattern)), Some(Frame::Bulk(channel)), data]) => {
+                self.publish(Kind::Pattern, pattern.clone(), channel, Some(pattern), data, wakers);
+            }
+            (Some(Notice::Gap), [Some(Frame::Integer(from)), Some(Frame::Integer(to)), _]) => {
+                let lost = Some((Instant(from as u64), Instant(to as u64)));
+                for inbox in self.inboxes.values_mut() {
+                    let before = inbox.gap.replace(Gap { lost, dropped: 0 });
+                    if let (Some(gap), Some(before)) = (&mut inbox.gap, before) {
+                        gap.join(before);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
     fn publish(
         &mut self,
         kind: Kind,

@@ -180,7 +180,13 @@ impl World {
         let mut gaps = Vec::new();
         let mut channel = String::new();
         for outcome in self.pair.peer.caller.outcomes.remove(&EAR).unwrap_or_default() {
-            let Outcome::Reply(Frame::Array(items)) = outcome else { unreachable!("{outcome:?}") };
+            let items = match outcome {
+                Outcome::Reply(Frame::Array(items)) => items,
+                Outcome::Reply(data) => {
+                    vec![Frame::Integer(Notice::Message as i64), Frame::Bulk(channel.clone().into()), data]
+                }
+                other => unreachable!("{other:?}"),
+            };
             let number = |at: usize| match &items[at] {
                 Frame::Integer(number) => *number as u64,
                 other => unreachable!("{other:?}"),
@@ -190,10 +196,8 @@ impl World {
                 other => unreachable!("{other:?}"),
             };
             match Notice::from_code(number(0) as i64) {
-                Some(notice @ (Notice::Message | Notice::Pmessage | Notice::Again)) => {
-                    if notice != Notice::Again {
-                        channel = text(1);
-                    }
+                Some(Notice::Message | Notice::Pmessage) => {
+                    channel = text(1);
                     let name = NAMES.iter().position(|(_, name)| *name == channel).expect("a name of ours");
                     let data: usize = text(items.len() - 1).parse().expect("a number");
                     assert!(last[name].replace(data) < Some(data), "{data} of {channel} in order, once");

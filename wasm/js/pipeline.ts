@@ -80,6 +80,9 @@ export interface PipelineSettings {
 /** A pipeline leaves in parts of so many commands: the server begins with the first while the next is made ready. */
 const PART = 256;
 
+/** What most pipelines have of what some have. */
+const NONE: readonly never[] = [];
+
 /** A connection of a pipeline's own. @internal */
 export interface Held {
   readonly channel: Channel;
@@ -95,11 +98,11 @@ export class Queued extends Methods implements Runner {
   /** What is queued; a transaction is in one box. */
   #boxes: Outbox[] = [];
   #commands: string[] = [];
-  #needs: [command: string, needs: Needs][] = [];
+  #needs: [command: string, needs: Needs][] | undefined;
   /** How replies are decoded, by the command's position; of raw commands nobody knows. */
-  #plans: (Plan | undefined)[] = [];
+  #plans: (Plan | undefined)[] | undefined;
   /** Scripts whose text is queued, {@link SCRIPTS} at most, and whether calls by their digests follow. */
-  #scripts = new Map<string, boolean>();
+  #scripts: Map<string, boolean> | undefined;
   /** Its own connection, from `watch` to the end; `#held` once it is there. */
   #taken: Promise<Held> | undefined;
   #held: Held | undefined;
@@ -150,8 +153,8 @@ export class Queued extends Methods implements Runner {
     if (mode & ENCODED) args = encoded(command, args, mode);
     this.#box(transaction).push(0, row | what | cache | (transaction ? Flag.MEMBER : idempotent ? Flag.IDEMPOTENT : 0) | (raw ? Flag.RAW : 0), timeout, command, args);
     this.#commands.push(command);
-    if (this.adapter !== undefined && !raw) this.#plans.push(row > 0 ? planOf(row) : undefined);
-    if (needs !== undefined) this.#needs.push([command, needs]);
+    if (this.adapter !== undefined && !raw) (this.#plans ??= []).push(row > 0 ? planOf(row) : undefined);
+    if (needs !== undefined) (this.#needs ??= []).push([command, needs]);
     return this;
   }
 
@@ -168,9 +171,7 @@ export class Queued extends Methods implements Runner {
   #forget(): void {
     this.#boxes = [];
     this.#commands = [];
-    this.#needs = [];
-    this.#plans = [];
-    this.#scripts = new Map();
+    this.#needs = this.#plans = this.#scripts = undefined;
   }
 
   fail(error: unknown): unknown {
@@ -191,12 +192,13 @@ export class Queued extends Methods implements Runner {
   script(lua: string, readonly: boolean, words: unknown[]): unknown {
     if (this.#immediate !== undefined) return this.#immediate.script(lua, readonly, words);
     // a script that the server did not know would run behind what comes after it, or not at all
-    const few = this.#scripts.size < SCRIPTS;
-    const known = few && this.#scripts.has(lua);
+    const scripts = (this.#scripts ??= new Map());
+    const few = scripts.size < SCRIPTS;
+    const known = few && scripts.has(lua);
     const command = (known ? "EVALSHA" : "EVAL") + (readonly ? "_RO" : "");
     const row = rowOf(command);
     this.run(row, command, [known ? this.shaOf(lua) : lua, ...words], needsOf(row), known && !this.#transaction ? Flag.SCRIPT : 0);
-    if (few) this.#scripts.set(lua, known);
+    if (few) scripts.set(lua, known);
     return this;
   }
 
@@ -253,9 +255,9 @@ export class Queued extends Methods implements Runner {
     if (commands.length === 0) return [];
     const boxes = this.#boxes;
     const channel = this.#channel;
-    const needs = this.#needs;
-    const plans = this.#plans;
-    const scripts = this.#scripts;
+    const needs = this.#needs ?? NONE;
+    const plans = this.#plans ?? NONE;
+    const scripts = this.#scripts ?? NONE;
     const watches = this.#watches;
     const transaction = this.#transaction;
     const { signal } = this.#settings;
@@ -308,7 +310,7 @@ export class Queued extends Methods implements Runner {
     return this.reset();
   }
 
-  #decoded(results: unknown[], plans: (Plan | undefined)[], commands: string[]): unknown[] {
+  #decoded(results: unknown[], plans: readonly (Plan | undefined)[], commands: string[]): unknown[] {
     plans.forEach((plan, position) => {
       if (plan === undefined || results[position] instanceof ResponseError) return;
       try {

@@ -1,5 +1,6 @@
 import { DecodeError, IntegerRangeError, type ErrorDetails, type RedisError } from "./errors.js";
 import type { Host } from "./host.js";
+import { Notice } from "./pubsub/notices.js";
 import { serverError } from "./server-error.js";
 import { Strings } from "./strings.js";
 import { allocate, decode, isExact, latin1 } from "./text.js";
@@ -220,17 +221,21 @@ export class Reader {
     this.#mode = this.#replies.modeOf(slot);
   }
 
-  /** Hands on an array of a small number and one text or two, as messages are, where that is what stands `at`; gives its words. */
+  /** Hands on a text, or an array of a small number and two texts, as messages are, where that is what stands `at`; gives its words. */
   #tell(host: Host, words: Uint32Array, at: number, end: number): number {
-    // the first pair is that of the array, the second that of the number
-    const size = words[at + 1]! * 2 + 2;
-    if ((size !== 6 && size !== 8) || at + size > end) return 0;
+    const head = words[at]!;
+    if ((head & 31) === Tag.BULK && at < end) {
+      this.#slot = -1;
+      this.#replies.tell(Notice.AGAIN, this.#data(host, head, words[at + 1]!), undefined);
+      return 2;
+    }
     const first = words[at + 4]!;
-    const last = words[at + size - 2]!;
-    if ((first & 31) !== Tag.BULK || (last & 31) !== Tag.BULK) return 0;
+    const second = words[at + 6]!;
+    // the first pair is that of the array, the second that of the number
+    if (at + 8 > end || words[at + 1]! !== 3 || (first & 31) !== Tag.BULK || (second & 31) !== Tag.BULK) return 0;
     this.#slot = -1;
-    this.#replies.tell(words[at + 3]!, this.#data(host, first, words[at + 5]!), size === 6 ? undefined : this.#data(host, last, words[at + 7]!));
-    return size;
+    this.#replies.tell(words[at + 3]!, this.#data(host, first, words[at + 5]!), this.#data(host, second, words[at + 7]!));
+    return 8;
   }
 
   #data(host: Host, head: number, start: number): string | Uint8Array {

@@ -81,10 +81,8 @@ impl Connection {
             short_message(input.get(used..).unwrap_or_default(), push, self.config.limits.whole)
         {
             sink.begin(listening.slot);
-            if listening.channel == channel && !channel.is_empty() {
-                tell(sink, Event::Open(Aggregate::Array, Some(2)));
-                tell(sink, Event::Integer(Notice::Again as i64));
-            } else {
+            let again = listening.channel == channel && !channel.is_empty();
+            if !again {
                 listening.channel.clear();
                 listening.channel.extend_from_slice(channel);
                 tell(sink, Event::Open(Aggregate::Array, Some(3)));
@@ -92,7 +90,9 @@ impl Connection {
                 tell(sink, Event::Text(Text::Bulk, channel));
             }
             sink.event(Event::Text(Text::Bulk, data));
-            tell(sink, Event::Close { streamed: false });
+            if !again {
+                tell(sink, Event::Close { streamed: false });
+            }
             sink.end();
             used += length;
         }

@@ -8,10 +8,12 @@
 //! |---|---|
 //! | [`Message`](Notice::Message), [`Smessage`](Notice::Smessage) | channel, data |
 //! | [`Pmessage`](Notice::Pmessage) | pattern, channel, data |
-//! | [`Again`](Notice::Again) | data: a message of the channel that the message before was of, which need not be read and looked up again |
 //! | confirmations ([`Subscribe`](Notice::Subscribe) to [`Sunsubscribe`](Notice::Sunsubscribe)) | name (or null), how many names are left |
 //! | [`Line`](Notice::Line) | a line of MONITOR |
 //! | [`Gap`](Notice::Gap) | since when and until when messages may be missing; an array of channels, patterns and shard channels |
+//!
+//! A message of the channel that the [`Message`](Notice::Message) before it was of may come as its data alone, a text: the name need not be
+//! read and looked up again.
 //!
 //! ```text
 //!   SUBSCRIBE --- confirmed ---> the registry --- confirmed --- UNSUBSCRIBE
@@ -72,8 +74,6 @@ pub enum Notice {
     Line = 9,
     /// Messages may be missing.
     Gap = 10,
-    /// A message of the same channel as the [`Message`](Self::Message) before.
-    Again = 11,
 }
 
 /// What the server calls them, in order.
@@ -92,7 +92,7 @@ const WORDS: [(&str, Notice); 9] = [
 impl Notice {
     /// Gives the notice that an integer stands for.
     pub fn from_code(code: i64) -> Option<Self> {
-        let known = WORDS.iter().map(|(_, notice)| *notice).chain([Self::Line, Self::Gap, Self::Again]);
+        let known = WORDS.iter().map(|(_, notice)| *notice).chain([Self::Line, Self::Gap]);
         known.into_iter().find(|notice| *notice as i64 == code)
     }
 
@@ -107,7 +107,7 @@ impl Notice {
         word.flatten().and_then(Self::from_word)
     }
 
-    /// Gives what it is about; of no use for the last three.
+    /// Gives what it is about; of no use for lines and gaps.
     pub fn kind(self) -> Kind {
         match self as u8 % 3 {
             0 => Kind::Channel,

@@ -13,6 +13,7 @@ export const enum Notice {
   SUNSUBSCRIBE,
   LINE,
   GAP,
+  /** The data of another message of the channel that the message before was of: a text instead of an array. */
   AGAIN,
 }
 
