@@ -14,9 +14,10 @@ use redwire_core::resp::{Frame, Limits};
 use redwire_core::table::RowId;
 use redwire_core::time::Instant;
 use redwire_tests::model::{Caller, Options, Outcome, Pair, Peer, Server, words};
+use redwire_tests::schedules::run_all;
+use redwire_tests::tally;
 use redwire_tests::wire::{bulk, simple};
 use std::collections::{BTreeMap, VecDeque};
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 const HELLO: &str = "%1\r\n+proto\r\n:3\r\n";
 
@@ -489,21 +490,12 @@ fn a_write_on_a_lease_is_seen_by_every_read_behind_its_reply() {
     }
 }
 
-const SEEDS: u64 = 4_000;
 const STEPS: u32 = 300;
 const KEYS: u32 = 5;
 
-/// What happened, over all schedules.
-#[derive(Debug, Default)]
-struct Tally {
-    reads: u64,
-    writes: u64,
-    hits: u64,
-    evictions: u64,
-    invalidations: u64,
-    cuts: u64,
-    flushes: u64,
-    cancels: u64,
+tally! {
+    reads > 200_000, hits > 20_000, writes > 1_000, evictions > 1_000, invalidations > 1_000, cuts > 1_000, flushes > 1_000,
+    cancels > 1_000,
 }
 
 struct World {
@@ -644,7 +636,7 @@ impl World {
             }
             17 if self.random.rand_range(0..3) == 0 => {
                 let slot = self.random.rand_range(0..self.next + 1);
-                tally.cancels += u64::from(self.pair.peer.cancel(slot).is_some());
+                tally.cancels += u32::from(self.pair.peer.cancel(slot).is_some());
             }
             18 => self.pair.peer.advance(u64::from(self.random.rand_range(0..20))),
             19..26 => drop(self.pair.write(self.random.rand_range(0..300) as usize)),
@@ -700,28 +692,12 @@ fn run(seed: u64, tally: &mut Tally) {
         world.step(tally);
     }
     let stats = world.pair.peer.connection.cache_stats();
-    tally.hits += stats.hits;
-    tally.evictions += stats.evictions;
-    tally.invalidations += stats.invalidations;
+    tally.hits += stats.hits as u32;
+    tally.evictions += stats.evictions as u32;
+    tally.invalidations += stats.invalidations as u32;
 }
 
 #[test]
 fn no_schedule_gives_what_the_client_could_know_to_be_outdated() {
-    let mut tally = Tally::default();
-    if let Some(seed) = std::env::var("REDWIRE_SEED").ok().and_then(|seed| seed.parse().ok()) {
-        return run(seed, &mut tally);
-    }
-    for seed in 0..SEEDS {
-        if let Err(cause) = catch_unwind(AssertUnwindSafe(|| run(seed, &mut tally))) {
-            eprintln!("replay with REDWIRE_SEED={seed}");
-            resume_unwind(cause);
-        }
-    }
-    println!("{tally:?}");
-    let Tally { reads, writes, hits, evictions, invalidations, cuts, flushes, cancels } = tally;
-    assert!(reads > 200_000 && hits > 20_000, "{tally:?}");
-    assert!(
-        [writes, evictions, invalidations, cuts, flushes, cancels].iter().all(|&count| count > 1_000),
-        "{tally:?}"
-    );
+    run_all(4_000, run);
 }

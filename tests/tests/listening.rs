@@ -11,25 +11,16 @@ use redwire_core::machine::Slot;
 use redwire_core::pubsub::Notice;
 use redwire_core::resp::{Frame, Limits};
 use redwire_tests::model::{Hello, Options, Outcome, Pair, Server, words};
+use redwire_tests::schedules::run_all;
+use redwire_tests::tally;
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-const SEEDS: u64 = 4_000;
 const STEPS: u32 = 300;
 const EAR: u32 = u32::MAX - 1;
 const NAMES: [(&str, &str); 5] = [("", "a1"), ("", "a2"), ("", "b1"), ("P", "a*"), ("P", "b*")];
 
-/// What happened, over all schedules.
-#[derive(Debug, Default)]
-struct Tally {
-    heard: u32,
-    missed: u32,
-    gaps: u32,
-    cuts: u32,
-    settled: u32,
-    failed: u32,
-    cancelled: u32,
-    resp2: u32,
+tally! {
+    heard, missed, gaps, cuts, settled, failed, cancelled, resp2,
 }
 
 /// A command: what it does to names.
@@ -258,18 +249,5 @@ fn run(seed: u64, tally: &mut Tally) {
 
 #[test]
 fn every_schedule_tells_what_was_missed() {
-    let mut tally = Tally::default();
-    if let Some(seed) = std::env::var("REDWIRE_SEED").ok().and_then(|seed| seed.parse().ok()) {
-        return run(seed, &mut tally);
-    }
-    for seed in 0..SEEDS {
-        if let Err(cause) = catch_unwind(AssertUnwindSafe(|| run(seed, &mut tally))) {
-            eprintln!("replay with REDWIRE_SEED={seed}");
-            resume_unwind(cause);
-        }
-    }
-    println!("{tally:?}");
-    let Tally { heard, missed, gaps, cuts, settled, failed, cancelled, resp2 } = tally;
-    let counters = [heard, missed, gaps, cuts, settled, failed, cancelled, resp2];
-    assert!(counters.iter().all(|&count| count > 50), "everything happened: {tally:?}");
+    run_all(4_000, run);
 }

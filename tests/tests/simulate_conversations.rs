@@ -9,31 +9,17 @@ use redwire_core::connection::{Config, Connection};
 use redwire_core::operation::{Conversations, Script, kind};
 use redwire_core::resp::Frame;
 use redwire_tests::model::{Hello, Options, Outcome, Pair, Server, Store};
+use redwire_tests::schedules::run_all;
+use redwire_tests::tally;
 use redwire_tests::wire::bulk;
 use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-/// How many schedules there are, unless `REDWIRE_SCHEDULES` says.
-const SEEDS: u64 = 1_000;
 const STEPS: u32 = 500;
 /// How many talk at once.
 const SLOTS: u32 = 12;
 
-/// What happened, over all schedules.
-#[derive(Debug, Default)]
-struct Tally {
-    called: u32,
-    held: u32,
-    taken: u32,
-    given_back: u32,
-    numbers: u32,
-    echoes: u32,
-    in_doubt: u32,
-    never_sent: u32,
-    cancelled: u32,
-    late_cancels: u32,
-    cuts: u32,
-    flushes: u32,
+tally! {
+    called, held, taken, given_back, numbers, echoes, in_doubt, never_sent > 20, cancelled, late_cancels, cuts, flushes,
 }
 
 /// What a caller waits for.
@@ -239,36 +225,9 @@ fn run(seed: u64, steps: u32, tally: &mut Tally) -> i64 {
 
 #[test]
 fn every_conversation_ends_once_whatever_happens() {
-    let number = |name| std::env::var(name).ok().map(|text| text.parse().expect("a number"));
-    let only: Option<u64> = number("REDWIRE_SEED");
-    let schedules = number("REDWIRE_SCHEDULES").unwrap_or(SEEDS);
-    let mut tally = Tally::default();
-    for seed in only.map_or(0..schedules, |seed| seed..seed + 1) {
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| run(seed, STEPS, &mut tally))) {
-            eprintln!("REDWIRE_SEED={seed}");
-            resume_unwind(panic);
-        }
-    }
-    println!("{tally:?}");
-    if only.is_none() {
-        let Tally { called, held, taken, given_back, numbers, echoes, .. } = tally;
-        let Tally { in_doubt, never_sent, cancelled, late_cancels, cuts, flushes, .. } = tally;
-        let happened = [
-            called,
-            held,
-            taken,
-            given_back,
-            numbers,
-            echoes,
-            in_doubt,
-            never_sent,
-            cancelled,
-            late_cancels,
-            cuts,
-            flushes,
-        ];
-        assert!(happened.iter().all(|&count| count > 20), "everything happened: {happened:?}");
-    }
+    run_all(1_000, |seed, tally| {
+        run(seed, STEPS, tally);
+    });
 }
 
 #[test]

@@ -11,12 +11,11 @@ use redwire_core::operation::kind;
 use redwire_core::resp::Frame;
 use redwire_core::time::Instant;
 use redwire_tests::model::{Hello, Options, Outcome, Pair, Server, Store};
+use redwire_tests::schedules::run_all;
+use redwire_tests::tally;
 use std::collections::BTreeSet;
 use std::mem::swap;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-/// How many schedules there are, unless `REDWIRE_SCHEDULES` says.
-const SEEDS: u64 = 300;
 const STEPS: u32 = 3_000;
 const CLIENTS: usize = 4;
 /// How long the lock lives, in milliseconds.
@@ -28,23 +27,8 @@ const SKEW: u32 = 5_000;
 /// What every client's clock shows at the start, in milliseconds.
 const START: u64 = 1_000;
 
-/// What happened, over all schedules.
-#[derive(Debug, Default)]
-struct Tally {
-    held: u32,
-    taken: u32,
-    failed: u32,
-    cancelled: u32,
-    extended: u32,
-    fenced: u32,
-    lost: u32,
-    crashes: u32,
-    pauses: u32,
-    cuts: u32,
-    flushes: u32,
-    replacements: u32,
-    refused: u32,
-    twice: u32,
+tally! {
+    held, taken, failed, cancelled, extended, fenced, lost, crashes, pauses, cuts, flushes, replacements, refused, twice > 20,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -397,36 +381,5 @@ fn run(seed: u64, tally: &mut Tally) {
 
 #[test]
 fn scenario_9_no_two_hold_a_lock_at_once_and_their_numbers_grow() {
-    let number = |name| std::env::var(name).ok().map(|text| text.parse().expect("a number"));
-    let only: Option<u64> = number("REDWIRE_SEED");
-    let schedules = number("REDWIRE_SCHEDULES").unwrap_or(SEEDS);
-    let mut tally = Tally::default();
-    for seed in only.map_or(0..schedules, |seed| seed..seed + 1) {
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| run(seed, &mut tally))) {
-            eprintln!("REDWIRE_SEED={seed}");
-            resume_unwind(panic);
-        }
-    }
-    println!("{tally:?}");
-    if only.is_none() {
-        let Tally { held, taken, failed, cancelled, extended, fenced, lost, .. } = tally;
-        let Tally { crashes, pauses, cuts, flushes, replacements, refused, twice, .. } = tally;
-        let happened = [
-            held,
-            taken,
-            failed,
-            cancelled,
-            extended,
-            fenced,
-            lost,
-            crashes,
-            pauses,
-            cuts,
-            flushes,
-            replacements,
-            refused,
-            twice,
-        ];
-        assert!(happened.iter().all(|&count| count > 20), "everything happened: {happened:?}");
-    }
+    run_all(300, run);
 }

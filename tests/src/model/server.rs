@@ -134,6 +134,16 @@ impl Server {
         }
     }
 
+    /// Changes its mind: it loads (0), is a replica (1), forgets who its clients are (2), or executes everything again.
+    pub fn refuse(&mut self, what: u32) {
+        match what {
+            0 => self.options.loading = true,
+            1 => self.options.replica = true,
+            2 => self.lapses += 1,
+            _ => (self.options.loading, self.options.replica) = (false, false),
+        }
+    }
+
     /// Takes bytes from the link; gives one piece of wire for each command that is whole now.
     pub fn receive(&mut self, session: &mut Session, bytes: &[u8]) -> Vec<Vec<u8>> {
         session.unread.extend_from_slice(bytes);

@@ -47,5 +47,5 @@ fn run(seed: u64, tally: &mut Tally) {
 
 #[test]
 fn every_schedule_of_a_pool_keeps_the_promises() {
-    run_all(run);
+    run_all(10_000, run);
 }

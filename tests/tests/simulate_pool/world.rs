@@ -383,13 +383,7 @@ impl World {
     /// The server changes its mind about what it executes.
     fn refuse(&mut self) {
         let what = self.random.rand_range(0..12);
-        let server = &mut self.fleet.server;
-        match what {
-            0 => server.options.loading = true,
-            1 => server.options.replica = true,
-            2 => server.lapses += 1,
-            _ => (server.options.loading, server.options.replica) = (false, false),
-        }
+        self.fleet.server.refuse(what);
     }
 
     /// The client has new credentials, which may be wrong.
