@@ -96,25 +96,25 @@ impl Client {
 
     async fn watch(&self, keys: &[&str]) -> Result<(), Error> {
         let command = watch(keys);
-        let pending = self.submit(1, |slots, outbox| {
+        let pending = self.submit(1, |slots, commands| {
             if self.lease.is_none() {
-                (outbox.converses, outbox.watch) = (true, slots.first().copied());
+                (commands.converses, commands.watch) = (true, slots.first().copied());
             }
-            slots.iter().for_each(|&slot| super::push(&mut outbox.batch, slot, command.call(), 0));
+            slots.iter().for_each(|&slot| super::push(&mut commands.batch, slot, command.call(), 0));
         })?;
         Replies::new(pending.outcomes().await).take().map(drop)
     }
 
     /// Submits the transaction, on the link of the last WATCH, or (`anywhere`) on any.
     fn conclude<Q: Request>(&self, request: &Q, anywhere: bool) -> Result<Pending, Error> {
-        self.submit(1, |slots, outbox| {
+        self.submit(1, |slots, commands| {
             let Some(&slot) = slots.first() else { return };
             if anywhere {
-                return unit(&mut outbox.batch, slot, request);
+                return unit(&mut commands.batch, slot, request);
             }
             let mut batch = BatchBuffer::default();
             unit(&mut batch, slot, request);
-            outbox.watched = Some((slot, batch));
+            commands.watched = Some((slot, batch));
         })
     }
 }
@@ -138,8 +138,9 @@ impl Drop for Guard<'_> {
     fn drop(&mut self) {
         if self.watching {
             let command = unwatch();
-            self.shared
-                .detach(self.lease, |slot, outbox| super::push(&mut outbox.batch, slot, command.call(), 0));
+            self.shared.detach(self.lease, |slot, commands| {
+                super::push(&mut commands.batch, slot, command.call(), 0)
+            });
         }
         self.shared.leave(self.lease);
     }

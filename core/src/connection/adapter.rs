@@ -1,6 +1,6 @@
 //! One reply shape whatever the protocol.
 
-use crate::resp::{Aggregate, Event, Sink, Text, tell};
+use crate::resp::{Aggregate, Event, Sink, Text};
 use crate::shape::{Shape, Shaper, pass};
 
 /// Passes one value on to a sink in its [`Shape`], without its attributes.
@@ -18,13 +18,16 @@ pub(super) struct Adapter {
     free: u32,
 }
 
-/// Gives what becomes of a value of one event, where no more than a look at its kind tells.
+/// Gives what becomes of an event, where no more than a look at its kind tells.
 #[inline(always)]
-pub(super) fn unshaped(shape: Shape, event: Event<'_>) -> Option<Event<'_>> {
-    let passes = shape.passes();
+pub(super) fn unshaped(passes: u8, event: Event<'_>) -> Option<Event<'_>> {
+    let needed = match event {
+        Event::Text(Text::Bulk, _) => pass::BULK | pass::ALL,
+        Event::Integer(_) => pass::INTEGER | pass::ALL,
+        _ => pass::ALL,
+    };
     match event {
-        Event::Text(Text::Bulk, _) if passes & (pass::BULK | pass::ALL) != 0 => Some(event),
-        Event::Integer(_) if passes & (pass::INTEGER | pass::ALL) != 0 => Some(event),
+        _ if passes & needed != 0 => Some(event),
         Event::Text(Text::Simple, b"OK") if passes & pass::STATUS != 0 => Some(Event::Boolean(true)),
         _ => None,
     }
@@ -64,20 +67,10 @@ impl Adapter {
         if self.attribute.is_some() {
             return false;
         }
-        let passes = match event {
-            Event::Text(Text::Bulk, _) => pass::BULK | pass::ALL,
-            Event::Integer(_) => pass::INTEGER | pass::ALL,
-            _ => pass::ALL,
-        };
-        if self.passes & passes != 0 || depth.max(self.depth) > self.free {
-            sink.event(event);
-        } else {
-            match event {
-                Event::Text(Text::Simple, b"OK") if self.passes & pass::STATUS != 0 => {
-                    tell(sink, Event::Boolean(true));
-                }
-                event => self.shape(event, depth, shaper, sink),
-            }
+        let free = depth.max(self.depth) > self.free;
+        match if free { Some(event) } else { unshaped(self.passes, event) } {
+            Some(event) => sink.event(event),
+            None => self.shape(event, depth, shaper, sink),
         }
         self.depth == 0 && !matches!(event, Event::BulkOpen(..) | Event::BulkPart(_))
     }

@@ -47,6 +47,26 @@ impl Route {
         }
     }
 
+    /// Tells whoever gets the reply, which is `entry`'s, that it begins.
+    #[inline(always)]
+    pub(super) fn begin<S: ReplySink>(&self, entry: &Entry, sink: &mut S) {
+        match self {
+            Self::Attended(_) => sink.attend(entry.slot),
+            _ if self.is_forwarded() => sink.begin(entry.slot),
+            _ => {}
+        }
+    }
+
+    /// Tells whoever got the reply that it ended.
+    #[inline(always)]
+    pub(super) fn end<S: ReplySink>(&self, sink: &mut S) {
+        match self {
+            Self::Attended(_) => sink.conclude(),
+            _ if self.is_forwarded() => sink.end(),
+            _ => {}
+        }
+    }
+
     /// Tells whether the reply goes to the caller.
     pub(super) fn is_forwarded(&self) -> bool {
         matches!(self, Self::Forward(_) | Self::Attended(_) | Self::Shared(_) | Self::Exec { .. })

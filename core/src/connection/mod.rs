@@ -403,11 +403,7 @@ impl Connection {
         {
             route = Route::Shared(adapter);
         }
-        match route {
-            Route::Attended(_) => sink.attend(entry.slot),
-            _ if route.is_forwarded() => sink.begin(entry.slot),
-            _ => {}
-        }
+        route.begin(entry, sink);
         Ok(route)
     }
 
@@ -428,11 +424,7 @@ impl Connection {
             }
             (Route::Refused, _) => {}
             _ => {
-                match route {
-                    Route::Attended(_) => sink.conclude(),
-                    _ if route.is_forwarded() => sink.end(),
-                    _ => {}
-                }
+                route.end(sink);
                 self.answer();
                 if self.lane != 0 {
                     self.settle_silent();
@@ -527,14 +519,15 @@ impl Connection {
             && self.link.leaving.is_none()
     }
 
-    /// Takes replies of one short value that needs no shaping, most of what there is, for as long as they come; gives the bytes used.
+    /// Takes replies of one short value that needs no shaping or says that a command is queued, most of what there is, for as long as
+    /// they come; gives the bytes used.
     #[inline]
     fn read_short<S: ReplySink>(&mut self, input: &[u8], sink: &mut S) -> usize {
         let mut used = 0;
         while let Some(entry) = self.queue.plain() {
             let rest = input.get(used..).unwrap_or_default();
             let Some((event, length)) = self.link.decoder.short_reply(rest) else { break };
-            let Some(event) = adapter::unshaped(entry.shape, event) else { break };
+            let Some(event) = adapter::unshaped(entry.shape.passes(), event) else { break };
             sink.begin(entry.slot);
             sink.event(event);
             sink.end();
@@ -544,7 +537,7 @@ impl Connection {
         if used > 0 {
             self.queue.retire();
         }
-        used
+        used + self.queue.take_queued(input.get(used..).unwrap_or_default())
     }
 
     /// Tells whether the link speaks RESP2, where maps and pairs are flat.

@@ -283,6 +283,19 @@ impl Queue {
         self.entries.skip(1);
     }
 
+    /// Takes replies that say of commands in a transaction that they are queued, and no more; gives the bytes used.
+    pub(super) fn take_queued(&mut self, input: &[u8]) -> usize {
+        const QUEUED: &[u8; 9] = b"+QUEUED\r\n";
+        let mut used = 0;
+        while input.get(used..).and_then(<[u8]>::first_chunk) == Some(QUEUED)
+            && self.current().is_some_and(|entry| entry.role == Role::Member)
+        {
+            self.answered += 1;
+            used += QUEUED.len();
+        }
+        used
+    }
+
     /// Tells whether nothing that was written as a whole has no reply.
     pub(super) fn is_drained(&self) -> bool {
         let next = self.kept + self.answered;
