@@ -112,7 +112,7 @@ export class Channel {
       engine.forget(slot, error);
       return SETTLED;
     }
-    const externals = outbox.lastExternals();
+    const externals = outbox.externals.get(outbox.count - 1);
     if (externals !== undefined) engine.hold(slot, externals, this.lease);
     if (timeout !== undefined) engine.sooner = true;
     if (what & Flag.OPERATION) engine.waits = true;
@@ -139,18 +139,15 @@ export class Channel {
     this.engine.giveBox(box);
   }
 
-  /** Sends the commands in `box` behind everything sent before; `slotOf` gives the slot of each. */
-  submit(box: Outbox, timed: boolean, slotOf: (position: number) => number): void {
+  /** Sends the commands in `box`, in `slots` from the one at `first` on, behind everything sent before. */
+  submit(box: Outbox, timed: boolean, slots: readonly number[], first = 0): void {
     const refusal = this.refusal();
     if (refusal !== undefined) {
-      for (let position = 0; position < box.count; position++) this.engine.forget(slotOf(position), refusal);
+      for (let position = 0; position < box.count; position++) this.engine.forget(slots[first + position]!, refusal);
       return;
     }
-    this.outbox.absorb(box, (position, externals) => {
-      const slot = slotOf(position);
-      if (externals !== undefined) this.engine.hold(slot, externals, this.lease);
-      return slot;
-    });
+    for (const [position, externals] of box.externals) this.engine.hold(slots[first + position]!, externals, this.lease);
+    this.outbox.absorb(box, slots, first);
     if (timed) this.engine.sooner = true;
     this.#schedule(FULL_PIPELINES);
   }

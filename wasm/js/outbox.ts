@@ -35,6 +35,8 @@ const JOINED = 256;
 /** Larger arguments never pass through wasm; they must not change until their command settles. */
 const COPIED = 64 << 10;
 
+const NONE: ReadonlyMap<number, Large[]> = new Map();
+
 const encoder = new TextEncoder();
 
 /** Commands on their way into the core: see `core/src/batch.rs` for the form. @internal */
@@ -150,14 +152,14 @@ export class Outbox {
     this.#words = grown;
   }
 
-  /** Appends the commands in `box`, each in the slot that `slotOf` gives for its position and large arguments. */
-  absorb(box: Outbox, slotOf: (position: number, externals: Large[] | undefined) => number): void {
+  /** Appends the commands in `box`, in `slots` from the one at `first` on. */
+  absorb(box: Outbox, slots: readonly number[], first: number): void {
     const start = this.#used;
     if (start + box.#used > this.#words.length) this.#grow(start + box.#used);
     this.#words.set(box.#used === box.#words.length ? box.#words : box.#words.subarray(0, box.#used), start);
     this.#used += box.#used;
     for (let at = start, position = 0; position < box.count; position++) {
-      this.#words[at] = slotOf(position, box.#externals?.get(position));
+      this.#words[at] = slots[first + position]!;
       at = this.#after(at);
     }
     this.#text += box.#text;
@@ -177,9 +179,9 @@ export class Outbox {
     return next;
   }
 
-  /** Gives the large arguments of the command pushed last. */
-  lastExternals(): Large[] | undefined {
-    return this.#externals?.get(this.count - 1);
+  /** Large arguments by the positions of their commands. */
+  get externals(): ReadonlyMap<number, Large[]> {
+    return this.#externals ?? NONE;
   }
 
   /** Hands everything to the core, whose memory it is copied to, and empties the box; `lease` is 0 where there is none. */

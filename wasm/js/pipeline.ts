@@ -1,4 +1,4 @@
-import { adapted, type Adapter } from "./adapter.js";
+import { adapted } from "./adapter.js";
 import type { Channel } from "./channel.js";
 import { SCRIPTS } from "./engine.js";
 import { Methods } from "./commands/methods.js";
@@ -12,7 +12,7 @@ import { Flag, type Key, type Outbox, type Value } from "./outbox.js";
 import type { AnyWorld, Forms, Plain, Str, World } from "./replies.js";
 import { ENCODED } from "./reader.js";
 import type { Runner } from "./script.js";
-import { encoded } from "./view.js";
+import { encoded, type View } from "./view.js";
 import type { Watching } from "./watching.js";
 
 declare const results: unique symbol;
@@ -65,18 +65,6 @@ export interface Queue<W extends AnyWorld, out T extends unknown[]> extends Comm
   readonly then?: never;
 }
 
-/** How a pipeline's commands are sent. @internal */
-export interface PipelineSettings {
-  transaction: boolean;
-  mode: number;
-  raw: boolean;
-  idempotent: boolean;
-  cache: number;
-  timeout: number | undefined;
-  signal: AbortSignal | undefined;
-  adapter: Adapter | undefined;
-}
-
 /** A pipeline leaves in parts of so many commands: the server begins with the first while the next is made ready. */
 const PART = 256;
 
@@ -93,7 +81,9 @@ export interface Held {
 /** The implementation of {@link Pipeline} and {@link Watching}. @internal */
 export class Queued extends Methods implements Runner {
   readonly #shared: Channel;
-  readonly #settings: PipelineSettings;
+  readonly #view: View;
+  /** Whether it is a transaction without {@link multi}. */
+  readonly #always: boolean;
   readonly #lend: () => Promise<Held>;
   /** What is queued; a transaction is in one box. */
   #boxes: Outbox[] = [];
@@ -111,19 +101,12 @@ export class Queued extends Methods implements Runner {
   /** Whether `multi` was called. */
   #multi = false;
 
-  constructor(channel: Channel, settings: PipelineSettings, lend: () => Promise<Held>) {
-    super();
+  constructor(channel: Channel, view: View, transaction: boolean, lend: () => Promise<Held>) {
+    super(channel.checks, view.adapter);
     this.#shared = channel;
-    this.#settings = settings;
+    this.#view = view;
+    this.#always = transaction;
     this.#lend = lend;
-  }
-
-  get checks(): boolean {
-    return this.#shared.checks;
-  }
-
-  get adapter(): Adapter | undefined {
-    return this.#settings.adapter;
   }
 
   get length(): number {
@@ -135,7 +118,7 @@ export class Queued extends Methods implements Runner {
   }
 
   get #transaction(): boolean {
-    return this.#multi || this.#settings.transaction;
+    return this.#multi || this.#always;
   }
 
   /** The client that commands go to at once, while it watches. */
@@ -144,16 +127,17 @@ export class Queued extends Methods implements Runner {
   }
 
   run(row: number, command: string, args: unknown[], needs?: Needs, what = 0): unknown {
-    if (this.#immediate !== undefined) return this.#immediate.run(row, command, args, needs, what);
-    const { mode, raw, idempotent, cache, timeout } = this.#settings;
+    const immediate = this.#immediate;
+    if (immediate !== undefined) return immediate.run(row, command, args, needs, what);
+    const { mode, flags, timeout, adapter } = this.#view;
     const transaction = this.#transaction;
     if (!transaction && blocks(row || rowOf(command.toUpperCase()), args)) {
       throw new TypeError(`${command} blocks, and whatever is behind it in a pipeline would wait: send it by itself, or in a transaction, where it does not block`);
     }
     if (mode & ENCODED) args = encoded(command, args, mode);
-    this.#box(transaction).push(0, row | what | cache | (transaction ? Flag.MEMBER : idempotent ? Flag.IDEMPOTENT : 0) | (raw ? Flag.RAW : 0), timeout, command, args);
+    this.#box(transaction).push(0, row | what | (transaction ? (flags & ~Flag.IDEMPOTENT) | Flag.MEMBER : flags), timeout, command, args);
     this.#commands.push(command);
-    if (this.adapter !== undefined && !raw) (this.#plans ??= []).push(row > 0 ? planOf(row) : undefined);
+    if (adapter !== undefined && !(flags & Flag.RAW)) (this.#plans ??= []).push(row > 0 ? planOf(row) : undefined);
     if (needs !== undefined) (this.#needs ??= []).push([command, needs]);
     return this;
   }
@@ -260,7 +244,7 @@ export class Queued extends Methods implements Runner {
     const scripts = this.#scripts ?? NONE;
     const watches = this.#watches;
     const transaction = this.#transaction;
-    const { signal } = this.#settings;
+    const { signal } = this.#view;
     let results: Promise<unknown[]>;
     this.#forget();
     try {
@@ -314,7 +298,7 @@ export class Queued extends Methods implements Runner {
     plans.forEach((plan, position) => {
       if (plan === undefined || results[position] instanceof ResponseError) return;
       try {
-        results[position] = adapted(this.adapter!, plan, results[position]);
+        results[position] = adapted(this.#view.adapter!, plan, results[position]);
       } catch (error) {
         throw placed(error, position, commands[position]!, results);
       }
@@ -323,29 +307,26 @@ export class Queued extends Methods implements Runner {
   }
 
   #gather(channel: Channel, boxes: Outbox[], commands: string[]): Promise<unknown[]> {
-    const { mode, timeout, signal } = this.#settings;
+    const { mode, timeout, signal } = this.#view;
     return new Promise((resolve) => {
       const gathered = new Gathered(commands.length, resolve);
-      const slots: number[] = [];
-      let at = 0;
+      const slots = commands.map((command, at) => channel.reserve(gathered, at, command, mode));
+      let first = 0;
       for (const box of boxes) {
-        channel.submit(box, timeout !== undefined, () => {
-          const slot = channel.reserve(gathered, at, commands[at++]!, mode);
-          if (signal !== undefined) slots.push(slot);
-          return slot;
-        });
+        channel.submit(box, timeout !== undefined, slots, first);
+        first += box.count;
       }
-      for (const slot of slots) channel.abortable(slot, signal!);
+      if (signal !== undefined) for (const slot of slots) channel.abortable(slot, signal);
     });
   }
 
   async #transact(channel: Channel, box: Outbox, commands: string[]): Promise<unknown[]> {
-    const { mode, raw, timeout, signal } = this.#settings;
-    box.push(0, rowOf("EXEC") | Flag.EXEC | (raw ? Flag.RAW : 0), timeout, "EXEC", []);
+    const { mode, flags, timeout, signal } = this.#view;
+    box.push(0, rowOf("EXEC") | Flag.EXEC | (flags & Flag.RAW), timeout, "EXEC", []);
     let slot!: number;
     const reply = new Promise<unknown>((resolve, reject) => {
       slot = channel.reserve(resolve, reject, "EXEC", mode);
-      channel.submit(box, timeout !== undefined, () => slot);
+      channel.submit(box, timeout !== undefined, new Array<number>(box.count).fill(slot));
       if (signal !== undefined) channel.abortable(slot, signal);
     });
     let results: unknown;

@@ -32,7 +32,7 @@ import { scriptOf, type Caller, type Script } from "./script.js";
 import { Stream, type Source, type StreamOptions } from "./stream.js";
 import { isRetryPolicy, persist, type RetryPolicy } from "./retry.js";
 import type { Status } from "./status.js";
-import { decodes, encoded, withDecoding, type Adapting, type DataWith, type DecodingOptions, type Fitting, type FormsWith, type GivenWith, type IntegersWith, type ValuesWith } from "./view.js";
+import { decodes, encoded, withDecoding, type Adapting, type DataWith, type DecodingOptions, type Fitting, type FormsWith, type GivenWith, type IntegersWith, type ValuesWith, type View } from "./view.js";
 import type { TransactionOptions, Watching } from "./watching.js";
 
 /** What a view changes. */
@@ -200,17 +200,13 @@ export interface RawRedis extends RawCommands, Omit<Redis, keyof Commands | "wit
 /** The commands of a {@link RawRedis}. */
 export type RawCommands = Commands<World, "raw">;
 
-interface View {
-  mode: number;
-  raw: boolean;
-  idempotent: boolean;
-  /** The flag of `cache`, if given. */
-  cache: number;
-  timeout: number | undefined;
-  retry: RetryPolicy | undefined;
-  signal: AbortSignal | undefined;
-  adapter: Adapter | undefined;
-}
+const CACHES = Flag.CACHED | Flag.UNCACHED;
+/** The flags that options of a view decide: all of them, and those of `true` and `false`. */
+const choices: Readonly<Record<string, [bits: number, yes: number, no: number]>> = {
+  raw: [Flag.RAW, Flag.RAW, 0],
+  idempotent: [Flag.IDEMPOTENT, Flag.IDEMPOTENT, 0],
+  cache: [CACHES, Flag.CACHED, Flag.UNCACHED],
+};
 
 /** The methods that the table makes. */
 type Method = (...args: unknown[]) => Promise<unknown>;
@@ -223,8 +219,8 @@ class Client extends Methods {
   readonly #options: Options;
 
   constructor(url?: string | Options | Client, options?: Options | View, channel?: Channel) {
-    super();
     if (url instanceof Client) {
+      super(channel!.checks, (options as View).adapter);
       this.#channel = channel!;
       this.#view = options as View;
       this.#options = url.#options;
@@ -232,22 +228,15 @@ class Client extends Methods {
     }
     const resolved = resolveOptions(url, options as Options | undefined);
     const engine = resolved.pool === undefined ? new Engine(settingsOf(resolved, connectNode)) : engineOf(resolved.pool);
+    super(engine.checks, undefined);
     this.#channel = new Channel(engine);
     const { url: _, ...others } = resolved;
     this.#options = others;
-    this.#view = { mode: withDecoding(0, resolved), raw: false, idempotent: false, cache: 0, timeout: undefined, retry: resolved.retry, signal: undefined, adapter: undefined };
+    this.#view = { mode: withDecoding(0, resolved), flags: 0, timeout: undefined, retry: resolved.retry, signal: undefined, adapter: undefined };
   }
 
   static fromUrl(url: string, options?: Options): Client {
     return new Client(url, options);
-  }
-
-  get checks(): boolean {
-    return this.#channel.checks;
-  }
-
-  get adapter(): Adapter | undefined {
-    return this.#view.adapter;
   }
 
   get status(): Status {
@@ -285,9 +274,9 @@ class Client extends Methods {
       const error = unsupported(command, needs, channel.version);
       if (error !== undefined) return Promise.reject(error);
     }
-    const { mode, adapter, raw } = this.#view;
+    const { mode, adapter, flags } = this.#view;
     const reply = this.#send(row | what, command, args, mode);
-    return adapter === undefined || raw ? reply : reply.then((given) => adapted(adapter, planOf(row), given));
+    return adapter === undefined || flags & Flag.RAW ? reply : reply.then((given) => adapted(adapter, planOf(row), given));
   }
 
   fail(error: unknown): Promise<never> {
@@ -300,28 +289,24 @@ class Client extends Methods {
   }
 
   #persist(retry: RetryPolicy, what: number, command: string, args: unknown[], mode: number): Promise<unknown> {
-    const { idempotent, signal } = this.#view;
+    const { flags, signal } = this.#view;
     return persist(retry, {
       command,
       send: () => this.#once(what, command, args, mode),
-      isRepeatable: () => idempotent || pure().exports.host_repeatable(what & Flag.NAMED ? rowOf(knownAs(args)) : what & ROW) !== 0,
+      isRepeatable: () => (flags & Flag.IDEMPOTENT) !== 0 || pure().exports.host_repeatable(what & Flag.NAMED ? rowOf(knownAs(args)) : what & ROW) !== 0,
       pause: (milliseconds) => this.#channel.engine.pause(milliseconds, signal),
     });
   }
 
   #once(what: number, command: string, args: unknown[], mode: number): Promise<unknown> {
-    const { raw, idempotent, cache, timeout, signal } = this.#view;
+    const { flags, timeout, signal } = this.#view;
     const channel = this.#channel;
     const refusal = channel.refusal(command);
     if (refusal !== undefined) return Promise.reject(refusal);
     if (channel.gate !== undefined) return channel.gate.then(() => this.#once(what, command, args, mode));
     if (what & Flag.SCRIPT) args = [channel.engine.learn(args[0] as string), ...args.slice(1)];
-    what |= cache;
-    if (idempotent) what |= Flag.IDEMPOTENT;
-    if (raw) {
-      what |= Flag.RAW;
-      mode |= Mode.WIDE;
-    }
+    what |= flags;
+    if (flags & Flag.RAW) mode |= Mode.WIDE;
     if (mode & ENCODED) {
       try {
         args = encoded(command, args, mode);
@@ -402,9 +387,10 @@ class Client extends Methods {
     for (const [name, value] of Object.entries(options)) {
       if (value === undefined) continue;
       if (decodes(name, value)) view.mode = withDecoding(view.mode, { [name]: value });
-      else if (name === "raw" && typeof value === "boolean") view.raw = value;
-      else if (name === "idempotent" && typeof value === "boolean") view.idempotent = value;
-      else if (name === "cache" && typeof value === "boolean") view.cache = value ? Flag.CACHED : Flag.UNCACHED;
+      else if (typeof value === "boolean" && Object.hasOwn(choices, name)) {
+        const [bits, yes, no] = choices[name]!;
+        view.flags = (view.flags & ~bits) | (value ? yes : no);
+      }
       else if (name === "timeout" && Number.isInteger(value) && value >= 0 && value <= 0x7fff_ffff) view.timeout = value;
       else if (name === "retry" && (value === false || isRetryPolicy(value))) view.retry = value || undefined;
       else if (name === "signal" && value instanceof AbortSignal) view.signal = value;
@@ -431,11 +417,11 @@ class Client extends Methods {
       throw new TypeError(`pipelineStream: parameter 'source' expected an iterable, got ${kindOf(source)}`);
     }
     if (!Number.isInteger(window) || window < 1) throw new TypeError(`pipelineStream: option 'window' expected a whole number above 0, got ${kindOf(window)}`);
-    return new Stream(this.#channel, { transaction: false, ...this.#view }, window).execute(source, options);
+    return new Stream(this.#channel, this.#view, window).execute(source, options);
   }
 
   pipeline({ transaction = true }: { transaction?: boolean } = {}): Queued {
-    return new Queued(this.#channel, { transaction, ...this.#view }, () => this.#hold());
+    return new Queued(this.#channel, this.#view, transaction, () => this.#hold());
   }
 
   /** Takes a connection for a pipeline. */
@@ -510,7 +496,7 @@ class Client extends Methods {
 
   /** The client without what its view makes of replies. */
   get plain(): Redis {
-    const view: View = { ...this.#view, mode: 0, raw: false, idempotent: false, adapter: undefined, retry: undefined };
+    const view: View = { ...this.#view, mode: 0, flags: this.#view.flags & CACHES, adapter: undefined, retry: undefined };
     return this.#viewed(view) as unknown as Redis;
   }
 

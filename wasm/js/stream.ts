@@ -1,4 +1,4 @@
-import { adapted, type Adapter } from "./adapter.js";
+import { adapted } from "./adapter.js";
 import type { InertCommand } from "./commands/inert.js";
 import { Methods, take } from "./commands/methods.js";
 import type { Channel } from "./channel.js";
@@ -7,10 +7,9 @@ import { unsupported, type Needs } from "./commands/versions.js";
 import { type RedisError } from "./errors.js";
 import { Flag } from "./outbox.js";
 import { Failed, placed } from "./gathered.js";
-import type { PipelineSettings } from "./pipeline.js";
 import { ENCODED } from "./reader.js";
 import type { Gatherer } from "./slots.js";
-import { encoded } from "./view.js";
+import { encoded, type View } from "./view.js";
 
 /** How {@link Redis.pipelineStream} works. */
 export interface StreamOptions<R = unknown> {
@@ -33,7 +32,7 @@ const PENDING = Symbol();
 /** Sends commands as they come, and holds no more of them than its window takes. @internal */
 export class Stream extends Methods implements Gatherer {
   readonly #channel: Channel;
-  readonly #settings: PipelineSettings;
+  readonly #view: View;
   /** What is in the window, each command in the place of its number modulo the window's size. */
   readonly #results: unknown[];
   readonly #slots: number[];
@@ -47,24 +46,16 @@ export class Stream extends Methods implements Gatherer {
   readonly #room = new Bell();
   readonly #settled = new Bell();
 
-  constructor(channel: Channel, settings: PipelineSettings, window: number) {
-    super();
+  constructor(channel: Channel, view: View, window: number) {
+    super(channel.checks, view.adapter);
     this.#channel = channel;
-    this.#settings = settings;
+    this.#view = view;
     this.#results = new Array<unknown>(window);
     this.#slots = new Array<number>(window);
   }
 
-  get checks(): boolean {
-    return this.#channel.checks;
-  }
-
-  get adapter(): Adapter | undefined {
-    return this.#settings.adapter;
-  }
-
   /** Sends all commands of `source` and gives how many there were. */
-  async execute(source: Source<InertCommand>, { onResult, signal = this.#settings.signal }: StreamOptions): Promise<number> {
+  async execute(source: Source<InertCommand>, { onResult, signal = this.#view.signal }: StreamOptions): Promise<number> {
     signal?.throwIfAborted();
     this.#channel.awaitsVersion();
     await this.#channel.gate;
@@ -120,7 +111,7 @@ export class Stream extends Methods implements Gatherer {
   #decoded(result: unknown, plan: Plan | undefined): unknown {
     if (plan === undefined || result instanceof Failed) return result;
     try {
-      return adapted(this.adapter!, plan, result);
+      return adapted(this.#view.adapter!, plan, result);
     } catch (error) {
       return new Failed(error);
     }
@@ -142,15 +133,14 @@ export class Stream extends Methods implements Gatherer {
 
   run(row: number, command: string, args: unknown[], needs?: Needs): void {
     const channel = this.#channel;
-    const { mode, raw, idempotent, cache, timeout } = this.#settings;
+    const { mode, flags, timeout, adapter } = this.#view;
     const error = (needs !== undefined && unsupported(command, needs, channel.version)) || channel.refusal(command);
     if (error) return this.fail(error);
     if (mode & ENCODED) args = encoded(command, args, mode);
-    const what = row | cache | (raw ? Flag.RAW : 0) | (idempotent ? Flag.IDEMPOTENT : 0);
     const place = this.#next % this.#slots.length;
     this.#commands[place] = command;
-    if (this.adapter !== undefined && !raw) this.#plans[place] = planOf(row);
-    this.#slots[place] = channel.open(this, this.#next, what, timeout, command, args, mode);
+    if (adapter !== undefined && !(flags & Flag.RAW)) this.#plans[place] = planOf(row);
+    this.#slots[place] = channel.open(this, this.#next, row | flags, timeout, command, args, mode);
   }
 
   fail(error: unknown): void {

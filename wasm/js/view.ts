@@ -1,6 +1,7 @@
 import type { Adapter } from "./adapter.js";
 import { Mode } from "./reader.js";
 import type { Forms, Str } from "./replies.js";
+import type { RetryPolicy } from "./retry.js";
 
 /** What replies become. */
 export interface DecodingOptions {
@@ -43,6 +44,17 @@ export type GivenWith<O, I> = O extends { adapter: Adapter<infer In> } ? In : I;
 
 /** Nothing where the adapter in `O` decodes what a view with `O` has, else the adapter that would. */
 export type Fitting<O, S extends Str> = O extends { adapter: Adapter<any, any, infer Data> } ? (DataWith<O, S> extends Data ? unknown : { adapter: Adapter<any, any, DataWith<O, S>> }) : unknown;
+
+/** What views of a client differ in. @internal */
+export interface View {
+  mode: number;
+  /** Those of its commands: raw, idempotent, and whether replies may be kept. */
+  flags: number;
+  timeout: number | undefined;
+  retry: RetryPolicy | undefined;
+  signal: AbortSignal | undefined;
+  adapter: Adapter | undefined;
+}
 
 /** The part of a mode that each option decides, and what each of its values makes of it. */
 const modes: Readonly<Record<keyof DecodingOptions, Readonly<Record<string, number>>>> = {

@@ -9,42 +9,47 @@ import type { Needs } from "./versions.js";
 
 /** Turns calls into rows and arguments, for whoever sends or queues them. Its methods are those of the table. */
 export abstract class Methods {
+  /** Whether types are checked that the server would check too. */
+  readonly #checks: boolean;
+  /** What makes values of the caller's own, if anything does. */
+  readonly #adapter: Adapter | undefined;
+
+  constructor(checks: boolean, adapter: Adapter | undefined) {
+    this.#checks = checks;
+    this.#adapter = adapter;
+  }
+
   /** Takes one command, which not every server knows if it has needs; `what` are flags of its. */
   abstract run(row: number, command: string, args: unknown[], needs?: Needs, what?: number): unknown;
 
   /** Reports that a command cannot be made of what was given. */
   abstract fail(error: unknown): unknown;
 
-  /** Whether types are checked that the server would check too. */
-  abstract get checks(): boolean;
-
-  /** What makes values of the caller's own, if anything does. */
-  abstract get adapter(): Adapter | undefined;
+  /** Makes the command of `plan` of what a method was called with. */
+  static make(target: Methods, row: number, plan: Plan, args: unknown[]): unknown {
+    const asGiven = !target.#checks && target.#adapter === undefined && plan.since === undefined;
+    if (plan.direct && asGiven && args.length === plan.required) return target.run(row, plan.name, args);
+    if (plan.spread && asGiven && args.length >= plan.required) {
+      const last = args[args.length - 1];
+      if (!Array.isArray(last)) return target.run(row, plan.name, args);
+      if (args.length === plan.required && last.length > 0) {
+        args.pop();
+        for (let at = 0; at < last.length; at++) args.push(last[at]);
+        return target.run(row, plan.name, args);
+      }
+    }
+    let words: unknown[];
+    const needs: Needs = { since: plan.since, option: "" };
+    try {
+      words = encode(plan, args, target.#checks, needs, target.#adapter);
+    } catch (error) {
+      return target.fail(error);
+    }
+    return target.run(row, plan.name, words, needs.since === undefined ? undefined : needs);
+  }
 }
 
-/** Makes the command of `plan` of what a method was called with. */
-const make = (target: Methods, row: number, plan: Plan, args: unknown[]): unknown => {
-  const { checks, adapter } = target;
-  const asGiven = !checks && adapter === undefined && plan.since === undefined;
-  if (plan.direct && asGiven && args.length === plan.required) return target.run(row, plan.name, args);
-  if (plan.spread && asGiven && args.length >= plan.required) {
-    const last = args[args.length - 1];
-    if (!Array.isArray(last)) return target.run(row, plan.name, args);
-    if (args.length === plan.required && last.length > 0) {
-      args.pop();
-      for (let at = 0; at < last.length; at++) args.push(last[at]);
-      return target.run(row, plan.name, args);
-    }
-  }
-  let words: unknown[];
-  const needs: Needs = { since: plan.since, option: "" };
-  try {
-    words = encode(plan, args, checks, needs, adapter);
-  } catch (error) {
-    return target.fail(error);
-  }
-  return target.run(row, plan.name, words, needs.since === undefined ? undefined : needs);
-};
+const { make } = Methods;
 
 /**
  * Appends an inert command to `target`.

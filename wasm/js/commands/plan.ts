@@ -94,7 +94,7 @@ export const methodOf = (name: string): [namespace: string | undefined, method: 
 
 const camel = (words: string): string => words.replace(/[ _-]./g, (joint) => joint[1]!.toUpperCase());
 
-const plans: (Plan | undefined)[] = [];
+const plans = new Array<Plan | undefined>(calls.length);
 
 /** Gives how the command in row `row` is called. */
 export const planOf = (row: number): Plan => (plans[row] ??= new Parser(calls[row]!).plan(names[row]!));
