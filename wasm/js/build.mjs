@@ -33,7 +33,7 @@ const bundle = async (entry, outfile, end = "") => {
     write: false,
   });
   // terser takes off 2 % more
-  const { code } = await minify(outputFiles[0].text, { module: true, ecma: 2022 });
+  const { code } = await minify(outputFiles[0].text, { module: true, ecma: 2022, format: { ascii_only: true } });
   writeFileSync(`${outdir}/${outfile}`, code + end);
 };
 
