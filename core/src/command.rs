@@ -3,7 +3,7 @@
 use crate::argument::{Arguments, ToArg};
 use crate::owned::{Frame, ToText};
 use crate::resp::encode::{self, Buffer, Full};
-use crate::table::{Row, RowId};
+use crate::table::{self, Row, RowId};
 use core::marker::PhantomData;
 
 /// A command whose reply reads as `R`. It does nothing until something runs it; any number of times, when cloned.
@@ -140,6 +140,14 @@ impl Call {
     /// Gives the row.
     pub fn row(&self) -> RowId {
         self.row
+    }
+
+    /// Gives the row, also of a command that was made from its name.
+    #[cfg(feature = "alloc")]
+    pub(crate) fn known(&self) -> Row {
+        let mut words = self.args.iter();
+        let mut named = || table::find_words(words.next().unwrap_or_default(), words.next());
+        Row::at(if self.row == RowId::UNKNOWN { named() } else { self.row })
     }
 
     /// Tells whether the reply keeps the form that the server gave it.

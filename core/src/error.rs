@@ -38,6 +38,13 @@ pub enum Error {
         /// Which of the parameters it is.
         parameter: &'static str,
     },
+    /// The command would change the link that everybody shares, or is about what was sent on it; nothing was sent.
+    Reserved {
+        /// The command's name.
+        command: Name,
+        /// What there is for it.
+        instead: &'static str,
+    },
     /// Security was demanded and the transport has none; nothing was opened.
     Insecure,
     /// Subscriptions, leases and commands that block need a stream of their own, and the transport gives no second one; nothing was sent.
@@ -111,6 +118,9 @@ impl fmt::Display for Error {
             Self::TooLarge => f.write_str("an argument is too large"),
             Self::Empty { command, parameter } => {
                 write!(f, "{command}: parameter '{parameter}' expected one value at least, got none")
+            }
+            Self::Reserved { command, instead } => {
+                write!(f, "{command} is not for the link that everybody shares: use {instead}")
             }
             Self::OneStream => f.write_str("subscriptions, leases and commands that block need a stream of their own, and the transport gives one only"),
             Self::Insecure => f.write_str("security was demanded but the transport has none"),

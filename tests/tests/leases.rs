@@ -97,6 +97,7 @@ macro_rules! cases {
                 leases_watch_each_for_itself
                 a_lease_has_scripts_and_locks
                 a_lease_may_be_silent
+                what_changes_a_link_is_for_leases
             }
         }
     )*};
@@ -372,6 +373,28 @@ fn a_lease_may_be_silent(world: &World) -> Outcome {
     })
 }
 
+fn what_changes_a_link_is_for_leases(world: &World) -> Outcome {
+    let key = format!("leases:{}", world.case);
+    world.run(Limits::default(), async |r| {
+        let refused = r.execute(select(3)).await.expect_err("others share the link").to_string();
+        assert_eq!(refused, "SELECT is not for the link that everybody shares: use Client::lease");
+        // of such a request nothing is sent, however it is made
+        let silent = command("client").arg("reply").arg("OFF").typed::<()>();
+        for refused in [
+            r.execute((set(&key, 1), silent.clone())).await.err(),
+            r.atomic((set(&key, 1), silent.clone())).await.err(),
+            r.try_execute((set(&key, 1), silent)).await.0.err(),
+        ] {
+            assert!(matches!(refused, Some(Error::Reserved { instead: "Client::lease", .. })), "{refused:?}");
+        }
+        assert_eq!(r.execute(exists([&key])).await?, 0);
+        let own = r.lease().await?;
+        let refused = own.execute(subscribe([&key])).await.err();
+        assert!(matches!(refused, Some(Error::Reserved { instead: "Client::subscribe", .. })), "{refused:?}");
+        own.execute((select(3), ping())).await.map(drop)
+    })
+}
+
 /// A socket whose host has no other.
 struct Only(Socket<std::net::SocketAddr>);
 
@@ -428,7 +451,9 @@ fn a_transport_without_another_stream_says_so() -> Outcome {
         assert_eq!((before?, popped, after?), ("PONG".into(), Err(Error::OneStream), "PONG".into()));
         assert!(!Error::OneStream.maybe_executed());
         // as it is given, this one does not block
-        r.execute(xread([("leases:none", "0")])).await.map(drop)
+        r.execute(xread([("leases:none", "0")])).await?;
+        // whoever has but one link changes it knowingly
+        r.execute((select(3), ping())).await.map(drop)
     });
     outcome.expect("the client was there")
 }

@@ -26,7 +26,7 @@ use crate::request::{Replies, Request};
 use crate::resp::Frame;
 use crate::slab::Shared;
 use crate::subscription::{Ears, Subscription, verb};
-use crate::table::{Row, RowId};
+use crate::table::{Effect, RowId};
 use crate::transport::Transport;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -107,7 +107,8 @@ impl Client {
     /// Runs `request`: its commands are sent in one go and may interleave with those of others.
     ///
     /// # Errors
-    /// The first of its commands that failed; the others were executed nevertheless.
+    /// The first of its commands that failed; the others were executed nevertheless. [`Error::Reserved`] for a command that would change
+    /// the link that everybody shares, [`Error::TooLarge`] and [`Error::Empty`] for arguments: then nothing was sent.
     pub async fn execute<Q: Request>(&self, request: Q) -> Result<Q::Output, Error> {
         let mut replies = self.pipeline(&request)?.replies().await;
         request.read(&mut replies)
@@ -132,7 +133,7 @@ impl Client {
     /// [`Error::Refused`] when the server would not queue a command, [`Error::Watch`] when a watched key changed: nothing was
     /// executed. Otherwise the first of its commands that failed; the others were executed nevertheless.
     pub async fn atomic<Q: Request>(&self, request: Q) -> Result<Q::Output, Error> {
-        let mut replies = match count(&request)? {
+        let mut replies = match self.count(&request)? {
             0 => Replies::new(Vec::new()),
             count => self.transact(&request).await?.transaction(count).await?,
         };
@@ -190,8 +191,41 @@ impl Client {
         Ok(subscription)
     }
 
+    /// Counts the commands of `request`, which all can be sent.
+    fn count<Q: Request>(&self, request: &Q) -> Result<usize, Error> {
+        let (mut count, mut refusal) = (0, None);
+        request.calls(&mut |call| {
+            count += 1;
+            refusal = refusal.take().or_else(|| self.refusal(call));
+        });
+        refusal.map_or(Ok(count), Err)
+    }
+
+    /// Gives why a command cannot be sent, if so.
+    fn refusal(&self, call: &Call) -> Option<Error> {
+        let row = call.known();
+        let command = row.name();
+        match call.args().fault() {
+            Some(Fault::TooLarge) => return Some(Error::TooLarge),
+            Some(Fault::Empty(parameter)) => return Some(Error::Empty { command, parameter }),
+            None => {}
+        }
+        match row.effect() {
+            Effect::None => None,
+            Effect::Subscribe | Effect::Unsubscribe => {
+                Some(Error::Reserved { command, instead: "Client::subscribe" })
+            }
+            Effect::Monitor | Effect::Replication => {
+                Some(Error::Reserved { command, instead: "a Connection of your own" })
+            }
+            // who has but one link changes it knowingly
+            _ if self.lease.is_some() || self.handle.ears.is_none() => None,
+            _ => Some(Error::Reserved { command, instead: "Client::lease" }),
+        }
+    }
+
     fn pipeline<Q: Request>(&self, request: &Q) -> Result<Pending, Error> {
-        let count = count(request)?;
+        let count = self.count(request)?;
         self.submit(count, |slots, commands| {
             let (mut slots, mut texts) = (slots.iter(), Texts::default());
             request.calls(&mut |call| {
@@ -229,20 +263,6 @@ impl Client {
 impl core::fmt::Debug for Client {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str("Client")
-    }
-}
-
-/// Counts the commands of `request`.
-fn count<Q: Request>(request: &Q) -> Result<usize, Error> {
-    let (mut count, mut fault) = (0, None);
-    request.calls(&mut |call| {
-        count += 1;
-        fault = fault.or_else(|| call.args().fault().map(|fault| (call.row(), fault)));
-    });
-    match fault {
-        None => Ok(count),
-        Some((_, Fault::TooLarge)) => Err(Error::TooLarge),
-        Some((row, Fault::Empty(parameter))) => Err(Error::Empty { command: Row::at(row).name(), parameter }),
     }
 }
 

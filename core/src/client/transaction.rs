@@ -1,6 +1,6 @@
 //! Reading, deciding and writing as one step: WATCH, MULTI, EXEC.
 
-use super::{Client, Pending, count, unit};
+use super::{Client, Pending, unit};
 use crate::batch::BatchBuffer;
 use crate::commands::{unwatch, watch};
 use crate::error::Error;
@@ -79,7 +79,7 @@ impl Client {
             self.watch(keys).await?;
         }
         let request = decide(Watched { client: self.clone() }).await?;
-        let mut replies = match count(&request)? {
+        let mut replies = match self.count(&request)? {
             0 => Replies::new(Vec::new()),
             count => {
                 guard.watching = false;
