@@ -20,6 +20,7 @@ use redwire_tests::wire::{bulk, simple};
 use std::collections::{BTreeMap, VecDeque};
 
 const HELLO: &str = "%1\r\n+proto\r\n:3\r\n";
+const TRACKS: &str = "+OK\r\n+PONG\r\n";
 
 fn config(caching: Caching) -> Config {
     Config { library: None, keep_alive: 0, tombstone_limit: 0, cache: Some(caching), ..Config::default() }
@@ -36,7 +37,7 @@ fn ready(caching: Caching) -> Peer {
     peer.open();
     assert_eq!(peer.sent()[0], "HELLO 3");
     peer.reply(HELLO);
-    peer.reply("+OK\r\n");
+    peer.reply(TRACKS);
     assert_eq!(peer.ready.len(), 1);
     peer
 }
@@ -76,7 +77,7 @@ fn the_server_is_asked_to_track_in_the_handshake() {
         let mut peer = Peer::new(config(Caching { tracking, ..Caching::default() }));
         peer.connect();
         peer.open();
-        assert_eq!(peer.sent(), ["HELLO 3", asked]);
+        assert_eq!(peer.sent(), ["HELLO 3", asked, "PING"]);
     }
 }
 
@@ -181,7 +182,7 @@ fn an_invalidation_ends_what_is_kept_wherever_it_is_split() {
             peer.connect();
             peer.open();
             peer.sent();
-            peer.reply([HELLO, "+OK\r\n"].concat());
+            peer.reply([HELLO, TRACKS].concat());
             keep(&mut peer, 1, "GET a-key-that-comes-in-parts", "$20\r\nvalue-of-20-letters!\r\n");
             peer.reply(&told[..at]);
             assert!(!asks(&mut peer, 2, "GET a-key-that-comes-in-parts"), "before it came");
@@ -298,7 +299,7 @@ fn a_lost_link_ends_what_is_kept_and_what_is_on_its_way() {
     peer.retry();
     peer.open();
     peer.sent();
-    peer.reply([HELLO, "+OK\r\n"].concat());
+    peer.reply([HELLO, TRACKS].concat());
     assert_eq!(peer.sent(), ["GET b", "GET a"]);
     peer.reply("$1\r\n2\r\n$1\r\n3\r\n");
     assert!(asks(&mut peer, 4, "GET b"), "it was asked for on the link before");
@@ -421,7 +422,7 @@ impl Leased {
         }
         links.sort_by_key(|link| link.lane());
         let (Some(lease), &[shared, link]) = (lease, links.as_slice()) else { unreachable!("{links:?}") };
-        for (link, hello) in [(shared, [HELLO, "+OK\r\n"].concat()), (link, HELLO.to_string())] {
+        for (link, hello) in [(shared, [HELLO, TRACKS].concat()), (link, [HELLO, "+PONG\r\n"].concat())] {
             pool.handle_open(now, link);
             let asked = transmit(&mut pool, link);
             assert_eq!(asked.contains("TRACKING"), link == shared, "only the shared link tracks: {asked}");

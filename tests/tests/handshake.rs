@@ -7,6 +7,7 @@ use redwire_tests::model::Peer;
 use redwire_tests::wire::bulk;
 
 const HELLO: &str = "%3\r\n+server\r\n+redis\r\n+version\r\n+7.0.15\r\n+proto\r\n:3\r\n";
+const PONG: &str = "+PONG\r\n";
 const UNKNOWN: &str =
     "-ERR unknown command `HELLO`, with args beginning with: `3`, `AUTH`, `ann`, `secret`\r\n";
 
@@ -37,11 +38,12 @@ fn everything_is_asked_in_one_write_and_commands_wait() {
         "SELECT 4",
         "CLIENT SETINFO LIB-NAME redwire",
         "CLIENT SETINFO LIB-VER 0.1",
+        "PING",
     ];
     assert_eq!(peer.sent(), asked);
-    peer.reply([HELLO, "+OK\r\n", "-ERR unknown subcommand\r\n"].concat());
+    peer.reply([HELLO, "+OK\r\n", "-ERR unknown subcommand\r\n", "+OK\r\n"].concat());
     assert!(peer.sent().is_empty(), "one answer is missing");
-    peer.reply("+OK\r\n");
+    peer.reply(PONG);
     assert_eq!(peer.ready, peer.links);
     assert_eq!(peer.sent(), ["GET k"]);
     peer.reply("$1\r\nv\r\n");
@@ -59,12 +61,13 @@ fn a_server_without_hello_is_asked_again_in_resp2_on_the_same_link() {
         "-NOPERM this user has no permissions to run the 'hello' command\r\n",
     ] {
         let mut peer = open(config());
-        assert_eq!(peer.sent().len(), 2);
+        assert_eq!(peer.sent().len(), 3);
         peer.reply(refusal);
-        assert!(peer.sent().is_empty(), "the answer to SELECT is still to come");
         peer.reply("-NOAUTH Authentication required.\r\n");
-        assert_eq!(peer.sent(), ["AUTH ann secret", "CLIENT SETNAME me", "SELECT 4"]);
-        peer.reply("+OK\r\n+OK\r\n+OK\r\n");
+        assert!(peer.sent().is_empty(), "the answer to PING is still to come");
+        peer.reply("-NOAUTH Authentication required.\r\n");
+        assert_eq!(peer.sent(), ["AUTH ann secret", "CLIENT SETNAME me", "SELECT 4", "PING"]);
+        peer.reply("+OK\r\n+OK\r\n+OK\r\n+PONG\r\n");
         assert_eq!(peer.sent(), ["GET k"]);
         peer.reply("$-1\r\n");
         assert_eq!(peer.replied(1), Some(&redwire_core::resp::Frame::Null));
@@ -75,7 +78,7 @@ fn a_server_without_hello_is_asked_again_in_resp2_on_the_same_link() {
 #[test]
 fn features_are_asked_for_and_have_to_be_known() {
     let mut peer = open(Config { no_evict: true, no_touch: true, library: None, ..Config::default() });
-    assert_eq!(peer.sent(), ["HELLO 3", "CLIENT NO-EVICT ON", "CLIENT NO-TOUCH ON"]);
+    assert_eq!(peer.sent(), ["HELLO 3", "CLIENT NO-EVICT ON", "CLIENT NO-TOUCH ON", "PING"]);
     peer.reply([HELLO, "+OK\r\n-ERR unknown subcommand 'NO-TOUCH'. Try CLIENT HELP.\r\n"].concat());
     assert_eq!(peer.closed, [(peer.link(), Reason::Handshake)]);
     assert_eq!(peer.connection.detail(), b"ERR unknown subcommand 'NO-TOUCH'. Try CLIENT HELP.");
@@ -104,13 +107,13 @@ fn what_is_no_redis_is_quoted_as_long_as_it_is_the_first_that_came() {
 #[test]
 fn a_server_that_hangs_up_on_hello_is_asked_in_resp2_next_time() {
     let mut peer = open(config());
-    assert_eq!(peer.sent().len(), 2);
+    assert_eq!(peer.sent().len(), 3);
     peer.close();
     assert_eq!(peer.links.len(), 2, "another link is asked for");
     assert_eq!(peer.outcome(1), None, "the command waits");
     peer.open();
-    assert_eq!(peer.sent(), ["AUTH ann secret", "CLIENT SETNAME me", "SELECT 4"]);
-    peer.reply("+OK\r\n+OK\r\n+OK\r\n");
+    assert_eq!(peer.sent(), ["AUTH ann secret", "CLIENT SETNAME me", "SELECT 4", "PING"]);
+    peer.reply("+OK\r\n+OK\r\n+OK\r\n+PONG\r\n");
     assert_eq!(peer.sent(), ["GET k"]);
 }
 
@@ -150,7 +153,7 @@ fn hanging_up_later_in_the_handshake_is_a_drop() {
 #[test]
 fn resp3_may_be_demanded() {
     let mut peer = open(Config { protocol: Protocol::Resp3, ..config() });
-    assert_eq!(peer.sent().len(), 2);
+    assert_eq!(peer.sent().len(), 3);
     peer.reply(UNKNOWN);
     assert_eq!(peer.failed(1), Some((Reason::Protocol3, false)));
     let mut peer = open(Config { protocol: Protocol::Resp3, ..config() });
@@ -165,15 +168,15 @@ fn resp3_may_be_demanded() {
 #[test]
 fn resp2_may_be_demanded() {
     let mut peer = open(Config { protocol: Protocol::Resp2, ..config() });
-    assert_eq!(peer.sent(), ["AUTH ann secret", "CLIENT SETNAME me", "SELECT 4"]);
+    assert_eq!(peer.sent(), ["AUTH ann secret", "CLIENT SETNAME me", "SELECT 4", "PING"]);
 }
 
 #[test]
 fn a_password_without_a_name_is_the_default_user() {
     let credentials = Some(Credentials { username: None, password: b"secret".to_vec() });
     let config = Config { credentials, library: None, ..Config::default() };
-    assert_eq!(open(config.clone()).sent(), ["HELLO 3 AUTH default secret"]);
-    assert_eq!(open(Config { protocol: Protocol::Resp2, ..config }).sent(), ["AUTH secret"]);
+    assert_eq!(open(config.clone()).sent(), ["HELLO 3 AUTH default secret", "PING"]);
+    assert_eq!(open(Config { protocol: Protocol::Resp2, ..config }).sent(), ["AUTH secret", "PING"]);
 }
 
 #[test]
@@ -183,7 +186,8 @@ fn words_are_framed_whatever_they_hold() {
     let mut peer = open(Config { credentials, library: None, ..Config::default() });
     peer.transmit(usize::MAX);
     let expected =
-        b"*5\r\n$5\r\nHELLO\r\n$1\r\n3\r\n$4\r\nAUTH\r\n$7\r\ndefault\r\n$19\r\na b\r\n$3\r\nSET x 1\r\n\xff\r\n";
+        b"*5\r\n$5\r\nHELLO\r\n$1\r\n3\r\n$4\r\nAUTH\r\n$7\r\ndefault\r\n$19\r\na b\r\n$3\r\nSET x 1\r\n\xff\r\n\
+          *1\r\n$4\r\nPING\r\n";
     assert_eq!(peer.written.escape_ascii().to_string(), expected.escape_ascii().to_string());
 }
 
@@ -193,16 +197,20 @@ fn refusals_end_the_link_with_their_reason_and_without_secrets() {
         (&["-WRONGPASS invalid: ann secret\r\n"], Reason::Authentication, "WRONGPASS"),
         (&["-NOAUTH HELLO must be called with: secret\r\n"], Reason::Authentication, "NOAUTH"),
         (&["-ERR max number of clients reached\r\n"], Reason::MaxClients, "ERR"),
-        (&["-LOADING Redis is loading the dataset in memory\r\n"], Reason::Handshake, "LOADING"),
+        (&["-LOADING Redis is loading the dataset in memory\r\n"], Reason::Loading, "LOADING"),
         (&["!15\r\nERR secret\r\nxyz\r\n"], Reason::Handshake, "ERR"),
         (&[HELLO, "-ERR DB index is out of range\r\n"], Reason::Database, "ERR DB index is out of range"),
-        (&[UNKNOWN, "+OK\r\n", "-WRONGPASS secret\r\n"], Reason::Authentication, "WRONGPASS"),
+        (&[UNKNOWN, "+OK\r\n", PONG, "-WRONGPASS secret\r\n"], Reason::Authentication, "WRONGPASS"),
         (
-            &[UNKNOWN, "+OK\r\n", "-ERR unknown command 'AUTH', with args: 'secret'\r\n"],
+            &[UNKNOWN, "+OK\r\n", PONG, "-ERR unknown command 'AUTH', with args: 'secret'\r\n"],
             Reason::Authentication,
             "ERR",
         ),
-        (&[UNKNOWN, "+OK\r\n", "+OK\r\n", "-ERR no such name\r\n"], Reason::Handshake, "ERR no such name"),
+        (
+            &[UNKNOWN, "+OK\r\n", PONG, "+OK\r\n", "-ERR no such name\r\n"],
+            Reason::Handshake,
+            "ERR no such name",
+        ),
     ];
     for (replies, reason, detail) in table {
         let mut peer = open(config());
@@ -220,6 +228,45 @@ fn refusals_end_the_link_with_their_reason_and_without_secrets() {
         assert!(peer.ready.is_empty() && peer.sent().is_empty(), "no command was written");
         let shown = format!("{:?}", peer.connection);
         assert!(!shown.contains("secret"), "the password shows in {shown}");
+    }
+}
+
+#[test]
+fn what_a_server_says_unasked_counts_whatever_was_asked_first() {
+    for (error, reason) in [
+        ("ERR max number of clients reached", Reason::MaxClients),
+        ("DENIED Redis is running in protected mode", Reason::Handshake),
+        ("LOADING Redis is loading the dataset in memory", Reason::Loading),
+        ("NOAUTH Authentication required.", Reason::Authentication),
+    ] {
+        for library in [None, Some(("redwire", "0.1"))] {
+            let mut peer = Peer::new(Config { protocol: Protocol::Resp2, library, ..Config::default() });
+            peer.connect();
+            peer.open_silent();
+            peer.sent();
+            peer.reply(format!("-{error}\r\n"));
+            assert_eq!(peer.closed, [(peer.link(), reason)], "{error}");
+            assert_eq!(peer.connection.detail(), error.as_bytes());
+        }
+    }
+}
+
+#[test]
+fn a_link_is_ready_when_its_server_has_loaded_its_data() {
+    const LOADING: &str = "-LOADING Redis is loading the dataset in memory\r\n";
+    const FORBIDDEN: &str = "-NOPERM this user has no permissions to run the 'ping' command\r\n";
+    for (pong, ready) in [(LOADING, false), (PONG, true), (FORBIDDEN, true)] {
+        for (protocol, replies) in
+            [(Protocol::Resp3, &[HELLO, "+OK\r\n"][..]), (Protocol::Resp2, &["+OK\r\n"; 3])]
+        {
+            let mut peer = open(Config { protocol, ..config() });
+            assert_eq!(peer.sent().last().map(String::as_str), Some("PING"));
+            peer.reply(replies.concat());
+            assert!(peer.ready.is_empty());
+            peer.reply(pong);
+            assert_eq!(peer.ready == peer.links, ready, "{pong}");
+            assert_eq!(peer.connection.trouble(), (!ready).then_some(Reason::Loading));
+        }
     }
 }
 
@@ -246,8 +293,9 @@ fn what_is_no_server_breaks_the_protocol() {
 
 #[test]
 fn a_stall_at_any_step_is_a_connect_timeout_and_no_command_was_written() {
-    let steps = [HELLO, "+OK\r\n", "+OK\r\n", "+OK\r\n"];
-    let old = [UNKNOWN, "+OK\r\n", "+OK\r\n", "+OK\r\n", "+OK\r\n", "+OK\r\n", "+OK\r\n"];
+    let steps = [HELLO, "+OK\r\n", "+OK\r\n", "+OK\r\n", PONG];
+    let mut old = ["+OK\r\n"; 10];
+    old[0] = UNKNOWN;
     for replies in [&steps[..], &old] {
         for answered in 0..replies.len() {
             let mut peer =
@@ -287,7 +335,7 @@ fn pushes_and_attributes_in_the_handshake_mean_nothing() {
     peer.reply(">2\r\n+invalidate\r\n*1\r\n+k\r\n");
     peer.reply("|1\r\n+proto\r\n:7\r\n");
     peer.reply(HELLO);
-    peer.reply(">1\r\n-ERR\r\n+OK\r\n");
+    peer.reply(">1\r\n-ERR\r\n+OK\r\n+PONG\r\n");
     assert_eq!((peer.sent(), peer.connection.server().protocol), (vec!["GET k".to_owned()], 3));
 }
 
@@ -295,7 +343,7 @@ fn pushes_and_attributes_in_the_handshake_mean_nothing() {
 fn the_answer_may_come_byte_by_byte() {
     let mut peer = open(config());
     peer.sent();
-    for byte in [HELLO, "+OK\r\n"].concat().into_bytes() {
+    for byte in [HELLO, "+OK\r\n", PONG].concat().into_bytes() {
         assert!(peer.ready.is_empty());
         peer.reply([byte]);
     }

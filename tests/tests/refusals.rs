@@ -29,12 +29,8 @@ fn ready() -> Peer {
 /// Opens the link and shakes hands.
 fn reopen(peer: &mut Peer) {
     peer.open();
-    let asked = peer.sent();
-    assert_eq!(asked[0], "AUTH secret");
-    peer.reply("+OK\r\n");
-    if asked.get(1).is_some_and(|probe| probe == "PING") {
-        peer.reply("+PONG\r\n");
-    }
+    assert_eq!(peer.sent(), ["AUTH secret", "PING"]);
+    peer.reply("+OK\r\n+PONG\r\n");
     assert_eq!(peer.ready.last(), peer.links.last(), "the link is ready");
 }
 
@@ -205,7 +201,7 @@ fn without_credentials_nobody_can_be_known_better() {
 }
 
 #[test]
-fn a_server_that_was_loading_is_asked_before_anything_is_sent() {
+fn a_server_that_is_loading_is_asked_before_anything_is_sent() {
     let mut peer = ready();
     peer.submit(1, "INCR 1");
     peer.sent();
@@ -220,13 +216,8 @@ fn a_server_that_was_loading_is_asked_before_anything_is_sent() {
     peer.retry();
     peer.open();
     assert_eq!(peer.sent(), ["AUTH secret", "PING"]);
-    peer.reply("+OK\r\n-NOPERM this user has no permissions to run the 'ping' command\r\n");
+    peer.reply("+OK\r\n+PONG\r\n");
     assert_eq!(peer.sent(), ["INCR 1"], "it is not loading any more");
-    peer.reply(":1\r\n");
-    peer.close();
-    peer.retry();
-    peer.open();
-    assert_eq!(peer.sent(), ["AUTH secret"], "it was not loading when it went away");
 }
 
 #[test]
@@ -241,7 +232,7 @@ fn a_link_that_is_ready_tells_new_credentials() {
     peer.close();
     peer.retry();
     peer.open();
-    assert_eq!(peer.sent(), ["AUTH fresh"], "so does the next");
+    assert_eq!(peer.sent(), ["AUTH fresh", "PING"], "so does the next");
 }
 
 #[test]
@@ -258,7 +249,7 @@ fn where_they_are_refused_the_link_ends_when_all_is_answered() {
     peer.retry();
     peer.submit(2, "INCR 2");
     peer.open();
-    assert_eq!(peer.sent(), ["AUTH wrong"]);
+    assert_eq!(peer.sent(), ["AUTH wrong", "PING"]);
     peer.reply("-WRONGPASS invalid username-password pair or user is disabled.\r\n");
     assert_eq!(peer.failed(2), Some((Reason::Authentication, false)), "nobody waits in vain");
 }

@@ -74,8 +74,8 @@ fn an_unsent_command_that_times_out_is_never_written() {
     peer.advance(49);
     assert_eq!((peer.failed(1), peer.outcome(2)), (Some((Reason::QueueTimeout, false)), None));
     peer.open();
-    assert_eq!(peer.sent(), ["HELLO 3"]);
-    peer.reply("%1\r\n+proto\r\n:3\r\n");
+    assert_eq!(peer.sent(), ["HELLO 3", "PING"]);
+    peer.reply("%1\r\n+proto\r\n:3\r\n+PONG\r\n");
     assert_eq!(peer.sent(), ["ECHO 2"]);
 }
 
@@ -86,7 +86,7 @@ fn the_clock_of_a_command_starts_anew_when_the_link_is_ready() {
     peer.advance(90);
     peer.open();
     peer.sent();
-    peer.reply("%1\r\n+proto\r\n:3\r\n");
+    peer.reply("%1\r\n+proto\r\n:3\r\n+PONG\r\n");
     peer.sent();
     peer.advance(99);
     assert_eq!(peer.outcome(1), None);

@@ -7,7 +7,7 @@
 //!   AUTH; CLIENT SETNAME; SELECT; CLIENT NO-EVICT, NO-TOUCH, SETINFO x2; PING          (protocol 2, one write)
 //! ```
 //!
-//! PING asks a server that was loading its data set when the last link ended, whether it still is.
+//! A server that is loading its data set answers all of them but PING: so PING is the last, and no link is ready before it is answered.
 
 use super::config::{Config, Credentials};
 use crate::cache::Tracking;
@@ -47,24 +47,20 @@ pub(super) struct Handshake {
     steps: Vec<Step>,
     answered: usize,
     refused: bool,
-    probe: bool,
     reply: Reply,
     bytes: Vec<u8>,
     sent: usize,
 }
 
 impl Handshake {
-    /// `probe`: whether to ask the server if it is loading.
-    pub(super) fn new(config: &Config, hello: bool, probe: bool) -> Self {
-        let mut handshake = Self { probe, ..Self::empty() };
+    pub(super) fn new(config: &Config, hello: bool) -> Self {
+        let mut handshake = Self::empty();
         if hello {
             handshake.hello(config)
         } else {
             handshake.plain(config)
         }
-        if probe {
-            handshake.send(Step::Probe, &[Some(b"PING")]);
-        }
+        handshake.send(Step::Probe, &[Some(b"PING")]);
         handshake
     }
 
@@ -73,7 +69,6 @@ impl Handshake {
             steps: Vec::new(),
             answered: 0,
             refused: false,
-            probe: false,
             reply: Reply::default(),
             bytes: Vec::new(),
             sent: 0,
@@ -101,8 +96,7 @@ impl Handshake {
         self.steps.first() != Some(&Step::Auth) && !begun
     }
 
-    /// Tells whether there was nothing to ask.
-    pub(super) fn is_done(&self) -> bool {
+    fn is_done(&self) -> bool {
         self.answered == self.steps.len()
     }
 
@@ -132,14 +126,14 @@ impl Handshake {
                 }
                 // what follows a refused HELLO says NOAUTH, and comes again
                 _ if self.refused => {}
-                Step::Probe if code(&error) == b"LOADING" => return Progress::Fail(Reason::Loading),
-                Step::Library | Step::Probe => {}
                 step => {
-                    // texts of HELLO and AUTH can hold the password: their first word has to do
-                    let told = if matches!(step, Step::Hello | Step::Auth) { code(&error) } else { &error };
-                    detail.clear();
-                    detail.extend_from_slice(told);
-                    return Progress::Fail(reason(step, &error));
+                    if let Some(reason) = reason(step, &error) {
+                        // texts of HELLO and AUTH can hold the password: their first word has to do
+                        let secret = matches!(step, Step::Hello | Step::Auth);
+                        detail.clear();
+                        detail.extend_from_slice(if secret { code(&error) } else { &error });
+                        return Progress::Fail(reason);
+                    }
                 }
             }
         }
@@ -147,8 +141,8 @@ impl Handshake {
             return Progress::More;
         }
         if self.refused {
-            *self = Self::new(config, false, self.probe);
-            return if self.is_done() { Progress::Done } else { Progress::More };
+            *self = Self::new(config, false);
+            return Progress::More;
         }
         Progress::Done
     }
@@ -375,15 +369,19 @@ fn is_unsupported(error: &[u8]) -> bool {
         || error.get(..unknown.len()).is_some_and(|start| table::is(start, unknown))
 }
 
-fn reason(step: Step, error: &[u8]) -> Reason {
+/// Gives what is wrong with the link, as the error says that is the reply to `step`; `None`: it does without.
+fn reason(step: Step, error: &[u8]) -> Option<Reason> {
     if error.starts_with(b"ERR max number of clients") {
-        return Reason::MaxClients;
+        return Some(Reason::MaxClients);
     }
-    match (step, code(error)) {
+    Some(match (step, code(error)) {
+        (_, b"LOADING") => Reason::Loading,
         (_, b"WRONGPASS" | b"NOAUTH") | (Step::Auth | Step::Hello, b"NOPERM") | (Step::Auth, _) => {
             Reason::Authentication
         }
         (Step::Select, _) => Reason::Database,
+        (_, b"DENIED") => Reason::Handshake,
+        (Step::Library | Step::Probe, _) => return None,
         _ => Reason::Handshake,
-    }
+    })
 }

@@ -430,13 +430,7 @@ impl Machine for Connection {
         if self.config.cache.is_some() && !hello {
             return self.lose(now, Reason::Protocol3);
         }
-        let probe = self.session.trouble == Some(Reason::Loading);
-        let handshake = Handshake::new(&self.config, hello, probe);
-        let done = handshake.is_done();
-        self.link.state = State::Shaking(Box::new(handshake));
-        if done {
-            self.agree(now, Server::resp2());
-        }
+        self.link.state = State::Shaking(Box::new(Handshake::new(&self.config, hello)));
     }
 
     fn handle_bytes<S: ReplySink>(

@@ -44,7 +44,7 @@ impl Pair {
         self.replies.clear();
         (self.heard, self.answered) = (0, 0);
         self.begun.push(self.server.log.len());
-        self.peer.open();
+        self.peer.open_silent();
     }
 
     /// Tells whether the link in use is open.

@@ -67,8 +67,8 @@ impl Peer {
         peer.connect();
         peer.open();
         if protocol == 3 {
-            assert_eq!(peer.sent(), ["HELLO 3"]);
-            peer.reply("%2\r\n+server\r\n+redis\r\n+proto\r\n:3\r\n");
+            assert_eq!(peer.sent(), ["HELLO 3", "PING"]);
+            peer.reply("%2\r\n+server\r\n+redis\r\n+proto\r\n:3\r\n+PONG\r\n");
         }
         assert_eq!(peer.ready.len(), 1, "the link is ready");
         peer
@@ -146,8 +146,17 @@ impl Peer {
         self.act();
     }
 
-    /// Opens the link.
+    /// Opens the link, and answers a handshake that asks nothing but PING.
     pub fn open(&mut self) {
+        self.open_silent();
+        if let Some(Segment::Bytes(b"*1\r\n$4\r\nPING\r\n")) = self.connection.poll_transmit(self.link()) {
+            self.sent();
+            self.reply("+PONG\r\n");
+        }
+    }
+
+    /// Opens the link.
+    pub fn open_silent(&mut self) {
         self.connection.handle_open(self.now, self.link());
         self.act();
     }
@@ -289,7 +298,7 @@ impl Peer {
     }
 }
 
-/// Gives a configuration whose handshake is empty.
+/// Gives a configuration whose handshake is PING alone.
 pub fn plain() -> Config {
     let protocol = redwire_core::connection::Protocol::Resp2;
     Config { protocol, library: None, keep_alive: 0, tombstone_limit: 0, ..Config::default() }

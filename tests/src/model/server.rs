@@ -39,7 +39,7 @@ pub struct Server {
     pub options: Options,
     /// What it knows.
     pub store: Store,
-    /// Every command that was executed or queued, in order.
+    /// Every command that was executed or queued, in order, but for the handshakes'.
     pub log: Vec<Words>,
     /// Forgets all scripts before so many more commands.
     pub flush_in: Option<usize>,
@@ -50,7 +50,7 @@ pub struct Server {
 /// One link as the server sees it.
 #[derive(Debug)]
 pub struct Session {
-    /// Every command that came of somebody who is known, in order.
+    /// Every command that came of somebody who is known, in order, but for the handshake's PING.
     pub log: Vec<Logged>,
     /// The blocking command that it waits with, and whether that is answered.
     blocked: Option<(Words, bool)>,
@@ -62,6 +62,8 @@ pub struct Session {
     /// What it is subscribed to.
     pub names: Names,
     known: bool,
+    /// Something came that is not part of a handshake.
+    greeted: bool,
     lapses: u32,
     queued: Option<Vec<Words>>,
     tracking: Option<Tracking>,
@@ -125,6 +127,7 @@ impl Server {
             protocol: 2,
             names: Names::new(),
             known: self.options.password.is_none(),
+            greeted: false,
             lapses: self.lapses,
             queued: None,
             tracking: None,
@@ -223,7 +226,12 @@ impl Server {
     /// Gives the reply, unless it comes later.
     fn answer(&mut self, session: &mut Session, command: &Words) -> Option<Frame> {
         let words: Vec<&[u8]> = command.iter().map(Vec::as_slice).collect();
-        if session.known && !matches!(words[0], b"HELLO" | b"AUTH") {
+        session.greeted |= match words[..] {
+            [b"CLIENT", what, ..] => what == b"REPLY",
+            _ => !matches!(words[0], b"HELLO" | b"AUTH" | b"SELECT" | b"PING"),
+        };
+        let greeting = !session.greeted && words[0] == b"PING";
+        if session.known && !greeting && !matches!(words[0], b"HELLO" | b"AUTH") {
             let changed = session.is_changed();
             session.log.push(Logged { words: command.clone(), changed, refused: false });
         }
@@ -246,6 +254,7 @@ impl Server {
             {
                 session.refuse("LOADING Redis is loading the dataset in memory")
             }
+            _ if greeting => simple("PONG"),
             [b"CLIENT", b"SETINFO", ..] if !self.options.setinfo => {
                 error("ERR unknown subcommand 'SETINFO'. Try CLIENT HELP.")
             }
