@@ -233,11 +233,14 @@ fn refusals_end_the_link_with_their_reason_and_without_secrets() {
 
 #[test]
 fn what_a_server_says_unasked_counts_whatever_was_asked_first() {
-    for (error, reason) in [
-        ("ERR max number of clients reached", Reason::MaxClients),
-        ("DENIED Redis is running in protected mode", Reason::Handshake),
-        ("LOADING Redis is loading the dataset in memory", Reason::Loading),
-        ("NOAUTH Authentication required.", Reason::Authentication),
+    let full = "ERR max number of clients reached";
+    let denied = "DENIED Redis is running in protected mode";
+    let loading = "LOADING Redis is loading the dataset in memory";
+    for (error, reason, detail) in [
+        (full, Reason::MaxClients, full),
+        (denied, Reason::Handshake, denied),
+        (loading, Reason::Loading, loading),
+        ("NOAUTH Authentication required.", Reason::Authentication, "NOAUTH"),
     ] {
         for library in [None, Some(("redwire", "0.1"))] {
             let mut peer = Peer::new(Config { protocol: Protocol::Resp2, library, ..Config::default() });
@@ -246,7 +249,7 @@ fn what_a_server_says_unasked_counts_whatever_was_asked_first() {
             peer.sent();
             peer.reply(format!("-{error}\r\n"));
             assert_eq!(peer.closed, [(peer.link(), reason)], "{error}");
-            assert_eq!(peer.connection.detail(), error.as_bytes());
+            assert_eq!(peer.connection.detail(), detail.as_bytes());
         }
     }
 }

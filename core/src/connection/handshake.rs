@@ -129,7 +129,8 @@ impl Handshake {
                 step => {
                     if let Some(reason) = reason(step, &error) {
                         // texts of HELLO and AUTH can hold the password: their first word has to do
-                        let secret = matches!(step, Step::Hello | Step::Auth);
+                        let secret =
+                            matches!(step, Step::Hello | Step::Auth) || reason == Reason::Authentication;
                         detail.clear();
                         detail.extend_from_slice(if secret { code(&error) } else { &error });
                         return Progress::Fail(reason);

@@ -20,6 +20,8 @@ export const handshake = (protocol, version = "7.0.15") => (args) => {
   }
 };
 
+const pong = Buffer.from("+PONG\r\n");
+
 /** One connection to a {@link Fake}. */
 class Link {
   /** What the client wrote, write by write. */
@@ -27,6 +29,8 @@ class Link {
   /** The commands in it that are no handshake's, as text. */
   commands = [];
   closed = false;
+  /** How many PINGs of a handshake are to come. */
+  #pings = 1;
   #parser = new Commands();
   #fake;
   #deliver;
@@ -44,7 +48,9 @@ class Link {
     const replies = [];
     for (const raw of this.#parser.take(bytes)) {
       const args = raw.map(String);
-      const greeting = this.#fake.handshake(args, this);
+      const greeting = this.#fake.handshake(args, this) ?? (args[0] === "PING" && this.#pings-- > 0 ? pong : undefined);
+      // it is asked again in RESP2
+      if (args[0] === "HELLO" && greeting?.[0] === 0x2d) this.#pings++;
       if (greeting === undefined) for (const { commands } of [this, this.#fake]) commands.push(args);
       const reply = greeting ?? this.#fake.answer(args, this, raw);
       if (reply !== undefined) replies.push(reply);
