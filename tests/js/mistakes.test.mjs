@@ -104,7 +104,7 @@ const mistakes = {
   "What the server is": [
     ["a server in protected mode, from another machine", "ResponseError", () => told(() => undefined, () => reply("DENIED Redis is running in protected mode because protected mode is enabled"))().ping()],
     ["a server with no room for another client", "ConnectionError", () => told(() => undefined, (args, link) => (setImmediate(() => link.end()), reply("ERR max number of clients reached")))().ping()],
-    ["the same, by RESP2", "ConnectionError", () => told(() => undefined, (args, link) => (setImmediate(() => link.end()), reply("ERR max number of clients reached")))({ protocol: 2 }).ping()],
+    ["no room for another client, by RESP2", "ConnectionError", () => told(() => undefined, (args, link) => (setImmediate(() => link.end()), reply("ERR max number of clients reached")))({ protocol: 2 }).ping()],
     ["a server that is loading its data", "BusyLoadingError", () => told(() => undefined, (args) => (args[0] === "PING" ? reply("LOADING Redis is loading the dataset in memory") : handshake(3)(args)))().get("k")],
     ["a replica", "ReadOnlyError", (redis, { replica }) => redis({ port: replica, offlineQueue: false }).set("k", "v")],
     ["a node of a cluster", "MovedError", (redis, { clustered }) => redis({ port: clustered }).get("k")],

@@ -75,3 +75,23 @@ fn a_command_that_was_given_up_long_ago_ends_its_link() {
         assert_eq!(peer.outcome(2), None);
     }
 }
+
+#[test]
+fn who_was_held_up_reads_what_came_before_it_gives_up() {
+    for answered in [true, false] {
+        let mut peer = ready();
+        peer.advance(15_000);
+        assert_eq!(peer.sent(), ["PING"]);
+        peer.stall(60_000);
+        assert!(peer.is_linked(), "the answer may be there");
+        if answered {
+            peer.reply("+PONG\r\n");
+        }
+        peer.advance(1_000);
+        assert_eq!(peer.is_linked(), answered);
+    }
+    let mut peer = ready();
+    peer.stall(60_000);
+    peer.advance(1_000);
+    assert_eq!(peer.sent(), ["PING"], "a link that was not heard of for long is asked first");
+}

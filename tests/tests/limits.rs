@@ -97,3 +97,46 @@ fn what_is_on_its_way_is_bounded_by_commands_and_by_bytes() {
     assert_eq!(peer.outcome(6), None);
     assert_eq!(peer.sent().len(), 1);
 }
+
+#[test]
+fn what_is_redwires_own_is_not_taken_back() {
+    use redwire_core::connection::Credentials;
+    let credentials = |password: &str| Credentials { username: None, password: password.into() };
+    let mut peer = Peer::ready(2, Config { high_water: bounds(2, 100), keep_alive: 1_000, ..plain() });
+    peer.submit(1, "ECHO 1");
+    peer.submit(2, "ECHO 2");
+    peer.sent();
+    peer.connection.authenticate(credentials("fresh"));
+    peer.advance(1_000);
+    peer.submit(3, "ECHO 3");
+    assert_eq!(peer.failed(3), Some((Reason::HighWater, false)));
+    assert_eq!(peer.sent(), ["AUTH fresh", "PING"]);
+}
+
+#[test]
+fn what_was_accepted_stays_accepted() {
+    let mut peer = Peer::new(Config { high_water: bounds(2, 100), ..plain() });
+    for slot in 1..=4 {
+        peer.submit(slot, &format!("ECHO {slot}"));
+    }
+    peer.open();
+    peer.submit(5, "ECHO 5");
+    assert_eq!(peer.failed(5), Some((Reason::HighWater, false)));
+    assert_eq!(peer.sent(), ["ECHO 1", "ECHO 2", "ECHO 3", "ECHO 4"]);
+}
+
+#[test]
+fn a_command_that_was_given_up_is_on_its_way_until_it_is_answered() {
+    let mut peer = Peer::ready(2, Config { high_water: bounds(2, 100), ..plain() });
+    for slot in 1..=2 {
+        peer.submit_with(slot, 0, Some(50), &words("INCR n"));
+    }
+    peer.sent();
+    peer.advance(50);
+    assert_eq!(peer.failed(1), Some((Reason::Timeout, true)));
+    peer.submit(3, "INCR n");
+    assert_eq!(peer.failed(3), Some((Reason::HighWater, false)), "the server has two to answer");
+    peer.reply(":1\r\n");
+    peer.submit(4, "INCR n");
+    assert_eq!(peer.outcome(4), None);
+}

@@ -1,7 +1,7 @@
 //! Leases and blocking commands, one dialogue each.
 
 use redwire_core::batch::BatchBuffer;
-use redwire_core::connection::{Bounds, Config, Protocol};
+use redwire_core::connection::{Bounds, Config, Credentials, Protocol};
 use redwire_core::machine::{LeaseId, LinkId, Machine, Reason, Slot};
 use redwire_core::pool::Limits;
 use redwire_core::resp::Frame;
@@ -363,4 +363,49 @@ fn closing_ends_what_blocks_and_lets_the_rest_finish() {
     say(&mut fleet, Some(lease), 8, "ECHO c");
     assert_eq!(failed(&fleet, 8), (Reason::LeaseLost, false));
     assert!(fleet.wires.is_empty());
+}
+
+#[test]
+fn nothing_of_redwires_own_gets_into_a_transaction_of_the_callers() {
+    for (end, reply) in [("EXEC", Frame::Array(vec![Frame::Integer(1)])), ("DISCARD", Frame::Boolean(true))] {
+        let credentials = Credentials { username: None, password: b"secret".to_vec() };
+        let config = Config { credentials: Some(credentials.clone()), library: None, ..Config::default() };
+        let server = Server::new(Options { password: Some("secret"), ..Options::default() });
+        let mut fleet = Fleet::new(config, Limits { max_idle_time: 0, ..Limits::default() }, server);
+        let lease = leased(&mut fleet, 1);
+        say(&mut fleet, Some(lease), 2, "MULTI");
+        say(&mut fleet, Some(lease), 3, "INCR n");
+        fleet.settle();
+        fleet.pool.authenticate(&credentials);
+        for _ in 0..4 {
+            fleet.advance(15_000);
+            fleet.settle();
+        }
+        assert_eq!(executed(&fleet, 1), ["MULTI", "INCR n"]);
+        say(&mut fleet, Some(lease), 4, end);
+        fleet.settle();
+        assert_eq!(*replied(&fleet, 4), reply);
+        assert_eq!(executed(&fleet, 1)[2..], [end, "AUTH secret"]);
+        fleet.advance(15_000);
+        fleet.settle();
+        assert_eq!(executed(&fleet, 1)[4..], ["PING"]);
+        fleet.release(lease);
+        fleet.settle();
+        assert!(fleet.wires.iter().any(|wire| wire.link.lane() == 1), "the link is as new");
+    }
+}
+
+#[test]
+fn a_link_on_which_a_transaction_is_open_is_not_used_again() {
+    for lines in [&["MULTI"][..], &["MULTI", "NOSUCH", "EXEC"], &["MULTI", "UNWATCH"]] {
+        let mut fleet = quick(Limits::default());
+        let lease = leased(&mut fleet, 1);
+        for (slot, line) in (2..).zip(lines) {
+            say(&mut fleet, Some(lease), slot, line);
+        }
+        fleet.settle();
+        fleet.release(lease);
+        fleet.settle();
+        assert!(fleet.wires.iter().all(|wire| wire.link.lane() != 1), "{lines:?}");
+    }
 }

@@ -166,6 +166,9 @@ fn a_server_that_goes_on_refusing_is_not_left_at_every_command() {
             peer.sent();
             peer.reply(refusal);
             peer.advance(50);
+            if peer.connection.is_retrying() {
+                peer.retry();
+            }
             if peer.ready.len() == peer.closed.len() {
                 reopen(&mut peer);
                 peer.sent();
@@ -278,4 +281,25 @@ fn a_link_that_is_not_trusted_settles_everything_and_is_not_tried_in_a_hurry() {
         assert_eq!(peer.failed(attempt), Some((Reason::Untrusted, false)));
     }
     assert_eq!(peer.links.len(), 3);
+}
+
+#[test]
+fn a_server_that_hangs_up_after_each_handshake_is_left_alone_ever_longer() {
+    for (life, links) in [(0, 20..90), (1_000, 20..50), (2_000, 28..40)] {
+        let mut peer = Peer::new(plain());
+        peer.connect();
+        let end = peer.now.0 + 60_000;
+        while peer.now.0 < end {
+            peer.open();
+            assert_eq!(peer.ready.last(), peer.links.last());
+            peer.advance(life);
+            peer.close();
+            peer.retry();
+        }
+        assert!(
+            links.contains(&peer.links.len()),
+            "{} links that live {life} ms, in a minute",
+            peer.links.len()
+        );
+    }
 }

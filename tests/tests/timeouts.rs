@@ -337,3 +337,35 @@ fn an_external_argument_is_asked_for_after_its_command_timed_out_half_written() 
     peer.reply("+OK\r\n$1\r\n3\r\n");
     assert_eq!(peer.replied(3), Some(&bulk("3")));
 }
+
+#[test]
+fn what_came_while_the_host_was_held_up_is_in_time() {
+    for late in [49, 50, 400, 60_000] {
+        for answered in [true, false] {
+            let mut peer = ready(3);
+            peer.submit_with(1, 0, Some(100), &words("ECHO 1"));
+            peer.sent();
+            peer.stall(100 + late);
+            assert_eq!(peer.outcome(1).is_none(), late >= 50);
+            if answered {
+                peer.reply("$1\r\n1\r\n");
+            }
+            // once is enough, even for a host that is always late
+            peer.stall(2_000);
+            match answered && late >= 50 {
+                true => assert_eq!(peer.replied(1), Some(&bulk("1"))),
+                false => assert_eq!(peer.failed(1), Some((Reason::Timeout, true))),
+            }
+        }
+    }
+}
+
+#[test]
+fn what_was_not_written_before_it_was_given_up_is_never_written() {
+    let mut peer = ready(3);
+    peer.submit_with(1, 0, Some(100), &words("ECHO 1"));
+    peer.stall(60_000);
+    peer.advance(1_000);
+    assert_eq!(peer.failed(1), Some((Reason::Timeout, false)));
+    assert!(peer.sent().is_empty());
+}

@@ -1,27 +1,39 @@
 //! How long to wait before the next attempt to open a link.
 
+use crate::time::Instant;
+
 /// Exponential backoff with full jitter: any time from 0 to a ceiling that doubles with each attempt, so that clients that lost
 /// the same server at the same moment do not come back at the same moment.
 #[derive(Debug)]
 pub(super) struct Backoff {
-    /// Attempts since a link was ready.
+    /// Attempts since a link proved its worth.
     attempts: u32,
+    /// When the one that is ready will have done so.
+    proven: Instant,
     random: u32,
 }
 
 impl Backoff {
     pub(super) const fn new(seed: u32) -> Self {
         // the generator stands still at 0
-        Self { attempts: 0, random: seed | 1 }
+        Self { attempts: 0, proven: Instant::NEVER, random: seed | 1 }
     }
 
-    /// Starts anew: a link was ready.
+    /// Starts anew.
     pub(super) fn reset(&mut self) {
         self.attempts = 0;
     }
 
+    /// Starts anew when the link that is ready lives as long as the last ceiling: what is lost sooner may be lost again and again.
+    pub(super) fn ready(&mut self, now: Instant, most: u32) {
+        self.proven = now.limit(most);
+    }
+
     /// Gives the milliseconds until the next attempt; the first ceiling is `least`, the last `most`.
-    pub(super) fn next(&mut self, least: u32, most: u32) -> u32 {
+    pub(super) fn next(&mut self, now: Instant, least: u32, most: u32) -> u32 {
+        if core::mem::replace(&mut self.proven, Instant::NEVER) <= now {
+            self.reset();
+        }
         let ceiling = least.saturating_mul(1 << self.attempts.min(31)).min(most);
         self.attempts = self.attempts.saturating_add(1);
         // xorshift
@@ -43,7 +55,7 @@ mod tests {
             let mut backoff = Backoff::new(seed.wrapping_mul(0x9e37_79b9));
             for (attempt, sum) in sums.iter_mut().enumerate() {
                 let ceiling = (50 << attempt).min(2_000);
-                let delay = backoff.next(50, 2_000);
+                let delay = backoff.next(Instant(0), 50, 2_000);
                 assert!(delay <= ceiling, "{delay} at attempt {attempt}");
                 *sum += delay;
             }
@@ -54,9 +66,11 @@ mod tests {
         }
         let mut backoff = Backoff::new(0);
         for _ in 0..100 {
-            backoff.next(u32::MAX, u32::MAX);
+            backoff.next(Instant(0), u32::MAX, u32::MAX);
         }
-        backoff.reset();
-        assert!(backoff.next(1, 2_000) <= 1);
+        backoff.ready(Instant(1_000), 2_000);
+        assert!((0..100).any(|_| backoff.next(Instant(2_999), 1, 2_000) > 1), "it did not live long");
+        backoff.ready(Instant(3_000), 2_000);
+        assert!(backoff.next(Instant(5_000), 1, 2_000) <= 1);
     }
 }

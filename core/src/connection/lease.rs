@@ -2,7 +2,7 @@
 
 use super::queue::Role;
 use super::traces::{Note, Traces};
-use super::{Config, Connection, State};
+use super::{Config, Connection, State, handshake};
 use crate::machine::{Action, Reason};
 use crate::table::Effect;
 use crate::time::Instant;
@@ -60,11 +60,30 @@ impl Connection {
         Ok(())
     }
 
-    /// Tells whether the server will answer what is sent next.
+    /// Tells whether the server will answer what is sent next, and at once.
     pub(super) fn is_answered(&self) -> bool {
+        let traces = self.outlook();
+        traces.answers(Note::Nothing) && !traces.is_open()
+    }
+
+    /// Gives what the commands will have done to the link when all of them are executed.
+    fn outlook(&self) -> Traces {
         let mut traces = self.session.traces;
         self.queue.notes().for_each(|note| traces.pass(note, false));
-        traces.answers(Note::Nothing)
+        traces
+    }
+
+    /// Tells the server new credentials, as soon as they become no part of the caller's transaction.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn introduce(&mut self) {
+        if self.link.untold
+            && !self.outlook().is_open()
+            && let Some(credentials) = &self.config.credentials
+        {
+            self.link.untold = false;
+            self.queue.ask(&handshake::auth(credentials));
+        }
     }
 
     /// Tells whether nothing happens that is not asked for anew.

@@ -60,6 +60,12 @@ enum State {
     Ready,
 }
 
+/// A host that comes so many milliseconds late was held up, by a long task or because its process was stopped. Then answers may have come
+/// that it did not read, so it has as much time again to do so, once.
+const HELD_UP: u64 = 50;
+/// Though not more.
+const GRACE: u64 = 1_000;
+
 /// A [`Machine`] with one link at a time, opened when a command needs it, and opened again when it was ready and is lost - unless it is
 /// leased: then what was begun on one link is never gone on with on another.
 pub struct Connection {
@@ -98,6 +104,8 @@ struct Session {
     spent: bool,
     /// What the lease's commands did to the link.
     traces: Traces,
+    /// The host was held up: no deadline is looked at before.
+    grace: Instant,
     /// Who is told what the server sends unasked, if anybody is.
     listening: Option<Listening>,
 }
@@ -122,6 +130,8 @@ struct Link {
     confirmed: u32,
     /// The server sends the commands that it executes.
     monitoring: bool,
+    /// The server was not told the new credentials yet.
+    untold: bool,
 }
 
 impl Link {
@@ -138,6 +148,7 @@ impl Link {
             reading: Reading::new(),
             confirmed: 0,
             monitoring: false,
+            untold: false,
         }
     }
 }
@@ -164,6 +175,7 @@ impl Connection {
             trouble: None,
             spent: false,
             traces: Traces::NONE,
+            grace: Instant(0),
             listening: None,
         };
         Self { lane, config, session, link, queue: Queue::new(), cache: None, actions: Fifo::new() }
@@ -178,10 +190,9 @@ impl Connection {
     /// Replaces the credentials: links are opened with the new ones, and the one that is ready tells them to the server, which answers
     /// what came before as the old user. Where it refuses them, the link ends once what is in flight is answered.
     pub fn authenticate(&mut self, credentials: Credentials) {
-        if matches!(self.link.state, State::Ready) {
-            self.queue.ask(&handshake::auth(&credentials));
-        }
         self.config.credentials = Some(credentials);
+        self.link.untold = matches!(self.link.state, State::Ready);
+        self.introduce();
     }
 
     /// Opens the link unless it is open or being opened; after a failure, not before the time of the next attempt.
@@ -269,7 +280,8 @@ impl Connection {
             _ => (self.config.offline, self.config.drop_oldest, Reason::QueueFull),
         };
         let actions = &mut self.actions;
-        self.queue.bound(bounds, oldest, |slot, maybe_executed| {
+        let keep = if oldest { 0 } else { before };
+        self.queue.bound(bounds, oldest, keep, |slot, maybe_executed| {
             fail(actions, slot, reason, maybe_executed);
         });
         Ok(())
@@ -310,7 +322,7 @@ impl Connection {
 
     #[inline(never)]
     fn ready(&mut self, now: Instant) {
-        self.session.backoff.reset();
+        self.session.backoff.ready(now, self.config.backoff.1);
         (self.session.lasting, self.session.asked, self.session.trouble) = (self.lane == 0, false, None);
         self.link.state = State::Ready;
         self.link.deadline = now.limit(self.config.keep_alive);
@@ -334,7 +346,7 @@ impl Connection {
         self.session.no_hello = false;
         self.session.trouble = Some(reason);
         self.session.asked = false;
-        let delay = self.session.backoff.next(least, most);
+        let delay = self.session.backoff.next(now, least, most);
         self.session.rest = now.limit(if permanent { most } else { delay }.max(1));
         if permanent {
             self.session.lasting = false;
@@ -481,6 +493,13 @@ impl Machine for Connection {
     }
 
     fn handle_timeout(&mut self, now: Instant) {
+        let Some(due) = self.poll_timeout().filter(|&due| due <= now) else { return };
+        let late = now.0 - due.0;
+        if late >= HELD_UP && self.session.grace == Instant(0) {
+            self.session.grace = Instant(now.0 + late.min(GRACE));
+            return;
+        }
+        self.session.grace = Instant(0);
         if self.link.deadline <= now {
             match self.link.state {
                 State::Waiting if self.is_wanted() => self.open(now),
@@ -544,6 +563,7 @@ impl Machine for Connection {
 
     fn poll_timeout(&self) -> Option<Instant> {
         let round = self.session.listening.as_ref().map_or(Instant::NEVER, Listening::round);
-        Some(self.link.deadline.min(self.queue.next_deadline()).min(round)).filter(|&at| at != Instant::NEVER)
+        let next = self.link.deadline.min(self.queue.next_deadline()).min(round);
+        Some(next.max(self.session.grace)).filter(|&at| at != Instant::NEVER)
     }
 }

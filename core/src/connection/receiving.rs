@@ -54,6 +54,7 @@ impl Connection {
                 self.answer();
                 if self.lane != 0 {
                     self.settle_silent();
+                    self.introduce();
                 }
             }
         }

@@ -12,6 +12,10 @@ pub(super) enum Note {
     Changes,
     Watches,
     Unwatches,
+    /// Has what follows wait for EXEC.
+    Begins,
+    /// EXEC or DISCARD.
+    Ends,
     /// CLIENT REPLY.
     On,
     Off,
@@ -24,8 +28,10 @@ impl Note {
             Effect::None | Effect::Writes if row == Row::UNKNOWN || row.is_internal() => Self::Changes,
             Effect::None | Effect::Writes => Self::Nothing,
             Effect::Multi if role == Role::Multi => Self::Nothing,
+            Effect::Multi => Self::Begins,
             Effect::Watch => Self::Watches,
-            Effect::Exec | Effect::Discard | Effect::Unwatch => Self::Unwatches,
+            Effect::Exec | Effect::Discard => Self::Ends,
+            Effect::Unwatch => Self::Unwatches,
             Effect::Reply if role == Role::Plain => {
                 let mode = request.args().last().map_or(&[][..], |mode| mode.bytes());
                 let modes = [(&b"ON"[..], Self::On), (b"OFF", Self::Off), (b"SKIP", Self::Skip)];
@@ -42,6 +48,8 @@ impl Note {
 pub(super) struct Traces {
     changed: bool,
     watching: bool,
+    /// In a transaction of the caller's, which takes whatever comes.
+    open: bool,
     replies: Replies,
 }
 
@@ -55,12 +63,17 @@ enum Replies {
 }
 
 impl Traces {
-    pub(super) const NONE: Self = Self { changed: false, watching: false, replies: Replies::On };
+    pub(super) const NONE: Self = Self { changed: false, watching: false, open: false, replies: Replies::On };
 
     /// Tells whether the server answers the next command.
     pub(super) fn answers(self, next: Note) -> bool {
         let silent = matches!(self.replies, Replies::Skip | Replies::Off);
         next == Note::On || !(silent || matches!(next, Note::Off | Note::Skip))
+    }
+
+    /// Tells whether the next command becomes part of a transaction.
+    pub(super) fn is_open(self) -> bool {
+        self.open
     }
 
     /// Tells whether its answer is the first after silence: if that is an error, nobody knows which command it is about.
@@ -74,6 +87,8 @@ impl Traces {
             Note::Changes => self.changed = true,
             Note::Watches => self.watching = true,
             Note::Unwatches => self.watching &= refused,
+            Note::Begins => self.open |= !refused,
+            Note::Ends => (self.watching, self.open) = (self.watching & refused, self.open & refused),
             Note::Nothing | Note::On | Note::Off | Note::Skip => {}
         }
         self.replies = match (next, self.replies) {
@@ -87,6 +102,6 @@ impl Traces {
 
     /// Tells whether nothing is left behind.
     pub(super) fn is_none(self) -> bool {
-        !self.changed && !self.watching && self.replies == Replies::On
+        !self.changed && !self.watching && !self.open && self.replies == Replies::On
     }
 }

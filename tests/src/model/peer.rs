@@ -195,6 +195,15 @@ impl Peer {
         self.now = end;
     }
 
+    /// Moves the clock while the host is held up, which rings no sooner than it is through.
+    pub fn stall(&mut self, milliseconds: u64) {
+        self.now.0 += milliseconds;
+        if self.connection.poll_timeout().is_some_and(|at| at <= self.now) {
+            self.connection.handle_timeout(self.now);
+            self.act();
+        }
+    }
+
     /// Takes up to `room` bytes as a socket would; gives how many there were.
     pub fn transmit(&mut self, room: usize) -> usize {
         let (link, mut taken) = (self.links.last().copied().unwrap_or(LinkId(0)), 0);

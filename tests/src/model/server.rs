@@ -231,7 +231,7 @@ impl Server {
             _ => !matches!(words[0], b"HELLO" | b"AUTH" | b"SELECT" | b"PING"),
         };
         let greeting = !session.greeted && words[0] == b"PING";
-        if session.known && !greeting && !matches!(words[0], b"HELLO" | b"AUTH") {
+        if session.known && !greeting && words[0] != b"HELLO" {
             let changed = session.is_changed();
             session.log.push(Logged { words: command.clone(), changed, refused: false });
         }
@@ -240,7 +240,7 @@ impl Server {
                 error("ERR unknown command 'HELLO', with args beginning with: '3' ")
             }
             [b"HELLO", b"3", rest @ ..] => self.hello(session, rest),
-            [b"AUTH", .., password] => self.authenticate(session, password),
+            [b"AUTH", .., password] if session.queued.is_none() => self.authenticate(session, password),
             [b"EXEC"] if !session.known => {
                 session.queued = None;
                 error("EXECABORT Transaction discarded because of: NOAUTH Authentication required.")
@@ -294,6 +294,11 @@ impl Server {
             }
             [b"MULTI"] => {
                 (session.queued, session.spoiled) = (Some(Vec::new()), false);
+                simple("OK")
+            }
+            [b"DISCARD"] => {
+                session.queued = None;
+                session.watching.clear();
                 simple("OK")
             }
             [b"EXEC"] => {

@@ -353,11 +353,17 @@ impl Queue {
     }
 
     /// Keeps the queue within `bounds`; tells of the commands that are given up for it, with whether they were ever written: of the
-    /// newest, or, where nothing is written, of the `oldest`.
+    /// newest behind the first `keep`, or, where nothing is written, of the `oldest`.
     #[inline]
-    pub(super) fn bound(&mut self, bounds: Bounds, oldest: bool, mut tell: impl FnMut(Slot, bool)) {
+    pub(super) fn bound(
+        &mut self,
+        bounds: Bounds,
+        oldest: bool,
+        keep: usize,
+        mut tell: impl FnMut(Slot, bool),
+    ) {
         if self.is_over(bounds) {
-            self.shrink(bounds, oldest, &mut tell);
+            self.shrink(bounds, oldest, keep, &mut tell);
         }
     }
 
@@ -368,12 +374,12 @@ impl Queue {
 
     #[cold]
     #[inline(never)]
-    fn shrink(&mut self, bounds: Bounds, oldest: bool, tell: &mut dyn FnMut(Slot, bool)) {
+    fn shrink(&mut self, bounds: Bounds, oldest: bool, keep: usize, tell: &mut dyn FnMut(Slot, bool)) {
         let is_head = |entry: &Entry| matches!(entry.role, Role::Plain | Role::Multi);
         while self.is_over(bounds) {
             let head = if oldest { Some(0) } else { self.entries.iter().rposition(is_head) };
             let Some((at, entry)) = head.and_then(|at| Some((at, *self.entries.get(at)?))) else { break };
-            if self.is_written(&entry) {
+            if at < keep || self.is_written(&entry) {
                 break;
             }
             if entry.live {
