@@ -276,6 +276,39 @@ for (const server of programs) {
       assert.equal(proxy.links.length, 2);
     });
 
+    test("made a replica while a command blocks: that took nothing, and the next one asks whoever has the name now", async (t) => {
+      const [old, fresh] = [await startServer(server.program), await startServer(server.program)];
+      for (const own of [old, fresh]) t.after(() => own.stop());
+      const proxy = await startProxy(t, old.port);
+      const redis = new Redis({ host: "127.0.0.1", port: proxy.port });
+      const [operator, other] = [old, fresh].map(({ path }) => new Redis({ path }));
+      for (const one of [redis, operator, other]) t.after(() => one.destroy());
+      const blocked = rejection(redis.blpop(["q"], 0));
+      await until(async () => (await operator.clientList()).some(({ cmd }) => cmd === "blpop"), "it blocks");
+      proxy.target = fresh.port;
+      await operator.call("REPLICAOF", "127.0.0.1", fresh.port);
+      const error = await blocked;
+      assert.ok(error instanceof ResponseError, `${error}`);
+      assert.deepEqual([error.code, error.maybeExecuted], ["UNBLOCKED", false]);
+      await other.rpush("q", ["a"]);
+      assert.deepEqual(await within(redis.blpop(["q"], 0)), ["q", "a"]);
+    });
+
+    test("made a replica under a lease: the caller is told, and the lease is over", async (t) => {
+      const [old, fresh] = [await startServer(server.program), await startServer(server.program)];
+      for (const own of [old, fresh]) t.after(() => own.stop());
+      const redis = new Redis({ host: "127.0.0.1", port: old.port });
+      const operator = new Redis({ path: old.path });
+      for (const one of [redis, operator]) t.after(() => one.destroy());
+      const lease = await redis.lease();
+      await lease.incr("n");
+      await operator.call("REPLICAOF", "127.0.0.1", fresh.port);
+      const error = await rejection(lease.incr("n"));
+      assert.deepEqual([error.code, error.maybeExecuted], ["READONLY", false]);
+      assert.equal((await rejection(lease.get("n"))).name, "LeaseError");
+      await lease.release();
+    });
+
     test("loading its data: what is asked waits for it", async (t) => {
       const folder = mkdtempSync(join(tmpdir(), "redwire-faults-"));
       t.after(() => rmSync(folder, { recursive: true, force: true }));
@@ -294,13 +327,15 @@ for (const server of programs) {
       t.after(() => [patient, hasty].forEach((redis) => redis.destroy()));
       const seen = [];
       patient.onStateChange((_, cause) => cause instanceof BusyLoadingError && seen.push(cause));
-      const waiting = [patient.get("k7"), patient.incr("n"), patient.multi().get("k8").execute().catch((error) => error)];
+      const waiting = [patient.get("k7"), patient.incr("n"), patient.multi().get("k8").execute()];
       await within(until(() => seen.length > 0, "it is loading", 10_000), 10_000);
       const error = await rejection(hasty.incr("n"), 10_000);
       assert.ok(error instanceof BusyLoadingError, `${error}`);
       assert.equal(error.maybeExecuted, false);
-      const [value, count] = await within(Promise.all(waiting), 20_000);
-      assert.deepEqual([value, count], ["v".repeat(100), 1]);
+      await within(patient.ready, 20_000);
+      assert.equal(await patient.with({ raw: true }).call("INFO", "persistence").then((text) => /^loading:(\d)/m.exec(text)[1]), "0");
+      const value = "v".repeat(100);
+      assert.deepEqual(await within(Promise.all(waiting), 20_000), [value, 1, [value]]);
       const own = await starting;
       t.after(() => own.stop());
     });

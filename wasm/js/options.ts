@@ -42,13 +42,13 @@ export interface Options extends DecodingOptions {
   noTouch?: boolean;
   /** From opening the socket to the end of the handshake; default 5 000, 0: no limit. */
   connectTimeout?: number;
-  /** From the writing of a command to its reply; default 10 000, 0: no limit. */
+  /** To a command's reply, from when there is a connection for it, which writes it as soon as its socket takes it; default 10 000, 0: no limit. */
   timeout?: number;
   /** Whether every argument's type is checked before it is sent; default `REDWIRE_RUNTIME_CHECKS=1` in the environment. */
   runtimeChecks?: boolean;
   /** Whether commands and options that are newer than the server are refused (default) or sent all the same. */
   verifyVersion?: boolean;
-  /** How long a command may wait to be written, each time there is no connection; default 5 000, 0: no limit. */
+  /** How long a command may wait for a connection, each time there is none; default 5 000, 0: no limit. */
   queueTimeout?: number;
   /** The first attempt to connect again is made within this time, any later one within twice the time of the one before; default 50. */
   retryDelay?: number;
@@ -64,7 +64,7 @@ export interface Options extends DecodingOptions {
    * fails or the connection is lost, and from then on whatever comes before there is one again.
    */
   offlineQueue?: OfflineQueue | false;
-  /** What may be on its way at once on the connection; what is beyond rejects with `QueueFullError`. Default: no limit. */
+  /** What may be on its way at once on the connection, replies that nobody waits for any more included; what is beyond rejects with `QueueFullError`. Default: no limit. */
   highWater?: HighWater;
   /** After how long a silence the server is asked with a PING; 5 s later the connection is made anew. Default 15 000, 0: never. */
   keepAlive?: number;

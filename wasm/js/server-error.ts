@@ -49,6 +49,7 @@ const refusals = new Set([
   "OOM",
   "READONLY",
   "TRYAGAIN",
+  "UNBLOCKED",
 ]);
 
 /** Gives the class of errors with `code`. */

@@ -59,12 +59,13 @@ pub struct Config {
     pub library: Option<(&'static str, &'static str)>,
     /// Milliseconds from opening to the end of the handshake; 0: no limit.
     pub connect_timeout: u32,
-    /// Milliseconds from the writing of a command to its reply; 0: no limit.
+    /// Milliseconds to a command's reply, from when a link is ready for it, which sends it as soon as the transport takes it; 0: no limit.
     pub timeout: u32,
     /// Milliseconds that a command waits for a link at most, each time that it has to; 0: no limit.
     pub queue_timeout: u32,
     /// The first and the last ceiling, in milliseconds, of the time between attempts to open a link: it doubles with each attempt, and
-    /// the time is any up to it. After a permanent failure, as a wrong password, it is the last one.
+    /// the time is any up to it. After a link that lived as long as the last one it begins anew; after a permanent failure, as a wrong
+    /// password, it is the last one.
     pub backoff: (u32, u32),
     /// Any number that other clients do not have: it spreads attempts, so that not all clients of a server come back at once.
     pub seed: u32,
@@ -75,7 +76,8 @@ pub struct Config {
     pub offline: Bounds,
     /// Whether the oldest commands make room for new ones while no link is ready, instead of the new ones being refused.
     pub drop_oldest: bool,
-    /// What may be on its way on a link: commands without a reply, and bytes that the transport did not take.
+    /// What may be on its way on a link: commands without a reply, whether or not anybody waits for that, and bytes that the transport
+    /// did not take.
     pub high_water: Bounds,
     /// Milliseconds of silence on a link after which the server is asked with a PING, and the link given up 5 seconds later when still
     /// nothing came; 0: never.

@@ -470,6 +470,20 @@ mod tests {
     }
 
     #[test]
+    fn only_what_changes_nothing_may_be_sent_again() {
+        let repeatable = |name: &&str| Row::at(find(name.as_bytes())).is_repeatable();
+        let reads = "GET MGET GETRANGE STRLEN EXISTS TTL TYPE SCAN RANDOMKEY HGETALL HRANDFIELD LRANGE LPOS SMEMBERS SRANDMEMBER \
+            ZRANGE ZSCORE XRANGE XLEN XPENDING BITCOUNT BITFIELD_RO GEOSEARCH SORT_RO EVAL_RO EVALSHA_RO FCALL_RO PING ECHO";
+        assert_eq!(reads.split(' ').find(|name| !repeatable(name)), None);
+        // some of them are called reads: they take what they give, move a deadline, or wait
+        let others = "GETDEL GETEX GETSET SPOP LPOP RPOP LMOVE LMPOP ZPOPMIN ZMPOP HGETDEL HGETEX XREADGROUP XAUTOCLAIM XCLAIM XACK XREAD \
+            BLPOP BRPOP BLMOVE BLMPOP BZPOPMIN BZMPOP EVAL EVALSHA FCALL SET SETNX INCR APPEND LPUSH SADD HINCRBY XADD PUBLISH BITFIELD \
+            SORT GEORADIUS RESTORE MIGRATE EXPIRE PERSIST DEL UNLINK FLUSHALL WAIT WAITAOF WATCH MULTI EXEC DISCARD SELECT AUTH \
+            HELLO RESET SUBSCRIBE MONITOR NOSUCH";
+        assert_eq!(others.split(' ').find(repeatable), None);
+    }
+
+    #[test]
     fn rows_tell_what_the_facts_say() {
         let row = |name: &str| Row::at(find(name.as_bytes()));
         assert_eq!(row("GET").access(), Access::Read);

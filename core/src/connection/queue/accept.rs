@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 #[derive(Clone, Copy, Debug)]
 pub(in crate::connection) struct Terms {
     pub(in crate::connection) now: Instant,
-    /// Milliseconds from the writing of a command to its reply, where it says nothing else.
+    /// Milliseconds that a command has, once a link is ready, where it says nothing else.
     pub(in crate::connection) timeout: u32,
     /// How long commands may wait for the link that is not ready, if so.
     pub(in crate::connection) wait: Option<u32>,
