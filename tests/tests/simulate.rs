@@ -1,9 +1,9 @@
 //! Thousands of random schedules over a world that fails in every way it can.
 //!
-//! Every command carries a value of its own. Checked: nobody gets another's reply (I-1); nothing is executed twice that may not be,
-//! or without being told (I-2); everything settles exactly once (I-3), at the latest when its time is up though no server ever comes
-//! back; commands of a link are executed in order (I-4); the queue holds no more than it may (I-5); nothing of one link reaches the
-//! next (I-7). In the end nothing is left in memory. A failure names its seed: `REDWIRE_SEED=n cargo test --test simulate`.
+//! Every command carries a value of its own. Checked after each step: nobody gets another's reply (I-1); nothing is executed twice that
+//! may not be, or without being told (I-2); everything settles exactly once (I-3), at the latest when its time is up though no server
+//! ever comes back, for a clock always runs; commands of a link are executed in order (I-4); what is queued and what is read hold no more
+//! commands and bytes than they may (I-5); nothing of one link reaches the next (I-7). In the end nothing is left in memory. A failure names its seed: `REDWIRE_SEED=n cargo test --test simulate`.
 //! `cargo xtask simulate` runs a million schedules.
 
 use allocation_counter::measure;
@@ -16,13 +16,20 @@ use redwire_tests::model::{Hello, Options, Outcome, Pair, Server, Words, words};
 use redwire_tests::schedules::run_all;
 use redwire_tests::tally;
 use redwire_tests::wire::bulk;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 const STEPS: u32 = 250;
 /// How often a command may be sent again.
 const RESENDS: u8 = 2;
 /// How many commands may wait at most, where that is limited; a transaction counts as four.
 const CEILING: u32 = 9;
+
+/// How many bytes may be to be sent at most, where that is limited.
+const UNSENT: u32 = 300;
+/// What texts of a reply may have, where that is limited: more than most, and less than the largest.
+const TEXT: usize = 200;
+/// What is not done with, of a reply whose texts come in parts.
+const PART: usize = 100;
 
 /// What an idle connection holds in memory at most, though a schedule may have filled it: bytes.
 const IDLE: i64 = 64 << 10;
@@ -32,7 +39,7 @@ const REFUSALS: [&[u8]; 4] = [b"LOADING ", b"READONLY ", b"NOAUTH ", b"EXECABORT
 tally! {
     replies, cuts, refusals, timeouts, never_sent, in_doubt, cancels, late_cancels, pushes, stale,
     shutdowns, resp2, restarts, retries, resent, survivors, rests, wrong_passwords, deserted, late,
-    full, dropped, high, pings, silent, refused, told, distrusted, renewed,
+    full, dropped, high, pings, silent, refused, told, distrusted, renewed, stalls, oversized, crowded,
 }
 
 /// What a command must come to.
@@ -50,6 +57,10 @@ struct World {
     random: Rand32,
     pair: Pair,
     expected: BTreeMap<u32, Expected>,
+    /// Slots that did not settle yet.
+    open: BTreeSet<u32>,
+    /// Slots that settled as never executed.
+    never: BTreeSet<u32>,
     next: u32,
     /// How many commands of the server's log were checked.
     logged: usize,
@@ -62,7 +73,10 @@ struct World {
     /// The server's password when all is well.
     password: Option<&'static str>,
     bounded: bool,
+    /// No more than [`UNSENT`] bytes are to be sent.
+    slim: bool,
     drop_oldest: bool,
+    limits: Limits,
 }
 
 impl World {
@@ -73,11 +87,17 @@ impl World {
         let password = coin().then_some("secret");
         let server = Server::new(Options { hello, password, setinfo: coin(), ..Options::default() });
         let credentials = password.map(credentials);
-        let whole = if coin() { 8 } else { 64 << 10 };
+        let limits = Limits {
+            whole: if coin() { 8 } else { 64 << 10 },
+            bulk: if coin() { TEXT as u64 } else { Limits::default().bulk },
+            ..Limits::default()
+        };
         let (bounded, drop_oldest, unqueued) = (coin(), coin(), coin() && coin() && coin());
+        let slim = coin();
+        let bytes = if slim { UNSENT } else { u32::MAX };
         let config = Config {
             credentials,
-            limits: Limits { whole, ..Limits::default() },
+            limits,
             database: u32::from(coin()),
             connect_timeout: 300,
             timeout: 200,
@@ -85,11 +105,8 @@ impl World {
             backoff: (5, 40),
             resends: RESENDS,
             seed: seed as u32,
-            offline: Bounds {
-                commands: if bounded { 7 } else { 10_000 } * u32::from(!unqueued),
-                ..Config::default().offline
-            },
-            high_water: Bounds { commands: if bounded { CEILING } else { u32::MAX }, bytes: u32::MAX },
+            offline: Bounds { commands: if bounded { 7 } else { 10_000 } * u32::from(!unqueued), bytes },
+            high_water: Bounds { commands: if bounded { CEILING } else { u32::MAX }, bytes },
             drop_oldest,
             keep_alive: 90,
             tombstone_limit: 300,
@@ -99,6 +116,8 @@ impl World {
             random,
             pair: Pair::new(config, server),
             expected: BTreeMap::new(),
+            open: BTreeSet::new(),
+            never: BTreeSet::new(),
             next: 0,
             logged: 0,
             last: 0,
@@ -106,7 +125,9 @@ impl World {
             down: false,
             password,
             bounded,
+            slim,
             drop_oldest,
+            limits,
         }
     }
 
@@ -118,10 +139,12 @@ impl World {
         self.random.rand_range(0..count + 1) as usize
     }
 
-    fn submit(&mut self) {
+    fn submit(&mut self, tally: &mut Tally) {
         self.next += 1;
         let slot = self.next;
-        let own = format!("{slot}-{}", "x".repeat(self.up_to(20)));
+        let size = if self.chance(10) { TEXT + self.up_to(20) } else { self.up_to(20) };
+        let own = format!("{slot}-{}", "x".repeat(size));
+        let unsent = self.pair.peer.connection.unsent();
         let (echo, incr) = (words(&format!("ECHO {own}")), words(&format!("INCR n{slot}")));
         let peer = &mut self.pair.peer;
         let timeout = match self.random.rand_range(0..4) {
@@ -158,11 +181,16 @@ impl World {
             }
         };
         self.expected.insert(slot, expected);
+        self.open.insert(slot);
+        let now = self.pair.peer.connection.unsent();
+        // what a lost link left to be sent again was accepted before
+        assert!(!self.slim || now <= unsent.max(UNSENT.into()), "{now} bytes are to be sent, {unsent} were");
+        tally.crowded += u32::from(self.slim && self.pair.peer.outcome(slot).is_some());
     }
 
     fn step(&mut self, tally: &mut Tally) {
         match self.random.rand_range(0..45) {
-            0..8 => self.submit(),
+            0..8 => self.submit(tally),
             8..14 => drop({
                 let room = self.up_to(150);
                 self.pair.write(room)
@@ -185,7 +213,12 @@ impl World {
             39 => self.restart(tally),
             32 | 33 => {
                 let milliseconds = self.random.rand_range(0..80);
-                self.pair.peer.advance(milliseconds.into());
+                if self.chance(10) {
+                    tally.stalls += 1;
+                    self.pair.peer.stall(milliseconds as u64 * 10);
+                } else {
+                    self.pair.peer.advance(milliseconds.into());
+                }
             }
             34 | 35 => {
                 let slot = self.random.rand_range(0..self.next + 1);
@@ -290,7 +323,7 @@ impl World {
         }
         let deserted = self.chance(4);
         tally.deserted += u32::from(deserted && !self.pair.peer.connection.is_quiet());
-        for _ in 0..40 {
+        for _ in 0..200 {
             if !deserted {
                 self.pair.settle();
             } else if self.pair.peer.is_linked() {
@@ -304,10 +337,16 @@ impl World {
         assert!(self.pair.peer.connection.is_quiet(), "everything settles");
     }
 
-    /// No more commands wait than may.
+    /// No more waits than may, and not for ever.
     fn check_bounds(&self) {
-        let waiting = self.expected.len() - self.pair.peer.caller.outcomes.len();
+        let Self { pair: Pair { peer, .. }, .. } = self;
+        let waiting = self.expected.len() - peer.caller.outcomes.len();
         assert!(!self.bounded || waiting <= CEILING as usize, "{waiting} wait");
+        let part = self.limits.whole.max(PART);
+        assert!(peer.unread() <= part, "{} bytes are not done with", peer.unread());
+        let next = peer.connection.poll_timeout();
+        assert!(peer.connection.is_quiet() || next.is_some(), "nobody looks after what waits");
+        assert!(next.is_none_or(|at| at > peer.now), "what is due is done");
     }
 
     fn check_order(&mut self, tally: &mut Tally) {
@@ -334,71 +373,101 @@ impl World {
                     Expected::Value(_) | Expected::Repeated => 1 + u32::from(RESENDS),
                 };
                 assert!(*times <= allowed, "{slot} was executed {times} times");
+                assert!(
+                    !self.never.contains(&slot),
+                    "{slot} was executed though its caller was told otherwise"
+                );
             }
             self.last = slot;
         }
         self.logged = self.pair.server.log.len();
     }
 
-    fn check(&self, tally: &mut Tally) {
-        for (slot, expected) in &self.expected {
-            let count = self.pair.server.store.text(&format!("n{slot}"));
-            let repeated = matches!(expected, Expected::Repeated);
-            assert!(repeated || matches!(count, None | Some(b"1")), "{slot} was executed twice");
-            let counts = matches!(expected, Expected::Counted | Expected::Both(_) | Expected::Repeated);
-            let times = self.executed.get(slot).copied().unwrap_or_default();
-            match self.pair.peer.outcome(*slot).unwrap_or_else(|| unreachable!("{slot} never settled")) {
-                Outcome::Reply(Frame::Error(text)) => {
-                    tally.told += 1;
-                    assert!(REFUSALS.iter().any(|code| text.starts_with(code)), "{slot}: {text:?}");
-                    assert!(repeated || count.is_none(), "{slot} was executed");
+    /// Checks what settled since the last time.
+    fn check_settled(&mut self, tally: &mut Tally) {
+        let settled = |slot: &&u32| self.pair.peer.outcome(**slot).is_some();
+        let settled: Vec<u32> = self.open.iter().filter(settled).copied().collect();
+        for slot in settled {
+            self.open.remove(&slot);
+            self.check(slot, tally);
+            let unexecuted = match self.pair.peer.outcome(slot) {
+                Some(Outcome::Failed(failure)) => !failure.maybe_executed,
+                Some(Outcome::Cancelled(executed)) => !executed,
+                _ => false,
+            };
+            if unexecuted {
+                self.never.insert(slot);
+            }
+        }
+    }
+
+    fn check(&self, slot: u32, tally: &mut Tally) {
+        let expected = &self.expected[&slot];
+        let count = self.pair.server.store.text(&format!("n{slot}"));
+        let repeated = matches!(expected, Expected::Repeated);
+        assert!(repeated || matches!(count, None | Some(b"1")), "{slot} was executed twice");
+        let counts = matches!(expected, Expected::Counted | Expected::Both(_) | Expected::Repeated);
+        let times = self.executed.get(&slot).copied().unwrap_or_default();
+        match self.pair.peer.outcome(slot).unwrap_or_else(|| unreachable!("{slot} never settled")) {
+            Outcome::Reply(Frame::Error(text)) => {
+                tally.told += 1;
+                assert!(REFUSALS.iter().any(|code| text.starts_with(code)), "{slot}: {text:?}");
+                assert!(repeated || count.is_none(), "{slot} was executed");
+            }
+            Outcome::Reply(frame) => {
+                tally.replies += 1;
+                let own = match expected {
+                    Expected::Value(own) => own.clone(),
+                    Expected::Counted => Frame::Integer(1),
+                    Expected::Repeated => Frame::Integer(times.into()),
+                    Expected::Both(own) => Frame::Array(vec![own.clone(), Frame::Integer(1)]),
+                };
+                assert_eq!(*frame, own, "{slot} has its own reply");
+                tally.survivors += u32::from(times > 1);
+                assert_eq!(count.is_some(), counts);
+            }
+            Outcome::Unanswered | Outcome::Leased(_) => unreachable!("{slot} is no lease's"),
+            Outcome::Cancelled(executed) => assert!(*executed || count.is_none(), "{slot} was executed"),
+            Outcome::Failed(failure) => {
+                assert!(failure.maybe_executed || count.is_none(), "{slot} was executed");
+                match failure.maybe_executed {
+                    true => tally.in_doubt += 1,
+                    false => tally.never_sent += 1,
                 }
-                Outcome::Reply(frame) => {
-                    tally.replies += 1;
-                    let own = match expected {
-                        Expected::Value(own) => own.clone(),
-                        Expected::Counted => Frame::Integer(1),
-                        Expected::Repeated => Frame::Integer(times.into()),
-                        Expected::Both(own) => Frame::Array(vec![own.clone(), Frame::Integer(1)]),
-                    };
-                    assert_eq!(*frame, own, "{slot} has its own reply");
-                    tally.survivors += u32::from(times > 1);
-                    assert_eq!(count.is_some(), counts);
-                }
-                Outcome::Unanswered | Outcome::Leased(_) => unreachable!("{slot} is no lease's"),
-                Outcome::Cancelled(executed) => assert!(*executed || count.is_none(), "{slot} was executed"),
-                Outcome::Failed(failure) => {
-                    assert!(failure.maybe_executed || count.is_none(), "{slot} was executed");
-                    match failure.maybe_executed {
-                        true => tally.in_doubt += 1,
-                        false => tally.never_sent += 1,
-                    }
-                    let expected = [
-                        Reason::Timeout,
-                        Reason::ConnectTimeout,
-                        Reason::Refused,
-                        Reason::Dropped,
-                        Reason::HungUp,
-                        Reason::Closed,
-                        Reason::QueueTimeout,
-                        Reason::Authentication,
-                        Reason::QueueFull,
-                        Reason::HighWater,
-                        Reason::Silent,
-                        Reason::Demoted,
-                        Reason::Loading,
-                        Reason::Unauthenticated,
-                        Reason::Untrusted,
-                    ];
-                    assert!(expected.contains(&failure.reason), "{slot}: {failure:?}");
-                    tally.timeouts += u32::from(failure.reason == Reason::Timeout);
-                    let full = failure.reason == Reason::QueueFull;
-                    tally.full += u32::from(full && !self.drop_oldest);
-                    tally.dropped += u32::from(full && self.drop_oldest);
-                    tally.high += u32::from(failure.reason == Reason::HighWater);
-                    let late = [Reason::QueueTimeout, Reason::Refused, Reason::ConnectTimeout];
-                    tally.late += u32::from(late.contains(&failure.reason) && !failure.maybe_executed);
-                }
+                let expected = [
+                    Reason::Timeout,
+                    Reason::ConnectTimeout,
+                    Reason::Refused,
+                    Reason::Dropped,
+                    Reason::HungUp,
+                    Reason::Closed,
+                    Reason::QueueTimeout,
+                    Reason::Authentication,
+                    Reason::QueueFull,
+                    Reason::HighWater,
+                    Reason::Silent,
+                    Reason::Demoted,
+                    Reason::Loading,
+                    Reason::Unauthenticated,
+                    Reason::Untrusted,
+                ];
+                let oversized = matches!(failure.reason, Reason::Protocol(_));
+                assert!(
+                    if oversized {
+                        self.limits.bulk == TEXT as u64
+                    } else {
+                        expected.contains(&failure.reason)
+                    },
+                    "{slot}: {failure:?}"
+                );
+                tally.oversized += u32::from(oversized);
+                tally.timeouts += u32::from(failure.reason == Reason::Timeout);
+                let full = failure.reason == Reason::QueueFull;
+                tally.full += u32::from(full && !self.drop_oldest);
+                tally.dropped += u32::from(full && self.drop_oldest);
+                tally.high += u32::from(failure.reason == Reason::HighWater);
+                let late = [Reason::QueueTimeout, Reason::Refused, Reason::ConnectTimeout];
+                tally.late += u32::from(late.contains(&failure.reason) && !failure.maybe_executed);
             }
         }
     }
@@ -413,13 +482,17 @@ fn simulate(seed: u64, tally: &mut Tally) {
     for _ in 0..STEPS {
         world.step(tally);
         world.check_order(tally);
+        world.check_settled(tally);
         world.check_bounds();
     }
     world.finish(tally);
     world.check_order(tally);
-    world.check(tally);
+    world.check_settled(tally);
+    assert!(world.open.is_empty(), "{:?} never settled", world.open);
     let peer = &world.pair.peer;
-    assert_eq!(peer.connection.pending(peer.now).count(), 0);
+    // none of them twice
+    assert!(world.expected.keys().all(|slot| peer.outcome(*slot).is_some()));
+    assert_eq!((peer.connection.pending(peer.now).count(), peer.connection.unsent()), (0, 0));
     tally.rests += peer.rests;
     tally.retries += peer.links.len().saturating_sub(1) as u32;
     let ended =

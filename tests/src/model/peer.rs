@@ -251,6 +251,11 @@ impl Peer {
         self.act();
     }
 
+    /// Gives how many bytes the connection left to come again with more behind them.
+    pub fn unread(&self) -> usize {
+        self.unread.len()
+    }
+
     /// Gives what came of `slot`, once and for all.
     pub fn outcome(&self, slot: u32) -> Option<&Outcome> {
         let outcomes = self.caller.outcomes.get(&slot)?;

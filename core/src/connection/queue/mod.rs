@@ -314,7 +314,7 @@ impl Queue {
             if entry.deadline > now {
                 return Fate::Stay;
             }
-            entry.deadline = entry.deadline.limit(limit);
+            entry.deadline = now.limit(limit);
             if !entry.live {
                 stalled = true;
                 return Fate::Stay;
