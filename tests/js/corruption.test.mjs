@@ -21,6 +21,7 @@ test("a stalled socket and memory that grows meanwhile lose nothing", async (t) 
         const name = String(raw[0]);
         if (name === "HELLO") socket.write("%1\r\n+proto\r\n:3\r\n");
         else if (name === "CLIENT") socket.write("+OK\r\n");
+        else if (name === "PING") socket.write("+PONG\r\n");
         else {
           commands.push(raw);
           socket.write(bulk(raw[1]));
@@ -60,7 +61,7 @@ test("a socket that takes bytes slowly, and keeps what it was given, sees them u
           setImmediate(() => {
             for (const raw of parser.take(bytes)) {
               const name = String(raw[0]);
-              sink.onData(Buffer.from(name === "HELLO" ? "%1\r\n+proto\r\n:3\r\n" : name === "CLIENT" ? "+OK\r\n" : bulk(raw[1])));
+              sink.onData(Buffer.from(name === "HELLO" ? "%1\r\n+proto\r\n:3\r\n" : name === "CLIENT" ? "+OK\r\n" : name === "PING" ? "+PONG\r\n" : bulk(raw[1])));
             }
             sink.onDrain();
           });
@@ -128,7 +129,7 @@ test("a connector that calls back while it is being called is served later, not 
       write: (bytes) => {
         for (const raw of parser.take(bytes)) {
           const name = String(raw[0]);
-          sink.onData(Buffer.from(name === "HELLO" ? "%1\r\n+proto\r\n:3\r\n" : name === "CLIENT" ? "+OK\r\n" : bulk(raw[1])));
+          sink.onData(Buffer.from(name === "HELLO" ? "%1\r\n+proto\r\n:3\r\n" : name === "CLIENT" ? "+OK\r\n" : name === "PING" ? "+PONG\r\n" : bulk(raw[1])));
         }
       },
       close: () => {},
@@ -166,6 +167,7 @@ test("a reply of 300 MiB arrives whole, and its memory is given back", async (t)
         const name = String(raw[0]);
         if (name === "HELLO") socket.write("%1\r\n+proto\r\n:3\r\n");
         else if (name === "CLIENT") socket.write("+OK\r\n");
+        else if (name === "PING") socket.write("+PONG\r\n");
         else if (name === "ECHO") socket.write(bulk(raw[1]));
         else {
           socket.write(`$${size}\r\n`);

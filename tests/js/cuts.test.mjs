@@ -40,6 +40,7 @@ const cutting = (protocol, inward, outward) => {
       const args = raw.map(String);
       const greeting = greet(args);
       if (greeting !== undefined) return Buffer.from(greeting);
+      if (args[0] === "PING") return Buffer.from("+PONG\r\n");
       if (args[0] === "MULTI") {
         queued = [];
         return Buffer.from("+OK\r\n");

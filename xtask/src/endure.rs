@@ -6,10 +6,10 @@ use crate::run::{Failure, Result, run, step};
 use crate::tools::{cargo, node};
 use crate::{build, js, package, servers, tree};
 
-/// A million schedules of a connection, and of a pool, unless `count` says.
+/// A million schedules of each world, unless `count` says.
 pub(crate) fn simulate(count: Option<&str>) -> Result<ExitCode> {
     let count = number(count, 1_000_000)?;
-    for what in ["simulate", "simulate_pool"] {
+    for what in ["simulate", "simulate_pool", "listening", "cache"] {
         step(format!("{count} schedules of {what}"));
         let mut command = cargo();
         command.args(["test", "--quiet", "--release", "--package", "redwire-tests", "--test", what]);

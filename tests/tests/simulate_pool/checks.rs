@@ -11,9 +11,41 @@ use std::collections::{BTreeMap, BTreeSet};
 /// How errors of a server begin that executed nothing.
 const REFUSALS: [&[u8]; 4] = [b"LOADING ", b"READONLY ", b"NOAUTH ", b"EXECABORT "];
 
+/// What was checked already.
+#[derive(Default)]
+pub(crate) struct Seen {
+    /// Slots that did not settle.
+    pub(crate) open: BTreeSet<u32>,
+    /// Slots whose callers know that they were not executed.
+    never: BTreeSet<u32>,
+    /// How many slots settled.
+    told: usize,
+    /// Each slot's place among those that were submitted.
+    order: BTreeMap<u32, usize>,
+    /// How often each slot's command was executed.
+    executed: BTreeMap<u32, u32>,
+    /// How many links are over.
+    over: usize,
+    places: BTreeMap<LinkId, Place>,
+    /// The link of each lease.
+    links: BTreeMap<LeaseId, LinkId>,
+}
+
+/// How far a link was followed.
+#[derive(Default)]
+struct Place {
+    logged: usize,
+    count: usize,
+    /// Whose the last command was, and its place among those that were submitted.
+    user: Option<LeaseId>,
+    last: usize,
+}
+
 impl World {
     /// What is true at any time.
-    pub(crate) fn check_now(&self) {
+    pub(crate) fn check_now(&mut self, tally: &mut Tally) {
+        self.check_links(tally);
+        self.check_settled(tally);
         let Self { fleet, .. } = self;
         let lanes: BTreeSet<u8> = fleet.wires.iter().map(|wire| wire.link.lane()).collect();
         assert_eq!(lanes.len(), fleet.wires.len(), "a lane has one link");
@@ -32,88 +64,124 @@ impl World {
         }
     }
 
-    /// What each link executed; gives how often each slot's command was.
-    fn check_links(&self, tally: &mut Tally) -> BTreeMap<u32, u32> {
-        let order: BTreeMap<u32, usize> =
-            (1..).zip(&self.fleet.submitted).map(|(at, slot)| (*slot, at)).collect();
-        let mut executed: BTreeMap<u32, u32> = BTreeMap::new();
-        let mut links_of: BTreeMap<LeaseId, BTreeSet<LinkId>> = BTreeMap::new();
-        for (link, session) in self.fleet.sessions() {
-            let (mut user, mut last, mut count) = (None, 0, 0);
-            for one in &session.log {
+    /// What each link executed since the last time.
+    fn check_links(&mut self, tally: &mut Tally) {
+        let Self { fleet, seen, users, kinds, .. } = self;
+        for slot in &fleet.submitted[seen.order.len()..] {
+            seen.order.insert(*slot, seen.order.len() + 1);
+        }
+        let over = fleet.over[seen.over..].iter().map(|(link, session)| (*link, session));
+        let live = fleet.wires.iter().filter_map(|wire| Some((wire.link, wire.session.as_ref()?)));
+        for (link, session) in over.chain(live) {
+            let place = seen.places.entry(link).or_default();
+            for one in &session.log[place.logged..] {
                 let Some(slot) = sender(&one.words) else { continue };
+                let (kind, now) = (kinds[&slot], users.get(&slot).copied());
                 tally.unknown += u32::from(one.refused && one.words[0] == b"EVALSHA");
                 if !one.refused {
-                    *executed.entry(slot).or_default() += 1;
+                    let times = seen.executed.entry(slot).or_default();
+                    *times += 1;
+                    tally.resent += u32::from(*times > 1);
+                    let again = match kind {
+                        Kind::Echo | Kind::Repeated if now.is_none() => RESENDS,
+                        _ => 0,
+                    };
+                    assert!(*times <= 1 + u32::from(again), "{slot} ({kind:?}) was executed {times} times");
+                    assert!(
+                        !seen.never.contains(&slot),
+                        "{slot} was executed though its caller was told otherwise"
+                    );
                 }
-                let now = self.users.get(&slot);
                 // who comes next may have waited for long, and so may what goes on
-                last = if link.lane() != 0 && (now != user || now.is_none()) { 0 } else { last };
+                let another = place.count == 0 || now != place.user || now.is_none();
+                let last = if link.lane() != 0 && another { 0 } else { place.last };
                 if one.words[0] != b"EVAL" {
-                    assert!(order[&slot] > last, "{slot} was executed too late on {link:?}");
-                    last = order[&slot];
+                    assert!(seen.order[&slot] > last, "{slot} was executed too late on {link:?}");
+                    place.last = seen.order[&slot];
+                } else {
+                    place.last = last;
                 }
                 if let Some(lease) = now {
-                    links_of.entry(*lease).or_default().insert(link);
+                    let own = *seen.links.entry(lease).or_insert(link);
+                    assert_eq!(own, link, "{lease:?} has one link");
                 }
                 let blocks = one.words[0] == b"BLPOP";
                 assert_eq!(link.lane() == 0, now.is_none() && !blocks, "{slot} is on the right link");
-                if count == 0 || now != user || now.is_none() {
-                    tally.reused += u32::from(count > 0 && link.lane() != 0);
-                    let inside = link.lane() == 0 && self.kinds[&slot] == Kind::Both;
+                if another {
+                    tally.reused += u32::from(place.count > 0 && link.lane() != 0);
+                    let inside = link.lane() == 0 && kind == Kind::Both;
                     assert!(
                         !one.changed || now.is_some() || inside,
                         "{slot} found what another had left on {link:?}"
                     );
                 }
-                (user, count) = (now, count + 1);
+                (place.user, place.count) = (now, place.count + 1);
+            }
+            place.logged = session.log.len();
+        }
+        seen.over = fleet.over.len();
+    }
+
+    /// What settled since the last time.
+    fn check_settled(&mut self, tally: &mut Tally) {
+        if self.fleet.outcomes.len() == self.seen.told {
+            return;
+        }
+        self.seen.told = self.fleet.outcomes.len();
+        let settled = |slot: &&u32| self.fleet.outcomes.contains_key(slot);
+        let settled: Vec<u32> = self.seen.open.iter().filter(settled).copied().collect();
+        for slot in settled {
+            self.seen.open.remove(&slot);
+            if self.check_outcome(slot, tally) {
+                self.seen.never.insert(slot);
             }
         }
-        for (lease, links) in links_of {
-            assert!(links.len() == 1, "{lease:?} was on {links:?}");
-        }
-        executed
+    }
+
+    /// What came of `slot`; gives whether its caller knows that it was not executed.
+    fn check_outcome(&self, slot: u32, tally: &mut Tally) -> bool {
+        let kind = self.kinds[&slot];
+        let times = self.seen.executed.get(&slot).copied().unwrap_or_default();
+        let count = self.fleet.server.store.text(&format!("n{slot}"));
+        let repeated = kind == Kind::Repeated;
+        assert!(repeated || matches!(count, None | Some(b"1")), "{slot} was executed twice");
+        let unexecuted = match self.fleet.outcome(slot) {
+            Some(Outcome::Reply(Frame::Error(text))) => {
+                tally.told += 1;
+                assert!(REFUSALS.iter().any(|code| text.starts_with(code)), "{slot}: {text:?}");
+                assert!(repeated || count.is_none(), "{slot} was executed");
+                false
+            }
+            Some(Outcome::Reply(frame)) => {
+                tally.replies += 1;
+                check_reply(slot, kind, frame, times, tally);
+                false
+            }
+            Some(Outcome::Unanswered) => {
+                tally.unanswered += 1;
+                false
+            }
+            Some(Outcome::Leased(_)) => {
+                tally.leases += 1;
+                assert_eq!(kind, Kind::Lease);
+                false
+            }
+            Some(Outcome::Cancelled(maybe)) => !maybe,
+            Some(Outcome::Failed(failure)) => {
+                self.count(failure, tally);
+                !failure.maybe_executed
+            }
+            None => unreachable!("{slot} settled"),
+        };
+        assert!(times == 0 || !unexecuted, "{slot} was executed");
+        unexecuted
     }
 
     /// What came of everything.
     pub(crate) fn check(&self, tally: &mut Tally) {
-        let executed = self.check_links(tally);
-        for (slot, kind) in &self.kinds {
-            let times = executed.get(slot).copied().unwrap_or_default();
-            let again = match kind {
-                Kind::Echo | Kind::Repeated if !self.users.contains_key(slot) => RESENDS,
-                _ => 0,
-            };
-            assert!(times <= 1 + u32::from(again), "{slot} ({kind:?}) was executed {times} times");
-            tally.resent += u32::from(times > 1);
-            let count = self.fleet.server.store.text(&format!("n{slot}")).map(<[u8]>::to_vec);
-            let repeated = *kind == Kind::Repeated;
-            assert!(repeated || matches!(count.as_deref(), None | Some(b"1")), "{slot} was executed twice");
-            let Some(outcome) = self.fleet.outcome(*slot) else {
-                unreachable!("{slot} ({kind:?}) never settled")
-            };
-            self.check_elements(*slot, outcome);
-            match outcome {
-                Outcome::Reply(Frame::Error(text)) => {
-                    tally.told += 1;
-                    assert!(REFUSALS.iter().any(|code| text.starts_with(code)), "{slot}: {text:?}");
-                    assert!(repeated || count.is_none(), "{slot} was executed");
-                }
-                Outcome::Reply(frame) => {
-                    tally.replies += 1;
-                    check_reply(*slot, *kind, frame, times, tally);
-                }
-                Outcome::Unanswered => tally.unanswered += 1,
-                Outcome::Leased(_) => {
-                    tally.leases += 1;
-                    assert_eq!(*kind, Kind::Lease);
-                }
-                Outcome::Cancelled(maybe) => assert!(*maybe || times == 0, "{slot} was executed"),
-                Outcome::Failed(failure) => {
-                    assert!(failure.maybe_executed || times == 0, "{slot} was executed: {failure:?}");
-                    self.count(failure, tally);
-                }
-            }
+        assert!(self.seen.open.is_empty(), "{:?} never settled", self.seen.open);
+        for slot in self.kinds.keys() {
+            self.check_elements(*slot, self.fleet.outcome(*slot).expect("it settled"));
         }
         let ended = |reasons: &[Reason]| {
             self.fleet.closed.iter().filter(|(_, reason)| reasons.contains(reason)).count() as u32

@@ -1,7 +1,7 @@
 //! Thousands of random schedules over a pool: blocking commands, leases that change their connection, scripts and locks, in a world that
 //! fails in every way it can, and callers that go on while they are being told.
 //!
-//! Checked besides what `simulate.rs` checks of one link (I-1 to I-5, I-7): what blocks never stands before somebody else's command; what
+//! Checked after each step, besides what `simulate.rs` checks of one link (I-1 to I-5, I-7): what blocks never stands before somebody else's command; what
 //! is sent on a lease is executed on one link, in order, or not at all (no EXEC without its WATCH); whoever comes next on a link finds it
 //! as new; an element that a blocking command did not take is still there; no more links are open than may be; nobody gets a lock that
 //! another holds. In the end nothing is left in memory. A failure names its seed: `REDWIRE_SEED=n cargo test --test simulate_pool`.
@@ -29,9 +29,10 @@ fn simulate(seed: u64, tally: &mut Tally) {
     let mut world = World::new(seed);
     for _ in 0..STEPS {
         world.step(tally);
-        world.check_now();
+        world.check_now(tally);
     }
     world.finish(tally);
+    world.check_now(tally);
     world.check(tally);
     let connections = world.fleet.pool.connections().count() as i64;
     let idle = measure(|| drop(world.fleet.pool));

@@ -1,6 +1,7 @@
 //! What happens: one step after the other, none of which knows what came before.
 
 use crate::Tally;
+use crate::checks::Seen;
 use oorandom::Rand32;
 use redwire_core::batch::{BatchBuffer, flags};
 use redwire_core::connection::{Bounds, Config, Credentials};
@@ -66,6 +67,7 @@ pub(crate) struct World {
     pub(crate) bounded: bool,
     pub(crate) drop_oldest: bool,
     pub(crate) limits: Limits,
+    pub(crate) seen: Seen,
 }
 
 impl World {
@@ -119,6 +121,7 @@ impl World {
             bounded,
             drop_oldest,
             limits,
+            seen: Seen::default(),
         }
     }
 
@@ -133,6 +136,7 @@ impl World {
     fn slot(&mut self, kind: Kind) -> u32 {
         self.next += 1;
         self.kinds.insert(self.next, kind);
+        self.seen.open.insert(self.next);
         self.next
     }
 
