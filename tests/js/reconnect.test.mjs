@@ -184,7 +184,7 @@ for (const server of programs) {
     test("killed in a loop: no error reaches a reader, and no increment is counted twice", async (t) => {
       const running = await startServer(server.program);
       t.after(() => running.stop());
-      const options = { host: "127.0.0.1", port: running.port };
+      const options = { host: "127.0.0.1", port: running.port, retryDelay: 5, maxRetryDelay: 20 };
       const [redis, killer] = [new Redis({ ...options, maxResends: 100 }), new Redis(options)];
       t.after(() => redis.destroy());
       t.after(() => killer.destroy());

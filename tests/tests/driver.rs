@@ -324,7 +324,7 @@ fn a_broken_link_tells_what_may_have_been_executed_and_leaves_nothing_behind() {
     assert_eq!(told, [dropped(), dropped(), Poll::Pending]);
 
     stage.world.state().room = 1000;
-    stage.world.state().now = 100;
+    stage.world.state().now = 10;
     stage.turn();
     assert_eq!(stage.world.state().opened, 2);
     assert_eq!(stage.world.hears(), INCR);

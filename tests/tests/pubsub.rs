@@ -20,8 +20,8 @@ fn listening(protocol: u8, config: Config) -> Peer {
     peer.connect();
     peer.open();
     if protocol == 3 {
-        assert_eq!(peer.sent(), ["HELLO 3"]);
-        peer.reply("%2\r\n+server\r\n+redis\r\n+proto\r\n:3\r\n");
+        assert_eq!(peer.sent(), ["HELLO 3", "PING"]);
+        peer.reply("%2\r\n+server\r\n+redis\r\n+proto\r\n:3\r\n+PONG\r\n");
     }
     assert_eq!(peer.ready.len(), 1, "the link is ready");
     peer
@@ -75,8 +75,8 @@ fn reopen(peer: &mut Peer, again: &[&str]) {
     peer.retry();
     peer.open();
     let mut sent = peer.sent();
-    if sent == ["HELLO 3"] {
-        peer.reply("%2\r\n+server\r\n+redis\r\n+proto\r\n:3\r\n");
+    if sent == ["HELLO 3", "PING"] {
+        peer.reply("%2\r\n+server\r\n+redis\r\n+proto\r\n:3\r\n+PONG\r\n");
         sent = peer.sent();
     }
     // one by one
@@ -463,8 +463,8 @@ fn after_a_shutdown_nothing_is_left() {
         assert!(!sent.iter().any(|line| line.contains("SUBSCRIBE")), "{sent:?}");
         assert_eq!(
             peer.connection.poll_timeout().is_some(),
-            sent == ["HELLO 3"],
-            "the link is ready where no handshake is"
+            sent == ["HELLO 3", "PING"],
+            "the link is ready where only PING was asked"
         );
     });
 }
