@@ -42,9 +42,9 @@
 //! # struct Stream { replies: &'static [u8], written: Vec<u8> }
 //! # impl Stream {
 //! #     fn write(&mut self, bytes: &[u8]) -> usize { self.written.extend_from_slice(bytes); bytes.len() }
-//! #     fn read(&mut self, bytes: &mut [u8]) -> usize { self.replies.read(bytes).unwrap() }
+//! #     fn read(&mut self, bytes: &mut [u8]) -> usize { self.replies.read(&mut bytes[..1]).unwrap() }
 //! # }
-//! # let open = || Stream { replies: b"+OK\r\n+OK\r\n$5\r\nvalue\r\n", written: Vec::new() };
+//! # let open = || Stream { replies: b"+OK\r\n+OK\r\n+PONG\r\n$5\r\nvalue\r\n", written: Vec::new() };
 //! # let now = || Instant(0);
 //!
 //! let mut machine = Connection::new(Config { protocol: redwire_core::connection::Protocol::Resp2, ..Config::default() });
@@ -71,7 +71,7 @@
 //!         let count = stream.write(bytes);
 //!         machine.handle_transmitted(*link, count);
 //!     }
-//!     let mut chunk = [0; 5];
+//!     let mut chunk = [0; 4096];
 //!     let count = stream.read(&mut chunk);
 //!     if count == 0 {
 //!         machine.handle_closed(now(), *link);

@@ -496,7 +496,7 @@ impl Machine for Connection {
         let Some(due) = self.poll_timeout().filter(|&due| due <= now) else { return };
         let late = now.0 - due.0;
         if late >= HELD_UP && self.session.grace == Instant(0) {
-            self.session.grace = Instant(now.0 + late.min(GRACE));
+            self.session.grace = now.limit(late.min(GRACE) as u32);
             return;
         }
         self.session.grace = Instant(0);
