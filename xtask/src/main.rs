@@ -34,7 +34,7 @@ cargo xtask <verb> [--system]
   bench [options]     build, then redwire beside other clients; `--help` lists the options, --as-built builds nothing
   bench native        the Rust core beside other crates: codec and pipelines
   locks [count]       build, then 10 000 acquisitions of a lock by processes that crash with it, and a check that no two overlap
-  simulate [count]    a million random schedules of a connection and of a pool against a model server, or so many
+  simulate [count]    a million random schedules of each world against a model server, or so many
   soak [seconds]      ten minutes of a fault every second on 64 loops against a real server, or so long
   codegen [--check]   all files derived from the table of commands, core/commands; --check tells which are stale
   ci                  format, lints, no_std, docs and all suites: what has to hold before a change lands
