@@ -72,7 +72,7 @@ pub enum LockError {
     Lost,
     /// A lock without a time limit cannot be given more time.
     Unlimited,
-    /// The time between two tries must be less than the lock's.
+    /// The time between two tries must not be above the lock's.
     Sleep,
     /// The transport has no [`entropy`](crate::transport::Transport::entropy) to make tokens of.
     Entropy,
@@ -134,7 +134,7 @@ impl fmt::Display for LockError {
             Self::Taken => "the lock was held by somebody else as long as it was waited for",
             Self::Lost => "the lock is not held any more: its time was up",
             Self::Unlimited => "a lock without a time limit cannot be given more time",
-            Self::Sleep => "the time between two tries must be less than the lock's",
+            Self::Sleep => "the time between two tries must not be above the lock's",
             Self::Entropy => "the transport has no entropy to make a lock's token of",
         })
     }

@@ -231,8 +231,11 @@ fn the_driver_ends_when_what_the_last_client_left_behind_is_answered() {
     let mut given_up = Box::pin(async move {
         client.transaction(&["k"], async |_| Err::<Command<i64>, _>(Error::TooLarge)).await
     });
-    assert!(poll(&mut given_up).is_pending());
-    stage.turn();
+    // there is no link of its own for it
+    for _ in 0..2 {
+        assert!(poll(&mut given_up).is_pending());
+        stage.turn();
+    }
     assert_eq!(stage.world.hears(), "*2\r\n$5\r\nWATCH\r\n$1\r\nk\r\n");
     stage.world.says(b"+OK\r\n");
     stage.turn();
@@ -245,6 +248,21 @@ fn the_driver_ends_when_what_the_last_client_left_behind_is_answered() {
     assert!(stage.turn());
 }
 
+#[test]
+fn promise_59_a_server_that_has_no_libraries_says_so() {
+    let mut stage = Stage::new(1_000);
+    let client = stage.client.clone();
+    let mut registered = Box::pin(client.register_library("lib", "#!lua name=lib", true));
+    assert!(poll(&mut registered).is_pending());
+    stage.turn();
+    assert!(stage.world.hears().contains("LOAD"));
+    stage.world.says(b"-ERR unknown command `FUNCTION`, with args beginning with: `LOAD`\r\n");
+    stage.turn();
+    let Poll::Ready(Err(Error::Server(error))) = poll(&mut registered) else { unreachable!("it fails") };
+    assert_eq!(error.code(), "ERR");
+    assert_eq!(stage.world.hears(), "");
+}
+
 /// What was watched on one link is not executed on another.
 #[test]
 fn a_transaction_is_never_sent_on_another_link_than_its_watch() {
@@ -254,8 +272,8 @@ fn a_transaction_is_never_sent_on_another_link_than_its_watch() {
     let client = stage.client.clone();
     let mut raised = Box::pin(client.transaction(&["k"], async |_| Ok((incr("k"),))));
     for round in 1..=5 {
-        // what was decided on the last link is not sent, and it begins anew
-        for _ in 0..2 {
+        // what was decided on the last link is not sent, and it begins anew, where there is no link of its own
+        for _ in 0..3 {
             assert!(poll(&mut raised).is_pending());
             stage.turn();
         }

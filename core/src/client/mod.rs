@@ -110,13 +110,13 @@ impl Client {
     /// The first of its commands that failed; the others were executed nevertheless. [`Error::Reserved`] for a command that would change
     /// the link that everybody shares, [`Error::TooLarge`] and [`Error::Empty`] for arguments: then nothing was sent.
     pub async fn execute<Q: Request>(&self, request: Q) -> Result<Q::Output, Error> {
-        let mut replies = self.pipeline(&request)?.replies().await;
+        let mut replies = self.pipeline(&request, 0)?.replies().await;
         request.read(&mut replies)
     }
 
     /// Like [`execute`](Self::execute), with a `Result` for each item of `request`.
     pub async fn try_execute<Q: Request>(&self, request: Q) -> Q::Tried {
-        let mut replies = match self.pipeline(&request) {
+        let mut replies = match self.pipeline(&request, 0) {
             Ok(pending) => pending.replies().await,
             Err(error) => {
                 let mut failed = Vec::new();
@@ -224,7 +224,7 @@ impl Client {
         }
     }
 
-    fn pipeline<Q: Request>(&self, request: &Q) -> Result<Pending, Error> {
+    fn pipeline<Q: Request>(&self, request: &Q, role: u32) -> Result<Pending, Error> {
         let count = self.count(request)?;
         self.submit(count, |slots, commands| {
             let (mut slots, mut texts) = (slots.iter(), Texts::default());
@@ -234,10 +234,10 @@ impl Client {
                     Some(script) if count == 1 || texts.were_sent(script) => {
                         commands.converses = true;
                         commands.scripts.push(script.clone());
-                        push(&mut commands.batch, slot, call, flags::SCRIPT);
+                        push(&mut commands.batch, slot, call, role | flags::SCRIPT);
                     }
-                    Some(script) => push_text(&mut commands.batch, slot, call, script, 0),
-                    None => push(&mut commands.batch, slot, call, 0),
+                    Some(script) => push_text(&mut commands.batch, slot, call, script, role),
+                    None => push(&mut commands.batch, slot, call, role),
                 }
             });
         })
