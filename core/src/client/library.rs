@@ -29,7 +29,7 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::Server`] when there is such a library already and it is not replaced, when the code is faulty, or when the server is older
-    /// than Redis 7.0; [`Error::NoLibrary`] when the code's own name is another.
+    /// than Redis 7.0, which knows no `FUNCTION`; [`Error::NoLibrary`] when the code's own name is another.
     pub async fn register_library(&self, name: &str, code: &str, replace: bool) -> Result<Library, Error> {
         let load = function_load(code.trim_start());
         let loaded = self.execute(if replace { load.replace() } else { load }).await?;

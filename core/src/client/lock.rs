@@ -169,7 +169,9 @@ impl Held {
         }
     }
 
-    /// Adds time to what is left of the lock's.
+    /// Adds time to what is left of the lock's: a step for whoever works for longer than the lock lives, again and again, long before
+    /// [`valid_until`](Self::valid_until). Nothing does so behind the scenes. What fails with anything but [`Error::Lock`] leaves the lock as it
+    /// was, and can be tried again.
     ///
     /// # Errors
     /// [`Error::Lock`] when it is not held any more, or has no time limit; what a command can fail with.
