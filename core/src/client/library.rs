@@ -28,8 +28,8 @@ impl Client {
     /// code is left out.
     ///
     /// # Errors
-    /// [`Error::Server`] when there is such a library already and it is not replaced, when the code is faulty, or when the server is older
-    /// than Redis 7.0, which knows no `FUNCTION`; [`Error::NoLibrary`] when the code's own name is another.
+    /// [`Error::Server`] when there is such a library already and it is not replaced, or when the code is faulty; [`Error::Unsupported`]
+    /// when the server is older than Redis 7.0; [`Error::NoLibrary`] when the code's own name is another.
     pub async fn register_library(&self, name: &str, code: &str, replace: bool) -> Result<Library, Error> {
         let load = function_load(code.trim_start());
         let loaded = self.execute(if replace { load.replace() } else { load }).await?;
@@ -39,7 +39,7 @@ impl Client {
     /// Finds the functions of the library `name`: `FUNCTION LIST`.
     ///
     /// # Errors
-    /// [`Error::NoLibrary`] when the server has none with this name; [`Error::Server`] when it is older than Redis 7.0.
+    /// [`Error::NoLibrary`] when the server has none with this name; [`Error::Unsupported`] when it is older than Redis 7.0.
     pub async fn load_library(&self, name: &str) -> Result<Library, Error> {
         let libraries = self.execute(function_list().libraryname(name)).await?;
         // the name was taken for a pattern
@@ -158,7 +158,7 @@ macro_rules! library {
             /// Loads the library's code, in place of an older one where `replace`.
             ///
             /// # Errors
-            /// Those of [`Client::register_library`]($crate::client::Client::register_library).
+            /// Those of `Client::register_library`.
             $visible async fn register(
                 client: &$crate::client::Client,
                 replace: bool,
@@ -169,7 +169,7 @@ macro_rules! library {
             /// Finds the library on the server.
             ///
             /// # Errors
-            /// Those of [`Client::load_library`]($crate::client::Client::load_library).
+            /// Those of `Client::load_library`.
             $visible async fn load(client: &$crate::client::Client) -> Result<Self, $crate::error::Error> {
                 client.load_library($name).await.map(Self)
             }

@@ -23,7 +23,7 @@ impl Watched {
     /// # Errors
     /// Likewise.
     pub async fn execute<Q: Request>(&self, request: Q) -> Result<Q::Output, Error> {
-        let mut replies = self.client.pipeline(&request, flags::UNCACHED)?.replies().await;
+        let mut replies = self.client.pipeline(&request, flags::UNCACHED)?.replies(&request).await;
         request.read(&mut replies)
     }
 }
