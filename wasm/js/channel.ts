@@ -82,18 +82,18 @@ export class Channel {
   }
 
   /** Sends a command; see {@link Outbox.push} for what it throws. */
-  send(what: number, timeout: number | undefined, command: string, args: readonly unknown[], mode: number): Promise<unknown> {
+  send(what: number, timeout: number | undefined, command: string, args: readonly unknown[], mode: number, signal?: AbortSignal): Promise<unknown> {
     const { memo, host } = this.engine;
     if (memo !== undefined && this.lease === 0 && this.outbox.count === 0) {
       const value = memo.recall(host!, what, mode, args);
       if (value !== undefined) return Promise.resolve(value);
     }
     const promise = new Promise(executor);
-    this.open(resolvePromise, rejectPromise, what, timeout, command, args, mode);
+    this.open(resolvePromise, rejectPromise, what, timeout, command, args, mode, signal);
     return promise;
   }
 
-  /** Sends a command and gives its slot, or {@link SETTLED} where that is over. */
+  /** Sends a command, to be given up when `signal` aborts, and gives its slot, or {@link SETTLED} where that is over. */
   open(
     taker: ((value: unknown) => void) | Gatherer,
     other: ((reason: unknown) => void) | number,
@@ -102,6 +102,7 @@ export class Channel {
     command: string,
     args: readonly unknown[],
     mode: number,
+    signal?: AbortSignal,
   ): number {
     const { engine, outbox } = this;
     const slot = engine.slots.open(taker, other, command, mode);
@@ -114,6 +115,8 @@ export class Channel {
     }
     const externals = outbox.externals.get(outbox.count - 1);
     if (externals !== undefined) engine.hold(slot, externals, this.lease);
+    // it may settle as it is sent: from then on the slot is another's
+    if (signal !== undefined) engine.abortable(slot, signal);
     if (timeout !== undefined) engine.sooner = true;
     if (what & Flag.OPERATION) engine.waits = true;
     if (this.lease === 0 && engine.isKept(outbox)) {
@@ -139,15 +142,15 @@ export class Channel {
     this.engine.giveBox(box);
   }
 
-  /** Sends the commands in `box`, in `slots` from the one at `first` on, behind everything sent before. */
-  submit(box: Outbox, timed: boolean, slots: readonly number[], first = 0): void {
-    const refusal = this.refusal();
+  /** Sends the commands in `box`, in `slots`, behind everything sent before, unless `signal` has aborted. */
+  submit(box: Outbox, timed: boolean, slots: readonly number[], signal: AbortSignal | undefined): void {
+    const refusal = signal?.aborted ? (signal.reason as unknown) : this.refusal();
     if (refusal !== undefined) {
-      for (let position = 0; position < box.count; position++) this.engine.forget(slots[first + position]!, refusal);
+      for (const slot of slots) this.engine.forget(slot, refusal);
       return;
     }
-    for (const [position, externals] of box.externals) this.engine.hold(slots[first + position]!, externals, this.lease);
-    this.outbox.absorb(box, slots, first);
+    for (const [position, externals] of box.externals) this.engine.hold(slots[position]!, externals, this.lease);
+    this.outbox.absorb(box, slots);
     if (timed) this.engine.sooner = true;
     this.#schedule(FULL_PIPELINES);
   }
@@ -160,7 +163,7 @@ export class Channel {
 
   /** Gives up the command in `slot` when `signal` aborts. */
   abortable(slot: number, signal: AbortSignal): void {
-    if (slot !== SETTLED) this.engine.abortable(slot, signal);
+    this.engine.abortable(slot, signal);
   }
 
   /** Takes what the server refused of the transaction in `slot`. */

@@ -97,6 +97,11 @@ export const SCRIPTS = 256;
 
 const now = (): number => performance.now();
 
+/** Takes what comes of a command that was given up: nobody has a lease that was granted. */
+const giveBack = (value: unknown): void => {
+  if (value instanceof Channel) value.close();
+};
+
 /** One client's machine and everything that waits: the only place, but for its wires, that calls the core. */
 export class Engine implements Home {
   readonly #settings: Settings;
@@ -104,7 +109,7 @@ export class Engine implements Home {
   /** The ways in, those of clients and of leases. */
   readonly #channels: Channel[] = [];
   readonly #boxes: Outbox[] = [];
-  readonly #aborts = new Aborts((slot, reason) => this.cancel(slot, reason));
+  readonly #aborts = new Aborts((slots, reason) => this.cancel(slots, reason));
   /** Large arguments until their command settles, and, once it is half written, until they are written too. */
   readonly #externals = new Map<number, Externals>();
   /** Refused commands of transactions until their EXEC is answered. */
@@ -121,6 +126,8 @@ export class Engine implements Home {
   #flushing = false;
   /** Whether results of the core are being worked through, or a socket is being written to: whatever arrives meanwhile waits. */
   busy = false;
+  /** Whether there may be something to work through. */
+  #due = false;
   readonly #arrived: (() => void)[] = [];
   #timer: ReturnType<typeof setTimeout> | undefined;
   #timerAt = Infinity;
@@ -262,8 +269,8 @@ export class Engine implements Home {
     if (signal?.aborted) return Promise.reject(signal.reason);
     return new Promise((resolve, reject) => {
       const slot = this.slots.open(resolve as (value: unknown) => void, reject, "", 0);
-      this.#call((host) => host.exports.host_lease(now(), slot));
       if (signal !== undefined) this.abortable(slot, signal);
+      this.#call((host) => host.exports.host_lease(now(), slot));
     });
   }
 
@@ -275,7 +282,7 @@ export class Engine implements Home {
     } catch (error) {
       this.trap(error);
     }
-    if (!this.busy) this.work();
+    this.work();
   }
 
   /** Keeps the text of a script, for calls by its digest that have {@link Flag.SCRIPT} and are asked for in this tick; gives the digest. */
@@ -396,16 +403,17 @@ export class Engine implements Home {
     this.work();
   }
 
-  /** Gives up the command in `slot`: its promise rejects with `reason`. */
-  cancel(slot: number, reason: unknown): void {
+  /** Gives up the commands in `slots`, but for those that settle meanwhile and are gone from there: their promises reject with `reason`. */
+  cancel(slots: Iterable<number>, reason: unknown): void {
     this.#submit();
-    let written = 0;
-    if (this.host !== undefined) {
-      written = this.host.exports.host_cancel(now(), slot);
+    for (const slot of slots) {
+      const written = this.host?.exports.host_cancel(now(), slot) ?? 0;
       for (const wire of this.#wires) wire.drop(slot);
+      // what became of it is said already, if not heard yet
+      if (written < 0) this.slots.giveUp(slot, reason, giveBack);
+      else this.#settle(slot, reason, true, written === 0);
     }
-    this.#settle(slot, reason, true, written !== 1);
-    // not at once: what else the same signal gives up must not be sent before
+    // not at once: the tick may ask for more
     this.sooner = true;
     this.schedule();
   }
@@ -465,22 +473,19 @@ export class Engine implements Home {
   destroy(): void {
     if (this.#status === "closed") return;
     this.#become("closed");
-    this.#submit();
-    try {
-      this.host?.exports.host_shutdown();
-      this.work();
-    } catch (error) {
-      this.trap(error);
-    }
     for (const wire of this.#wires) wire.disconnect();
-    this.host = this.#kept = this.memo = undefined;
-    this.#attempt?.fail(new ConnectionError("the client was closed"));
-    this.#attempt = undefined;
-    clearTimeout(this.#timer);
-    this.keeper?.forget();
-    this.#listeners.clear();
-    for (const channel of this.#channels) channel.end();
-    this.#settings.listener?.ended();
+    this.arrive(() => {
+      this.#submit();
+      if (this.host !== undefined) this.#call((host) => host.exports.host_shutdown());
+      this.host = this.#kept = this.memo = undefined;
+      this.#attempt?.fail(new ConnectionError("the client was closed"));
+      this.#attempt = undefined;
+      clearTimeout(this.#timer);
+      this.keeper?.forget();
+      this.#listeners.clear();
+      for (const channel of this.#channels) channel.end();
+      this.#settings.listener?.ended();
+    });
   }
 
   #start(): Host {
@@ -535,22 +540,29 @@ export class Engine implements Home {
 
   /** Works through what the core wants done and sent, and then through what arrived meanwhile. */
   work(): void {
-    const host = this.host;
-    if (host === undefined || this.busy) return;
-    this.busy = true;
-    try {
-      this.#act(host);
-      for (const wire of this.#wires) wire.transmit(host);
-      // what is not answered settles when it was written
-      if (this.#wires.length > 1) this.#act(host);
-      this.#arm(host);
-    } catch (error) {
-      this.trap(error);
-    } finally {
-      this.busy = false;
+    this.#due = true;
+    if (this.busy) return;
+    while (this.#due && this.host !== undefined) {
+      this.#due = false;
+      this.busy = true;
+      try {
+        this.#pass(this.host);
+      } catch (error) {
+        this.trap(error);
+      } finally {
+        this.busy = false;
+      }
     }
     this.#holdOpen();
     while (this.#arrived.length > 0 && !this.busy) this.#arrived.shift()!();
+  }
+
+  #pass(host: Host): void {
+    this.#act(host);
+    for (const wire of this.#wires) wire.transmit(host);
+    // what is not answered settles when it was written
+    if (this.#wires.length > 1) this.#act(host);
+    if (this.host === host) this.#arm(host);
   }
 
   /** Calls `take` when nothing is being worked through. */
@@ -559,13 +571,14 @@ export class Engine implements Home {
     else take();
   }
 
+  /** Does what the core wants done, until it fails: whoever is called meanwhile may have it do so. */
   #act(host: Host): void {
-    for (;;) {
+    while (this.host === host) {
       const count = host.exports.host_poll();
       if (count === 0) return;
       const at = host.register(0) >>> 2;
       const actions = host.words.slice(at, at + count);
-      for (let i = 0; i < count; i += 4) this.#do(host, actions[i]!, actions[i + 1]!, actions[i + 2]!, actions[i + 3]!);
+      for (let i = 0; i < count && this.host === host; i += 4) this.#do(host, actions[i]!, actions[i + 1]!, actions[i + 2]!, actions[i + 3]!);
     }
   }
 
@@ -743,11 +756,7 @@ export class Engine implements Home {
     this.host = this.#kept = this.memo = undefined;
     for (const wire of this.#wires) wire.disconnect();
     this.#wires = [];
-    for (const channel of [...this.#channels]) {
-      channel.outbox.clear();
-      // a fresh core knows nothing of leases
-      if (channel.lease !== 0) channel.close();
-    }
+    for (const channel of this.#channels) channel.outbox.clear();
     this.#timerAt = Infinity;
     clearTimeout(this.#timer);
     const error = (command?: string): RedisError =>
@@ -761,6 +770,8 @@ export class Engine implements Home {
     for (const slot of this.slots.all()) this.#settle(slot, error(this.slots.commandOf(slot)), true, true);
     for (const slot of this.#externals.keys()) this.#release(slot);
     this.#refused.clear();
+    // a fresh core knows nothing of leases
+    for (const channel of [...this.#channels]) if (channel.lease !== 0) channel.close();
     this.#become("idle", failed);
     this.#settings.listener?.ended(failed);
   }

@@ -310,13 +310,13 @@ export class Queued extends Methods implements Runner {
     const { mode, timeout, signal } = this.#view;
     return new Promise((resolve) => {
       const gathered = new Gathered(commands.length, resolve);
-      const slots = commands.map((command, at) => channel.reserve(gathered, at, command, mode));
-      let first = 0;
+      let at = 0;
       for (const box of boxes) {
-        channel.submit(box, timeout !== undefined, slots, first);
-        first += box.count;
+        const slots = new Array<number>(box.count);
+        for (let position = 0; position < box.count; position++, at++) slots[position] = channel.reserve(gathered, at, commands[at]!, mode);
+        if (signal !== undefined) for (const slot of slots) channel.abortable(slot, signal);
+        channel.submit(box, timeout !== undefined, slots, signal);
       }
-      if (signal !== undefined) for (const slot of slots) channel.abortable(slot, signal);
     });
   }
 
@@ -326,8 +326,8 @@ export class Queued extends Methods implements Runner {
     let slot!: number;
     const reply = new Promise<unknown>((resolve, reject) => {
       slot = channel.reserve(resolve, reject, "EXEC", mode);
-      channel.submit(box, timeout !== undefined, new Array<number>(box.count).fill(slot));
       if (signal !== undefined) channel.abortable(slot, signal);
+      channel.submit(box, timeout !== undefined, new Array<number>(box.count).fill(slot), signal);
     });
     let results: unknown;
     try {

@@ -314,11 +314,8 @@ class Client extends Methods {
         return Promise.reject(error);
       }
     }
-    if (signal === undefined) return channel.send(what, timeout, command, args, mode);
-    if (signal.aborted) return Promise.reject(signal.reason);
-    return new Promise((resolve, reject) => {
-      channel.abortable(channel.open(resolve, reject, what, timeout, command, args, mode), signal);
-    });
+    if (signal?.aborted) return Promise.reject(signal.reason);
+    return channel.send(what, timeout, command, args, mode, signal);
   }
 
   call(name: string, ...args: unknown[]): Promise<unknown> {

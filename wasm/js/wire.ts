@@ -169,7 +169,7 @@ export class Wire {
     try {
       for (let at = 0; at < bytes.length; ) {
         const { host } = home;
-        if (host === undefined || link !== this.link) return;
+        if (host === undefined || link !== this.link) break;
         at = this.#receive(host, link, bytes, at);
         const taken = this.#reader.take(bytes, at);
         if (taken > 0) host.exports.host_read(link, taken);
@@ -266,8 +266,12 @@ export class Wire {
   hold(hold: boolean): void {
     if (hold === this.#held || this.#socket === undefined) return;
     this.#held = hold;
-    if (hold) this.#socket.ref?.();
-    else this.#socket.unref?.();
+    try {
+      if (hold) this.#socket.ref?.();
+      else this.#socket.unref?.();
+    } catch {
+      // a socket's own fault must not become ours
+    }
   }
 }
 
