@@ -15,6 +15,7 @@ import type { Notice, Told } from "./pubsub/notices.js";
 import { LISTENER, Reader } from "./reader.js";
 import { Slots } from "./slots.js";
 import type { Status } from "./status.js";
+import { later, laterUnheld, type Timer } from "./timer.js";
 import { Wire, type Home } from "./wire.js";
 
 /** What an engine is told once. */
@@ -129,7 +130,7 @@ export class Engine implements Home {
   /** Whether there may be something to work through. */
   #due = false;
   readonly #arrived: (() => void)[] = [];
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  #timer: Timer;
   #timerAt = Infinity;
   /** Whether a deadline may have come that is before the timer's. */
   sooner = false;
@@ -433,7 +434,7 @@ export class Engine implements Home {
         resolve(over);
       };
       const abort = (): void => end(true);
-      const timer = setTimeout(end, milliseconds, false);
+      const timer = later(() => end(false), milliseconds);
       const stop = this.onStateChange((status) => status === "closed" && abort());
       signal?.addEventListener("abort", abort);
     });
@@ -459,7 +460,7 @@ export class Engine implements Home {
     }
     if (this.slots.waiting > 0) {
       await new Promise<void>((resolve) => {
-        const timer = timeout === undefined ? undefined : setTimeout(resolve, timeout);
+        const timer = timeout === undefined ? undefined : later(resolve, timeout);
         this.#quiet.push(() => {
           clearTimeout(timer);
           resolve();
@@ -660,8 +661,7 @@ export class Engine implements Home {
     if (at < 0 || at >= this.#timerAt) return;
     clearTimeout(this.#timer);
     this.#timerAt = at;
-    this.#timer = setTimeout(this.#onTimer, Math.max(0, Math.ceil(at - now())));
-    this.#timer.unref?.();
+    this.#timer = laterUnheld(this.#onTimer, at - now());
     this.#awake = false;
   }
 

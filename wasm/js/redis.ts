@@ -33,6 +33,7 @@ import { Stream, type Source, type StreamOptions } from "./stream.js";
 import { isRetryPolicy, persist, type RetryPolicy } from "./retry.js";
 import type { Status } from "./status.js";
 import { decodes, encoded, withDecoding, type Adapting, type DataWith, type DecodingOptions, type Fitting, type FormsWith, type GivenWith, type IntegersWith, type ValuesWith, type View } from "./view.js";
+import { later } from "./timer.js";
 import type { TransactionOptions, Watching } from "./watching.js";
 
 /** What a view changes. */
@@ -584,7 +585,7 @@ const pause = (milliseconds: number, signal: AbortSignal | undefined): Promise<v
       settle();
     };
     const abort = end(() => reject(signal!.reason));
-    const timer = setTimeout(
+    const timer = later(
       end(() => resolve()),
       milliseconds,
     );
