@@ -1,6 +1,7 @@
 import { Flag, Outbox } from "./outbox.js";
 import { ConnectionError, LeaseError, type RedisError } from "./errors.js";
 import type { Engine, Listener } from "./engine.js";
+import type { Host } from "./host.js";
 import type { Gatherer } from "./slots.js";
 import type { Status } from "./status.js";
 
@@ -26,6 +27,8 @@ export class Channel {
   /** The core's number for the lease; 0 for everybody's connection. */
   readonly lease: number;
   readonly outbox = new Outbox();
+  /** The core that knows the lease. */
+  readonly host: Host | undefined;
   #closed = false;
   /** Those of listeners, which end with this one. */
   readonly #children = new Set<Channel>();
@@ -33,6 +36,7 @@ export class Channel {
   constructor(engine: Engine, lease = 0) {
     this.engine = engine;
     this.lease = lease;
+    this.host = engine.host;
     engine.add(this);
   }
 
@@ -70,12 +74,18 @@ export class Channel {
   }
 
   get status(): Status {
-    return this.#closed ? "closed" : this.engine.status;
+    return this.#isOver ? "closed" : this.engine.status;
+  }
+
+  /** Whether it takes no more commands; a lease ends with its core too. */
+  get #isOver(): boolean {
+    return this.#closed || (this.lease !== 0 && this.host !== this.engine.host);
   }
 
   /** Gives why commands are not taken any more, if so. */
   refusal(command?: string): RedisError | undefined {
-    if (!this.#closed) return this.engine.refusal(command);
+    const refusal = this.engine.refusal(command);
+    if (refusal !== undefined || !this.#isOver) return refusal;
     const details = { command, maybeExecuted: false };
     if (this.lease === 0) return new ConnectionError("the client is closed: make a new one", details);
     return new LeaseError("the lease is over: take another", details);
@@ -107,7 +117,7 @@ export class Channel {
     const { engine, outbox } = this;
     const slot = engine.slots.open(taker, other, command, mode);
     try {
-      if (this.#closed) throw this.refusal(command);
+      if (this.#isOver) throw this.refusal(command);
       outbox.push(slot, what, timeout, command, args);
     } catch (error) {
       engine.forget(slot, error);

@@ -260,7 +260,7 @@ export class Engine implements Home {
   remove(channel: Channel): void {
     this.#submit();
     this.#channels.splice(this.#channels.indexOf(channel), 1);
-    if (channel.lease !== 0 && this.host !== undefined) this.#call((host) => host.exports.host_release(now(), channel.lease));
+    if (channel.lease !== 0 && channel.host === this.host) this.#call((host) => host.exports.host_release(now(), channel.lease));
   }
 
   /** Takes a connection of its own, once one is free. */
@@ -407,12 +407,16 @@ export class Engine implements Home {
   /** Gives up the commands in `slots`, but for those that settle meanwhile and are gone from there: their promises reject with `reason`. */
   cancel(slots: Iterable<number>, reason: unknown): void {
     this.#submit();
-    for (const slot of slots) {
-      const written = this.host?.exports.host_cancel(now(), slot) ?? 0;
-      for (const wire of this.#wires) wire.drop(slot);
-      // what became of it is said already, if not heard yet
-      if (written < 0) this.slots.giveUp(slot, reason, giveBack);
-      else this.#settle(slot, reason, true, written === 0);
+    try {
+      for (const slot of slots) {
+        const written = this.host?.exports.host_cancel(now(), slot) ?? 0;
+        for (const wire of this.#wires) wire.drop(slot);
+        // what became of it is said already, if not heard yet
+        if (written < 0) this.slots.giveUp(slot, reason, giveBack);
+        else this.#settle(slot, reason, true, written === 0);
+      }
+    } catch (error) {
+      this.trap(error);
     }
     // not at once: the tick may ask for more
     this.sooner = true;
@@ -753,8 +757,8 @@ export class Engine implements Home {
   /** The core failed: nothing of it can be trusted. Fails everything; the next command starts a fresh one. */
   trap(cause: unknown): void {
     const host = this.host;
+    const wires = this.#wires;
     this.host = this.#kept = this.memo = undefined;
-    for (const wire of this.#wires) wire.disconnect();
     this.#wires = [];
     for (const channel of this.#channels) channel.outbox.clear();
     this.#timerAt = Infinity;
@@ -770,7 +774,8 @@ export class Engine implements Home {
     for (const slot of this.slots.all()) this.#settle(slot, error(this.slots.commandOf(slot)), true, true);
     for (const slot of this.#externals.keys()) this.#release(slot);
     this.#refused.clear();
-    // a fresh core knows nothing of leases
+    // whoever is called from here on may have started a fresh core
+    for (const wire of wires) wire.disconnect();
     for (const channel of [...this.#channels]) if (channel.lease !== 0) channel.close();
     this.#become("idle", failed);
     this.#settings.listener?.ended(failed);

@@ -158,9 +158,14 @@ export class Wire {
     if (this.#direct === undefined) return sink.onData(this.#chunk!.subarray(0, count));
     const { host } = this.#home;
     if (host === undefined || link !== this.link) return;
-    // what is left of the text is more than was read: all of it belongs there
-    host.exports.host_read(link, count);
-    this.#reader.filled(count);
+    try {
+      // what is left of the text is more than was read: all of it belongs there
+      host.exports.host_read(link, count);
+      this.#reader.filled(count);
+    } catch (error) {
+      this.#home.trap(error);
+      this.#home.work();
+    }
   }
 
   #onData(link: number, bytes: Uint8Array): void {
