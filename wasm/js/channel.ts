@@ -31,7 +31,7 @@ export class Channel {
   readonly host: Host | undefined;
   #closed = false;
   /** Those of listeners, which end with this one. */
-  readonly #children = new Set<Channel>();
+  readonly children = new Set<Channel>();
 
   constructor(engine: Engine, lease = 0) {
     this.engine = engine;
@@ -45,16 +45,16 @@ export class Channel {
     const refusal = this.refusal();
     if (refusal !== undefined) throw refusal;
     const child = new Channel(this.engine.with(listener));
-    this.#children.add(child);
+    this.children.add(child);
     child.engine.onStateChange((status) => {
-      if (status === "closed") this.#children.delete(child);
+      if (status === "closed") this.children.delete(child);
     });
     return child;
   }
 
   /** Ends those who listen. */
   end(): void {
-    for (const child of this.#children) child.engine.destroy();
+    for (const child of this.children) child.engine.destroy();
   }
 
   get checks(): boolean {

@@ -151,20 +151,21 @@ export class Engine implements Home {
   readonly #scripts = new Map<string, { digest: string; place: number }>();
   /** Whether somebody waits for what nobody asked for. */
   #listened = false;
-  readonly #errors = new Errors();
+  readonly #errors: Errors;
   readonly keeper: Keeper | undefined;
 
-  constructor(settings: Settings) {
+  constructor(settings: Settings, errors = new Errors()) {
     this.#settings = settings;
+    this.#errors = errors;
     const { credentials, retryDelay, maxRetryDelay } = settings;
     if (credentials === undefined) return;
     const tell = (username: string | undefined, password: string): void => this.#authenticate(username, password);
     this.keeper = new Keeper(credentials, tell, (error) => this.#errors.add(error), [retryDelay, maxRetryDelay]);
   }
 
-  /** Gives an engine with the same settings for `listener`. */
+  /** Gives an engine with the same settings for `listener`, whose errors are told here. */
   with(listener: Listener): Engine {
-    return new Engine({ ...this.#settings, minIdle: 0, cache: undefined, listener });
+    return new Engine({ ...this.#settings, minIdle: 0, cache: undefined, listener }, this.#errors);
   }
 
   /** Holds the process open, or not, though nothing was asked for. */
@@ -237,12 +238,19 @@ export class Engine implements Home {
     }
   }
 
-  /** Tells what it is at. */
+  /** Tells what it is at, and those that listen beside it. */
   inspect(): Inspection {
     this.#submit();
-    const links = this.host === undefined ? { links: [], waiting: [] } : inspectLinks(this.host, now(), (slot) => this.slots.commandOf(slot));
+    const { links, waiting }: Pick<Inspection, "links" | "waiting"> = this.host === undefined ? { links: [], waiting: [] } : inspectLinks(this.host, now(), (slot) => this.slots.commandOf(slot));
+    for (const channel of this.#channels) {
+      for (const { engine } of channel.children) {
+        const beside = engine.inspect();
+        waiting.push(...beside.waiting.map((one) => ({ ...one, link: links.length })));
+        links.push(...beside.links.map((link) => ({ ...link, kind: "listening" as const })));
+      }
+    }
     const version = this.serverVersion ? { version: this.serverVersion } : {};
-    return { status: this.#status, server: this.#settings.where, ...version, ...links, lastErrors: this.#errors.list() };
+    return { status: this.#status, server: this.#settings.where, ...version, links, waiting, lastErrors: this.#errors.list() };
   }
 
   /** Gives why commands are not taken any more, if so. */
@@ -652,7 +660,7 @@ export class Engine implements Home {
 
   #situation(host: Host, wire: Wire | undefined): Situation {
     const { where, connectTimeout, timeout, queueTimeout, poolTimeout, maxConnections } = this.#settings;
-    const detail = host.text(host.exports.host_detail());
+    const detail = host.text(host.exports.host_detail(wire?.lane ?? 0));
     const secure = Boolean(this.endpoint.tls);
     return { where, secure, connectTimeout, timeout, queueTimeout, poolTimeout, maxConnections, detail, cause: wire?.cause, trouble: undefined };
   }
