@@ -668,9 +668,11 @@ export class Engine implements Home {
   /** Sets the one timer to the core's next deadline, unless it comes sooner anyway. */
   #arm(host: Host): void {
     if (this.#timerAt !== Infinity && !this.sooner && !this.waits) return;
-    const at = host.exports.host_next_timeout();
+    const next = host.exports.host_next_timeout();
+    // a timer there must be: it holds the process open while there is no socket
+    const at = next < 0 ? Number.MAX_VALUE : next;
     this.sooner = false;
-    if (at < 0 || at >= this.#timerAt) return;
+    if (at >= this.#timerAt) return;
     clearTimeout(this.#timer);
     this.#timerAt = at;
     this.#timer = laterUnheld(this.#onTimer, at - now());
