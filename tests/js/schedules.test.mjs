@@ -23,7 +23,7 @@ const { Redis, RedisError } = await import("redwire");
 const tally = {};
 const all = [
   ...["a listener", "a signal", "a connector", "a socket that is written to", "a socket that is closed", "a socket that holds the process open"],
-  ...["a reply", "a lease", "given up", "a trap", "destroy", "close"],
+  ...["a reply", "a kept reply", "a lease", "given up", "a trap", "destroy", "close"],
   ...["ClientError", "ConnectionError", "LeaseError", "QueueFullError", "TimeoutError"],
 ];
 const count = (what) => (tally[what] = (tally[what] ?? 0) + 1);
@@ -95,6 +95,8 @@ class World {
   #executed = new Map();
   #texts = 0;
   #depth = 0;
+  /** Whether the client keeps replies. */
+  #keeps = false;
   #isQuiet = false;
   #isOver = false;
   #faults = [];
@@ -108,6 +110,7 @@ class World {
     const { below, chance, pick } = this.#dice;
     this.#clock.install(this.seed);
     const risky = chance(3);
+    this.#keeps = chance(3);
     trips = (name) => risky && !this.#isQuiet && !this.#isOver && this.#depth < 3 && below(150) === 0 && (count("a trap"), true);
     try {
       this.redis = new Redis({
@@ -121,6 +124,7 @@ class World {
         maxResends: below(3),
         retryDelay: 10,
         maxRetryDelay: 50,
+        ...(this.#keeps && { cache: {}, protocol: "auto" }),
         ...pick([{}, { highWater: { maxCommands: 1 + below(6) } }, { offlineQueue: { maxCommands: 1 + below(4), onFull: pick(["reject", "drop-oldest"]) } }, { offlineQueue: false }]),
       });
       this.redis.onStateChange((status) => {
@@ -146,7 +150,7 @@ class World {
   #ask() {
     const { below, chance, pick } = this.#dice;
     const { redis } = this;
-    const kind = below(60);
+    const kind = below(63);
     if (kind < 8) return this.#abort();
     if (kind < 10) return this.#track(redis.connect(), {});
     if (kind < 14) return this.#lease();
@@ -159,10 +163,14 @@ class World {
     const view = client.with({ ...(controller && { signal: controller.signal }), ...(chance(6) && { timeout: 1 + below(50) }) });
     if (kind < 26) return this.#pipeline(view, controller, kind < 22);
     if (kind < 28) return this.#stream(view, controller);
+    if (kind < 31 || (this.#keeps && kind < 48)) {
+      const key = `key ${below(3)}`;
+      return this.#track(view.get(key), { controller }, (value) => assert.equal(value, `value of ${key}`));
+    }
     const text = this.#text(chance(25) ? 70_000 : 0);
-    if (kind < 34) return this.#track(view.blpop([text], below(2)), { texts: [text], controller }, (value) => assert.deepEqual(value, [text, "popped"]));
-    const promise = kind < 48 ? view.echo(text) : view.call("OWN", text);
-    this.#track(promise, { texts: [text], controller, once: kind >= 48 }, (value) => assert.equal(value, text));
+    if (kind < 37) return this.#track(view.blpop([text], below(2)), { texts: [text], controller }, (value) => assert.deepEqual(value, [text, "popped"]));
+    const promise = kind < 51 ? view.echo(text) : view.call("OWN", text);
+    this.#track(promise, { texts: [text], controller, once: kind >= 51 }, (value) => assert.equal(value, text));
   }
 
   #text(length) {
@@ -309,6 +317,8 @@ class World {
         return array(all.map((one) => reply(one)));
       }
       if (transaction !== undefined) return transaction.push(raw), queued;
+      if (name === "CLIENT") return ok;
+      if (name === "GET") return bulk(`value of ${text}`);
       if (text !== undefined) world.#executed.set(text, (world.#executed.get(text) ?? 0) + 1);
       if (name === "BLPOP") return array([bulk(text), bulk("popped")]);
       return name === "PING" ? Buffer.from("+PONG\r\n") : bulk(text ?? "");
@@ -363,6 +373,7 @@ class World {
   async #end() {
     const { redis } = this;
     this.#isQuiet = true;
+    if (redis.cacheStats?.hits > 0) count("a kept reply");
     const rest = async (condition, what) => {
       for (let round = 0; !condition(); round++) {
 

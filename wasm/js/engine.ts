@@ -468,7 +468,7 @@ export class Engine implements Home {
       this.#become("closing");
       this.#submit();
       // what blocks would hold everything up
-      this.#call((host) => host.exports.host_unblock(now()));
+      if (this.host !== undefined) this.#call((host) => host.exports.host_unblock(now()));
     }
     if (this.slots.waiting > 0) {
       await new Promise<void>((resolve) => {
