@@ -262,6 +262,7 @@ test("a plain pipeline that is cut: what became of each command is among the err
     const socket = await fake.connector(...args);
     return fake.links.length > 1 ? socket : { ...socket, write: (bytes) => (socket.write(bytes), !Buffer.from(bytes).includes("INCR")) };
   };
+  redis.destroy();
   fake.links.length = 0;
   const stalled = new Redis({ connector });
   t.after(() => stalled.destroy());

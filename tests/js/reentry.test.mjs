@@ -4,12 +4,12 @@ import { describe, test } from "node:test";
 import { Redis } from "redwire";
 import { faked, keepAlive } from "./support/client.mjs";
 import { handshake } from "./support/fake.mjs";
-import { array, bulk, Commands } from "./support/resp.mjs";
+import { array, bulk, Commands, simple } from "./support/resp.mjs";
 import { outcome, rejection, until, within } from "./support/until.mjs";
 
 const reason = new Error("enough");
 /** Answers what it is asked to echo, but for `held`, and each BLPOP with the name of its list. */
-const answer = ([name, text]) => (name === "ECHO" && text !== "held" ? bulk(text) : name === "BLPOP" ? array([bulk(text), bulk("popped")]) : undefined);
+const answer = ([name, text]) => (name === "ECHO" && text !== "held" ? bulk(text) : name === "BLPOP" ? array([bulk(text), bulk("popped")]) : name === "PING" ? simple("PONG") : undefined);
 const highWater = { maxCommands: 1 };
 
 describe("a signal that aborts", () => {
@@ -118,6 +118,19 @@ describe("a socket that calls back while it is being written to", () => {
     redis.echo("held").catch(() => {});
     await until(() => lease);
     assert.equal(await within((await within(lease, 1000)).echo("a")), "a");
+  });
+
+  test("may give back the lease of a pipeline: what was not sent rejects, with its place and what became of the rest", async (t) => {
+    keepAlive(t);
+    let lease;
+    const redis = new Redis({ connector: socketOf((args) => (args[0] === "ECHO" && lease.release(), answer(args))) });
+    t.after(() => redis.destroy());
+    lease = await redis.lease();
+    await lease.ping();
+    const pipeline = Array.from({ length: 300 }).reduce((pipeline, _, at) => pipeline.echo(`${at}`), lease.pipeline({ transaction: false }));
+    const { name, command, position, results } = await rejection(pipeline.execute());
+    assert.deepEqual([name, command, position, results.length], ["LeaseError", "ECHO", 256, 300]);
+    assert.deepEqual(results.slice(0, 256), Array.from({ length: 256 }, (_, at) => `${at}`));
   });
 
   test("may give up what it is being given", async (t) => {

@@ -154,9 +154,8 @@ export class Channel {
 
   /** Sends the commands in `box`, in `slots`, behind everything sent before, unless `signal` has aborted. */
   submit(box: Outbox, timed: boolean, slots: readonly number[], signal: AbortSignal | undefined): void {
-    const refusal = signal?.aborted ? (signal.reason as unknown) : this.refusal();
-    if (refusal !== undefined) {
-      for (const slot of slots) this.engine.forget(slot, refusal);
+    if (signal?.aborted || this.refusal() !== undefined) {
+      for (const slot of slots) this.engine.forget(slot, signal?.aborted ? signal.reason : this.refusal(this.engine.commandOf(slot)));
       return;
     }
     for (const [position, externals] of box.externals) this.engine.hold(slots[position]!, externals, this.lease);

@@ -1,4 +1,4 @@
-import { ResponseError, type RedisError } from "./errors.js";
+import { RedisError, ResponseError } from "./errors.js";
 import type { Gatherer } from "./slots.js";
 
 /** Waits for all of several commands. */
@@ -46,7 +46,7 @@ export const finished = (results: unknown[], commands: string[], raiseOnError: b
 
 /** Tells an error where in the pipeline it arose. */
 export const placed = (error: unknown, position: number, command: string, results: unknown[]): unknown => {
-  if (!(error instanceof Error) || !("command" in error || error instanceof ResponseError)) return error;
+  if (!(error instanceof RedisError)) return error;
   error.message = `Command # ${position + 1} (${command}) of pipeline caused error: ${error.message}`;
-  return Object.assign(error as RedisError, { command, position, results });
+  return Object.assign(error, { command, position, results });
 };
