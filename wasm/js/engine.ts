@@ -487,6 +487,7 @@ export class Engine implements Home {
     if (this.#status === "closed") return;
     this.#become("closed");
     for (const wire of this.#wires) wire.disconnect();
+    // not in the midst of what the core wants done: that may be for what waits
     this.arrive(() => {
       this.#submit();
       if (this.host !== undefined) this.#call((host) => host.exports.host_shutdown());
@@ -786,7 +787,7 @@ export class Engine implements Home {
     this.#refused.clear();
     // whoever is called from here on may have started a fresh core
     for (const wire of wires) wire.disconnect();
-    for (const channel of [...this.#channels]) if (channel.lease !== 0) channel.close();
+    for (const channel of [...this.#channels]) if (channel.lease !== 0 && channel.host !== this.host) channel.close();
     this.#become("idle", failed);
     this.#settings.listener?.ended(failed);
   }
