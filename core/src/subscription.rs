@@ -2,11 +2,12 @@
 
 use crate::batch::flags;
 use crate::client::Client;
-use crate::machine::{LeaseId, Slot};
+use crate::machine::{Failure, LeaseId, Slot};
+use crate::outbox::Commands;
 use crate::pubsub::{Kind, Notice};
 use crate::resp::Frame;
 use crate::slab::Shared;
-use crate::table::{self, RowId};
+use crate::table;
 use crate::time::Instant;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
@@ -101,67 +102,46 @@ impl Subscription {
         }
     }
 
-    /// Begins to keep messages of `names`; the server is not asked for them yet.
-    pub(crate) fn begin(client: Client, ears: Arc<Ears>, kind: Kind, names: &[Bytes]) -> Self {
-        let mut state = ears.state.lock();
-        let id = state.next;
-        state.next += 1;
-        let inbox = Inbox {
-            kind,
-            names: names.to_vec(),
-            queue: VecDeque::new(),
-            gap: None,
-            waker: None,
-            limit: LIMIT,
-        };
-        state.inboxes.insert(id, inbox);
-        for name in names {
-            let ids = state.names.entry((kind, name.clone())).or_default();
-            if !ids.contains(&id) {
-                ids.push(id);
-            }
-        }
-        drop(state);
-        Self { _client: client, ears, id }
+    /// Begins to keep messages of `names`, and asks the server for them: the answer comes to the slot given back.
+    pub(crate) fn begin(
+        client: Client,
+        ears: Arc<Ears>,
+        kind: Kind,
+        names: Vec<Bytes>,
+    ) -> Result<(Self, Slot), Failure> {
+        let (mut id, mut slots) = (0, [Slot(0)]);
+        ears.shared.submit(LeaseId::SHARED, &mut slots, |slots, commands| {
+            ask(commands, slots[0], kind, true, &names);
+            id = ears.state.lock().join(kind, names);
+        })?;
+        Ok((Self { _client: client, ears, id }, slots[0]))
     }
 }
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        let mut state = self.ears.state.lock();
-        let Some(inbox) = state.inboxes.remove(&self.id) else { return };
-        let key = |name: &Bytes| (inbox.kind, name.clone());
-        let mut left = inbox.names.clone();
-        left.retain(|name| {
-            let Some(ids) = state.names.get_mut(&key(name)) else { return false };
-            ids.retain(|id| *id != self.id);
-            let unheard = ids.is_empty();
-            if unheard {
-                state.names.remove(&key(name));
+        let Some(inbox) = self.ears.state.lock().inboxes.remove(&self.id) else { return };
+        // a driver that is gone has closed the link
+        let _ = self.ears.shared.submit(LeaseId::SHARED, &mut [], |_, commands| {
+            let unheard = self.ears.state.lock().leave(self.id, inbox.kind, &inbox.names);
+            if !unheard.is_empty() {
+                ask(commands, NOBODY, inbox.kind, false, &unheard);
             }
-            unheard
         });
-        drop(state);
-        if !left.is_empty() {
-            // a driver that is gone has closed the link
-            let _ = self.ears.shared.submit(LeaseId::SHARED, &mut [], |_, outbox| {
-                let names = left.iter().map(|name| &**name);
-                outbox.batch.push(NOBODY, verb(inbox.kind, false), flags::IDEMPOTENT, None, names);
-            });
-        }
     }
 }
 
-/// Gives the command that begins or ends a subscription.
-pub(crate) fn verb(kind: Kind, begins: bool) -> RowId {
-    table::find(match (kind, begins) {
+/// Writes the command that begins or ends a subscription.
+fn ask(commands: &mut Commands, slot: Slot, kind: Kind, begins: bool, names: &[Bytes]) {
+    let row = table::find(match (kind, begins) {
         (Kind::Channel, true) => b"SUBSCRIBE",
         (Kind::Pattern, true) => b"PSUBSCRIBE",
         (Kind::Shard, true) => b"SSUBSCRIBE",
         (Kind::Channel, false) => b"UNSUBSCRIBE",
         (Kind::Pattern, false) => b"PUNSUBSCRIBE",
         (Kind::Shard, false) => b"SUNSUBSCRIBE",
-    })
+    });
+    commands.batch.push(slot, row, flags::IDEMPOTENT, None, names.iter().map(|name| &**name));
 }
 
 /// Who listens to what, on the link that is there for it.
@@ -169,6 +149,7 @@ pub(crate) fn verb(kind: Kind, begins: bool) -> RowId {
 pub(crate) struct Ears {
     /// What is sent on the link.
     pub(crate) shared: Arc<Shared>,
+    /// Names are joined and left within `shared`: the server is asked in the order in which that happens.
     state: Mutex<State>,
 }
 
@@ -239,6 +220,33 @@ impl Ears {
 }
 
 impl State {
+    /// Begins to keep messages of `names`; gives the number of who does.
+    fn join(&mut self, kind: Kind, names: Vec<Bytes>) -> u32 {
+        let id = self.next;
+        self.next += 1;
+        for name in &names {
+            let ids = self.names.entry((kind, name.clone())).or_default();
+            if !ids.contains(&id) {
+                ids.push(id);
+            }
+        }
+        let inbox = Inbox { kind, names, queue: VecDeque::new(), gap: None, waker: None, limit: LIMIT };
+        self.inboxes.insert(id, inbox);
+        id
+    }
+
+    /// Gives those of `names` that nobody listens to any more, now that `id` does not.
+    fn leave(&mut self, id: u32, kind: Kind, names: &[Bytes]) -> Vec<Bytes> {
+        let mut unheard = names.to_vec();
+        unheard.retain(|name| {
+            let key = (kind, name.clone());
+            let Some(ids) = self.names.get_mut(&key) else { return false };
+            ids.retain(|other| *other != id);
+            ids.is_empty() && self.names.remove(&key).is_some()
+        });
+        unheard
+    }
+
     fn hear(&mut self, items: Vec<Frame>, wakers: &mut Vec<Waker>) {
         let mut items = items.into_iter();
         let Some(Frame::Integer(code)) = items.next() else { return };

@@ -14,6 +14,7 @@ use redwire_tests::server::{Brand, Server, fixture};
 use redwire_tests::transport::{Socket, Ticks, Tls, halves};
 use std::collections::BTreeSet;
 use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 
 type Outcome = Result<(), Error>;
@@ -194,6 +195,47 @@ fn a_refusal_is_the_callers_and_nothing_is_left_of_it() {
         assert!(subscription.next().await.is_some());
         Ok(())
     });
+}
+
+#[test]
+fn who_leaves_a_name_while_another_thread_joins_ends_nothing() {
+    const NAMES: usize = 2_000;
+    let Some(server) = Server::shared(Brand::Redis) else { return };
+    let (client, mut driver) =
+        Client::new(Socket::new(server.address()).expect("a socket"), Config::default());
+    let names: Vec<_> = (0..NAMES).map(|number| format!("threads:{number}")).collect();
+    let ask = async |name| client.subscribe(&[name]).await.expect("it is allowed");
+    let mut leaving = Vec::new();
+    for name in &names {
+        leaving.push(driver.block_on(ask(name)).expect("a client"));
+    }
+    let mut joining: Vec<_> = names.iter().map(|name| Box::pin(ask(name))).collect();
+    // both threads are at the same name at the same time
+    let at = AtomicUsize::new(0);
+    let meet = |name: usize| {
+        at.fetch_add(1, Ordering::SeqCst);
+        while at.load(Ordering::SeqCst) < 2 * name + 2 {
+            std::hint::spin_loop();
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for (name, subscription) in leaving.drain(..).enumerate() {
+                meet(name);
+                drop(subscription);
+            }
+        });
+        for (name, asked) in joining.iter_mut().enumerate() {
+            meet(name);
+            assert!(asked.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        }
+    });
+    let joined: Vec<_> = joining.into_iter().map(|asked| driver.block_on(asked).expect("a client")).collect();
+    let counted = pubsub_numsub().channels(&names).typed::<Vec<(String, i64)>>();
+    let counted = driver.block_on(client.execute(counted)).expect("a client").expect("a reply");
+    let lost: Vec<_> = counted.into_iter().filter(|(_, count)| *count != 1).collect();
+    assert!(lost.is_empty(), "{lost:?}");
+    drop(joined);
 }
 
 #[test]
