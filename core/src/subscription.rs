@@ -4,7 +4,7 @@ use crate::batch::flags;
 use crate::client::Client;
 use crate::machine::{Failure, LeaseId, Slot};
 use crate::outbox::Commands;
-use crate::pubsub::{Kind, Notice};
+use crate::pubsub::{KINDS, Kind, Notice};
 use crate::resp::Frame;
 use crate::slab::Shared;
 use crate::table;
@@ -33,14 +33,15 @@ pub struct Message {
     pub pattern: Option<Bytes>,
     /// What was published.
     pub data: Bytes,
-    /// What may be missing before this message.
+    /// What may be missing before this message; while names are subscribed to again one by one, some messages come before the gap is told.
     pub gap: Option<Gap>,
 }
 
 /// Messages may be missing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Gap {
-    /// Since when and until when the link was lost, on the transport's clock: what was published in this time may be missing.
+    /// Since when and until when the link was lost, on the transport's clock: what was published in this time may be missing. Until
+    /// [`Instant::NEVER`] where the server does not allow one of the names any more: nothing comes of that until it is subscribed to again.
     pub lost: Option<(Instant, Instant)>,
     /// How many messages were let go because nobody took them in time, the oldest first.
     pub dropped: u64,
@@ -50,7 +51,7 @@ impl Gap {
     fn join(&mut self, before: Self) {
         self.dropped += before.dropped;
         self.lost = match (before.lost, self.lost) {
-            (Some((from, _)), Some((_, to))) => Some((from, to)),
+            (Some((from, end)), Some((_, to))) => Some((from, end.max(to))),
             (before, own) => before.or(own),
         };
     }
@@ -59,7 +60,21 @@ impl Gap {
 /// The messages of the names that it was made with, from then on until it is dropped.
 ///
 /// All subscriptions of a client share a link of their own, on which each name is subscribed to once. When that link is lost, it is
-/// opened again and everything is subscribed to again; the next message tells of the [`Gap`].
+/// opened again and everything is subscribed to again; the next message tells of the [`Gap`], unless that is taken before:
+///
+/// ```
+/// use core::{future::poll_fn, task::Poll};
+/// use redwire_core::subscription::{Gap, Message, Subscription};
+///
+/// /// Gives what comes next, be it that messages are missing.
+/// async fn next(subscription: &mut Subscription) -> Result<Option<Message>, Gap> {
+///     poll_fn(|cx| match subscription.poll_next(cx) {
+///         Poll::Ready(message) => Poll::Ready(Ok(message)),
+///         Poll::Pending => subscription.take_gap().map_or(Poll::Pending, |gap| Poll::Ready(Err(gap))),
+///     })
+///     .await
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Subscription {
     /// Keeps the driver going.
@@ -77,7 +92,7 @@ impl Subscription {
         poll_fn(|cx| self.poll_next(cx)).await
     }
 
-    /// Gives the next message, or has the task woken when there is one; `None` as with [`next`](Self::next).
+    /// Gives the next message, or has the task woken when there is one, or a gap; `None` as with [`next`](Self::next).
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
         let mut state = self.ears.state.lock();
         let closed = state.closed;
@@ -92,6 +107,13 @@ impl Subscription {
                 Poll::Pending
             }
         }
+    }
+
+    /// Gives what is missing before a message that is yet to come, which then does not tell it.
+    pub fn take_gap(&mut self) -> Option<Gap> {
+        let mut state = self.ears.state.lock();
+        let inbox = state.inboxes.get_mut(&self.id)?;
+        if inbox.queue.is_empty() { inbox.gap.take() } else { None }
     }
 
     /// Sets how many messages may wait, one at least, 10 000 by default: beyond that the oldest are let go, and the [`Gap`] before the
@@ -175,6 +197,15 @@ struct Inbox {
 }
 
 impl Inbox {
+    /// Notes what is missing; gives whom to wake.
+    fn miss(&mut self, mut gap: Gap) -> Option<Waker> {
+        if let Some(before) = self.gap.take() {
+            gap.join(before);
+        }
+        self.gap = Some(gap);
+        self.waker.take()
+    }
+
     /// Takes a message; gives whom to wake.
     fn push(&mut self, mut message: Message) -> Option<Waker> {
         message.gap = self.gap.take();
@@ -261,16 +292,27 @@ impl State {
             (Some(Notice::Pmessage), [Some(Frame::Bulk(pattern)), Some(Frame::Bulk(channel)), data]) => {
                 self.publish(Kind::Pattern, pattern.clone(), channel, Some(pattern), data, wakers);
             }
-            (Some(Notice::Gap), [Some(Frame::Integer(from)), Some(Frame::Integer(to)), _]) => {
-                let lost = Some((Instant(from as u64), Instant(to as u64)));
-                for inbox in self.inboxes.values_mut() {
-                    let before = inbox.gap.replace(Gap { lost, dropped: 0 });
-                    if let (Some(gap), Some(before)) = (&mut inbox.gap, before) {
-                        gap.join(before);
-                    }
+            (Some(Notice::Gap), [Some(Frame::Integer(from)), Some(to), Some(Frame::Array(names))]) => {
+                let to = if let Frame::Integer(to) = to { Instant(to as u64) } else { Instant::NEVER };
+                let gap = Gap { lost: Some((Instant(from as u64), to)), dropped: 0 };
+                for (kind, names) in KINDS.into_iter().zip(names) {
+                    self.miss(kind, names, gap, wakers);
                 }
             }
             _ => {}
+        }
+    }
+
+    /// Messages of `names` are missing.
+    fn miss(&mut self, kind: Kind, names: Frame, gap: Gap, wakers: &mut Vec<Waker>) {
+        let Frame::Array(names) = names else { return };
+        for name in names {
+            let Frame::Bulk(name) = name else { continue };
+            for id in self.names.get(&(kind, name)).into_iter().flatten() {
+                if let Some(inbox) = self.inboxes.get_mut(id) {
+                    wakers.extend(inbox.miss(gap));
+                }
+            }
         }
     }
 
