@@ -1,19 +1,23 @@
+import type { RedisError } from "../errors.js";
 import type { Str } from "../replies.js";
-import type { Gap, Published } from "./notices.js";
+import type { Gap, Names, Published } from "./notices.js";
 
 /** What was not delivered between two messages, as a whole. */
 export class Loss {
   #from = Infinity;
   #to = 0;
   #dropped = 0;
+  #error: RedisError | undefined;
   readonly #channels = new Map<string, Str>();
   readonly #patterns = new Map<string, Str>();
 
-  /** Gives what is lost with a connection, as the core tells it. Times are those of the core's clock. */
-  static ofGap(from: number, to: number, [channels, patterns, shards]: readonly [Str[], Str[], Str[]]): Loss {
+  /** Gives what is lost with a connection, as the core tells it: until a time, those being of the core's clock, or for ever because of an error. */
+  static ofGap(from: number, to: number | RedisError, [channels, patterns, shards]: Names): Loss {
     const loss = new Loss();
-    const { timeOrigin } = performance;
-    loss.#span(Math.floor(timeOrigin + from), Math.ceil(timeOrigin + to + 1));
+    // both clocks count whole milliseconds
+    const origin = Date.now() - performance.now();
+    if (typeof to === "object") loss.#error = to;
+    loss.#span(Math.floor(origin + from), typeof to === "object" ? Infinity : Math.ceil(origin + to + 2));
     for (const name of [...channels, ...shards]) loss.#channels.set(String(name), name);
     for (const name of patterns) loss.#patterns.set(String(name), name);
     return loss;
@@ -32,6 +36,7 @@ export class Loss {
   join(other: Loss): void {
     this.#span(other.#from, other.#to);
     this.#dropped += other.#dropped;
+    this.#error ??= other.#error;
     for (const [key, name] of other.#channels) this.#channels.set(key, name);
     for (const [key, name] of other.#patterns) this.#patterns.set(key, name);
   }
@@ -42,6 +47,7 @@ export class Loss {
   }
 
   get gap(): Gap<Str> {
-    return { channels: [...this.#channels.values()], patterns: [...this.#patterns.values()], from: this.#from, to: this.#to, dropped: this.#dropped };
+    const error = this.#error;
+    return { channels: [...this.#channels.values()], patterns: [...this.#patterns.values()], from: this.#from, to: this.#to, dropped: this.#dropped, ...(error && { error }) };
   }
 }
