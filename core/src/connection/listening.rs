@@ -26,6 +26,8 @@ pub(super) struct Listening {
     round: Instant,
     /// Since when messages may be missing, until everything is subscribed to again.
     missing: Option<Instant>,
+    /// What the last link was refused, and why: what was told may point there.
+    forbidden: Vec<(Registry, Vec<u8>)>,
 }
 
 impl Listening {
@@ -67,6 +69,7 @@ impl Connection {
             asked: None,
             round: Instant::NEVER,
             missing: None,
+            forbidden: Vec::new(),
         });
     }
 
@@ -121,6 +124,7 @@ impl Connection {
     pub(super) fn resume(&mut self, now: Instant) -> bool {
         let Some(listening) = &mut self.session.listening else { return false };
         listening.sure = now;
+        listening.forbidden.clear();
         match &mut self.link.state {
             State::Shaking(handshake) if !listening.registry.is_empty() => {
                 handshake.resume(&listening.registry);
@@ -207,11 +211,12 @@ impl Connection {
 
     /// A name may not be subscribed to again: it is not any more.
     #[cold]
-    pub(super) fn forbidden<S: ReplySink>(&mut self, now: Instant, error: &[u8], sink: &mut S) {
+    pub(super) fn forbidden<S: ReplySink>(&mut self, now: Instant, error: Vec<u8>, sink: &mut S) {
         if let (Some(listening), State::Shaking(handshake)) = (&mut self.session.listening, &self.link.state)
             && let Some(gone) = listening.registry.split(handshake.resumed())
         {
             let from = listening.missing.unwrap_or(listening.sure);
+            let (gone, error) = listening.forbidden.push_mut((gone, error));
             gone.tell_gap(listening.slot, from, Event::Text(Text::Error, error), sink);
         }
         self.resumed(now, sink);
