@@ -12,7 +12,7 @@ import type { Handler } from "./types.js";
 export interface SubscribeOptions<S extends Str = string> {
   /** Takes what the handler threw, or its promise rejected with; by default the console does. */
   onError?: (error: unknown, message: Published<S>) => void;
-  /** Is told that messages may be missing: the connection was lost, and made again. */
+  /** Is told that messages may be missing: the connection was lost, and made again. Where the subscription has ended, it has an `error`, which the console is told by default. */
   onGap?: (gap: Gap<S>) => void;
 }
 
