@@ -300,6 +300,8 @@ for (const program of programs) {
         await reader.subscribe("kept", "gone");
         await reader.getMessage();
         await reader.getMessage();
+        const late = opened(t, { ignoreSubscribeMessages: true }, narrow);
+        await late.subscribe("gone");
         const watcher = opened(t, { onGap: (gap) => gaps.push(gap) }, narrow);
         await watcher.subscribe("kept", "gone");
         await watcher.psubscribe("gone*");
@@ -318,6 +320,9 @@ for (const program of programs) {
         assert.deepEqual(await read(reader, 1), [message("kept", "x")]);
         assert.equal((await read(watcher, 2)).at(-1).data, "x");
         assert.deepEqual([reader.channels, watcher.channels, watcher.patterns], [new Set(["kept"]), new Set(["kept"]), new Set()]);
+        assert.equal(await late.getMessage(), null, "the confirmation");
+        assert.ok((await rejection(late.getMessage())) instanceof AuthorizationError);
+        assert.deepEqual([late.channels, late.subscribed], [new Set(), false]);
         const ended = gaps.filter(({ error }) => error !== undefined);
         assert.deepEqual(ended.map(({ channels, patterns, to }) => [channels, patterns, to]), [[["gone"], [], Infinity], [[], ["gone*"], Infinity]]);
         assert.ok(ended.every(({ error }) => error instanceof AuthorizationError));

@@ -1,6 +1,6 @@
 import type { RedisError } from "../errors.js";
 import type { Str } from "../replies.js";
-import type { Gap, Names, Published } from "./notices.js";
+import { Notice, type Gap, type Names, type Published, type Told } from "./notices.js";
 
 /** What was not delivered between two messages, as a whole. */
 export class Loss {
@@ -8,16 +8,24 @@ export class Loss {
   #to = 0;
   #dropped = 0;
   #error: RedisError | undefined;
+  /** What has ended with it, as if the server had confirmed that. */
+  readonly ended: Told[] = [];
   readonly #channels = new Map<string, Str>();
   readonly #patterns = new Map<string, Str>();
 
   /** Gives what is lost with a connection, as the core tells it: until a time, those being of the core's clock, or for ever because of an error. */
-  static ofGap(from: number, to: number | RedisError, [channels, patterns, shards]: Names): Loss {
+  static ofGap(from: number, to: number | RedisError, names: Names): Loss {
     const loss = new Loss();
+    const [channels, patterns, shards] = names;
     // both clocks count whole milliseconds
     const origin = Date.now() - performance.now();
-    if (typeof to === "object") loss.#error = to;
-    loss.#span(Math.floor(origin + from), typeof to === "object" ? Infinity : Math.ceil(origin + to + 2));
+    let until = Infinity;
+    if (typeof to === "number") until = Math.ceil(origin + to + 2);
+    else {
+      loss.#error = to;
+      names.forEach((own, kind) => own.forEach((name) => loss.ended.push([Notice.UNSUBSCRIBE + kind, name])));
+    }
+    loss.#span(Math.floor(origin + from), until);
     for (const name of [...channels, ...shards]) loss.#channels.set(String(name), name);
     for (const name of patterns) loss.#patterns.set(String(name), name);
     return loss;
@@ -37,6 +45,7 @@ export class Loss {
     this.#span(other.#from, other.#to);
     this.#dropped += other.#dropped;
     this.#error ??= other.#error;
+    this.ended.push(...other.ended);
     for (const [key, name] of other.#channels) this.#channels.set(key, name);
     for (const [key, name] of other.#patterns) this.#patterns.set(key, name);
   }

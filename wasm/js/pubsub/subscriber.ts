@@ -257,10 +257,7 @@ export class Subscriber implements PubSub<Str>, Listener {
     if (notice === Notice.AGAIN) return { type: "message", channel: typeof this.#last === "string" ? this.#last : this.#last.slice(), pattern: null, data: first as Str };
     if (notice === Notice.PMESSAGE) return { type: "pmessage", channel: second as Str, pattern: first as Str, data: third as Str };
     if (notice <= Notice.SMESSAGE) return { type: "message", channel: (this.#last = first as Str), pattern: null, data: second as Str };
-    if (notice === Notice.GAP) {
-      if (typeof second === "object") (third as Names).forEach((names, kind) => names.forEach((name) => this.#note([Notice.UNSUBSCRIBE + kind, name])));
-      return Loss.ofGap(first as number, second as number | RedisError, third as Names);
-    }
+    if (notice === Notice.GAP) return Loss.ofGap(first as number, second as number | RedisError, third as Names);
     return [notice, first, second];
   }
 
@@ -306,7 +303,8 @@ export class Subscriber implements PubSub<Str>, Listener {
     }
     if (item instanceof Loss) {
       const { onGap } = this.#options;
-      const { gap } = item;
+      const { gap, ended } = item;
+      for (const told of ended) this.#note(told);
       if (onGap !== undefined) this.#call(onGap, gap, undefined);
       else if (gap.error !== undefined) this.#report(gap.error, undefined);
       return this.#next(ignore);
