@@ -40,6 +40,8 @@ pub(super) enum Progress {
     Done,
     /// The link is of no use.
     Fail(Reason),
+    /// The next name may not be subscribed to again, as the server says with this.
+    Forbidden(Vec<u8>),
 }
 
 #[derive(Debug)]
@@ -50,6 +52,8 @@ pub(super) struct Handshake {
     reply: Reply,
     bytes: Vec<u8>,
     sent: usize,
+    /// Names that are subscribed to again.
+    resumed: usize,
 }
 
 impl Handshake {
@@ -72,6 +76,7 @@ impl Handshake {
             reply: Reply::default(),
             bytes: Vec::new(),
             sent: 0,
+            resumed: 0,
         }
     }
 
@@ -96,7 +101,8 @@ impl Handshake {
         self.steps.first() != Some(&Step::Auth) && !begun
     }
 
-    fn is_done(&self) -> bool {
+    /// Tells whether everything is answered.
+    pub(super) fn is_done(&self) -> bool {
         self.answered == self.steps.len()
     }
 
@@ -126,6 +132,7 @@ impl Handshake {
                 }
                 // what follows a refused HELLO says NOAUTH, and comes again
                 _ if self.refused => {}
+                Step::Subscribe if code(&error) == b"NOPERM" => return Progress::Forbidden(error),
                 step => {
                     if let Some(reason) = reason(step, &error) {
                         // texts of HELLO and AUTH can hold the password: their first word has to do
@@ -149,7 +156,7 @@ impl Handshake {
     }
 
     /// Begins to subscribe to what `registry` holds, name by name, since in a cluster shard channels live in different slots. A reply refuses
-    /// a name.
+    /// a name: that is to be taken out of the registry.
     pub(super) fn resume(&mut self, registry: &Registry) {
         *self = Self { reply: core::mem::take(&mut self.reply), ..Self::empty() };
         for kind in KINDS {
@@ -169,10 +176,15 @@ impl Handshake {
         self.steps.first() == Some(&Step::Subscribe)
     }
 
-    /// Takes the confirmation of a name; tells whether it was the last.
-    pub(super) fn confirm(&mut self) -> bool {
+    /// Takes the confirmation of a name.
+    pub(super) fn confirm(&mut self) {
         self.answered += 1;
-        self.is_done()
+        self.resumed += 1;
+    }
+
+    /// Gives the place in the registry of the name that is answered next.
+    pub(super) fn resumed(&self) -> usize {
+        self.resumed
     }
 
     fn hello(&mut self, config: &Config) {
