@@ -195,7 +195,7 @@ test("nobody is held up by a socket that never opens: a process ends meanwhile, 
       if (sockets.length > 1) return void (child.connected && child.send("silence"));
       const socket = new tls.TLSSocket(raw, { isServer: true, key, cert });
       socket.on("error", () => {});
-      socket.on("data", (bytes) => socket.write(bytes.includes("PING") ? "+PONG\r\n" : "+OK\r\n+OK\r\n"));
+      socket.on("data", (bytes) => socket.write(bytes.includes("SETINFO") ? "+OK\r\n+OK\r\n+PONG\r\n" : "+PONG\r\n"));
     });
     await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
     t.after(() => (server.close(), sockets.forEach((socket) => socket.destroy())));
