@@ -88,7 +88,7 @@ const socketOf =
       write: (bytes) => {
         for (const raw of parser.take(bytes)) {
           const args = raw.map(String);
-          const reply = greet(args) ?? wrote(args);
+          const reply = greet(args) ?? (args[0] === "PING" ? simple("PONG") : wrote(args));
           if (reply !== undefined) setImmediate(() => sink.onData(reply));
         }
       },
