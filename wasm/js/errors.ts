@@ -62,7 +62,7 @@ export class CommandNotSupportedError extends RedisError {}
 /** A lock is not held, is not held any more, or was not to be had. */
 export class LockError extends RedisError {}
 
-/** Text from the server is not valid in the client's encoding, or larger than a value of JavaScript can be. */
+/** Text from the server is not valid in the client's encoding, or the reply is larger than `maxReplyBytes` or than a value of JavaScript can be. */
 export class DecodeError extends RedisError {}
 
 /** An integer reply is beyond what a number holds exactly. */

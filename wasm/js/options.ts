@@ -64,8 +64,13 @@ export interface Options extends DecodingOptions {
    * fails or the connection is lost, and from then on whatever comes before there is one again.
    */
   offlineQueue?: OfflineQueue | false;
-  /** What may be on its way at once on the connection; what is beyond rejects with `QueueFullError`. Default: no limit. */
+  /** What may be on its way at once on each connection. Default: 4 000 000 commands and 1 GiB; what is beyond rejects with `QueueFullError`. */
   highWater?: HighWater;
+  /**
+   * How large a reply may be, in bytes, where each element of an array, map or set counts 16 more; a larger one rejects with `DecodeError`, and
+   * the connection goes on. At least 64 KiB, default 1 GiB.
+   */
+  maxReplyBytes?: number;
   /** After how long a silence the server is asked with a PING; 5 s later the connection is made anew. Default 15 000, 0: never. */
   keepAlive?: number;
   /** How replies are kept until their keys change; default: not at all. Needs RESP3. */
@@ -103,10 +108,15 @@ export interface OfflineQueue {
 
 /** What may be on its way at once. */
 export interface HighWater {
-  /** Commands without a reply; default: no limit. */
+  /** Commands without a reply; default 4 000 000. */
   maxCommands?: number;
-  /** Bytes that the socket did not take yet; default: no limit. */
+  /** Bytes of commands, large arguments included, that the socket did not take yet; default 1 GiB. */
   maxBytes?: number;
+  /**
+   * Whether a command beyond that rejects (`"reject"`, the default) or waits for its turn: within the bounds of `offlineQueue` and for
+   * `queueTimeout` at most, then it rejects with `QueueFullError`.
+   */
+  onFull?: "reject" | "wait";
 }
 
 type Check = (value: unknown) => boolean;
@@ -114,8 +124,8 @@ type Check = (value: unknown) => boolean;
 type Rule = readonly [check: Check, expected: string, fields?: Rules];
 type Rules = Readonly<Record<string, Rule>>;
 
-/** No limit, as the core knows it. */
-const UNLIMITED = 0xffff_ffff;
+/** The largest number that the core takes. */
+const LARGEST = 0xffff_ffff;
 
 const integer =
   (least: number, most: number): Check =>
@@ -128,7 +138,7 @@ const string: Rule = [text, "a string"];
 const boolean: Rule = [(value) => typeof value === "boolean", "a boolean"];
 const milliseconds: Rule = [integer(0, 0x7fff_ffff), "milliseconds, a whole number from 0"];
 const delay: Rule = [integer(1, 0x7fff_ffff), "milliseconds, a whole number from 1"];
-const count: Rule = [integer(1, UNLIMITED), "a whole number from 1"];
+const count: Rule = [integer(1, LARGEST), "a whole number from 1"];
 const none: Check = () => false;
 const isPem: Check = (value) => text(value) || value instanceof Uint8Array;
 const pem: Rule = [isPem, "the text or bytes of a PEM file"];
@@ -160,7 +170,11 @@ const cacheRules: Record<keyof CacheOptions, Rule> = {
   mode: [cacheChecks.mode, '"default", "optin" or "broadcast"'],
   prefixes: [cacheChecks.prefixes, "keys that are not empty"],
 };
-const highWaterRules: Record<keyof HighWater, Rule> = { maxCommands: count, maxBytes: count };
+const highWaterRules: Record<keyof HighWater, Rule> = {
+  maxCommands: count,
+  maxBytes: count,
+  onFull: [(value) => value === "reject" || value === "wait", '"reject" or "wait"'],
+};
 
 const rules: Record<keyof Options, Rule> = {
   url: string,
@@ -189,7 +203,8 @@ const rules: Record<keyof Options, Rule> = {
   retryDelay: delay,
   maxRetryDelay: delay,
   offlineQueue: [(value) => value === false, "false or { maxCommands, maxBytes, maxAge, onFull }", offlineRules],
-  highWater: [none, "{ maxCommands, maxBytes }", highWaterRules],
+  highWater: [none, "{ maxCommands, maxBytes, onFull }", highWaterRules],
+  maxReplyBytes: [integer(64 << 10, LARGEST), "a whole number from 65536"],
   keepAlive: milliseconds,
   cache: [none, "{ maxKeys, maxBytes, ttl, mode, prefixes }", cacheRules],
   maxResends: [integer(0, 255), "a number from 0 to 255"],
@@ -268,7 +283,8 @@ export const settingsOf = (options: Options, connector: Connector): Settings => 
     verifyVersion: options.verifyVersion ?? true,
     queueTimeout: maxAge === 0 || queueTimeout === 0 ? Math.max(queueTimeout, maxAge) : Math.min(queueTimeout, maxAge),
     offline: [options.offlineQueue === false ? 0 : maxCommands, maxBytes, onFull === "drop-oldest" ? 1 : 0],
-    highWater: [highWater.maxCommands ?? UNLIMITED, highWater.maxBytes ?? UNLIMITED],
+    highWater: [highWater.maxCommands ?? 4_000_000, highWater.maxBytes ?? 1 << 30, highWater.onFull === "wait" ? 1 : 0],
+    maxReplyBytes: options.maxReplyBytes ?? 1 << 30,
     keepAlive: options.keepAlive ?? 15_000,
     retryDelay: options.retryDelay ?? 50,
     maxRetryDelay: options.maxRetryDelay ?? 2_000,
