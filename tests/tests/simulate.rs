@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 const STEPS: u32 = 250;
 /// How often a command may be sent again.
 const RESENDS: u8 = 2;
-/// How many commands may wait at most, where that is limited; a transaction counts as four.
+/// How many commands may be on their way at most, where that is limited; a transaction counts as four.
 const CEILING: u32 = 9;
 
 /// What an idle connection holds in memory at most, though a schedule may have filled it: bytes.
@@ -61,7 +61,8 @@ struct World {
     down: bool,
     /// The server's password when all is well.
     password: Option<&'static str>,
-    bounded: bool,
+    /// How many commands may wait.
+    ceiling: u32,
     drop_oldest: bool,
 }
 
@@ -75,6 +76,8 @@ impl World {
         let credentials = password.map(credentials);
         let whole = if coin() { 8 } else { 64 << 10 };
         let (bounded, drop_oldest, unqueued) = (coin(), coin(), coin() && coin() && coin());
+        let holds_back = coin();
+        let offline = if bounded { 7 } else { 10_000 } * u32::from(!unqueued);
         let config = Config {
             credentials,
             limits: Limits { whole, ..Limits::default() },
@@ -85,11 +88,9 @@ impl World {
             backoff: (5, 40),
             resends: RESENDS,
             seed: seed as u32,
-            offline: Bounds {
-                commands: if bounded { 7 } else { 10_000 } * u32::from(!unqueued),
-                ..Config::default().offline
-            },
+            offline: Bounds { commands: offline, ..Config::default().offline },
             high_water: Bounds { commands: if bounded { CEILING } else { u32::MAX }, bytes: u32::MAX },
+            holds_back,
             drop_oldest,
             keep_alive: 90,
             tombstone_limit: 300,
@@ -105,7 +106,11 @@ impl World {
             executed: BTreeMap::new(),
             down: false,
             password,
-            bounded,
+            ceiling: match bounded {
+                true if holds_back => CEILING + offline,
+                true => CEILING,
+                false => u32::MAX,
+            },
             drop_oldest,
         }
     }
@@ -307,7 +312,7 @@ impl World {
     /// No more commands wait than may.
     fn check_bounds(&self) {
         let waiting = self.expected.len() - self.pair.peer.caller.outcomes.len();
-        assert!(!self.bounded || waiting <= CEILING as usize, "{waiting} wait");
+        assert!(waiting <= self.ceiling as usize, "{waiting} wait");
     }
 
     fn check_order(&mut self, tally: &mut Tally) {

@@ -71,7 +71,7 @@ export class IntegerRangeError extends RedisError {
   readonly value: bigint;
 
   constructor(value: bigint, details?: ErrorDetails) {
-    super(`the reply ${value} is beyond 2^53-1, which a number cannot hold exactly; the error's 'value' has it as a bigint`, details);
+    super(`the reply ${value} is beyond 2^53-1, which a number cannot hold exactly: the error's 'value' has it as a bigint, or read it with integers: "exact"`, details);
     this.value = value;
   }
 }

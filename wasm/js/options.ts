@@ -52,7 +52,7 @@ export interface Options extends DecodingOptions {
   queueTimeout?: number;
   /** The first attempt to connect again is made within this time, any later one within twice the time of the one before; default 50. */
   retryDelay?: number;
-  /** What the time between attempts does not grow beyond, and what it is after a wrong password and the like; default 2 000. */
+  /** What the time between attempts does not grow beyond, and what it is after a wrong password and the like; default 2 000, or `retryDelay` where that is more. */
   maxRetryDelay?: number;
   /**
    * How often a command that may be repeated is sent again when its connection is lost before the reply: one that only reads, or one of
@@ -223,8 +223,8 @@ const checked = (options: unknown, known: Rules = rules, prefix = ""): Options =
   const kept: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(options)) {
     if (!Object.hasOwn(known, name)) {
-      const instead = name === "rejectUnauthorized" ? ": to take any certificate, say 'dangerouslyAcceptAnyCertificate'" : "";
-      throw new TypeError(`options: '${prefix}${name}' is not an option of redwire${instead}`);
+      const instead = name === "rejectUnauthorized" ? "to take any certificate, say 'dangerouslyAcceptAnyCertificate'" : "check its name in the README";
+      throw new TypeError(`options: '${prefix}${name}' is not an option of redwire: ${instead}`);
     }
     if (value === undefined) continue;
     const [check, expected, fields] = known[name]!;
@@ -235,7 +235,7 @@ const checked = (options: unknown, known: Rules = rules, prefix = ""): Options =
   return kept;
 };
 
-const contradiction = (one: string, other: string): TypeError => new TypeError(`options: ${one} contradicts ${other}`);
+const contradiction = (one: string, other: string): TypeError => new TypeError(`options: ${one} contradicts ${other}: change one of them`);
 
 /** Gives the options that `url` and `options` make up together: what its query says wins over `options`, and these over its body. @internal */
 export const resolveOptions = (url: string | Options | undefined, options?: Options): Options => {
@@ -255,6 +255,9 @@ export const resolveOptions = (url: string | Options | undefined, options?: Opti
   if (body["tls"] === true && all.tls === false) throw contradiction("'tls: false'", "the URL, which asks for TLS");
   if (all.credentials !== undefined && (all.username ?? all.password) !== undefined) throw contradiction("'credentials'", "'username' and 'password'");
   if ((all.retryDelay ?? 0) > (all.maxRetryDelay ?? Infinity)) throw contradiction("'retryDelay'", "'maxRetryDelay', which is less");
+  if ((all.minIdle ?? 0) > (all.maxConnections ?? 8)) throw contradiction("'minIdle'", `'maxConnections', which is ${all.maxConnections ?? "8, its default"}`);
+  const { minVersion = "", maxVersion = minVersion } = Object(all.tls) as TlsOptions;
+  if (minVersion > maxVersion) throw contradiction("'tls.minVersion'", "'tls.maxVersion', which is older");
   if (all.username !== undefined && all.password === undefined) throw new TypeError("options: 'username' needs a 'password'");
   if (typeof all.tls === "object" && (all.tls.cert === undefined) !== (all.tls.key === undefined)) throw new TypeError("options: 'tls.cert' and 'tls.key' need each other");
   return all;
@@ -262,7 +265,7 @@ export const resolveOptions = (url: string | Options | undefined, options?: Opti
 
 /** Gives what an engine has to know of the options. @internal */
 export const settingsOf = (options: Options, connector: Connector): Settings => {
-  const { host = "localhost", port = 6379, path, tls = false, protocol = "auto", queueTimeout = 5_000, highWater = {} } = options;
+  const { host = "localhost", port = 6379, path, tls = false, protocol = "auto", queueTimeout = 5_000, retryDelay = 50, highWater = {} } = options;
   const { maxCommands = 10_000, maxBytes = 16 << 20, maxAge = 0, onFull } = options.offlineQueue || {};
   const endpoint: Endpoint =
     path === undefined ? { kind: "tcp", host, port, tls: tls === true ? {} : tls || null } : { kind: "unix", path, tls: null };
@@ -286,8 +289,8 @@ export const settingsOf = (options: Options, connector: Connector): Settings => 
     highWater: [highWater.maxCommands ?? 4_000_000, highWater.maxBytes ?? 1 << 30, highWater.onFull === "wait" ? 1 : 0],
     maxReplyBytes: options.maxReplyBytes ?? 1 << 30,
     keepAlive: options.keepAlive ?? 15_000,
-    retryDelay: options.retryDelay ?? 50,
-    maxRetryDelay: options.maxRetryDelay ?? 2_000,
+    retryDelay,
+    maxRetryDelay: options.maxRetryDelay ?? Math.max(2_000, retryDelay),
     maxResends: options.maxResends ?? 3,
     cache: options.cache && cacheSettings(options.cache, protocol),
     maxConnections: options.maxConnections ?? 8,
