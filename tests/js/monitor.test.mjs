@@ -115,3 +115,41 @@ test("who reads MONITOR too slowly is told", async (t) => {
   assert.throws(() => redis.monitor({ bufferLimit: 0 }), TypeError);
   assert.throws(() => redis.monitor({ signal: 1 }), TypeError);
 });
+
+test("what MONITOR's reader has not read is bounded by bytes too", async (t) => {
+  const line = Buffer.from(`+1700000000.5 [0 lua] "SET" "${"x".repeat(4 << 20)}"\r\n`);
+  const { redis } = faked(t, (args, link) => {
+    if (args[0] !== "MONITOR") return bulk("");
+    for (let n = 0; n < 30; n++) link.send(line);
+    return ok;
+  });
+  const entries = redis.monitor();
+  const first = entries.next();
+  let count = 1;
+  await within(first);
+  await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
+  const error = await rejection((async () => { for (;; count++) if ((await entries.next()).done) return; })());
+  assert.ok(error instanceof PubSubError);
+  assert.match(error.message, /64 MiB/);
+  assert.ok(count >= 16 && count <= 18, `${count} of 4 MiB`);
+});
+
+test("what MONITOR's reader has read is let go while it never catches up", async (t) => {
+  let monitor;
+  const { redis } = faked(t, (args, link) => {
+    if (args[0] !== "MONITOR") return bulk("");
+    monitor = link;
+    return ok;
+  });
+  const entries = redis.monitor();
+  const line = Buffer.from('+1700000000.5 [0 lua] "SET" "k"\r\n');
+  const first = entries.next();
+  for (let n = 0; n < 5_000; n++) {
+    if (monitor === undefined) await new Promise(setImmediate);
+    monitor?.send(line);
+    monitor?.send(line);
+    if (n > 10) assert.equal((await within(entries.next())).value.args[0], "SET");
+  }
+  await first;
+  await entries.return();
+});
