@@ -60,7 +60,7 @@ export interface Options extends DecodingOptions {
    */
   maxResends?: number;
   /**
-   * What may wait while there is no connection; `false`: nothing, except for the first attempt to connect: whatever waits rejects when that
+   * What may wait while there is no connection, default: 10 000 commands and 16 MiB; `false`: nothing, except for the first attempt to connect: whatever waits rejects when that
    * fails or the connection is lost, and from then on whatever comes before there is one again.
    */
   offlineQueue?: OfflineQueue | false;
