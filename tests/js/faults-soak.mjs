@@ -115,7 +115,7 @@ const listen = async (loop, turn) => {
     const end = performance.now() + 2_500;
     for (let sent = turn * 1_000_000; !stop && performance.now() < end; sent++) {
       await redis.publish(channel, `${sent}`);
-      const message = await subscriber?.getMessage({ timeout: 50 });
+      const message = await (subscriber?.getMessage({ timeout: 50 }) ?? sleep(5));
       if (message?.type === "message") heard(message.data);
     }
   } finally {

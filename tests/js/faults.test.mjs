@@ -159,13 +159,22 @@ for (const server of programs) {
     test("CLIENT KILL of itself within a pipeline: what was answered is known, nothing is executed twice", async (t) => {
       const { redis } = await proxied(t);
       const id = await redis.call("CLIENT ID");
-      const pipe = redis.pipeline({ transaction: false }).incr("n").call("CLIENT KILL", "ID", id, "SKIPME", "no").incr("n").get("k");
-      const [first, killed, second, read] = await within(pipe.execute({ raiseOnError: false }));
-      assert.deepEqual([first, killed, read], [1, 1, null], "a read is asked again");
-      assert.ok(second instanceof ConnectionError, `${second}`);
-      assert.equal(second.maybeExecuted, true);
+      const kill = ["CLIENT KILL", "ID", id, "SKIPME", "no"];
+      const [first, killed, second, read] = await within(Promise.allSettled([redis.incr("n"), redis.call(...kill), redis.incr("n"), redis.get("k")]));
+      assert.deepEqual(read, { status: "fulfilled", value: null }, "a read is asked again");
+      assert.equal(second.status, "rejected");
+      // the server leaves what it has not read, so a reset may take what it had answered
+      for (const { value, reason } of [first, killed, second].filter(({ value }) => value !== 1)) {
+        assert.ok(reason instanceof ConnectionError, `${value} ${reason}`);
+        assert.equal(reason.maybeExecuted, true);
+      }
       assert.equal(await aside.get("n"), "1");
-      assert.notEqual(await redis.call("CLIENT ID"), id);
+      kill[2] = await redis.call("CLIENT ID");
+      assert.notEqual(kill[2], id);
+      const error = await rejection(redis.pipeline({ transaction: false }).incr("n").call(...kill).incr("n").execute());
+      assert.ok(error instanceof ConnectionError, `${error}`);
+      assert.equal(error.maybeExecuted, true);
+      assert.equal(await aside.get("n"), "2");
     });
 
     test("ACL DELUSER: the link is cut without a word, and what comes next says why", async (t) => {
@@ -203,6 +212,9 @@ for (const server of programs) {
         assert.equal(error.code, "UNBLOCKED", `${kind}: ${error}`);
         assert.ok(error instanceof ResponseError);
       }
+      // the server hangs up behind its last answer
+      await until(async () => !(await operator.clientList()).some(({ cmd }) => cmd === "blpop"));
+      await redis.ping();
       await operator.call("REPLICAOF", "NO", "ONE");
       const next = redis.blpop(["some"], 0);
       await operator.rpush("some", "x");

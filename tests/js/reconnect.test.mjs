@@ -4,6 +4,7 @@ import { spawnSync } from "node:child_process";
 import { describe, test } from "node:test";
 import { AuthenticationError, ConnectionError, Redis, TimeoutError } from "redwire";
 import { faked, keepAlive } from "./support/client.mjs";
+import { Fake } from "./support/fake.mjs";
 import { bulk, error, integer, ok } from "./support/resp.mjs";
 import { freePort, missing, programs, startServer } from "./support/servers.mjs";
 import { rejection, until, within } from "./support/until.mjs";

@@ -211,8 +211,7 @@ fn what_is_not_the_protocol_is_an_error() {
 
 #[test]
 fn limits_are_kept() {
-    let limits =
-        Limits { depth: 2, bulk: 10, aggregate: 3, line: 8, whole: 64 << 10, ..Limits::default() };
+    let limits = Limits { depth: 2, bulk: 10, aggregate: 3, line: 8, whole: 64 << 10, ..Limits::default() };
     let table: &[(&str, Result<(), DecodeError>)] = &[
         ("*1\r\n*1\r\n:1\r\n", Ok(())),
         ("*1\r\n*1\r\n*1\r\n:1\r\n", Err(DecodeError::Depth)),
@@ -254,7 +253,6 @@ fn bytes_of_a_large_text_may_be_read_elsewhere() {
     assert_eq!(decoder.skip(1), 0);
     let decoded = decoder.decode(b"\r\n:1\r\n", &mut Discard).expect("it is well-formed");
     assert_eq!((decoded.consumed, decoded.done), (2, true));
-
 }
 
 #[test]

@@ -101,7 +101,12 @@ fn what_is_on_its_way_is_bounded_by_commands_and_by_bytes() {
 
 /// Commands on their way and commands that wait, at most.
 fn held(commands: u32, waiting: u32) -> Config {
-    Config { high_water: bounds(commands, 1_000), offline: bounds(waiting, 1_000), holds_back: true, ..plain() }
+    Config {
+        high_water: bounds(commands, 1_000),
+        offline: bounds(waiting, 1_000),
+        holds_back: true,
+        ..plain()
+    }
 }
 
 fn numbers(slots: impl IntoIterator<Item = u32>) -> String {
@@ -204,7 +209,10 @@ fn a_reply_that_is_too_large_fails_its_command_alone() {
             }
             peer.reply(":3\r\n");
             assert_eq!(peer.failed(2), Some((Reason::ReplyTooLarge, true)), "{wire:.20}");
-            assert_eq!((peer.replied(1), peer.replied(3)), (Some(&Frame::Integer(1)), Some(&Frame::Integer(3))));
+            assert_eq!(
+                (peer.replied(1), peer.replied(3)),
+                (Some(&Frame::Integer(1)), Some(&Frame::Integer(3)))
+            );
             assert!(peer.is_linked());
         }
     }

@@ -98,9 +98,25 @@ impl Host {
         numbers.fill_with(&mut number);
         let [protocol, database, connect_timeout, timeout, queue_timeout, least, most, resends, seed, ..] =
             numbers;
-        let [.., waiting, waiting_bytes, drop_oldest, flying, flying_bytes, holds_back, max_reply, _, _, _, _, _, _, _] =
+        let [
+            ..,
+            waiting,
+            waiting_bytes,
+            drop_oldest,
+            flying,
+            flying_bytes,
+            holds_back,
+            max_reply,
+            _,
+            _,
+            _,
+            _,
+            _,
+            _,
+            _,
+        ] = numbers;
+        let [.., keep_alive, max_connections, min_idle, max_idle_time, pool_timeout, features, listens] =
             numbers;
-        let [.., keep_alive, max_connections, min_idle, max_idle_time, pool_timeout, features, listens] = numbers;
         let mut text = || {
             let (text, after) = rest.split_at_checked(number() as usize)?;
             rest = after;

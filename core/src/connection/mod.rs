@@ -263,7 +263,8 @@ impl Connection {
             _ if ready && self.config.holds_back => {
                 let Bounds { commands, bytes } = self.config.offline;
                 let Bounds { commands: flying, bytes: unsent } = self.config.high_water;
-                let bounds = Bounds { commands: flying.saturating_add(commands), bytes: unsent.saturating_add(bytes) };
+                let bounds =
+                    Bounds { commands: flying.saturating_add(commands), bytes: unsent.saturating_add(bytes) };
                 (bounds, false, Reason::HighWater)
             }
             _ if ready => (self.config.high_water, false, Reason::HighWater),

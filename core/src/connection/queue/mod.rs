@@ -353,7 +353,12 @@ impl Queue {
 
     /// Gives up commands whose time is up; tells of each, with whether it was ever written and whether it was held back. Gives whether one that was given up has no
     /// reply `limit` milliseconds later.
-    pub(super) fn expire(&mut self, now: Instant, limit: u32, mut tell: impl FnMut(Slot, bool, bool)) -> bool {
+    pub(super) fn expire(
+        &mut self,
+        now: Instant,
+        limit: u32,
+        mut tell: impl FnMut(Slot, bool, bool),
+    ) -> bool {
         if self.next_deadline > now {
             return false;
         }
