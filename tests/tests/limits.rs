@@ -1,7 +1,7 @@
 //! What waits is bounded: while no link is ready, and while one is.
 
-use redwire_core::connection::{Bounds, Config};
-use redwire_core::machine::Reason;
+use redwire_core::connection::{Bounds, Config, Protocol};
+use redwire_core::machine::{Reason, Slot};
 use redwire_core::resp::{Frame, Limits};
 use redwire_tests::model::{Peer, plain, words};
 use redwire_tests::wire::bulk;
@@ -229,4 +229,42 @@ fn a_transaction_whose_reply_is_too_large_fails_as_a_whole() {
     peer.reply(":1\r\n".repeat(100));
     peer.reply(numbers([2]));
     assert_eq!(peer.replied(2), Some(&bulk("2")));
+}
+
+#[test]
+fn a_reply_without_an_end_ends_the_link_in_the_end() {
+    let mut peer =
+        Peer::ready(2, Config { timeout: 200, tombstone_limit: 300, keep_alive: 0, ..small_replies() });
+    peer.submit(1, "LRANGE a 0 -1");
+    peer.transmit(usize::MAX);
+    peer.reply("*200000000\r\n");
+    assert_eq!(peer.failed(1), Some((Reason::ReplyTooLarge, true)));
+    for _ in 0..49 {
+        peer.reply(":1\r\n".repeat(100));
+        peer.advance(10);
+    }
+    assert!(peer.is_linked());
+    peer.reply(":1\r\n");
+    peer.advance(10);
+    assert_eq!(peer.closed.last().map(|closed| closed.1), Some(Reason::Silent));
+}
+
+#[test]
+fn what_is_sent_unasked_and_too_large_ends_the_link_and_is_told_as_a_gap() {
+    for (protocol, tag) in [(2, '*'), (3, '>')] {
+        let mut peer = Peer::new(Config { library: None, protocol: Protocol::Auto, ..small_replies() });
+        peer.connection.listen(Slot(99));
+        peer.submit(1, "SUBSCRIBE news");
+        peer.open();
+        peer.sent();
+        match protocol {
+            2 => peer.reply("-ERR unknown command\r\n"),
+            _ => peer.reply("%1\r\n$5\r\nproto\r\n:3\r\n"),
+        }
+        assert_eq!(peer.sent(), ["SUBSCRIBE news"]);
+        peer.reply(format!("{tag}3\r\n$9\r\nsubscribe\r\n$4\r\nnews\r\n:1\r\n"));
+        peer.reply(format!("{tag}3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$100000\r\n"));
+        assert_eq!(peer.closed.last().map(|closed| closed.1), Some(Reason::ReplyTooLarge));
+        peer.retry();
+    }
 }
