@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { ConnectionError, DecodeError, QueueFullError, Redis, TimeoutError } from "redwire";
 import { faked, keepAlive } from "./support/client.mjs";
 import { bulk, ok } from "./support/resp.mjs";
+import { missing, programs, startServer } from "./support/servers.mjs";
 import { outcome, rejection, until, within } from "./support/until.mjs";
 
 const echo = (args) => (args[0] === "ECHO" ? bulk(args[1]) : ok);
@@ -115,6 +116,24 @@ test("whatever waits for room is executed, through pipelines and large values to
   assert.deepEqual(await within(pipe.execute()), texts);
   assert.deepEqual(await within(calls), texts);
 });
+
+for (const server of programs) {
+  test(`on leases what waits for room goes too, answered or not, on ${server.name}`, { skip: missing(server) }, async (t) => {
+    const running = await startServer(server.program);
+    t.after(() => running.stop());
+    const redis = new Redis({ port: running.port, highWater: { maxCommands: 2, onFull: "wait" } });
+    t.after(() => redis.destroy());
+    const numbers = Array.from({ length: 50 }, (_, at) => at + 1);
+    await within(redis.ignoreReplies((quiet) => Promise.all(numbers.map(() => quiet.incr("n")))));
+    assert.equal(await redis.get("n"), "50");
+    const lease = await redis.lease();
+    assert.deepEqual(await within(Promise.all(numbers.map(() => lease.incr("m")))), numbers);
+    await lease.release();
+    const popped = numbers.map(() => redis.blpop(["list"], 5));
+    await redis.rpush("list", numbers.map(String));
+    assert.equal((await within(Promise.all(popped))).length, 50);
+  });
+}
 
 test("a reply that is larger than maxReplyBytes rejects with what to do, and nobody else notices", async (t) => {
   const answers = { LRANGE: Buffer.concat(["*10000\r\n", ":1\r\n".repeat(10_000)].map(Buffer.from)), GET: bulk("x".repeat(200_000)) };

@@ -48,7 +48,7 @@ export interface Options extends DecodingOptions {
   runtimeChecks?: boolean;
   /** Whether commands and options that are newer than the server are refused (default) or sent all the same. */
   verifyVersion?: boolean;
-  /** How long a command may wait to be written, each time there is no connection; default 5 000, 0: no limit. */
+  /** How long a command may wait to be written, each time there is no connection, or no room on it (`highWater`); default 5 000, 0: no limit. */
   queueTimeout?: number;
   /** The first attempt to connect again is made within this time, any later one within twice the time of the one before; default 50. */
   retryDelay?: number;

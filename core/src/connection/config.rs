@@ -61,7 +61,7 @@ pub struct Config {
     pub connect_timeout: u32,
     /// Milliseconds from the writing of a command to its reply; 0: no limit.
     pub timeout: u32,
-    /// Milliseconds that a command waits for a link at most, each time that it has to; 0: no limit.
+    /// Milliseconds that a command waits for a link, or for room on it, at most, each time that it has to; 0: no limit.
     pub queue_timeout: u32,
     /// The first and the last ceiling, in milliseconds, of the time between attempts to open a link: it doubles with each attempt, and
     /// the time is any up to it. After a permanent failure, as a wrong password, it is the last one.
