@@ -16,7 +16,7 @@ use crate::connection::Config;
 use crate::draft;
 use crate::driver::Driver;
 use crate::error::{Error, Mismatch};
-use crate::machine::{LeaseId, Slot};
+use crate::machine::Slot;
 use crate::operation::{self, Script};
 use crate::outbox::Commands;
 use crate::pool::{Limits, Pool};
@@ -25,7 +25,7 @@ use crate::reply::FromReply;
 use crate::request::{Replies, Request};
 use crate::resp::Frame;
 use crate::slab::Shared;
-use crate::subscription::{Ears, Subscription, verb};
+use crate::subscription::{Ears, Subscription};
 use crate::table::{Effect, RowId};
 use crate::transport::Transport;
 use alloc::sync::Arc;
@@ -180,15 +180,14 @@ impl Client {
             return Err(Error::TooLarge);
         }
         let names: Vec<_> = names.iter().map(|name| Bytes::copy_from_slice(name.as_ref())).collect();
-        let mut slots = [Slot(0)];
-        // before it is asked for: what comes with the confirmation is not missed, and what was begun ends with it
-        let subscription = Subscription::begin(self.shared(), ears.clone(), kind, &names);
-        ears.shared.submit(LeaseId::SHARED, &mut slots, |slots, commands| {
-            let names = names.iter().map(|name| &**name);
-            commands.batch.push(slots[0], verb(kind, true), flags::IDEMPOTENT, None, names);
-        })?;
-        let pending = Pending { shared: ears.shared.clone(), slots: slots.to_vec() };
-        pending.outcomes().await.into_iter().try_for_each(|outcome| outcome.map(drop))?;
+        let shared = ears.shared.clone();
+        // dropped before it is confirmed, it ends what was begun
+        let (subscription, slot) = Subscription::begin(self.shared(), ears, kind, names)?;
+        Pending { shared, slots: alloc::vec![slot] }
+            .outcomes()
+            .await
+            .into_iter()
+            .try_for_each(|outcome| outcome.map(drop))?;
         Ok(subscription)
     }
 
