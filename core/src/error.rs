@@ -215,6 +215,7 @@ impl fmt::Display for Reason {
             Self::Closed => "the client is closed",
             Self::PoolTimeout => "no leased connection came free in time",
             Self::LeaseLost => "the lease is over",
+            Self::ReplyTooLarge => "the reply is too large",
         })
     }
 }

@@ -73,7 +73,7 @@ pub enum Reason {
     QueueTimeout,
     /// More waits for a link than may wait.
     QueueFull,
-    /// More is on its way on the link than may be.
+    /// More is on its way on the link than may be, or was for as long as the command may wait.
     HighWater,
     /// The link was not ready in time.
     ConnectTimeout,
@@ -113,6 +113,8 @@ pub enum Reason {
     PoolTimeout,
     /// The lease is over, because its link is, or because it was given back.
     LeaseLost,
+    /// The reply is larger than [`Config::max_reply`](crate::connection::Config::max_reply) allows.
+    ReplyTooLarge,
 }
 
 impl Reason {

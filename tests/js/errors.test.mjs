@@ -39,6 +39,7 @@ const remedies = {
   NOAUTH: "set 'password', or 'username' and 'password'",
   NOPERM: "have the user be granted it with ACL SETUSER, or use another",
   READONLY: "connect to its primary",
+  WRONGTYPE: "check with TYPE what the key holds, or use another key",
 };
 
 describe("server errors are replies, typed by their code", () => {
@@ -50,7 +51,7 @@ describe("server errors are replies, typed by their code", () => {
         assert.equal(error.constructor, redwire[type]);
         assert.equal(error.name, type);
         assert.equal(error.code, code);
-        const remedy = type === "UnknownCommandError" ? "check its name, the server's version, and that its module is loaded" : remedies[code];
+        const remedy = type === "UnknownCommandError" ? "check its name, the server's version, that its module is loaded, and that this is no sentinel" : remedies[code];
         const told = text.replace(", with args beginning with: 'x' ", "");
         assert.equal(error.message, remedy === undefined ? text : `${told} (${remedy})`);
         assert.equal(error.command, "GET");

@@ -1,4 +1,4 @@
-// cargo xtask soak: 64 loops on a real server behind a proxy, and a fault every second. At the end everything has settled, no reply was
+// cargo xtask soak: 64 loops on a real server behind a proxy, others that hold leases or listen, and a fault every second. At the end everything has settled, no reply was
 // wrong, no increment was counted that nobody made, and memory is flat.
 import { inspect } from "node:util";
 import { ConnectionError, Redis, RedisError, TimeoutError } from "redwire";
@@ -20,7 +20,7 @@ const options = { host: "127.0.0.1", port: proxy.port, timeout: 3_000, queueTime
 const redis = new Redis(options);
 let aside = new Redis({ host: "127.0.0.1", port });
 
-const counts = { replies: 0, doubtful: 0, unsent: 0, faults: {} };
+const counts = { replies: 0, doubtful: 0, unsent: 0, held: 0, heard: 0, faults: {} };
 const wrong = [];
 let stop = false;
 /** Is odd while the server is down. */
@@ -77,10 +77,57 @@ const kinds = [
   async (loop) => check((await redis.blpop([`none${loop}`], 0.01)) === null, "BLPOP"),
 ];
 
-const run = async (loop) => {
+/** How many leases are held for long at once; others take turns on those that are left for blocking commands. */
+const HOLDERS = 3;
+/** How many listen at once, some of them by a subscriber of their own. */
+const LISTENERS = 4;
+
+/** Holds leases for seconds, and uses each as only one connection can be: what was written and not read is of this lease. */
+const hold = async (loop, turn) => {
+  const lease = await redis.lease();
+  try {
+    const name = `lease-${loop}-${turn}`;
+    await lease.clientSetname(name);
+    for (const end = performance.now() + 2_500; !stop && performance.now() < end; ) {
+      check((await lease.clientGetname()) === name, `a lease is ${name}'s own`);
+      counts.held++;
+      await sleep(20);
+    }
+  } finally {
+    await lease.release();
+  }
+};
+
+/** Publishes numbers and hears them again: of one channel in order, none twice; what is missing may be missing while there are faults. */
+const listen = async (loop, turn) => {
+  const channel = `c${loop}`;
+  let last = -1;
+  const heard = (data) => {
+    const number = Number(data);
+    check(number > last, `${channel} heard ${number} after ${last}`);
+    last = Math.max(last, number);
+    counts.heard++;
+  };
+  const subscriber = turn % 2 === 0 ? redis.pubsub() : undefined;
+  const unsubscribe = subscriber === undefined ? await redis.subscribe(channel, ({ data }) => heard(data), { onError: (error) => check(error instanceof RedisError, inspect(error)) }) : undefined;
+  try {
+    await subscriber?.subscribe(channel);
+    const end = performance.now() + 2_500;
+    for (let sent = turn * 1_000_000; !stop && performance.now() < end; sent++) {
+      await redis.publish(channel, `${sent}`);
+      const message = await (subscriber?.getMessage({ timeout: 50 }) ?? sleep(5));
+      if (message?.type === "message") heard(message.data);
+    }
+  } finally {
+    await unsubscribe?.();
+    await subscriber?.close();
+  }
+};
+
+const run = async (loop, kind = (loop, turn) => kinds[(loop + turn) % kinds.length](loop, turn)) => {
   for (let turn = 0; !stop; turn++) {
     try {
-      await kinds[(loop + turn) % kinds.length](loop, turn);
+      await kind(loop, turn);
       counts.replies++;
     } catch (error) {
       check(error instanceof RedisError && (error instanceof ConnectionError || error instanceof TimeoutError), inspect(error));
@@ -124,7 +171,11 @@ const faults = {
 };
 
 const rss = [];
-const loops = Array.from({ length: LOOPS }, (_, loop) => run(loop));
+const loops = [
+  ...Array.from({ length: LOOPS }, (_, loop) => run(loop)),
+  ...Array.from({ length: HOLDERS }, (_, loop) => run(loop, hold)),
+  ...Array.from({ length: LISTENERS }, (_, loop) => run(loop, listen)),
+];
 const started = performance.now();
 const names = Object.keys(faults);
 for (let second = 0; performance.now() - started < seconds * 1_000; second++) {
@@ -144,6 +195,7 @@ stop = true;
 const settled = await Promise.race([Promise.all(loops).then(() => true), sleep(20_000).then(() => false)]);
 const { waiting, links } = redis.inspect();
 check(settled, "a loop did not settle");
+check(counts.held > seconds && counts.heard > seconds, `leases were used ${counts.held} times, ${counts.heard} messages heard`);
 check(waiting.length === 0, `somebody waits: ${inspect(waiting)}`);
 check(links.every(({ queued, inFlight, unsentBytes }) => queued + inFlight + unsentBytes === 0), inspect(links));
 
@@ -152,7 +204,7 @@ const average = (values) => values.reduce((sum, value) => sum + value, 0) / valu
 const [first, last] = [average(rss.slice(sixth, 2 * sixth)), average(rss.slice(-sixth))];
 check(last - first < GROWTH, `RSS grew from ${first.toFixed(1)} to ${last.toFixed(1)} MB`);
 
-console.log(`${counts.replies} replies, ${counts.doubtful} of which nobody knows, ${counts.unsent} not sent; ${proxy.count} connections`);
+console.log(`${counts.replies} replies, ${counts.doubtful} of which nobody knows, ${counts.unsent} not sent; ${counts.held} by leases that are held, ${counts.heard} messages; ${proxy.count} connections`);
 console.log(`faults: ${Object.entries(counts.faults).map(([name, count]) => `${name} ${count}`).join(", ")}`);
 console.log(`RSS ${first.toFixed(1)} MB at first, ${last.toFixed(1)} MB at last`);
 console.log(wrong.length === 0 ? "nothing wrong" : `wrong: ${wrong.length}, such as ${wrong.slice(0, 5).join("; ")}`);

@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, beforeEach, describe, test } from "node:test";
-import { BusyLoadingError, ConnectionError, Redis, ResponseError, TimeoutError } from "redwire";
+import { AuthenticationError, BusyLoadingError, ConnectionError, Redis, ResponseError, TimeoutError } from "redwire";
 import { keepAlive } from "./support/client.mjs";
 import { startProxy } from "./support/proxy.mjs";
 import { error as reply } from "./support/resp.mjs";
@@ -156,6 +156,85 @@ for (const server of programs) {
       assert.notEqual(await redis.call("CLIENT ID"), id);
     });
 
+    test("CLIENT KILL of itself within a pipeline: what was answered is known, nothing is executed twice", async (t) => {
+      const { redis } = await proxied(t);
+      const id = await redis.call("CLIENT ID");
+      const kill = ["CLIENT KILL", "ID", id, "SKIPME", "no"];
+      const [first, killed, second, read] = await within(Promise.allSettled([redis.incr("n"), redis.call(...kill), redis.incr("n"), redis.get("k")]));
+      assert.deepEqual(read, { status: "fulfilled", value: null }, "a read is asked again");
+      assert.equal(second.status, "rejected");
+      // the server leaves what it has not read, so a reset may take what it had answered
+      for (const { value, reason } of [first, killed, second].filter(({ value }) => value !== 1)) {
+        assert.ok(reason instanceof ConnectionError, `${value} ${reason}`);
+        assert.equal(reason.maybeExecuted, true);
+      }
+      assert.equal(await aside.get("n"), "1");
+      kill[2] = await redis.call("CLIENT ID");
+      assert.notEqual(kill[2], id);
+      const error = await rejection(redis.pipeline({ transaction: false }).incr("n").call(...kill).incr("n").execute());
+      assert.ok(error instanceof ConnectionError, `${error}`);
+      assert.equal(error.maybeExecuted, true);
+      assert.equal(await aside.get("n"), "2");
+    });
+
+    test("ACL DELUSER: the link is cut without a word, and what comes next says why", async (t) => {
+      keepAlive(t);
+      await aside.call("ACL SETUSER", "ann", "on", ">secret", "~*", "+@all");
+      const { proxy, redis } = await proxied(t, { username: "ann", password: "secret", maxRetryDelay: 50 });
+      await redis.ping();
+      toReply(proxy, { drop: true });
+      const flying = rejection(redis.incr("n"));
+      await until(() => aside.get("n"));
+      await aside.call("ACL DELUSER", "ann");
+      const lost = await within(flying);
+      assert.ok(lost instanceof ConnectionError && !(lost instanceof AuthenticationError), `${lost}`);
+      assert.equal(lost.maybeExecuted, true);
+      const refused = await rejection(redis.incr("n"));
+      assert.ok(refused instanceof AuthenticationError, `${refused}`);
+      assert.deepEqual([refused.code, refused.maybeExecuted], ["WRONGPASS", false]);
+      await aside.call("ACL SETUSER", "ann", "on", ">secret", "~*", "+@all");
+      assert.equal(await within(redis.incr("n")), 2);
+    });
+
+    test("UNBLOCKED: by an operator it is the caller's error, by a change of role too, and others go on", async (t) => {
+      const own = await startServer(server.program);
+      t.after(() => own.stop());
+      const [redis, operator] = [new Redis({ port: own.port }), new Redis({ path: own.path })];
+      t.after(() => [redis, operator].forEach((client) => client.destroy()));
+      const blocked = () => until(async () => (await operator.clientList()).find(({ cmd, flags }) => cmd === "blpop" && String(flags).includes("b")));
+      for (const [kind, unblock] of [
+        ["by an operator", async ({ id }) => operator.call("CLIENT UNBLOCK", id, "ERROR")],
+        ["by a change of role", () => operator.call("REPLICAOF", "127.0.0.1", 1)],
+      ]) {
+        const waiting = rejection(redis.blpop(["none"], 0));
+        await unblock(await blocked());
+        const error = await within(waiting);
+        assert.equal(error.code, "UNBLOCKED", `${kind}: ${error}`);
+        assert.ok(error instanceof ResponseError);
+      }
+      // the server hangs up behind its last answer
+      await until(async () => !(await operator.clientList()).some(({ cmd }) => cmd === "blpop"));
+      await redis.ping();
+      await operator.call("REPLICAOF", "NO", "ONE");
+      const next = redis.blpop(["some"], 0);
+      await operator.rpush("some", "x");
+      assert.deepEqual(await within(next), ["some", "x"]);
+    });
+
+    test("500 clients of a server with room for fifty: each comes to its turn", async (t) => {
+      keepAlive(t);
+      const own = await startServer(server.program, ["--maxclients", 50]);
+      t.after(() => own.stop());
+      const clients = Array.from({ length: 500 }, () => new Redis({ host: "127.0.0.1", port: own.port, queueTimeout: 60_000, connectTimeout: 20_000, timeout: 20_000, maxRetryDelay: 500 }));
+      t.after(() => clients.forEach((redis) => redis.destroy()));
+      const counts = await within(Promise.all(clients.map(async (redis) => {
+        const count = await redis.incr("n");
+        await redis.close();
+        return count;
+      })), 60_000);
+      assert.deepEqual(counts.sort((a, b) => a - b), Array.from({ length: 500 }, (_, at) => at + 1));
+    });
+
     test("CLIENT PAUSE: what takes too long says that it may be executed, and nothing is mistaken for its reply", async (t) => {
       keepAlive(t);
       const { redis } = await proxied(t, { timeout: 150 });
@@ -259,6 +338,44 @@ for (const server of programs) {
       one.links[0].cut();
       assert.equal(await within(redis.get("where")), null, "the other server knows nothing");
       assert.equal(looked, 2);
+    });
+
+    /** Has names looked up by `answer(attempt)`, which gives addresses, or throws. */
+    const looksUp = (t, answer) => {
+      const { lookup } = dns;
+      t.after(() => (dns.lookup = lookup));
+      let attempts = 0;
+      dns.lookup = (_, options, callback) => {
+        try {
+          const found = answer(attempts++).map((address) => ({ address, family: address.includes(":") ? 6 : 4 }));
+          process.nextTick(() => (options.all ? callback(null, found) : callback(null, found[0].address, found[0].family)));
+        } catch (error) {
+          process.nextTick(() => callback(error));
+        }
+      };
+      return () => attempts;
+    };
+
+    test("a name with several addresses: all are tried before the attempt fails", async (t) => {
+      const attempts = looksUp(t, () => ["::1", "127.0.0.2", "127.0.0.1"]);
+      const redis = new Redis({ host: "redis.example", port: running.port });
+      t.after(() => redis.destroy());
+      await within(redis.connect());
+      assert.equal(attempts(), 1);
+    });
+
+    test("a look-up that failed is made again", async (t) => {
+      keepAlive(t);
+      const attempts = looksUp(t, (attempt) => {
+        if (attempt === 0) throw Object.assign(new Error("getaddrinfo EAI_AGAIN redis.example"), { code: "EAI_AGAIN" });
+        return ["127.0.0.1"];
+      });
+      const redis = new Redis({ host: "redis.example", port: running.port });
+      t.after(() => redis.destroy());
+      const waiting = redis.ping();
+      assert.match((await rejection(redis.connect())).message, /EAI_AGAIN.*check the host's name/);
+      assert.equal(await within(waiting), "PONG");
+      assert.equal(attempts(), 2);
     });
 
     test("made a replica: the write is sent again to whoever has the name now, and nobody notices", async (t) => {

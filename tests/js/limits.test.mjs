@@ -1,9 +1,10 @@
 // What waits is bounded, and a server that is silent is given up.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ConnectionError, QueueFullError, Redis } from "redwire";
+import { ConnectionError, DecodeError, QueueFullError, Redis, TimeoutError } from "redwire";
 import { faked, keepAlive } from "./support/client.mjs";
 import { bulk, ok } from "./support/resp.mjs";
+import { missing, programs, startServer } from "./support/servers.mjs";
 import { outcome, rejection, until, within } from "./support/until.mjs";
 
 const echo = (args) => (args[0] === "ECHO" ? bulk(args[1]) : ok);
@@ -67,6 +68,85 @@ test("what is beyond highWater rejects, and what is not goes on", async (t) => {
   assert.match(error.message, /highWater/);
   fake.link.send(Buffer.concat([bulk("a"), bulk("b")]));
   assert.deepEqual(await within(Promise.all(calls.slice(0, 2))), [{ value: "a" }, { value: "b" }]);
+});
+
+test("what is beyond highWater may wait instead: in order, within bounds, and until its signal aborts", async (t) => {
+  const { redis, fake } = faked(t, () => undefined, { highWater: { maxCommands: 2, onFull: "wait" }, offlineQueue: { maxCommands: 3 } });
+  await redis.connect();
+  const abort = new AbortController();
+  const calls = ["a", "b", "c"].map((text) => outcome(redis.echo(text)));
+  const given = outcome(redis.with({ signal: abort.signal }).echo("given up"));
+  const [last, refused] = ["d", "e"].map((text) => outcome(redis.echo(text)));
+  const { error } = await refused;
+  assert.ok(error instanceof QueueFullError, `${error}`);
+  assert.equal(error.maybeExecuted, false);
+  abort.abort();
+  assert.equal((await given).error, abort.signal.reason);
+  const asked = () => fake.commands.map(([, text]) => text).join("");
+  assert.equal(asked(), "ab");
+  fake.link.send(bulk("a"));
+  await until(() => asked() === "abc");
+  fake.link.send(Buffer.concat([bulk("b"), bulk("c")]));
+  await until(() => asked() === "abcd");
+  fake.link.send(bulk("d"));
+  assert.deepEqual(await within(Promise.all([...calls, last])), ["a", "b", "c", "d"].map((value) => ({ value })));
+});
+
+test("what waits for room has queueTimeout for that, and its own time once it goes", async (t) => {
+  keepAlive(t);
+  const { redis, fake } = faked(t, () => undefined, { highWater: { maxCommands: 1, onFull: "wait" }, queueTimeout: 100, timeout: 300 });
+  await redis.connect();
+  const [first, second, third] = ["a", "b", "c"].map((text) => outcome(redis.echo(text)));
+  fake.link.send(bulk("a"));
+  assert.equal((await first).value, "a");
+  const { error } = await third;
+  assert.ok(error instanceof QueueFullError);
+  assert.match(error.message, /not sent.*'highWater'/);
+  const late = (await second).error;
+  assert.ok(late instanceof TimeoutError);
+  assert.equal(late.maybeExecuted, true);
+});
+
+test("whatever waits for room is executed, through pipelines and large values too", async (t) => {
+  const { redis } = faked(t, echo, { highWater: { maxCommands: 7, maxBytes: 1_000, onFull: "wait" } });
+  const pipe = redis.pipeline({ transaction: false });
+  const texts = Array.from({ length: 500 }, (_, at) => (at % 50 === 0 ? "x".repeat(70_000) : `${at}`));
+  for (const text of texts) pipe.echo(text);
+  const calls = Promise.all(texts.map((text) => redis.echo(text)));
+  assert.deepEqual(await within(pipe.execute()), texts);
+  assert.deepEqual(await within(calls), texts);
+});
+
+for (const server of programs) {
+  test(`on leases what waits for room goes too, answered or not, on ${server.name}`, { skip: missing(server) }, async (t) => {
+    const running = await startServer(server.program);
+    t.after(() => running.stop());
+    const redis = new Redis({ port: running.port, highWater: { maxCommands: 2, onFull: "wait" } });
+    t.after(() => redis.destroy());
+    const numbers = Array.from({ length: 50 }, (_, at) => at + 1);
+    await within(redis.ignoreReplies((quiet) => Promise.all(numbers.map(() => quiet.incr("n")))));
+    assert.equal(await redis.get("n"), "50");
+    const lease = await redis.lease();
+    assert.deepEqual(await within(Promise.all(numbers.map(() => lease.incr("m")))), numbers);
+    await lease.release();
+    const popped = numbers.map(() => redis.blpop(["list"], 5));
+    await redis.rpush("list", numbers.map(String));
+    assert.equal((await within(Promise.all(popped))).length, 50);
+  });
+}
+
+test("a reply that is larger than maxReplyBytes rejects with what to do, and nobody else notices", async (t) => {
+  const answers = { LRANGE: Buffer.concat(["*10000\r\n", ":1\r\n".repeat(10_000)].map(Buffer.from)), GET: bulk("x".repeat(200_000)) };
+  const { redis, fake } = faked(t, (args) => answers[args[0]] ?? echo(args), { maxReplyBytes: 1 << 16 });
+  const calls = [redis.echo("a"), redis.lrange("l", 0, -1), redis.echo("b"), redis.get("k"), redis.echo("c")];
+  const [a, list, b, text, c] = await within(Promise.allSettled(calls));
+  assert.deepEqual([a.value, b.value, c.value], ["a", "b", "c"]);
+  for (const { reason } of [list, text]) {
+    assert.ok(reason instanceof DecodeError, `${reason}`);
+    assert.match(reason.message, /'maxReplyBytes'/);
+    assert.equal(reason.maybeExecuted, true);
+  }
+  assert.deepEqual([list.reason.command, text.reason.command, fake.links.length], ["LRANGE", "GET", 1]);
 });
 
 test("a server that is silent is asked, and then given up", async (t) => {

@@ -49,6 +49,12 @@ const told = (answer, greet) => {
   return (options) => new Redis({ host: "127.0.0.1", connector: fake.connector, queueTimeout: 100, ...options });
 };
 
+/** The greeting of a proxy that knows neither HELLO nor CLIENT. */
+const proxied = (args) => {
+  if (args[0] === "CLIENT") return reply("ERR unknown command 'CLIENT'");
+  return handshake(2)(args);
+};
+
 /**
  * Each mistake: what was done, the error's class, and how, by a client that `redis(options)` makes of the real server, `world` being what
  * there is besides. A promise has to reject, anything else to throw.
@@ -98,6 +104,8 @@ const mistakes = {
     ["a user that may not touch that key", "AuthorizationError", (redis) => redis({ username: "reader", password: "secret" }).get("other")],
     ["a user that may not select the database", "AuthorizationError", (redis) => redis({ username: "reader", password: "secret", db: 1 }).get("k")],
     ["a database that does not exist", "ResponseError", (redis) => redis({ db: 99 }).ping()],
+    ["a cache, through a proxy without HELLO", "ConnectionError", () => told(() => undefined, handshake(2))({ cache: {} }).ping()],
+    ["a connection's name, through a proxy without CLIENT", "ResponseError", () => told(() => undefined, proxied)({ clientName: "app" }).ping()],
     ["`protocol: 3` where RESP3 is unknown", "ConnectionError", () => told(() => undefined, handshake(2))({ protocol: 3 }).ping()],
     ["a feature that the server does not know", "ResponseError", () => told(() => undefined, (args) => (args[1] === "NO-TOUCH" ? reply("ERR unknown subcommand 'NO-TOUCH'. Try CLIENT HELP.") : handshake(3)(args)))({ noTouch: true }).ping()],
   ],
@@ -133,6 +141,9 @@ const mistakes = {
     }],
   ],
 };
+
+/** What to do, or what is expected, stands behind what is wrong. */
+const remedies = /^[^:;,(]+[:;,(].*\b(allow|change|check|connect|expected|give|have|leave|look|make|percent-encode|raise|read|renew|see|sends|set|take|use|needs|wait|write)\b/;
 
 describe("the first mistakes", { skip: missing(server) }, () => {
   const stops = [];
@@ -191,6 +202,7 @@ describe("the first mistakes", { skip: missing(server) }, () => {
           const { error } = await outcome((async () => make(redis, { ...world, t }))(), 10_000);
           assert.ok(error !== undefined, "it was a mistake");
           assert.ok(error instanceof Error && error.name === type, `${error.name}: ${error.message}`);
+          assert.match(error.message, remedies, "it says what to do");
           told.set(done, universal(error.message));
         });
       }
@@ -204,6 +216,13 @@ describe("the first mistakes", { skip: missing(server) }, () => {
     const { error } = await outcome(redis.ping());
     assert.ok(error instanceof ConnectionError);
     assert.match(error.message, /TLS \(rediss:|it wants TLS: use rediss:/);
+  });
+
+  test("a proxy without HELLO and CLIENT is no mistake", async (t) => {
+    const fake = new Fake(() => Buffer.from("+PONG\r\n"), { greet: proxied });
+    const redis = new Redis({ connector: fake.connector });
+    t.after(() => redis.destroy());
+    assert.equal(await redis.ping(), "PONG");
   });
 
   test("docs/errors.md says what they say", () => {

@@ -1,6 +1,8 @@
 // MONITOR: what the server executes, as values.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { ConnectionError, PubSubError, Redis } from "redwire";
 import { faked } from "./support/client.mjs";
 import { bulk, ok } from "./support/resp.mjs";
@@ -114,4 +116,50 @@ test("who reads MONITOR too slowly is told", async (t) => {
   assert.ok((await rejection((async () => { for (;;) if ((await entries.next()).done) return; })())) instanceof PubSubError);
   assert.throws(() => redis.monitor({ bufferLimit: 0 }), TypeError);
   assert.throws(() => redis.monitor({ signal: 1 }), TypeError);
+});
+
+test("what MONITOR's reader has not read is bounded by bytes too", async (t) => {
+  const line = Buffer.from(`+1700000000.5 [0 lua] "SET" "${"x".repeat(4 << 20)}"\r\n`);
+  const { redis } = faked(t, (args, link) => {
+    if (args[0] !== "MONITOR") return bulk("");
+    for (let n = 0; n < 30; n++) link.send(line);
+    return ok;
+  });
+  const entries = redis.monitor();
+  const first = entries.next();
+  let count = 1;
+  await within(first);
+  await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
+  const error = await rejection((async () => { for (;; count++) if ((await entries.next()).done) return; })());
+  assert.ok(error instanceof PubSubError);
+  assert.match(error.message, /64 MiB/);
+  assert.ok(count >= 16 && count <= 18, `${count} of 4 MiB`);
+});
+
+test("what MONITOR's reader has read is let go, though it never catches up", async (t) => {
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc");
+  let monitor;
+  const { redis } = faked(t, (args, link) => {
+    if (args[0] !== "MONITOR") return bulk("");
+    monitor = link;
+    return ok;
+  });
+  const entries = redis.monitor();
+  const line = Buffer.from(`+1700000000.5 [0 lua] "SET" "${"x".repeat(100_000)}"\r\n`);
+  const first = entries.next();
+  await until(() => monitor);
+  monitor.send(line);
+  monitor.send(line);
+  await within(first);
+  collect();
+  const before = process.memoryUsage().heapUsed;
+  for (let n = 0; n < 900; n++) {
+    monitor.send(line);
+    assert.equal((await within(entries.next())).value.args[0], "SET");
+  }
+  collect();
+  const grown = (process.memoryUsage().heapUsed - before) / (1 << 20);
+  assert.ok(grown < 20, `${grown.toFixed(1)} MiB are kept of 90`);
+  await entries.return();
 });

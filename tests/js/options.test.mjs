@@ -105,6 +105,7 @@ describe("wrong options name themselves and never their value", () => {
     retry: [1, {}, true, null],
     offlineQueue: [true, 1, null],
     highWater: [true, false, 1, null],
+    maxReplyBytes: [0, 65_535, 2 ** 32, "1M", null],
     clientName: ["", "two words", "a\nb", "é", 1],
     connectTimeout: [-1, 1.5, "5s", Infinity, 2 ** 31],
     timeout: [-1, 0.5, "5s", NaN],
@@ -136,6 +137,7 @@ describe("wrong options name themselves and never their value", () => {
       [{ offlineQueue: { onFull: "drop" } }, "offlineQueue.onFull"],
       [{ offlineQueue: { max: 1 } }, "offlineQueue.max"],
       [{ highWater: { maxCommands: -1 } }, "highWater.maxCommands"],
+      [{ highWater: { onFull: "drop-oldest" } }, "highWater.onFull"],
     ]) {
       assert.throws(() => new Redis(options), (error) => error instanceof TypeError && error.message.includes(`'${name}'`), name);
     }
@@ -146,6 +148,9 @@ describe("wrong options name themselves and never their value", () => {
     assert.throws(() => new Redis("unix:///s", { port: 1 }), /'path'.*contradicts/);
     for (const [options, names] of [
       [{ retryDelay: 100, maxRetryDelay: 50 }, ["retryDelay", "maxRetryDelay"]],
+      [{ minIdle: 3, maxConnections: 2 }, ["minIdle", "maxConnections"]],
+      [{ minIdle: 9 }, ["minIdle", "maxConnections", "default"]],
+      [{ tls: { minVersion: "TLSv1.3", maxVersion: "TLSv1.2" } }, ["tls.minVersion", "tls.maxVersion"]],
       [{ tls: { cert: "c" } }, ["tls.cert", "tls.key"]],
       [{ password: "p", credentials: () => {} }, ["credentials", "password"]],
       [{ path: "/s", host: "h" }, ["path", "host"]],
@@ -154,6 +159,20 @@ describe("wrong options name themselves and never their value", () => {
       [{ username: "u" }, ["username", "password"]],
     ]) {
       assert.throws(() => new Redis(options), (error) => error instanceof TypeError && names.every((name) => error.message.includes(name)));
+    }
+  });
+
+  test("what does not contradict", () => {
+    for (const options of [
+      { retryDelay: 5_000 },
+      { retryDelay: 50, maxRetryDelay: 50 },
+      { minIdle: 8 },
+      { minIdle: 2, maxConnections: 2 },
+      { tls: { minVersion: "TLSv1.3" } },
+      { tls: { maxVersion: "TLSv1.2" } },
+      { tls: { minVersion: "TLSv1.2", maxVersion: "TLSv1.3" } },
+    ]) {
+      assert.doesNotThrow(() => new Redis(options), inspect(options));
     }
   });
 
@@ -207,16 +226,45 @@ describe("wrong URLs are refused, and never repeated", () => {
   }
 });
 
-test("every option is documented, in the types and in the README", () => {
-  const types = readFileSync(new URL("node_modules/redwire/types/options.d.ts", import.meta.url), "utf8");
+/** The options of an interface in the types that the package has: name, type and what is said about each. */
+const optionsOf = (file, title) => {
+  const types = readFileSync(new URL(`node_modules/redwire/types/${file}.d.ts`, import.meta.url), "utf8");
+  const [, body] = new RegExp(`export interface ${title}(?: extends \\w+)? \\{\\n(.*?)\\n\\}`, "s").exec(types);
+  const found = [...body.matchAll(/(?:\/\*\*((?:(?!\*\/).)*)\*\/\n)? {4}(?:readonly )?(\w+)\?: ([^;]*);/gs)];
+  return found.map(([, comment, name, type]) => ({ name, type, comment: comment?.replaceAll(/\s*\n\s*\*?\s*/g, " ") ?? "" }));
+};
+/** What is taken as it is given: an address, a secret, a function. Nothing stands for it where it is missing. */
+const plain = new Set(["url", "path", "password", "credentials", "clientName", "pool", "connector", "ca", "cert", "key", "passphrase", "prefixes"]);
+
+test("every option is documented with its default, in the types and in the README", () => {
   const readme = readFileSync(new URL("node_modules/redwire/README.md", import.meta.url), "utf8");
-  const [, body] = /export interface Options extends DecodingOptions \{\n(.*?)\n\}/s.exec(types);
-  const options = [...body.matchAll(/(\*\/\n)? {4}(\w+)\?:/g)];
-  assert.ok(options.length > 25);
-  for (const [, comment, name] of options) {
-    assert.ok(comment !== undefined, `${name} has a comment`);
-    assert.match(readme, new RegExp(`^\\|.*\`${name}\`.*\\|.*\\|`, "m"), `${name} stands in the README's table`);
+  const numbers = (text) => [...text.replaceAll(/(?<=\d)[ _](?=\d{3})/g, "").matchAll(/\d+/g)].map(Number);
+  const options = optionsOf("options", "Options");
+  assert.ok(options.length > 30, `${options.length}`);
+  assert.match(readFileSync(new URL("node_modules/redwire/types/options.d.ts", import.meta.url), "utf8"), /Times are in milliseconds\. \*\/\nexport interface Options/);
+  for (const { name, type, comment } of options) {
+    assert.ok(comment !== "", `${name} has a comment`);
+    const [row, names, standard] = new RegExp(`^\\|(.*\`${name}\`.*?)\\|(.*?)\\|.*\\|`, "m").exec(readme) ?? [];
+    assert.ok(row !== undefined, `${name} stands in the README's table`);
     assert.throws(() => new Redis({ [name]: Symbol("x") }), (error) => error instanceof TypeError && error.message.includes(`'${name}'`));
+    assert.ok(plain.has(name) || /default/i.test(comment), `${name}: ${comment}`);
+    const said = /default:? (\d[\d ]*)/i.exec(comment);
+    if (type !== "number") continue;
+    // options that share a row stand in the order of their defaults
+    const place = names.split(",").findIndex((other) => other.includes(`\`${name}\``));
+    if (said !== null) assert.equal(numbers(said[1])[0], numbers(standard.split(/, (?=\d)/)[place])[0], `${name}: the same default here and there`);
+  }
+  for (const [file, title, option] of [["options", "OfflineQueue", "offlineQueue"], ["options", "HighWater", "highWater"], ["tls", "TlsOptions", "tls"], ["cache", "CacheOptions", "cache"]]) {
+    const nested = optionsOf(file, title);
+    assert.ok(nested.length > 1, title);
+    for (const { name, comment } of nested) {
+      assert.ok(comment !== "" && (plain.has(name) || /default/i.test(comment)), `${option}.${name}: ${comment}`);
+      assert.match(readme, new RegExp(`\`[^\`]*\\b${name}\\b[^\`]*\``), `${option}.${name} stands in the README`);
+      let refusal;
+      assert.throws(() => new Redis({ [option]: { [name]: Symbol("x") } }), (error) => ((refusal = error), error instanceof TypeError && error.message.includes(`'${option}.${name}'`)));
+      if (refusal.message.includes("milliseconds")) assert.match(comment, /milliseconds/i, `${option}.${name} says its unit`);
+      if (name.endsWith("Bytes")) assert.match(comment, /bytes/i, `${option}.${name} says its unit`);
+    }
   }
 });
 

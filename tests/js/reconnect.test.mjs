@@ -9,6 +9,7 @@ import tls from "node:tls";
 import { fileURLToPath } from "node:url";
 import { AuthenticationError, ConnectionError, Redis, TimeoutError } from "redwire";
 import { faked, keepAlive } from "./support/client.mjs";
+import { Fake } from "./support/fake.mjs";
 import { bulk, error, integer, ok } from "./support/resp.mjs";
 import { freePort, missing, programs, startServer } from "./support/servers.mjs";
 import { rejection, until, within } from "./support/until.mjs";
@@ -298,3 +299,23 @@ for (const server of programs) {
     });
   });
 }
+
+test("500 clients that lose their server at once do not come back at once", async (t) => {
+  keepAlive(t);
+  const fake = new Fake(() => ok);
+  const came = [];
+  const connector = (...args) => {
+    came.push(performance.now());
+    return fake.connector(...args);
+  };
+  const window = 1_000;
+  const clients = Array.from({ length: 500 }, () => new Redis({ connector, retryDelay: window }));
+  t.after(() => clients.forEach((redis) => redis.destroy()));
+  await within(Promise.all(clients.map((redis) => redis.connect())));
+  const lost = performance.now();
+  for (const link of fake.links) link.end();
+  await until(() => came.length === 1_000);
+  const slots = new Array(10).fill(0);
+  for (const at of came.slice(500)) slots[Math.min(9, Math.floor(((at - lost) / window) * 10))]++;
+  assert.ok(slots.every((count) => count < 150), `no tenth of the time has more than its share: ${slots}`);
+});

@@ -125,7 +125,7 @@ class World {
         retryDelay: 10,
         maxRetryDelay: 50,
         ...(this.#keeps && { cache: {}, protocol: "auto" }),
-        ...pick([{}, { highWater: { maxCommands: 1 + below(6) } }, { offlineQueue: { maxCommands: 1 + below(4), onFull: pick(["reject", "drop-oldest"]) } }, { offlineQueue: false }]),
+        ...pick([{}, { highWater: { maxCommands: 1 + below(6), onFull: pick(["reject", "wait"]) } }, { offlineQueue: { maxCommands: 1 + below(4), onFull: pick(["reject", "drop-oldest"]) } }, { offlineQueue: false }]),
       });
       this.redis.onStateChange((status) => {
         if (chance(2)) this.#reenter("a listener");

@@ -211,8 +211,7 @@ fn what_is_not_the_protocol_is_an_error() {
 
 #[test]
 fn limits_are_kept() {
-    let limits =
-        Limits { depth: 2, bulk: 10, aggregate: 3, line: 8, reply: 40, whole: 64 << 10, ..Limits::default() };
+    let limits = Limits { depth: 2, bulk: 10, aggregate: 3, line: 8, whole: 64 << 10, ..Limits::default() };
     let table: &[(&str, Result<(), DecodeError>)] = &[
         ("*1\r\n*1\r\n:1\r\n", Ok(())),
         ("*1\r\n*1\r\n*1\r\n:1\r\n", Err(DecodeError::Depth)),
@@ -224,7 +223,6 @@ fn limits_are_kept() {
         ("+12345678\r\n", Ok(())),
         ("+123456789\r\n", Err(DecodeError::TooLarge)),
         ("+123456789", Err(DecodeError::TooLarge)),
-        ("*3\r\n$10\r\n0123456789\r\n$10\r\n0123456789\r\n$10\r\n0123456789\r\n", Err(DecodeError::TooLarge)),
         ("$?\r\n;9\r\n123456789\r\n;9\r\n123456789\r\n", Err(DecodeError::TooLarge)),
     ];
     for (wire, expected) in table {
@@ -255,9 +253,24 @@ fn bytes_of_a_large_text_may_be_read_elsewhere() {
     assert_eq!(decoder.skip(1), 0);
     let decoded = decoder.decode(b"\r\n:1\r\n", &mut Discard).expect("it is well-formed");
     assert_eq!((decoded.consumed, decoded.done), (2, true));
+}
 
-    let mut limited = Decoder::new(Limits { reply: 20, ..tiny() });
-    limited.decode(b"$99\r\n12", &mut Discard).expect("it is well-formed");
-    limited.skip(90);
-    assert_eq!(limited.decode(b"3", &mut Discard), Err(DecodeError::TooLarge), "it counts all the same");
+#[test]
+fn a_decoder_knows_how_large_a_reply_is() {
+    let mut decoder = Decoder::new(tiny());
+    let mut size = |wire: &str| {
+        decoder.decode(wire.as_bytes(), &mut Discard).expect("it is well-formed");
+        decoder.size()
+    };
+    assert_eq!(size("*10\r\n"), 5 + 64 + 10 * 16, "what is announced counts before it comes");
+    assert_eq!(size(":1\r\n"), 5 + 64 + 10 * 16 + 4);
+    assert_eq!(size("$99\r\n12"), 5 + 64 + 10 * 16 + 4 + 5 + 99);
+    decoder.skip(90);
+    assert_eq!(decoder.size(), 5 + 64 + 10 * 16 + 4 + 5 + 99, "wherever it goes");
+
+    let mut streamed = Decoder::new(tiny());
+    streamed.decode(b"*?\r\n:1\r\n:2\r\n", &mut Discard).expect("it is well-formed");
+    assert_eq!(streamed.size(), 4 + 64 + 2 * (4 + 16), "what is not announced counts as it comes");
+    streamed.decode(b".\r\n", &mut Discard).expect("it is well-formed");
+    assert_eq!(streamed.size(), 0, "the next one counts anew");
 }

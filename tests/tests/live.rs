@@ -5,7 +5,7 @@ use redwire_core::cache::{Caching, Tracking};
 use redwire_core::client::Client;
 use redwire_core::command::Command;
 use redwire_core::commands::*;
-use redwire_core::connection::{Config, Credentials, Protocol};
+use redwire_core::connection::{Bounds, Config, Credentials, Protocol};
 use redwire_core::embedded::Embedded;
 use redwire_core::error::{Error, ServerError};
 use redwire_core::machine::{Failure, Reason};
@@ -129,7 +129,7 @@ macro_rules! cases {
     () => {
         cases!(strings_promise_12_promise_17 binary large hashes_promise_14_promise_19 lists_and_sets_promise_13_promise_15_promise_18_promise_20 sorted_sets_promise_16_promise_21 errors pipelines transactions watched_keys);
         cases!(options places streams descriptions);
-        cases!(cancelled passwords databases untyped scripts_promise_41 reconnected);
+        cases!(cancelled passwords databases untyped scripts_promise_41 reconnected too_large held_back);
     };
     ($($case:ident)*) => {$(
         #[test]
@@ -483,6 +483,40 @@ fn cancelled(place: &Place) -> Outcome {
         let done = redis.execute(echo("dropped"));
         begun(async { (done.await, redis.execute(ping()).await) }, 2).await;
         assert_eq!(redis.execute(echo("kept")).await?, "kept");
+        Ok(())
+    })
+}
+
+fn too_large(place: &Place) -> Outcome {
+    let (text, list) = (place.key("text"), place.key("list"));
+    place.run(Config { max_reply: 100_000, ..place.config() }, async |redis| {
+        redis.execute((set(&text, vec![b'x'; 1 << 20]), rpush(&list, vec!["y"; 10_000]))).await?;
+        let failed = Err(Error::Failure(Failure { reason: Reason::ReplyTooLarge, maybe_executed: true }));
+        let (large, many, next) = redis.try_execute((get(&text), lrange(&list, 0, -1), echo("next"))).await;
+        let whole = redis.atomic((incr(place.key("count")), get(&text))).await;
+        assert_eq!(
+            (large.map(drop), many.map(drop), whole.map(drop)),
+            (failed.clone(), failed.clone(), failed)
+        );
+        assert_eq!(next?, "next", "on the same link");
+        assert_eq!(redis.execute(incr(place.key("count"))).await?, 2, "it was executed");
+        Ok(())
+    })
+}
+
+fn held_back(place: &Place) -> Outcome {
+    let high_water = Bounds { commands: 3, bytes: u32::MAX };
+    place.run(Config { high_water, holds_back: true, ..place.config() }, async |redis| {
+        let numbers: Vec<u32> = (0..200).collect();
+        let echoed =
+            redis.execute(numbers.iter().map(|number| echo(number).typed::<u32>()).collect::<Vec<_>>());
+        assert_eq!(echoed.await?, numbers);
+        let whole = redis.atomic((echo("a"), echo("b"), echo("c"), echo("d"))).await?;
+        assert_eq!(
+            whole,
+            ("a".into(), "b".into(), "c".into(), "d".into()),
+            "of more commands than there is room"
+        );
         Ok(())
     })
 }

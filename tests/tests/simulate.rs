@@ -21,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 const STEPS: u32 = 250;
 /// How often a command may be sent again.
 const RESENDS: u8 = 2;
-/// How many commands may wait at most, where that is limited; a transaction counts as four.
+/// How many commands may be on their way at most, where that is limited; a transaction counts as four.
 const CEILING: u32 = 9;
 
 /// How many bytes may be to be sent at most, where that is limited.
@@ -72,9 +72,10 @@ struct World {
     down: bool,
     /// The server's password when all is well.
     password: Option<&'static str>,
-    bounded: bool,
-    /// No more than [`UNSENT`] bytes are to be sent.
-    slim: bool,
+    /// How many commands may wait.
+    ceiling: u32,
+    /// How many bytes may be to be sent.
+    unsent: u64,
     drop_oldest: bool,
     limits: Limits,
 }
@@ -95,6 +96,8 @@ impl World {
         let (bounded, drop_oldest, unqueued) = (coin(), coin(), coin() && coin() && coin());
         let slim = coin();
         let bytes = if slim { UNSENT } else { u32::MAX };
+        let holds_back = coin();
+        let offline = if bounded { 7 } else { 10_000 } * u32::from(!unqueued);
         let config = Config {
             credentials,
             limits,
@@ -105,8 +108,9 @@ impl World {
             backoff: (5, 40),
             resends: RESENDS,
             seed: seed as u32,
-            offline: Bounds { commands: if bounded { 7 } else { 10_000 } * u32::from(!unqueued), bytes },
+            offline: Bounds { commands: offline, bytes },
             high_water: Bounds { commands: if bounded { CEILING } else { u32::MAX }, bytes },
+            holds_back,
             drop_oldest,
             keep_alive: 90,
             tombstone_limit: 300,
@@ -124,8 +128,12 @@ impl World {
             executed: BTreeMap::new(),
             down: false,
             password,
-            bounded,
-            slim,
+            ceiling: match bounded {
+                true if holds_back => CEILING + offline,
+                true => CEILING,
+                false => u32::MAX,
+            },
+            unsent: u64::from(bytes) << u32::from(holds_back),
             drop_oldest,
             limits,
         }
@@ -184,8 +192,8 @@ impl World {
         self.open.insert(slot);
         let now = self.pair.peer.connection.unsent();
         // what a lost link left to be sent again was accepted before
-        assert!(!self.slim || now <= unsent.max(UNSENT.into()), "{now} bytes are to be sent, {unsent} were");
-        tally.crowded += u32::from(self.slim && self.pair.peer.outcome(slot).is_some());
+        assert!(now <= unsent.max(self.unsent), "{now} bytes are to be sent, {unsent} were");
+        tally.crowded += u32::from(self.unsent < u32::MAX.into() && self.pair.peer.outcome(slot).is_some());
     }
 
     fn step(&mut self, tally: &mut Tally) {
@@ -341,7 +349,7 @@ impl World {
     fn check_bounds(&self) {
         let Self { pair: Pair { peer, .. }, .. } = self;
         let waiting = self.expected.len() - peer.caller.outcomes.len();
-        assert!(!self.bounded || waiting <= CEILING as usize, "{waiting} wait");
+        assert!(waiting <= self.ceiling as usize, "{waiting} wait");
         let part = self.limits.whole.max(PART);
         assert!(peer.unread() <= part, "{} bytes are not done with", peer.unread());
         let next = peer.connection.poll_timeout();

@@ -11,7 +11,7 @@ export interface CacheOptions {
   ttl?: number;
   /**
    * What the server tells of: keys that were read (`"default"`); all keys, or those with `prefixes`, which costs it no memory
-   * (`"broadcast"`); keys read through `with({ cache: true })`, and only that is kept (`"optin"`).
+   * (`"broadcast"`); keys read through `with({ cache: true })`, and only that is kept (`"optin"`). Default `"default"`.
    */
   mode?: "default" | "broadcast" | "optin";
   /** For `"broadcast"`: only replies about such keys are kept. None begins with another. */

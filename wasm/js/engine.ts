@@ -45,8 +45,9 @@ export interface Settings {
   maxResends: number;
   /** Commands and bytes that may wait, and whether the oldest make room for new ones (1). */
   offline: number[];
-  /** Commands and bytes that may be on their way. */
+  /** Commands and bytes that may be on their way, and whether others wait for room (1). */
   highWater: number[];
+  maxReplyBytes: number;
   keepAlive: number;
   maxConnections: number;
   minIdle: number;
@@ -145,8 +146,8 @@ export class Engine implements Home {
   #ended: Wire | undefined;
   /** Whether the timer holds the process open. */
   #awake = false;
-  /** Whether the core may come to wait for a time of its own, as between two tries for a lock. */
-  waits = false;
+  /** Whether the core may come to wait for a time of its own, as between two tries for a lock, or for room. */
+  waits: boolean;
   /** The scripts that the core knows, by their texts, the one that was called last at the end: their digests, and their places there. */
   readonly #scripts = new Map<string, { digest: string; place: number }>();
   /** Whether somebody waits for what nobody asked for. */
@@ -156,6 +157,7 @@ export class Engine implements Home {
 
   constructor(settings: Settings, errors = new Errors()) {
     this.#settings = settings;
+    this.waits = settings.highWater[2] === 1;
     this.#errors = errors;
     const { credentials, retryDelay, maxRetryDelay } = settings;
     if (credentials === undefined) return;
@@ -507,14 +509,14 @@ export class Engine implements Home {
     const host = new Host();
     this.#wires = [];
     const { protocol, database, connectTimeout, timeout, username, password, clientName } = this.#settings;
-    const { queueTimeout, retryDelay, maxRetryDelay, maxResends, offline, highWater, keepAlive, features } = this.#settings;
+    const { queueTimeout, retryDelay, maxRetryDelay, maxResends, offline, highWater, maxReplyBytes, keepAlive, features } = this.#settings;
     const { maxConnections, minIdle, maxIdleTime, poolTimeout } = this.#settings;
     const lengths = host.giveTexts([username, password, clientName]);
     const [seed] = crypto.getRandomValues(new Uint32Array(1));
     const { listener } = this.#settings;
     const listens = listener === undefined ? 0 : listener.monitors ? 2 : 1;
     const times = [connectTimeout, timeout, queueTimeout, retryDelay, maxRetryDelay];
-    const words = [protocol, database, ...times, maxResends, seed!, ...offline, ...highWater, keepAlive, maxConnections, minIdle, maxIdleTime, poolTimeout, features, listens, ...lengths];
+    const words = [protocol, database, ...times, maxResends, seed!, ...offline, ...highWater, maxReplyBytes, keepAlive, maxConnections, minIdle, maxIdleTime, poolTimeout, features, listens, ...lengths];
     const wordsAt = host.exports.host_words(words.length) >>> 2;
     host.words.set(words, wordsAt);
     host.exports.host_configure();
@@ -633,7 +635,7 @@ export class Engine implements Home {
         if (!unknown) situation.trouble = this.#trouble;
         const error = failure(reason, detail, situation, this.slots.commandOf(id) || undefined, unknown);
         for (const wire of this.#wires) wire.drop(id);
-        this.#settle(id, error, true, !unknown || reason !== Reason.TIMEOUT);
+        this.#settle(id, error, true, !unknown || (reason !== Reason.TIMEOUT && reason !== Reason.REPLY_TOO_LARGE));
       }
     }
   }

@@ -62,7 +62,7 @@ export class CommandNotSupportedError extends RedisError {}
 /** A lock is not held, is not held any more, or was not to be had. */
 export class LockError extends RedisError {}
 
-/** Text from the server is not valid in the client's encoding, or larger than a value of JavaScript can be. */
+/** Text from the server is not valid in the client's encoding, or the reply is larger than `maxReplyBytes` or than a value of JavaScript can be. */
 export class DecodeError extends RedisError {}
 
 /** An integer reply is beyond what a number holds exactly. */
@@ -71,7 +71,7 @@ export class IntegerRangeError extends RedisError {
   readonly value: bigint;
 
   constructor(value: bigint, details?: ErrorDetails) {
-    super(`the reply ${value} is beyond 2^53-1, which a number cannot hold exactly; the error's 'value' has it as a bigint`, details);
+    super(`the reply ${value} is beyond 2^53-1, which a number cannot hold exactly: the error's 'value' has it as a bigint, or read it with integers: "exact"`, details);
     this.value = value;
   }
 }

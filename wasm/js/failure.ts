@@ -1,4 +1,4 @@
-import { AuthenticationError, BusyLoadingError, ConnectionError, LeaseError, ProtocolError, QueueFullError, RedisError, TimeoutError } from "./errors.js";
+import { AuthenticationError, BusyLoadingError, ConnectionError, DecodeError, LeaseError, ProtocolError, QueueFullError, RedisError, TimeoutError } from "./errors.js";
 import { classOf, remedies } from "./server-error.js";
 import { codeOf } from "./tls.js";
 
@@ -27,6 +27,7 @@ export const enum Reason {
   UNAUTHENTICATED = 21,
   UNTRUSTED = 22,
   HUNG_UP = 23,
+  REPLY_TOO_LARGE = 24,
 }
 
 const decodeFaults = [
@@ -171,6 +172,8 @@ export const failure = (reason: Reason, detail: number, at: Situation, command?:
       );
     case Reason.LEASE_LOST:
       return new LeaseError(`the lease lost its connection to ${at.where}${outcome}: take another lease`, details);
+    case Reason.REPLY_TOO_LARGE:
+      return new DecodeError("the reply is larger than 'maxReplyBytes' allows: read it in parts, with GETRANGE or HSCAN for example, or raise it", details);
     case Reason.CLOSED:
       return new ConnectionError(`the client was closed${outcome}`, details);
   }

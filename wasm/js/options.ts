@@ -48,11 +48,11 @@ export interface Options extends DecodingOptions {
   runtimeChecks?: boolean;
   /** Whether commands and options that are newer than the server are refused (default) or sent all the same. */
   verifyVersion?: boolean;
-  /** How long a command may wait for a connection, each time there is none; default 5 000, 0: no limit. */
+  /** How long a command may wait for a connection, each time there is none, or for room on it (`highWater`); default 5 000, 0: no limit. */
   queueTimeout?: number;
   /** The first attempt to connect again is made within this time, any later one within twice the time of the one before; default 50. */
   retryDelay?: number;
-  /** What the time between attempts does not grow beyond, and what it is after a wrong password and the like; default 2 000. */
+  /** What the time between attempts does not grow beyond, and what it is after a wrong password and the like; default 2 000, or `retryDelay` where that is more. */
   maxRetryDelay?: number;
   /**
    * How often a command that may be repeated is sent again when its connection is lost before the reply: one that only reads, or one of
@@ -60,12 +60,20 @@ export interface Options extends DecodingOptions {
    */
   maxResends?: number;
   /**
-   * What may wait while there is no connection; `false`: nothing, except for the first attempt to connect: whatever waits rejects when that
+   * What may wait while there is no connection, default: 10 000 commands and 16 MiB; `false`: nothing, except for the first attempt to connect: whatever waits rejects when that
    * fails or the connection is lost, and from then on whatever comes before there is one again.
    */
   offlineQueue?: OfflineQueue | false;
-  /** What may be on its way at once on the connection, replies that nobody waits for any more included; what is beyond rejects with `QueueFullError`. Default: no limit. */
+  /**
+   * What may be on its way at once on each connection, replies that nobody waits for any more included. Default: 4 000 000 commands and 1 GiB;
+   * what is beyond rejects with `QueueFullError`.
+   */
   highWater?: HighWater;
+  /**
+   * How large a reply may be, in bytes, where each element of an array, map or set counts 16 more; a larger one rejects with `DecodeError`, and
+   * the connection goes on. At least 64 KiB, default 1 GiB.
+   */
+  maxReplyBytes?: number;
   /** After how long a silence the server is asked with a PING; 5 s later the connection is made anew. Default 15 000, 0: never. */
   keepAlive?: number;
   /** How replies are kept until their keys change; default: not at all. Needs RESP3. */
@@ -103,10 +111,15 @@ export interface OfflineQueue {
 
 /** What may be on its way at once. */
 export interface HighWater {
-  /** Commands without a reply; default: no limit. */
+  /** Commands without a reply; default 4 000 000. */
   maxCommands?: number;
-  /** Bytes that the socket did not take yet; default: no limit. */
+  /** Bytes of commands, large arguments included, that the socket did not take yet; default 1 GiB. */
   maxBytes?: number;
+  /**
+   * Whether a command beyond that rejects (`"reject"`, the default) or waits for its turn: within the bounds of `offlineQueue` and for
+   * `queueTimeout` at most, then it rejects with `QueueFullError`.
+   */
+  onFull?: "reject" | "wait";
 }
 
 type Check = (value: unknown) => boolean;
@@ -114,8 +127,8 @@ type Check = (value: unknown) => boolean;
 type Rule = readonly [check: Check, expected: string, fields?: Rules];
 type Rules = Readonly<Record<string, Rule>>;
 
-/** No limit, as the core knows it. */
-const UNLIMITED = 0xffff_ffff;
+/** The largest number that the core takes. */
+const LARGEST = 0xffff_ffff;
 
 const integer =
   (least: number, most: number): Check =>
@@ -128,7 +141,7 @@ const string: Rule = [text, "a string"];
 const boolean: Rule = [(value) => typeof value === "boolean", "a boolean"];
 const milliseconds: Rule = [integer(0, 0x7fff_ffff), "milliseconds, a whole number from 0"];
 const delay: Rule = [integer(1, 0x7fff_ffff), "milliseconds, a whole number from 1"];
-const count: Rule = [integer(1, UNLIMITED), "a whole number from 1"];
+const count: Rule = [integer(1, LARGEST), "a whole number from 1"];
 const none: Check = () => false;
 const isPem: Check = (value) => text(value) || value instanceof Uint8Array;
 const pem: Rule = [isPem, "the text or bytes of a PEM file"];
@@ -160,7 +173,11 @@ const cacheRules: Record<keyof CacheOptions, Rule> = {
   mode: [cacheChecks.mode, '"default", "optin" or "broadcast"'],
   prefixes: [cacheChecks.prefixes, "keys that are not empty"],
 };
-const highWaterRules: Record<keyof HighWater, Rule> = { maxCommands: count, maxBytes: count };
+const highWaterRules: Record<keyof HighWater, Rule> = {
+  maxCommands: count,
+  maxBytes: count,
+  onFull: [(value) => value === "reject" || value === "wait", '"reject" or "wait"'],
+};
 
 const rules: Record<keyof Options, Rule> = {
   url: string,
@@ -189,7 +206,8 @@ const rules: Record<keyof Options, Rule> = {
   retryDelay: delay,
   maxRetryDelay: delay,
   offlineQueue: [(value) => value === false, "false or { maxCommands, maxBytes, maxAge, onFull }", offlineRules],
-  highWater: [none, "{ maxCommands, maxBytes }", highWaterRules],
+  highWater: [none, "{ maxCommands, maxBytes, onFull }", highWaterRules],
+  maxReplyBytes: [integer(64 << 10, LARGEST), "a whole number from 65536"],
   keepAlive: milliseconds,
   cache: [none, "{ maxKeys, maxBytes, ttl, mode, prefixes }", cacheRules],
   maxResends: [integer(0, 255), "a number from 0 to 255"],
@@ -208,8 +226,8 @@ const checked = (options: unknown, known: Rules = rules, prefix = ""): Options =
   const kept: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(options)) {
     if (!Object.hasOwn(known, name)) {
-      const instead = name === "rejectUnauthorized" ? ": to take any certificate, say 'dangerouslyAcceptAnyCertificate'" : "";
-      throw new TypeError(`options: '${prefix}${name}' is not an option of redwire${instead}`);
+      const instead = name === "rejectUnauthorized" ? "to take any certificate, say 'dangerouslyAcceptAnyCertificate'" : "check its name in the README";
+      throw new TypeError(`options: '${prefix}${name}' is not an option of redwire: ${instead}`);
     }
     if (value === undefined) continue;
     const [check, expected, fields] = known[name]!;
@@ -220,7 +238,7 @@ const checked = (options: unknown, known: Rules = rules, prefix = ""): Options =
   return kept;
 };
 
-const contradiction = (one: string, other: string): TypeError => new TypeError(`options: ${one} contradicts ${other}`);
+const contradiction = (one: string, other: string): TypeError => new TypeError(`options: ${one} contradicts ${other}: change one of them`);
 
 /** Gives the options that `url` and `options` make up together: what its query says wins over `options`, and these over its body. @internal */
 export const resolveOptions = (url: string | Options | undefined, options?: Options): Options => {
@@ -240,6 +258,9 @@ export const resolveOptions = (url: string | Options | undefined, options?: Opti
   if (body["tls"] === true && all.tls === false) throw contradiction("'tls: false'", "the URL, which asks for TLS");
   if (all.credentials !== undefined && (all.username ?? all.password) !== undefined) throw contradiction("'credentials'", "'username' and 'password'");
   if ((all.retryDelay ?? 0) > (all.maxRetryDelay ?? Infinity)) throw contradiction("'retryDelay'", "'maxRetryDelay', which is less");
+  if ((all.minIdle ?? 0) > (all.maxConnections ?? 8)) throw contradiction("'minIdle'", `'maxConnections', which is ${all.maxConnections ?? "8, its default"}`);
+  const { minVersion = "", maxVersion = minVersion } = Object(all.tls) as TlsOptions;
+  if (minVersion > maxVersion) throw contradiction("'tls.minVersion'", "'tls.maxVersion', which is older");
   if (all.username !== undefined && all.password === undefined) throw new TypeError("options: 'username' needs a 'password'");
   if (typeof all.tls === "object" && (all.tls.cert === undefined) !== (all.tls.key === undefined)) throw new TypeError("options: 'tls.cert' and 'tls.key' need each other");
   return all;
@@ -247,7 +268,7 @@ export const resolveOptions = (url: string | Options | undefined, options?: Opti
 
 /** Gives what an engine has to know of the options. @internal */
 export const settingsOf = (options: Options, connector: Connector): Settings => {
-  const { host = "localhost", port = 6379, path, tls = false, protocol = "auto", queueTimeout = 5_000, highWater = {} } = options;
+  const { host = "localhost", port = 6379, path, tls = false, protocol = "auto", queueTimeout = 5_000, retryDelay = 50, highWater = {} } = options;
   const { maxCommands = 10_000, maxBytes = 16 << 20, maxAge = 0, onFull } = options.offlineQueue || {};
   const endpoint: Endpoint =
     path === undefined ? { kind: "tcp", host, port, tls: tls === true ? {} : tls || null } : { kind: "unix", path, tls: null };
@@ -268,10 +289,11 @@ export const settingsOf = (options: Options, connector: Connector): Settings => 
     verifyVersion: options.verifyVersion ?? true,
     queueTimeout: maxAge === 0 || queueTimeout === 0 ? Math.max(queueTimeout, maxAge) : Math.min(queueTimeout, maxAge),
     offline: [options.offlineQueue === false ? 0 : maxCommands, maxBytes, onFull === "drop-oldest" ? 1 : 0],
-    highWater: [highWater.maxCommands ?? UNLIMITED, highWater.maxBytes ?? UNLIMITED],
+    highWater: [highWater.maxCommands ?? 4_000_000, highWater.maxBytes ?? 1 << 30, highWater.onFull === "wait" ? 1 : 0],
+    maxReplyBytes: options.maxReplyBytes ?? 1 << 30,
     keepAlive: options.keepAlive ?? 15_000,
-    retryDelay: options.retryDelay ?? 50,
-    maxRetryDelay: options.maxRetryDelay ?? 2_000,
+    retryDelay,
+    maxRetryDelay: options.maxRetryDelay ?? Math.max(2_000, retryDelay),
     maxResends: options.maxResends ?? 3,
     cache: options.cache && cacheSettings(options.cache, protocol),
     maxConnections: options.maxConnections ?? 8,

@@ -62,6 +62,7 @@ export const remedies: Readonly<Record<string, string>> = {
   NOAUTH: "set 'password', or 'username' and 'password'",
   NOPERM: "have the user be granted it with ACL SETUSER, or use another",
   READONLY: "connect to its primary",
+  WRONGTYPE: "check with TYPE what the key holds, or use another key",
 };
 
 /** Gives the error for the server's text. */
@@ -71,7 +72,7 @@ export const serverError = (text: string, command?: string): RedisError => {
   const details = { command, code, ...(refusals.has(code) || unknown ? { maybeExecuted: false } : {}) };
   if (code === "LOADING") return new BusyLoadingError(text, details);
   // the server repeats arguments here, which may be secrets
-  if (unknown) return new UnknownCommandError(`${text.replace(/,? with args beginning with:.*/s, "")} (check its name, the server's version, and that its module is loaded)`, details);
+  if (unknown) return new UnknownCommandError(`${text.replace(/,? with args beginning with:.*/s, "")} (check its name, the server's version, that its module is loaded, and that this is no sentinel)`, details);
   const remedy = Object.hasOwn(remedies, code) ? ` (${remedies[code]})` : "";
   return new (classOf(code))(text + remedy, details);
 };

@@ -18,7 +18,7 @@ export interface TlsOptions {
   ciphers?: string;
   /**
    * Takes any certificate, of anybody, for any host: whoever stands between client and server can read and change everything. For
-   * experiments only; a server of your own is trusted by its authority in `ca`.
+   * experiments only, default `false`; a server of your own is trusted by its authority in `ca`.
    */
   dangerouslyAcceptAnyCertificate?: boolean;
 }

@@ -27,6 +27,7 @@ const queries: Readonly<Record<string, (value: string) => unknown>> = {
   minIdle: whole,
   maxIdleTime: whole,
   poolTimeout: whole,
+  maxReplyBytes: whole,
 };
 
 /** Stands for the host that a unix socket does not have: URLs with a user and no host are none. */

@@ -87,20 +87,36 @@ impl Host {
 
     /// Configures the machine, before its first use. The first words are protocol (0: auto), database, connect timeout, timeout, queue
     /// timeout, first and last ceiling of the time between attempts, resends, seed, commands and bytes that may wait for a link,
-    /// whether the oldest make room (1), commands and bytes that may be on their way, keep-alive, leased connections at most and idle
+    /// whether the oldest make room (1), commands and bytes that may be on their way, whether others wait for room (1), bytes of a reply at most, keep-alive, leased connections at most and idle
     /// ones at least, how long these stay and how long one is waited for, what to ask of the server (1: no-evict, 2: no-touch), whether it listens (1) or monitors (2), and the lengths of user name, password and client name, which stand one behind the other in the input; all ones
     /// where there is none.
     pub fn configure(&mut self) {
         let mut rest = self.input.as_slice();
         let mut words = self.words.iter().copied();
         let mut number = || words.next().unwrap_or_default();
-        let mut numbers = [0; 21];
+        let mut numbers = [0; 23];
         numbers.fill_with(&mut number);
         let [protocol, database, connect_timeout, timeout, queue_timeout, least, most, resends, seed, ..] =
             numbers;
-        let [.., waiting, waiting_bytes, drop_oldest, flying, flying_bytes, keep_alive, _, _, _, _, _, _] =
+        let [
+            ..,
+            waiting,
+            waiting_bytes,
+            drop_oldest,
+            flying,
+            flying_bytes,
+            holds_back,
+            max_reply,
+            _,
+            _,
+            _,
+            _,
+            _,
+            _,
+            _,
+        ] = numbers;
+        let [.., keep_alive, max_connections, min_idle, max_idle_time, pool_timeout, features, listens] =
             numbers;
-        let [.., max_connections, min_idle, max_idle_time, pool_timeout, features, listens] = numbers;
         let mut text = || {
             let (text, after) = rest.split_at_checked(number() as usize)?;
             rest = after;
@@ -129,6 +145,8 @@ impl Host {
             offline: Bounds { commands: waiting, bytes: waiting_bytes },
             drop_oldest: drop_oldest == 1,
             high_water: Bounds { commands: flying, bytes: flying_bytes },
+            holds_back: holds_back == 1,
+            max_reply: max_reply.into(),
             keep_alive,
             credentials: password.map(|password| Credentials { username, password }),
             client_name,
@@ -495,6 +513,7 @@ fn coded(reason: Reason) -> (u32, u32) {
         Reason::Unauthenticated => (21, 0),
         Reason::Untrusted => (22, 0),
         Reason::HungUp => (23, 0),
+        Reason::ReplyTooLarge => (24, 0),
         _ => (0, 0),
     }
 }

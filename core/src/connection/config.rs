@@ -61,7 +61,7 @@ pub struct Config {
     pub connect_timeout: u32,
     /// Milliseconds to a command's reply, from when a link is ready for it, which sends it as soon as the transport takes it; 0: no limit.
     pub timeout: u32,
-    /// Milliseconds that a command waits for a link at most, each time that it has to; 0: no limit.
+    /// Milliseconds that a command waits for a link, or for room on it, at most, each time that it has to; 0: no limit.
     pub queue_timeout: u32,
     /// The first and the last ceiling, in milliseconds, of the time between attempts to open a link: it doubles with each attempt, and
     /// the time is any up to it. After a link that lived as long as the last one it begins anew; after a permanent failure, as a wrong
@@ -79,13 +79,19 @@ pub struct Config {
     /// What may be on its way on a link: commands without a reply, whether or not anybody waits for that, and bytes that the transport
     /// did not take.
     pub high_water: Bounds,
+    /// Whether what is beyond `high_water` waits until there is room, within `offline` and for `queue_timeout` at most, instead of being
+    /// refused.
+    pub holds_back: bool,
     /// Milliseconds of silence on a link after which the server is asked with a PING, and the link given up 5 seconds later when still
     /// nothing came; 0: never.
     pub keep_alive: u32,
     /// Milliseconds after its deadline when a command that was given up and still has no reply ends its link; 0: never.
     pub tombstone_limit: u32,
-    /// What the server may send.
+    /// What the server may send: what is beyond is no Redis's, and ends the link.
     pub limits: Limits,
+    /// How large a reply may be, as [`Decoder::size`](crate::resp::Decoder::size) counts: the command of a larger one fails alone, and what
+    /// comes of it is passed over. It is looked at whenever more bytes are needed, so what came at once may be larger.
+    pub max_reply: u64,
     /// How replies are kept until their keys change, if at all. Then no link gets ready that does not speak RESP3.
     pub cache: Option<Caching>,
 }
@@ -109,10 +115,12 @@ impl Config {
             resends: 3,
             offline: Bounds { commands: 10_000, bytes: 16 << 20 },
             drop_oldest: false,
-            high_water: Bounds { commands: u32::MAX, bytes: u32::MAX },
+            high_water: Bounds { commands: 4_000_000, bytes: 1 << 30 },
+            holds_back: false,
             keep_alive: 15_000,
             tombstone_limit: 30_000,
             limits: Limits::new(),
+            max_reply: 1 << 30,
             cache: None,
         }
     }

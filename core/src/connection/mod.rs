@@ -271,6 +271,13 @@ impl Connection {
         }
         self.begin(now);
         let (bounds, oldest, reason) = match self.session.trouble {
+            _ if ready && self.config.holds_back => {
+                let Bounds { commands, bytes } = self.config.offline;
+                let Bounds { commands: flying, bytes: unsent } = self.config.high_water;
+                let bounds =
+                    Bounds { commands: flying.saturating_add(commands), bytes: unsent.saturating_add(bytes) };
+                (bounds, false, Reason::HighWater)
+            }
             _ if ready => (self.config.high_water, false, Reason::HighWater),
             Some(reason) if self.config.offline.commands == 0 => {
                 self.settle(reason);
@@ -284,7 +291,15 @@ impl Connection {
         self.queue.bound(bounds, oldest, keep, |slot, maybe_executed| {
             fail(actions, slot, reason, maybe_executed);
         });
+        self.admit(now, before);
         Ok(())
+    }
+
+    /// Lets commands go for which there is room on the link, where others are held back; those behind the first `known` came just now.
+    fn admit(&mut self, now: Instant, known: usize) {
+        if self.config.holds_back && matches!(self.link.state, State::Ready) {
+            self.queue.admit(now, self.config.high_water.commands, self.config.queue_timeout, known);
+        }
     }
 
     #[inline(never)]
@@ -328,6 +343,7 @@ impl Connection {
         self.link.deadline = now.limit(self.config.keep_alive);
         self.link.pulse.beat(now);
         self.queue.restart_deadlines(now);
+        self.admit(now, 0);
         self.actions.push(Action::Ready(self.link.id));
     }
 
@@ -428,9 +444,10 @@ impl Machine for Connection {
         self.accept(now, batch, None)
     }
 
-    fn cancel(&mut self, _: Instant, slot: Slot) -> Option<bool> {
+    fn cancel(&mut self, now: Instant, slot: Slot) -> Option<bool> {
         let written = self.queue.cancel(slot, self.config.tombstone_limit);
         self.bury();
+        self.admit(now, usize::MAX);
         written
     }
 
@@ -457,10 +474,12 @@ impl Machine for Connection {
         }
         self.link.pulse.beat(now);
         self.link.shaper.forget();
-        self.read(now, input, sink).unwrap_or_else(|reason| {
+        let read = self.read(now, input, sink).unwrap_or_else(|reason| {
             self.lose(now, reason);
             input.len()
-        })
+        });
+        self.admit(now, usize::MAX);
+        read
     }
 
     fn handle_read(&mut self, link: LinkId, count: usize) -> usize {
@@ -516,14 +535,19 @@ impl Machine for Connection {
         let actions = &mut self.actions;
         let ready = matches!(self.link.state, State::Ready);
         let waited = self.session.trouble.unwrap_or(Reason::QueueTimeout);
-        let reason = if ready { Reason::Timeout } else { waited };
-        let stalled = self.queue.expire(now, self.config.tombstone_limit, |slot, maybe_executed| {
+        let stalled = self.queue.expire(now, self.config.tombstone_limit, |slot, maybe_executed, held| {
+            let reason = match ready {
+                true if held => Reason::HighWater,
+                true => Reason::Timeout,
+                false => waited,
+            };
             fail(actions, slot, reason, maybe_executed);
         });
         if stalled {
             return self.lose(now, Reason::Silent);
         }
         self.bury();
+        self.admit(now, usize::MAX);
     }
 
     fn handle_transmitted(&mut self, link: LinkId, count: usize) {
@@ -548,7 +572,8 @@ impl Machine for Connection {
                 Some(handshake.unsent()).filter(|bytes| !bytes.is_empty()).map(Segment::Bytes)
             }
             State::Ready if self.link.leaving.is_some() => None,
-            State::Ready => self.queue.segment(),
+            State::Ready if self.config.holds_back => self.queue.segment(self.config.high_water.commands),
+            State::Ready => self.queue.segment(u32::MAX),
             State::Idle | State::Waiting | State::Opening => None,
         }
     }

@@ -150,14 +150,14 @@ impl Outbound {
         offset < self.sent
     }
 
-    /// Gives the next stretch to send.
-    pub(super) fn segment(&self) -> Option<Segment<'_>> {
+    /// Gives the next stretch to send of what is before `limit`.
+    pub(super) fn segment(&self, limit: u64) -> Option<Segment<'_>> {
         let end = match self.cuts.get(self.passed) {
             Some(Cut { at, what: Away::External { slot, index, .. } }) if *at == self.sent => {
                 return Some(Segment::External(*slot, *index));
             }
-            Some(cut) => cut.at,
-            None => self.end(),
+            Some(cut) => cut.at.min(limit),
+            None => self.end().min(limit),
         };
         let bytes = self.bytes.get((self.sent - self.base) as usize..(end - self.base) as usize)?;
         (!bytes.is_empty()).then_some(Segment::Bytes(bytes))

@@ -4,7 +4,7 @@ use super::adapter;
 use super::handshake::Progress;
 use super::inbound::{Route, Router};
 use super::refusal::Look;
-use super::{Connection, State};
+use super::{Connection, State, fail};
 use crate::machine::{Reason, ReplySink};
 use crate::time::Instant;
 
@@ -128,6 +128,9 @@ impl Connection {
             }
             if !decoded.done {
                 self.link.route = Some(route);
+                if self.link.decoder.size() > self.config.max_reply {
+                    self.overrun()?;
+                }
                 // the decoder paused for a text that is taken here
                 if decoded.consumed > 0 && self.takes_texts() {
                     continue;
@@ -140,6 +143,25 @@ impl Connection {
             }
         }
         Ok(consumed)
+    }
+
+    /// What comes in is larger than a reply may be: its command fails, and the rest is nobody's. What was sent unasked would be lost
+    /// unnoticed, so the link is over then.
+    #[cold]
+    #[inline(never)]
+    fn overrun(&mut self) -> Result<(), Reason> {
+        let reason = Reason::ReplyTooLarge;
+        let forwarded = match &self.link.route {
+            Some(Route::Notice) => return Err(reason),
+            Some(route) => route.is_forwarded(),
+            None => false,
+        };
+        if let Some(slot) = self.queue.current().filter(|_| forwarded).map(|entry| entry.slot) {
+            self.queue.cancel(slot, self.config.tombstone_limit);
+            self.bury();
+            fail(&mut self.actions, slot, reason, true);
+        }
+        Ok(())
     }
 
     /// Tells whether what comes next is the reply to a command, and nobody looks on.

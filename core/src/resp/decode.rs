@@ -18,8 +18,6 @@ pub struct Limits {
     pub aggregate: u32,
     /// Bytes of one line: a status, an error, a number.
     pub line: usize,
-    /// Bytes of one whole reply.
-    pub reply: u64,
     /// Texts of this many bytes and more are given in parts as they arrive; shorter ones wait until they are whole,
     /// so the caller must be able to hold this much and a header.
     pub whole: usize,
@@ -36,7 +34,6 @@ impl Limits {
             bulk: u32::MAX as u64 - 1,
             aggregate: 1 << 28,
             line: 64 << 10,
-            reply: u64::MAX,
             whole: 64 << 10,
             pause: false,
         }
@@ -71,9 +68,14 @@ pub struct Decoder {
     state: State,
     /// Bytes of an unfinished line that hold no line end.
     scanned: usize,
-    /// Bytes of this reply so far.
+    /// See [`Decoder::size`].
     taken: u64,
 }
+
+/// What a value in an aggregate counts for beside its bytes, so that the size of a reply bounds the memory that it takes.
+const VALUE: u64 = 16;
+/// The same, of an aggregate.
+const AGGREGATE: u64 = 4 * VALUE;
 
 /// A streamed aggregate cannot end here: attributes stand before a value.
 const ATTRIBUTED: u32 = 2;
@@ -137,6 +139,12 @@ impl Decoder {
         }
     }
 
+    /// Gives how large the open reply is, as far as it is known: its bytes, those to come of the open text, and for each value that its
+    /// aggregates announced a few more, as values take memory of their own.
+    pub fn size(&self) -> u64 {
+        self.taken + self.bulk_left()
+    }
+
     /// Takes up to `count` bytes of the open text as decoded: the caller read them to where they belong. Gives how many.
     pub fn skip(&mut self, count: usize) -> usize {
         let State::Bulk { left } = &mut self.state else { return 0 };
@@ -168,9 +176,6 @@ impl Decoder {
             };
             consumed += used;
             self.taken += used as u64;
-            if self.taken > self.limits.reply {
-                return Err(DecodeError::TooLarge);
-            }
             if self.limits.pause && state == State::Value && self.bulk_left() > 0 {
                 break;
             }
@@ -202,7 +207,7 @@ impl Decoder {
             _ => return None,
         };
         self.scanned = 0;
-        ((used as u64) < self.limits.reply).then_some((event, used + 1))
+        Some((event, used + 1))
     }
 
     /// Takes a value, or the start of one. What is frequent is here; the rest is told through one door, which keeps it small.
@@ -396,6 +401,7 @@ impl Decoder {
             let step = self.streamed(body, || Ok(State::Value))?;
             if step.is_some() {
                 self.push(Level { left: 0, streamed: true, kind })?;
+                self.taken += AGGREGATE;
                 tell(sink, Event::Open(kind, None));
             }
             return Ok(step);
@@ -410,6 +416,7 @@ impl Decoder {
         let length = u32::try_from(length).ok().filter(|&length| length <= self.limits.aggregate);
         let length = length.ok_or(DecodeError::TooLarge)?;
         let left = kind.values(length).ok_or(DecodeError::TooLarge)?;
+        self.taken += AGGREGATE + u64::from(left) * VALUE;
         if left > 0 {
             self.push(Level { left, streamed: false, kind })?;
             tell(sink, Event::Open(kind, Some(length)));
@@ -456,6 +463,7 @@ impl Decoder {
         while let Some(level) = self.depth.checked_sub(1).and_then(|top| self.levels.get_mut(top)) {
             if level.streamed {
                 level.left = (level.left ^ 1) & 1;
+                self.taken += VALUE;
                 return false;
             }
             level.left -= 1;

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { DecodeError } from "redwire";
+import { rejection } from "../support/until.mjs";
 
 /** Both sides of every border in the code. */
 const lengths = [0, 1, 12, 13, 24, 25, 255, 256, 257, 1023, 1024, 1025, 2047, 2048, 2049, 65535, 65536, 65537, 196607, 196608, 262145];
@@ -43,6 +45,21 @@ export const sizes = (world) => {
     values.forEach((value, index) => assert.ok(got[index] === value, `value ${index} of ${value.length} chars`));
     const again = await redis.mget(values.map((_, index) => `size ${index}`));
     values.forEach((value, index) => assert.ok(again[index] === value, `element ${index} of ${value.length} chars`));
+  });
+
+  test("what is larger than maxReplyBytes rejects, and the connection goes on", async () => {
+    const redis = world.redis.duplicate({ maxReplyBytes: 1 << 16 });
+    await redis.set("large", ascii(1 << 20));
+    await redis.del("list");
+    await redis.rpush("list", Array.from({ length: 10_000 }, () => "y"));
+    const id = await redis.call("CLIENT ID");
+    const calls = [redis.get("large"), redis.lrange("list", 0, -1), redis.mget("none", "large", "none"), redis.eval("return redis.call('GET', KEYS[1])", ["large"])];
+    const [next, ...failed] = await Promise.all([redis.echo("next"), ...calls.map((call) => rejection(call))]);
+    assert.equal(next, "next");
+    for (const error of failed) assert.ok(error instanceof DecodeError && error.maybeExecuted === true, `${error}`);
+    assert.equal((await redis.getrange("large", 0, 9)).length, 10);
+    assert.equal(await redis.call("CLIENT ID"), id);
+    await redis.close();
   });
 
   test("arguments around the flush limit, in one tick and in order", async () => {

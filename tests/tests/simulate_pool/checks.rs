@@ -59,7 +59,7 @@ impl World {
             assert!(count <= waiting as usize, "{count} wait for a connection");
             for connection in fleet.pool.connections() {
                 let count = connection.pending(fleet.now).count();
-                assert!(count <= flying as usize, "{count} wait on {connection:?}");
+                assert!(count <= (flying + waiting) as usize, "{count} wait on {connection:?}");
             }
         }
     }

@@ -76,7 +76,7 @@ impl World {
         let mut coin = || random.rand_u32() & 1 == 0;
         let hello = if coin() { Hello::Known } else { Hello::Unknown };
         let password = (coin() && coin()).then_some("secret");
-        let (bounded, drop_oldest) = (coin(), coin());
+        let (bounded, drop_oldest, holds_back) = (coin(), coin(), coin());
         let limits = Limits {
             max_connections: 2 + u8::from(coin()),
             min_idle: u8::from(coin()),
@@ -95,6 +95,7 @@ impl World {
             seed: seed as u32,
             offline: Bounds { commands: offline, ..Config::default().offline },
             high_water: Bounds { commands: high_water, bytes: u32::MAX },
+            holds_back,
             drop_oldest,
             keep_alive: if coin() { 90 } else { 0 },
             tombstone_limit: 300,

@@ -340,7 +340,7 @@ class Encoder {
     const all = Object.entries(members).filter(([, value]) => value !== undefined);
     const known = names(pieces);
     const unknown = all.find(([name]) => !known.includes(name));
-    if (unknown !== undefined) throw new TypeError(`${this.#plan.method}: '${unknown[0]}' is not ${/^[aeiou]/.test(what) ? "an" : "a"} ${what} of this command`);
+    if (unknown !== undefined) throw new TypeError(`${this.#plan.method}: '${unknown[0]}' is not ${/^[aeiou]/.test(what) ? "an" : "a"} ${what} of this command: check its name among ${known.join(", ")}`);
     const sent = all.filter(([, value]) => value !== false);
     if (sent.length <= taken) return;
     throw new TypeError(`${this.#plan.method}: ${sent.map(([name]) => `'${name}'`).join(", ")} cannot go together, or one of them needs another`);

@@ -5,8 +5,8 @@ import type { Published, Told } from "./notices.js";
 /** What waits: a message, a confirmation, or what is missing between two messages. */
 export type Item = Published<Str> | Told | Loss;
 
-/** Characters, or bytes, of messages that may wait. */
-const LARGEST = 64 << 20;
+/** Characters, or bytes, that may wait. */
+export const LARGEST = 64 << 20;
 /** Places at the start that were taken; with more, the rest moves up. */
 const TAKEN = 1024;
 

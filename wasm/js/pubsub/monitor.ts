@@ -5,6 +5,7 @@ import { PubSubError } from "../errors.js";
 import { Mode } from "../reader.js";
 import type { Str } from "../replies.js";
 import { decode, latin1 } from "../text.js";
+import { LARGEST } from "./inbox.js";
 import { unexpected } from "./names.js";
 import type { Notice } from "./notices.js";
 
@@ -24,7 +25,7 @@ export interface MonitorEntry<S extends Str = string> {
 export interface MonitorOptions {
   /** Ends it: whoever waits for a command is rejected with `signal.reason`. */
   signal?: AbortSignal;
-  /** How many commands may wait to be read before it ends with a {@link PubSubError}; default 10 000. */
+  /** How many commands may wait to be read, 64 MiB of them at most, before it ends with a {@link PubSubError}; default 10 000. */
   bufferLimit?: number;
 }
 
@@ -39,6 +40,8 @@ export class Monitor implements AsyncIterableIterator<MonitorEntry<Str>>, Listen
   #channel: Channel | undefined;
   #lines: string[] = [];
   #read = 0;
+  /** Characters that wait. */
+  #size = 0;
   readonly #waiting: { resolve: (result: IteratorResult<MonitorEntry<Str>>) => void; reject: (error: unknown) => void }[] = [];
   #over = false;
   #failure: { error: unknown } | undefined;
@@ -86,11 +89,12 @@ export class Monitor implements AsyncIterableIterator<MonitorEntry<Str>>, Listen
   readonly #abort = (): void => this.ended(this.#signal!.reason);
 
   take(_: Notice, line: unknown): void {
-    if (this.#lines.length - this.#read >= this.#limit) {
-      this.#failure ??= { error: new PubSubError("more commands wait to be read than 'bufferLimit' allows: read faster, or raise it") };
+    if (this.#lines.length - this.#read >= this.#limit || this.#size >= LARGEST) {
+      this.#failure ??= { error: new PubSubError("more commands wait to be read than 'bufferLimit' allows, or more than 64 MiB of them: read faster, or raise it") };
       return queueMicrotask(() => this.#end());
     }
     this.#lines.push(line as string);
+    this.#size += (line as string).length;
     if (this.#waiting.length > 0) this.#deliver();
   }
 
@@ -115,8 +119,10 @@ export class Monitor implements AsyncIterableIterator<MonitorEntry<Str>>, Listen
       const { resolve, reject } = this.#waiting.shift()!;
       const failure = this.#failure;
       if (line !== undefined) {
-        if (++this.#read === this.#lines.length) {
-          this.#lines = [];
+        this.#size -= line.length;
+        this.#lines[this.#read++] = "";
+        if (this.#read === this.#lines.length || this.#read > TAKEN) {
+          this.#lines.splice(0, this.#read);
           this.#read = 0;
         }
         resolve({ value: entryOf(line, this.#data), done: false });
@@ -131,6 +137,8 @@ export class Monitor implements AsyncIterableIterator<MonitorEntry<Str>>, Listen
 }
 
 const END = { value: undefined, done: true } as const;
+/** Places at the start that were read; with more, the rest moves up. */
+const TAKEN = 1024;
 
 /** Reads a line such as `1700000000.123456 [0 127.0.0.1:5000] "GET" "key"`. */
 const entryOf = (line: string, mode: number): MonitorEntry<Str> => {

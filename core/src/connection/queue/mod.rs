@@ -64,6 +64,18 @@ impl Entry {
         (written && !self.refused) || self.tries > 0
     }
 
+    /// Starts its clock. One that was sent before has no more time than it had.
+    fn restart(&mut self, now: Instant) {
+        if self.tries == 0 || self.timeout == 0 {
+            self.deadline = now.limit(self.timeout);
+        }
+    }
+
+    /// Has it wait to be written, until `limit` at most.
+    fn wait_until(&mut self, limit: Instant) {
+        self.deadline = if self.tries > 0 { self.deadline.min(limit) } else { limit };
+    }
+
     /// Tells whether the server may hold back its reply.
     fn may_block(&self) -> bool {
         self.role == Role::Plain && self.row.may_block()
@@ -73,6 +85,16 @@ impl Entry {
     pub(super) fn effect(&self) -> Effect {
         self.row.effect()
     }
+}
+
+/// Tells whether it begins what is executed as one.
+fn is_head(entry: &Entry) -> bool {
+    matches!(entry.role, Role::Plain | Role::Multi)
+}
+
+/// Tells whether it ends that.
+fn is_last(entry: &Entry) -> bool {
+    matches!(entry.role, Role::Plain | Role::Exec)
 }
 
 /// What becomes of a command, or of a transaction.
@@ -96,6 +118,8 @@ pub(super) struct Queue {
     next_deadline: Instant,
     /// Where the command stood that was cancelled last: what one signal gives up stands together.
     cancelled: usize,
+    /// Where the bytes began of what was held back, when clocks were last set for it.
+    gate: u64,
 }
 
 impl Queue {
@@ -107,6 +131,7 @@ impl Queue {
             answered: 0,
             next_deadline: Instant::NEVER,
             cancelled: 0,
+            gate: u64::MAX,
         }
     }
 
@@ -143,9 +168,9 @@ impl Queue {
         }
     }
 
-    /// Gives the next stretch to send.
-    pub(super) fn segment(&self) -> Option<Segment<'_>> {
-        self.outbound.segment()
+    /// Gives the next stretch to send of the first `room` commands; a transaction that began goes on.
+    pub(super) fn segment(&self, room: u32) -> Option<Segment<'_>> {
+        self.outbound.segment(self.gate_behind(room))
     }
 
     /// Notes that the transport took `count` bytes of the last segment.
@@ -297,19 +322,47 @@ impl Queue {
 
     /// Starts the clocks of commands that waited for the link. One that is sent again has no more time than it had.
     pub(super) fn restart_deadlines(&mut self, now: Instant) {
-        for entry in self.entries.iter_mut().filter(|entry| entry.tries == 0 || entry.timeout == 0) {
-            entry.deadline = now.limit(entry.timeout);
-        }
+        self.entries.iter_mut().for_each(|entry| entry.restart(now));
         self.refresh();
     }
 
-    /// Gives up commands whose time is up; tells of each, with whether it was ever written. Gives whether one that was given up has no
+    /// Gives where the commands begin that are behind the first `room`.
+    fn gate_behind(&self, room: u32) -> u64 {
+        let behind = self.entries.get(room as usize..).unwrap_or_default();
+        behind.iter().find(|entry| is_head(entry)).map_or(u64::MAX, |entry| entry.start)
+    }
+
+    /// Sets the clocks of what is held back because there is no more `room`: what is so from now on, of those behind the first `known`,
+    /// waits for `wait` milliseconds at most, and what is not any more has its own time.
+    #[inline(never)]
+    pub(super) fn admit(&mut self, now: Instant, room: u32, wait: u32, known: usize) {
+        let gate = self.gate_behind(room);
+        let before = core::mem::replace(&mut self.gate, gate);
+        let waited = self.entries.partition_point(|entry| entry.start < before);
+        let known = known.min(self.entries.len());
+        let (old, new) = self.entries.split_at_mut(known);
+        for entry in old.iter_mut().skip(waited).take_while(|entry| entry.start < gate) {
+            entry.restart(now);
+            self.next_deadline = self.next_deadline.min(entry.deadline);
+        }
+        for entry in new.iter_mut().filter(|entry| entry.start >= gate && entry.live && is_last(entry)) {
+            entry.wait_until(now.limit(wait));
+            self.next_deadline = self.next_deadline.min(entry.deadline);
+        }
+    }
+
+    /// Gives up commands whose time is up; tells of each, with whether it was ever written and whether it was held back. Gives whether one that was given up has no
     /// reply `limit` milliseconds later.
-    pub(super) fn expire(&mut self, now: Instant, limit: u32, mut tell: impl FnMut(Slot, bool)) -> bool {
+    pub(super) fn expire(
+        &mut self,
+        now: Instant,
+        limit: u32,
+        mut tell: impl FnMut(Slot, bool, bool),
+    ) -> bool {
         if self.next_deadline > now {
             return false;
         }
-        let mut stalled = false;
+        let (gate, mut stalled) = (self.gate, false);
         self.sift(false, &mut |entry, written| {
             if entry.deadline > now {
                 return Fate::Stay;
@@ -319,7 +372,7 @@ impl Queue {
                 stalled = true;
                 return Fate::Stay;
             }
-            tell(entry.slot, entry.maybe_executed(written));
+            tell(entry.slot, entry.maybe_executed(written), !written && entry.start >= gate);
             if written { Fate::Bury } else { Fate::Remove }
         });
         stalled
@@ -336,7 +389,7 @@ impl Queue {
             }
             if !written || entry.refused {
                 entry.refused = false;
-                entry.deadline = if entry.tries > 0 { entry.deadline.min(limit) } else { limit };
+                entry.wait_until(limit);
                 return Fate::Stay;
             }
             let repeatable = entry.idempotent || entry.row.is_repeatable();
@@ -345,7 +398,7 @@ impl Queue {
                 entry.deadline = entry.deadline.min(limit);
                 return Fate::Stay;
             }
-            if matches!(entry.role, Role::Plain | Role::Exec) {
+            if is_last(entry) {
                 tell(entry.slot);
             }
             Fate::Remove
@@ -375,7 +428,6 @@ impl Queue {
     #[cold]
     #[inline(never)]
     fn shrink(&mut self, bounds: Bounds, oldest: bool, keep: usize, tell: &mut dyn FnMut(Slot, bool)) {
-        let is_head = |entry: &Entry| matches!(entry.role, Role::Plain | Role::Multi);
         while self.is_over(bounds) {
             let head = if oldest { Some(0) } else { self.entries.iter().rposition(is_head) };
             let Some((at, entry)) = head.and_then(|at| Some((at, *self.entries.get(at)?))) else { break };
@@ -406,8 +458,7 @@ impl Queue {
         let mut at = 0;
         while let Some(entry) = self.entries.get(at) {
             let (start, written) = (entry.start, self.is_written(entry));
-            let last = |entry: &Entry| matches!(entry.role, Role::Plain | Role::Exec);
-            let count = self.entries.iter().skip(at).position(last).map_or(1, |members| members + 1);
+            let count = self.entries.iter().skip(at).position(is_last).map_or(1, |members| members + 1);
             let fate =
                 self.entries.get_mut(at + count - 1).map_or(Fate::Stay, |entry| decide(entry, written));
             match fate {
@@ -459,7 +510,7 @@ impl Queue {
                 Role::Member | Role::Exec => written,
                 _ => self.outbound.is_sent(entry.start),
             };
-            if entry.live && matches!(entry.role, Role::Plain | Role::Exec) {
+            if entry.live && is_last(entry) {
                 tell(entry.slot, entry.maybe_executed(written));
             }
         }
@@ -481,7 +532,7 @@ impl Queue {
 
     /// Gives the commands that somebody waits for, and of a transaction its EXEC.
     pub(super) fn pending(&self, now: Instant) -> impl Iterator<Item = Pending> {
-        let waited = |entry: &&Entry| entry.live && matches!(entry.role, Role::Plain | Role::Exec);
+        let waited = |entry: &&Entry| entry.live && is_last(entry);
         self.entries.iter().filter(waited).map(move |entry| Pending {
             slot: entry.slot,
             written: self.is_written(entry) && !entry.refused,
