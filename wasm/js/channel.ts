@@ -139,14 +139,15 @@ export class Channel {
     this.engine.giveBox(box);
   }
 
-  /** Sends the commands in `box`, in `slots` from the one at `first` on, behind everything sent before. */
-  submit(box: Outbox, timed: boolean, slots: readonly number[], first = 0): void {
+  /** Sends the commands in `box`, in `slots` from the one at `first` on, or all in one, behind everything sent before. */
+  submit(box: Outbox, timed: boolean, slots: readonly number[] | number, first = 0): void {
+    const slotAt = (position: number): number => (typeof slots === "number" ? slots : slots[first + position]!);
     const refusal = this.refusal();
     if (refusal !== undefined) {
-      for (let position = 0; position < box.count; position++) this.engine.forget(slots[first + position]!, refusal);
+      for (let position = 0; position < box.count; position++) this.engine.forget(slotAt(position), refusal);
       return;
     }
-    for (const [position, externals] of box.externals) this.engine.hold(slots[first + position]!, externals, this.lease);
+    for (const [position, externals] of box.externals) this.engine.hold(slotAt(position), externals, this.lease);
     this.outbox.absorb(box, slots, first);
     if (timed) this.engine.sooner = true;
     this.#schedule(FULL_PIPELINES);

@@ -67,6 +67,8 @@ export interface Queue<W extends AnyWorld, out T extends unknown[]> extends Comm
 
 /** A pipeline leaves in parts of so many commands: the server begins with the first while the next is made ready. */
 const PART = 256;
+/** It is woken by the first part, which therefore is small. */
+const FIRST = 64;
 
 /** What most pipelines have of what some have. */
 const NONE: readonly never[] = [];
@@ -145,7 +147,7 @@ export class Queued extends Methods implements Runner {
   /** Gives the box for the next command; one with MULTI in it where the commands are to be a transaction. */
   #box(transaction: boolean): Outbox {
     const last = this.#boxes[this.#boxes.length - 1];
-    if (last !== undefined && (transaction || last.count < PART)) return last;
+    if (last !== undefined && (transaction || last.count < (this.#boxes.length === 1 ? FIRST : PART))) return last;
     const box = this.#shared.takeBox();
     if (transaction) box.push(0, rowOf("MULTI") | Flag.MULTI, undefined, "MULTI", []);
     this.#boxes.push(box);
@@ -310,11 +312,11 @@ export class Queued extends Methods implements Runner {
     const { mode, timeout, signal } = this.#view;
     return new Promise((resolve) => {
       const gathered = new Gathered(commands.length, resolve);
-      const slots = commands.map((command, at) => channel.reserve(gathered, at, command, mode));
-      let first = 0;
+      const slots: number[] = [];
       for (const box of boxes) {
+        const first = slots.length;
+        for (let at = first; at < first + box.count; at++) slots.push(channel.reserve(gathered, at, commands[at]!, mode));
         channel.submit(box, timeout !== undefined, slots, first);
-        first += box.count;
       }
       if (signal !== undefined) for (const slot of slots) channel.abortable(slot, signal);
     });
@@ -326,7 +328,7 @@ export class Queued extends Methods implements Runner {
     let slot!: number;
     const reply = new Promise<unknown>((resolve, reject) => {
       slot = channel.reserve(resolve, reject, "EXEC", mode);
-      channel.submit(box, timeout !== undefined, new Array<number>(box.count).fill(slot));
+      channel.submit(box, timeout !== undefined, slot);
       if (signal !== undefined) channel.abortable(slot, signal);
     });
     let results: unknown;
