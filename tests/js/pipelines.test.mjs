@@ -1,13 +1,16 @@
 // Pipelines: the seed's chapter, what is refused, and what a lost connection leaves behind.
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import path from "node:path";
 import { test } from "node:test";
+import { promisify } from "node:util";
 import { ConnectionError, ExecAbortError, Redis, RedisError, ResponseError, WrongTypeError } from "redwire";
 import { blpop, get, incr, set } from "redwire/commands";
 import { faked } from "./support/client.mjs";
 import { cutter } from "./support/cut.mjs";
 import { everywhere } from "./support/everywhere.mjs";
-import { error, ok } from "./support/resp.mjs";
-import { outcome, rejection, within } from "./support/until.mjs";
+import { error, integer, ok } from "./support/resp.mjs";
+import { outcome, rejection, until, within } from "./support/until.mjs";
 
 everywhere((world) => {
   test("[promises 78, 79, 80] nothing is sent before execute, and a pipeline ends with its block", async () => {
@@ -147,6 +150,15 @@ everywhere((world) => {
     assert.equal(await redis.get("a"), "1");
   });
 
+  test("a stream of any length takes no more than 64 MiB above an idle client", async () => {
+    const COUNT = 150_000;
+    const script = path.join(import.meta.dirname, "support/stream.mjs");
+    const { stdout } = await promisify(execFile)(process.execPath, [script, String(world.port), String(COUNT)]);
+    const { stored, above } = JSON.parse(stdout);
+    assert.equal(stored, COUNT);
+    assert.ok(above < 64, `${above} MiB`);
+  });
+
   test("a stream waits for the promise that onResult gives", async () => {
     const { redis } = world;
     let [busy, most] = [0, 0];
@@ -233,4 +245,33 @@ test("a stream whose server is gone ends, each command with its own error", asyn
   assert.equal(await within(redis.pipelineStream([set("a", 1), set("b", 2)], { onResult: (result) => void errors.push(result) })), 2);
   assert.ok(errors.length === 2 && errors.every((error) => error instanceof RedisError && error.maybeExecuted === false));
   redis.destroy();
+});
+
+test("a plain pipeline that is cut: what became of each command is among the error's results, and what was not written runs on the next connection", async (t) => {
+  const { redis, fake } = faked(t, ([, key]) => (key === "b" ? undefined : integer(1)));
+  await redis.connect();
+  const lost = rejection(redis.pipeline({ transaction: false }).incr("a").incr("b").execute({ raiseOnError: false }));
+  await until(() => fake.commands.length === 2);
+  fake.link.end();
+  const { name, message, maybeExecuted, position, command, results } = await lost;
+  assert.deepEqual([name, maybeExecuted, position, command, results[0]], ["ConnectionError", true, 1, "INCR", 1]);
+  assert.match(message, /^Command # 2 \(INCR\) of pipeline/);
+  assert.equal(results[1].message, message);
+
+  const connector = async (...args) => {
+    const socket = await fake.connector(...args);
+    return fake.links.length > 1 ? socket : { ...socket, write: (bytes) => (socket.write(bytes), !Buffer.from(bytes).includes("INCR")) };
+  };
+  redis.destroy();
+  fake.links.length = 0;
+  const stalled = new Redis({ connector });
+  t.after(() => stalled.destroy());
+  await stalled.connect();
+  fake.answer = ([, key]) => (fake.links.length === 1 ? undefined : key === "b" ? ok : integer(1));
+  const first = stalled.pipeline({ transaction: false }).incr("a").set("b", "x".repeat(200_000)).incr("c").execute();
+  await until(() => fake.link.commands.length === 1);
+  fake.link.end();
+  const error = await rejection(first);
+  assert.deepEqual([error.position, error.maybeExecuted, error.results.at(-1)], [0, true, 1]);
+  assert.deepEqual(fake.link.commands.map(([command, key]) => `${command} ${key}`), ["INCR c"]);
 });

@@ -33,6 +33,7 @@ import { Stream, type Source, type StreamOptions } from "./stream.js";
 import { isRetryPolicy, persist, type RetryPolicy } from "./retry.js";
 import type { Status } from "./status.js";
 import { decodes, encoded, withDecoding, type Adapting, type DataWith, type DecodingOptions, type Fitting, type FormsWith, type GivenWith, type IntegersWith, type ValuesWith, type View } from "./view.js";
+import { later } from "./timer.js";
 import type { TransactionOptions, Watching } from "./watching.js";
 
 /** What a view changes. */
@@ -200,12 +201,11 @@ export interface RawRedis extends RawCommands, Omit<Redis, keyof Commands | "wit
 /** The commands of a {@link RawRedis}. */
 export type RawCommands = Commands<World, "raw">;
 
-const CACHES = Flag.CACHED | Flag.UNCACHED;
 /** The flags that options of a view decide: all of them, and those of `true` and `false`. */
 const choices: Readonly<Record<string, [bits: number, yes: number, no: number]>> = {
   raw: [Flag.RAW, Flag.RAW, 0],
   idempotent: [Flag.IDEMPOTENT, Flag.IDEMPOTENT, 0],
-  cache: [CACHES, Flag.CACHED, Flag.UNCACHED],
+  cache: [Flag.CACHED | Flag.UNCACHED, Flag.CACHED, Flag.UNCACHED],
 };
 
 /** The methods that the table makes. */
@@ -314,11 +314,8 @@ class Client extends Methods {
         return Promise.reject(error);
       }
     }
-    if (signal === undefined) return channel.send(what, timeout, command, args, mode);
-    if (signal.aborted) return Promise.reject(signal.reason);
-    return new Promise((resolve, reject) => {
-      channel.abortable(channel.open(resolve, reject, what, timeout, command, args, mode), signal);
-    });
+    if (signal?.aborted) return Promise.reject(signal.reason);
+    return channel.send(what, timeout, command, args, mode, signal);
   }
 
   call(name: string, ...args: unknown[]): Promise<unknown> {
@@ -494,9 +491,9 @@ class Client extends Methods {
     return new lockClass(this, name, options);
   }
 
-  /** The client without what its view makes of replies. */
+  /** The client without what its view makes of replies, all of which are the server's. */
   get plain(): Redis {
-    const view: View = { ...this.#view, mode: 0, flags: this.#view.flags & CACHES, adapter: undefined, retry: undefined };
+    const view: View = { ...this.#view, mode: 0, flags: Flag.UNCACHED, adapter: undefined, retry: undefined };
     return this.#viewed(view) as unknown as Redis;
   }
 
@@ -587,7 +584,7 @@ const pause = (milliseconds: number, signal: AbortSignal | undefined): Promise<v
       settle();
     };
     const abort = end(() => reject(signal!.reason));
-    const timer = setTimeout(
+    const timer = later(
       end(() => resolve()),
       milliseconds,
     );
