@@ -68,6 +68,8 @@ export interface Queue<W extends AnyWorld, out T extends unknown[]> extends Comm
 
 /** A pipeline leaves in parts of so many commands: the server begins with the first while the next is made ready. */
 const PART = 256;
+/** It is woken by the first part, which therefore is small. */
+const FIRST = 64;
 
 /** What most pipelines have of what some have. */
 const NONE: readonly never[] = [];
@@ -146,7 +148,7 @@ export class Queued extends Methods implements Runner {
   /** Gives the box for the next command; one with MULTI in it where the commands are to be a transaction. */
   #box(transaction: boolean): Outbox {
     const last = this.#boxes[this.#boxes.length - 1];
-    if (last !== undefined && (transaction || last.count < PART)) return last;
+    if (last !== undefined && (transaction || last.count < (this.#boxes.length === 1 ? FIRST : PART))) return last;
     const box = this.#shared.takeBox();
     if (transaction) box.push(0, rowOf("MULTI") | Flag.MULTI, undefined, "MULTI", []);
     this.#boxes.push(box);

@@ -12,6 +12,8 @@ const CHUNK = 256 << 10;
 const LEASED_CHUNK = 64 << 10;
 /** The core decodes this much at once, so that its memory stays in the processor's cache. */
 const SLICE = 32 << 10;
+/** And this much behind a large text, which another may follow that does not pass through there. */
+const BEHIND = 256;
 /** Frames are cut from slabs of this size; larger ones stand alone. */
 const SLAB = 64 << 10;
 
@@ -69,6 +71,7 @@ export class Wire {
   /** What the socket reads to, and the place of a large text when it reads to that instead. */
   #chunk: Uint8Array | undefined;
   #direct: Uint8Array | undefined;
+  #slice = SLICE;
   #blocked = false;
   /** What is left of the large argument that is being written. */
   #pieces: Uint8Array[] = [];
@@ -191,10 +194,11 @@ export class Wire {
   /** Has the core decode the next slice of `bytes`; gives where it ends. */
   #receive(host: Host, link: number, bytes: Uint8Array, at: number): number {
     const address = host.exports.host_window(link);
-    const part = bytes.subarray(at, at + Math.min(SLICE, host.register(0)));
+    const part = bytes.subarray(at, at + Math.min(this.#slice, host.register(0)));
     host.bytes.set(part, address);
     const words = host.exports.host_receive(now(), link, part.length);
     const end = at + part.length - host.register(1);
+    this.#slice = host.register(1) > 0 ? BEHIND : SLICE;
     if (words > 0) this.#reader.read(host, host.exports.host_tape() >>> 2, words, host.register(0));
     return end;
   }
