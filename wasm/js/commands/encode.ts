@@ -100,9 +100,11 @@ class Encoder {
     let count = args.length;
     while (count > required && args[count - 1] === undefined) count--;
     let members: Members | undefined;
-    if (hasOptions && count > required && isPlainObject(args[count - 1])) members = args[--count] as Members;
-    const values = count === args.length ? (args as unknown[]) : args.slice(0, count);
     const last = parameters.length - 1;
+    // objects that are given one by one are no options
+    const objects = rest && last < required && !Array.isArray(args[last]) && this.#takesObjects(parameters[last]!.form);
+    if (hasOptions && !objects && count > required && isPlainObject(args[count - 1])) members = args[--count] as Members;
+    const values = count === args.length ? (args as unknown[]) : args.slice(0, count);
     if (rest && count > last && !(count === last + 1 && (Array.isArray(args[last]) || args[last] === undefined))) {
       if (hasOptions && Array.isArray(args[last]) && !isListOfLists(parameters[last]!.form)) this.#fail("options", "an object", args[count - 1]);
       return { parameters: [...args.slice(0, last), args.slice(last, count)], members, taken: 0, alias: undefined };
@@ -113,6 +115,10 @@ class Encoder {
       throw new TypeError(`${this.#plan.method}: expected at most ${parameters.length} argument${parameters.length === 1 ? "" : "s"}, got ${count}`);
     }
     return { parameters: values, members, taken: 0, alias: undefined };
+  }
+
+  #takesObjects(form: Form): boolean {
+    return form.kind === "list" && (form.element.kind === "object" || (form.element.kind === "scalar" && form.element.scalar === "x" && this.#adapter !== undefined));
   }
 
   #fail(name: string, expectation: string, value: unknown, got = kindOf(value)): never {

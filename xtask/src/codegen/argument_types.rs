@@ -67,12 +67,11 @@ pub(crate) fn options(pieces: &[&Piece]) -> String {
     object(pieces.iter().copied())
 }
 
-/// Gives the type of one value of a list that may also be given one by one.
-fn element(form: &Form) -> Option<String> {
-    match form {
-        Form::List { element, .. } => Some(type_of(element)),
-        _ => None,
-    }
+/// Gives the type of a list whose values may also be given one by one.
+fn spread(form: &Form) -> Option<String> {
+    let Form::List { element, .. } = form else { return None };
+    let all = if matches!(**element, Form::Tuple(_)) { "Groups" } else { "Several" };
+    Some(format!("{all}<{}>", type_of(element)))
 }
 
 /// Gives the type of a value.
@@ -278,8 +277,8 @@ fn together(pieces: &[Piece]) -> Vec<Vec<Member>> {
 /// Gives the parameters of a call as text; the last list may be given one by one.
 pub(crate) fn parameters(call: &Call) -> String {
     let last = call.parameters.len().saturating_sub(1);
-    let spell = |(position, part): (usize, &(&Part, bool))| match element(&part.0.form) {
-        Some(element) if position == last => format!("...{}: Several<{element}>", part.0.name),
+    let spell = |(position, part): (usize, &(&Part, bool))| match spread(&part.0.form) {
+        Some(values) if position == last => format!("...{}: {values}", part.0.name),
         _ => parameter(*part),
     };
     call.parameters.iter().enumerate().map(spell).collect::<Vec<_>>().join(", ")

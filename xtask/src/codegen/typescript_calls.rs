@@ -45,8 +45,7 @@ fn spelt(call: &Call, options: Option<&str>, wanted: Option<&str>) -> Vec<String
     let Some(options) = options else { return vec![argument_types::parameters(call)] };
     let required = call.parameters.iter().filter(|(_, optional)| !optional).count();
     let mut all = Vec::new();
-    let last_is_list = call.parameters.last().is_some_and(|(part, _)| matches!(part.form, Form::List { .. }));
-    if wanted.is_none() && last_is_list {
+    if wanted.is_none() && call.parameters.last().is_some_and(may_be_spread) {
         all.push(argument_types::parameters(call));
     }
     let options = wanted.map_or_else(|| options.to_string(), |wanted| format!("{options} & {wanted}"));
@@ -56,6 +55,11 @@ fn spelt(call: &Call, options: Option<&str>, wanted: Option<&str>) -> Vec<String
         all.push(argument_types::with_options(&shorter, &options, wanted.is_some()));
     }
     all
+}
+
+/// Tells whether a parameter before options may be given one by one: not where one alone could be the options.
+fn may_be_spread((part, optional): &(&Part, bool)) -> bool {
+    matches!(&part.form, Form::List { element, .. } if !(*optional && matches!(**element, Form::Object { .. })))
 }
 
 /// A way to call, members that the options must have, and the reply.
