@@ -238,9 +238,8 @@ fn bitmap() {
         commands::bitfield("key-1")
             .get("encoding-1", "offset-1")
             .overflow(commands::WrapSatFail::Fail)
-            .incrby("encoding-1", "offset-1", 11)
             .as_ref(),
-        "BITFIELD key-1 GET encoding-1 offset-1 OVERFLOW FAIL INCRBY encoding-1 offset-1 11",
+        "BITFIELD key-1 GET encoding-1 offset-1 OVERFLOW FAIL",
     );
     sends(
         commands::bitfield("key-1").get("encoding-1", "offset-1").as_ref(),
@@ -281,6 +280,18 @@ fn bitmap() {
             .incrby("encoding-1", "offset-1", 11)
             .as_ref(),
         "BITFIELD key-1 OVERFLOW FAIL INCRBY encoding-1 offset-1 11",
+    );
+    sends(
+        commands::bitfield("key-1").overflow(commands::WrapSatFail::Wrap).as_ref(),
+        "BITFIELD key-1 OVERFLOW WRAP",
+    );
+    sends(
+        commands::bitfield("key-1").overflow(commands::WrapSatFail::Sat).as_ref(),
+        "BITFIELD key-1 OVERFLOW SAT",
+    );
+    sends(
+        commands::bitfield("key-1").overflow(commands::WrapSatFail::Fail).as_ref(),
+        "BITFIELD key-1 OVERFLOW FAIL",
     );
     sends(commands::bitfield_ro("key-1").as_ref(), "BITFIELD_RO key-1");
     sends(
@@ -5024,11 +5035,11 @@ fn server() {
         "MODULE LOADEX path-1 CONFIG configs-key-1 configs-value-1 CONFIG configs-key-2 configs-value-2 ARGS args-1",
     );
     sends(commands::module_unload("name-1").as_ref(), "MODULE UNLOAD name-1");
-    sends(commands::replicaof("host-1", "ONE").as_ref(), "REPLICAOF host-1 ONE");
+    sends(commands::replicaof("NO", "ONE").as_ref(), "REPLICAOF NO ONE");
     sends(commands::replicaof("host-1", 11).as_ref(), "REPLICAOF host-1 11");
     sends(commands::role().as_ref(), "ROLE");
     sends(commands::save().as_ref(), "SAVE");
-    sends(commands::slaveof("host-1", "ONE").as_ref(), "SLAVEOF host-1 ONE");
+    sends(commands::slaveof("NO", "ONE").as_ref(), "SLAVEOF NO ONE");
     sends(commands::slaveof("host-1", 11).as_ref(), "SLAVEOF host-1 11");
     sends(commands::slowlog_get().as_ref(), "SLOWLOG GET");
     sends(commands::slowlog_get().count(11).as_ref(), "SLOWLOG GET 11");

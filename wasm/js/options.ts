@@ -46,7 +46,7 @@ export interface Options extends DecodingOptions {
   timeout?: number;
   /** Whether every argument's type is checked before it is sent; default `REDWIRE_RUNTIME_CHECKS=1` in the environment. */
   runtimeChecks?: boolean;
-  /** Whether commands and options that are newer than the server are refused (default) or sent all the same. */
+  /** Whether commands and options that are newer than the server, if that is Redis, are refused (default) or sent all the same; modules and forks refuse for themselves. */
   verifyVersion?: boolean;
   /** How long a command may wait to be written, each time there is no connection; default 5 000, 0: no limit. */
   queueTimeout?: number;

@@ -13,7 +13,7 @@ import type { AnyWorld, Forms, Plain, Str, World } from "./replies.js";
 import { ENCODED } from "./reader.js";
 import type { Runner } from "./script.js";
 import { encoded, type View } from "./view.js";
-import type { Watching } from "./watching.js";
+import type { RawWatching, Watching } from "./watching.js";
 
 declare const results: unique symbol;
 
@@ -63,6 +63,16 @@ export interface Queue<W extends AnyWorld, out T extends unknown[]> extends Comm
   readonly length: number;
   [Symbol.asyncDispose](): Promise<void>;
   readonly then?: never;
+}
+
+/** A {@link Pipeline} whose results keep the form that the server gave them. */
+export interface RawPipeline<W extends AnyWorld = World> extends Commands<W, "rawqueue">, Omit<Queue<W, unknown[]>, keyof Commands | "call" | "watch" | "multi"> {
+  /** See {@link Redis.call}. */
+  call(name: string, ...args: Value[]): RawPipeline<W>;
+  /** See {@link Pipeline.watch}. */
+  watch(...keys: Key[]): Promise<RawWatching<W>>;
+  /** See {@link Pipeline.multi}. */
+  multi(): RawPipeline<W>;
 }
 
 /** A pipeline leaves in parts of so many commands: the server begins with the first while the next is made ready. */

@@ -152,7 +152,7 @@ class Encoder {
       case "choice": {
         const all = piece.pieces;
         for (let at = 0; at < all.length; at++) if (this.#isThere(all[at]!, given)) return this.#piece(all[at]!, given);
-        if (piece.required) throw new TypeError(`${this.#plan.method}: expected one of ${names(piece.pieces).map((name) => `'${name}'`).join(", ")}, got none`);
+        if (piece.required) this.#none(piece.pieces);
         return;
       }
       case "group":
@@ -160,7 +160,12 @@ class Encoder {
         this.#need(piece.since, piece.tokens[0] ?? "");
         this.#words.push(...piece.tokens);
         this.#counted(piece.counted, piece.pieces, given);
+        if (piece.counted && this.#words.at(-1) === 0) this.#none(piece.pieces);
     }
+  }
+
+  #none(pieces: readonly Piece[]): never {
+    throw new TypeError(`${this.#plan.method}: expected one of ${names(pieces).map((name) => `'${name}'`).join(", ")}, got none`);
   }
 
   #pieces(pieces: readonly Piece[], given: Given): void {
@@ -259,7 +264,10 @@ class Encoder {
         return this.#object(form, value, name);
       case "either": {
         const fitting = form.forms.find((one) => accepts(one, value)) ?? this.#fail(name, expected(form), value);
-        return this.#form(fitting, value, name);
+        const before = this.#words.length;
+        this.#form(fitting, value, name);
+        if (this.#words.length === before) this.#fail(name, expected(form), value, "an empty one");
+        return;
       }
     }
   }
@@ -371,7 +379,7 @@ const accepts = (form: Form, value: unknown): boolean => {
     case "tuple":
       return Array.isArray(value);
     case "object":
-      return isPlainObject(value) || (form.sole === true && value === true);
+      return isPlainObject(value);
     case "scalar":
       return typeof value === "string" || typeof value === "number" || typeof value === "bigint" || value instanceof Uint8Array;
     default:

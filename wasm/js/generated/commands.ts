@@ -98,7 +98,7 @@ export interface Commands<W extends AnyWorld = World, K extends Kind = "promise"
   bitcount(key: Key): Give<W, T, W["N"]>[K];
   bitcount(key: Key, start: Int, end: Int, options?: BitcountOptions): Give<W, T, W["N"]>[K];
   /** BITFIELD: reads, writes and increments integers of any bit width inside a string. O(N), N operations; since 3.2.0. */
-  bitfield(key: Key, ...operation: Several<{ overflow?: "wrap" | "sat" | "fail" } & ({ get: readonly [encoding: Value, offset: Value]; set?: undefined; incrby?: undefined } | { get?: undefined; set: readonly [encoding: Value, offset: Value, value: Int]; incrby?: undefined } | { get?: undefined; set?: undefined; incrby: readonly [encoding: Value, offset: Value, increment: Int] })>): Give<W, T, (W["N"] | null)[]>[K];
+  bitfield(key: Key, ...operation: Several<{ overflow?: "wrap" | "sat" | "fail"; get: readonly [encoding: Value, offset: Value]; set?: undefined; incrby?: undefined } | { overflow?: "wrap" | "sat" | "fail"; get?: undefined; set: readonly [encoding: Value, offset: Value, value: Int]; incrby?: undefined } | { overflow?: "wrap" | "sat" | "fail"; get?: undefined; set?: undefined; incrby: readonly [encoding: Value, offset: Value, increment: Int] } | { overflow: "wrap" | "sat" | "fail"; get?: undefined; set?: undefined; incrby?: undefined }>): Give<W, T, (W["N"] | null)[]>[K];
   /** BITFIELD_RO: reads integers of any bit width inside a string; may run on a replica. O(N), N reads; since 6.0.0. */
   bitfieldRo(key: Key, options?: BitfieldRoOptions): Give<W, T, W["N"][]>[K];
   /** BITOP: combines strings bit by bit, stores the result and gives its length in bytes. O(N), N bytes of the longest string; since 2.6.0. */
@@ -136,7 +136,7 @@ export interface Commands<W extends AnyWorld = World, K extends Kind = "promise"
   /** CLIENT INFO: describes this connection: address, age, flags, buffers and more. O(1); since 6.2.0. */
   clientInfo(): Give<W, T, ClientInfo<W["N"]>>[K];
   /** CLIENT KILL: closes connections chosen by address, id, type, user or age. O(N), N connections; since 2.4.0. */
-  clientKill(filter: Value | { id?: Int; type?: "normal" | "master" | "slave" | "replica" | "pubsub"; user?: Value; addr?: Value; laddr?: Value; skipme?: "yes" | "no"; maxage?: Int } | true): Give<W, T, boolean | W["N"]>[K];
+  clientKill(filter: Value | { id: Int; type?: "normal" | "master" | "slave" | "replica" | "pubsub"; user?: Value; addr?: Value; laddr?: Value; skipme?: "yes" | "no"; maxage?: Int } | { id?: Int; type: "normal" | "master" | "slave" | "replica" | "pubsub"; user?: Value; addr?: Value; laddr?: Value; skipme?: "yes" | "no"; maxage?: Int } | { id?: Int; type?: "normal" | "master" | "slave" | "replica" | "pubsub"; user: Value; addr?: Value; laddr?: Value; skipme?: "yes" | "no"; maxage?: Int } | { id?: Int; type?: "normal" | "master" | "slave" | "replica" | "pubsub"; user?: Value; addr: Value; laddr?: Value; skipme?: "yes" | "no"; maxage?: Int } | { id?: Int; type?: "normal" | "master" | "slave" | "replica" | "pubsub"; user?: Value; addr?: Value; laddr: Value; skipme?: "yes" | "no"; maxage?: Int } | { id?: Int; type?: "normal" | "master" | "slave" | "replica" | "pubsub"; user?: Value; addr?: Value; laddr?: Value; skipme: "yes" | "no"; maxage?: Int } | { id?: Int; type?: "normal" | "master" | "slave" | "replica" | "pubsub"; user?: Value; addr?: Value; laddr?: Value; skipme?: "yes" | "no"; maxage: Int }): Give<W, T, boolean | W["N"]>[K];
   /** CLIENT LIST: describes all open connections, or those of a type or with given ids. O(N), N connections; since 2.4.0. */
   clientList(options?: ClientListOptions): Give<W, T, ClientInfo<W["N"]>[]>[K];
   /** CLIENT PAUSE: holds back all commands of clients, or only writes, for some milliseconds. O(1); since 3.0.0. */
@@ -377,7 +377,7 @@ export interface Commands<W extends AnyWorld = World, K extends Kind = "promise"
   /** HOTKEYS RESET: clears the measurements of busy keys once measuring has stopped. O(1); since 8.6.0. */
   hotkeysReset(): Give<W, T, boolean>[K];
   /** HOTKEYS START: begins to measure which keys take most CPU time or traffic. O(1); since 8.6.0. */
-  hotkeysStart(options?: HotkeysStartOptions): Give<W, T, boolean>[K];
+  hotkeysStart(options: HotkeysStartOptions): Give<W, T, boolean>[K];
   /** HOTKEYS STOP: ends the measuring of busy keys and keeps the results; null if none runs. O(1); since 8.6.0. */
   hotkeysStop(): Give<W, T, boolean>[K];
   /** HPERSIST: removes the time to live of hash fields and gives a status for each. O(N), N fields; since 7.4.0. */
@@ -562,7 +562,8 @@ export interface Commands<W extends AnyWorld = World, K extends Kind = "promise"
   /** RENAMENX: gives a key a new name unless that is taken; fails if the key is missing. O(1); since 1.0.0. */
   renamenx(key: Key, newkey: Key): Give<W, T, boolean>[K];
   /** REPLICAOF: makes the server a replica of another, or a primary with NO ONE. O(1); since 5.0.0. */
-  replicaof(host: Value, port: "one" | Int): Give<W, T, boolean | string>[K];
+  replicaof(host: "no", port: "one"): Give<W, T, boolean | string>[K];
+  replicaof(host: Value, port: Int): Give<W, T, boolean | string>[K];
   /** RESTORE: creates a key from its serialized binary form, with a time to live. O(N*M), N parts of the value, M their average size; since 2.6.0. */
   restore(key: Key, ttl: Int, serializedValue: Value, options?: RestoreOptions): Give<W, T, boolean>[K];
   /** ROLE: tells whether the server is primary, replica or Sentinel, with its peers. O(1); since 2.8.12. */
@@ -664,7 +665,8 @@ export interface Commands<W extends AnyWorld = World, K extends Kind = "promise"
   /** SISMEMBER: tells whether a value is in a set; false if the key is missing. O(1); since 1.0.0. */
   sismember(key: Key, member: W["I"]): Give<W, T, boolean>[K];
   /** SLAVEOF: makes the server a replica of another, under an outdated name. O(1); since 1.0.0; deprecated since 5.0.0 for REPLICAOF. */
-  slaveof(host: Value, port: "one" | Int): Give<W, T, boolean | string>[K];
+  slaveof(host: "no", port: "one"): Give<W, T, boolean | string>[K];
+  slaveof(host: Value, port: Int): Give<W, T, boolean | string>[K];
   /** SLOWLOG GET: lists the latest slow commands with time, duration and client. O(N), N entries; since 2.2.12. */
   slowlogGet(count?: Int): Give<W, T, [id: W["N"], time: W["N"], duration: W["N"], command: W["S"][], client_addr?: string, client_name?: string][]>[K];
   /** SLOWLOG HELP: lists the slow log subcommands with a line about each. O(1); since 6.2.0. */

@@ -100,7 +100,7 @@ export type GetexOptions = { ex?: Int; px?: undefined; exat?: undefined; pxat?: 
 /** Options of HELLO. */
 export type HelloOptions = { auth?: readonly [username: Value, password: Value]; setname?: Value };
 /** Options of HOTKEYS START. */
-export type HotkeysStartOptions = { cpu?: true; net?: true; count?: Int; duration?: Int; sample?: Int; slots?: readonly Int[] };
+export type HotkeysStartOptions = { count?: Int; duration?: Int; sample?: Int; slots?: readonly Int[] } & ({ cpu: true; net?: true } | { cpu?: true; net: true });
 /** Options of HRANDFIELD. */
 export type HrandfieldOptions = { withvalues?: true };
 /** Options of HSCAN. */

@@ -39,10 +39,8 @@ fn add<'a>(calls: Vec<Call<'a>>, piece: &'a Piece) -> Vec<Call<'a>> {
                 longer = calls.into_iter().chain(longer).collect();
             }
         }
-        Piece::Group { pieces, optional: false, .. } => {
-            for piece in pieces {
-                longer = add(longer, piece);
-            }
+        Piece::Choice { pieces, .. } if has_parameters(piece) => {
+            longer = pieces.iter().flat_map(|piece| add(calls.clone(), piece)).collect();
         }
         Piece::Fixed(_) => {}
         piece => {
@@ -60,6 +58,11 @@ fn has_parameters(piece: &Piece) -> bool {
         Piece::Fixed(_) => false,
         Piece::Choice { pieces, .. } | Piece::Group { pieces, .. } => pieces.iter().any(has_parameters),
     }
+}
+
+/// Tells whether something must be said in the options.
+pub(crate) fn needs_options(pieces: &[&Piece]) -> bool {
+    pieces.iter().any(|piece| matches!(piece, Piece::Group { optional: false, .. }))
 }
 
 /// Gives the type of the options of a call.
@@ -100,7 +103,17 @@ pub(crate) fn type_of(form: &Form) -> String {
             }
             kinds.join(" | ")
         }
-        Form::Either(forms) => forms.iter().map(type_of).collect::<Vec<_>>().join(" | "),
+        Form::Either(forms) => forms.iter().map(alternative).collect::<Vec<_>>().join(" | "),
+    }
+}
+
+/// Gives the type of one of several forms of a value: an object needs a member to be told by.
+fn alternative(form: &Form) -> String {
+    match form {
+        Form::Object { pieces, .. } if matches!(sole_value(pieces), Sole::NoneRequired) => {
+            union(&with_any(&together(pieces)))
+        }
+        form => type_of(form),
     }
 }
 
@@ -251,10 +264,22 @@ fn variants(piece: &Piece) -> Vec<Vec<Member>> {
                 }
             } else if *optional && needed {
                 all.push(Vec::new());
+            } else if !optional && !needed {
+                all = with_any(&all);
             }
             all
         }
     }
+}
+
+/// Gives the ways to have at least one of the members.
+fn with_any(ways: &[Vec<Member>]) -> Vec<Vec<Member>> {
+    let needing = |way: &Vec<Member>, needed: usize| {
+        let mut way = way.clone();
+        way[needed].2 = false;
+        way
+    };
+    ways.iter().flat_map(|way| (0..way.len()).map(|needed| needing(way, needed))).collect()
 }
 
 /// Gives the members of an alternative that was chosen, or may be.

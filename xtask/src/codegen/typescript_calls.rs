@@ -15,7 +15,7 @@ pub(crate) fn overloads(
     aliases: &Aliases,
     name: &mut dyn FnMut(&[&Piece]) -> String,
 ) -> Result<Vec<(String, String)>> {
-    let pieces = arguments::signature(command)?;
+    let pieces = arguments::overloaded(command)?;
     let shape = shape::parse(&command.reply).map_err(Failure)?;
     let variants = reply_types::variants(&shape);
     let calls = argument_types::calls(&pieces);
@@ -43,6 +43,7 @@ pub(crate) fn overloads(
 /// Spells the ways to give the parameters of `call`: an optional one before the options may be left out.
 fn spelt(call: &Call, options: Option<&str>, wanted: Option<&str>) -> Vec<String> {
     let Some(options) = options else { return vec![argument_types::parameters(call)] };
+    let needed = wanted.is_some() || call.options.as_deref().is_some_and(argument_types::needs_options);
     let required = call.parameters.iter().filter(|(_, optional)| !optional).count();
     let mut all = Vec::new();
     if wanted.is_none() && call.parameters.last().is_some_and(may_be_spread) {
@@ -52,7 +53,7 @@ fn spelt(call: &Call, options: Option<&str>, wanted: Option<&str>) -> Vec<String
     for count in required..=call.parameters.len() {
         let parameters = call.parameters[..count].iter().map(|(part, _)| (*part, false)).collect();
         let shorter = Call { parameters, options: None };
-        all.push(argument_types::with_options(&shorter, &options, wanted.is_some()));
+        all.push(argument_types::with_options(&shorter, &options, needed));
     }
     all
 }

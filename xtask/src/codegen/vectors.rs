@@ -22,7 +22,7 @@ pub(crate) fn vectors(facts: &Facts) -> Result<String> {
         let parameters = arguments::parameters(&pieces);
         let name: Vec<String> = command.name.split(' ').map(str::to_string).collect();
         let mut calls = Vec::new();
-        for way in ways(&pieces) {
+        for way in ways(&arguments::overloaded(command)?) {
             let Some(args) = way.args(&parameters) else { continue };
             let words: Vec<String> = name.iter().cloned().chain(way.words).collect();
             let call = json!([args, words]);
