@@ -78,6 +78,8 @@ fn forms<'a>(
     let mut forms: Vec<Spelt<'a>> = Vec::new();
     let mut call = call.clone();
     let mut maybe: Vec<String> = Vec::new();
+    // members, and a reply that comes with them as well as the next that does
+    let mut besides: Vec<(Vec<String>, String)> = Vec::new();
     // parameters with which the reply is told already
     let mut told_by: Vec<String> = Vec::new();
     for (position, (condition, shape)) in variants.iter().enumerate() {
@@ -87,6 +89,7 @@ fn forms<'a>(
             break;
         }
         let mut members: Vec<String> = Vec::new();
+        let mut with: Vec<String> = Vec::new();
         for terms in &condition.0 {
             let mut wanted = Vec::new();
             let mut certain = true;
@@ -135,11 +138,11 @@ fn forms<'a>(
                 let other = variants[position + 1..].iter().find(|(condition, _)| {
                     condition.is_else() || condition.tests().any(|test| matches!(test, Test::Sent(_)))
                 });
-                if certain {
+                if !wanted.is_empty() {
+                    besides.push((wanted, reply.clone()));
+                } else if certain {
                     maybe.push(reply.clone());
-                } else if wanted.is_empty()
-                    && needed.parameters.iter().zip(&call.parameters).any(|(new, old)| new.1 != old.1)
-                {
+                } else if needed.parameters.iter().zip(&call.parameters).any(|(new, old)| new.1 != old.1) {
                     let both =
                         any_of([reply.clone()].into_iter().chain(other.map(|(_, shape)| type_of(shape))));
                     told_by.extend(drop_options_of(&mut call, &needed));
@@ -158,15 +161,19 @@ fn forms<'a>(
                 told_by.extend(drop_options_of(&mut call, &needed));
                 forms.push((needed, None, reply.clone()));
             } else {
+                let others = besides.extract_if(.., |(members, _)| *members == wanted);
+                with.extend(others.map(|(_, reply)| reply));
                 members.push(format!("{{ {} }}", wanted.join("; ")));
             }
         }
+        let reply = any_of(with.into_iter().chain([reply]));
         match members.as_slice() {
             [] => {}
             [only] => forms.push((call.clone(), Some(only.clone()), reply)),
             several => forms.push((call.clone(), Some(format!("({})", several.join(" | "))), reply)),
         }
     }
+    maybe.extend(besides.into_iter().map(|(_, reply)| reply));
     forms.push((call, None, any_of(maybe)));
     forms
 }
