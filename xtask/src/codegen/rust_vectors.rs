@@ -281,7 +281,6 @@ impl Writer<'_> {
                         return Some(());
                     }
                 }
-                (Form::Object { .. }, Json::Bool(true)) => return Some(()),
                 (Form::Object { pieces, .. }, Json::Object(members)) => {
                     call.methods.extend(self.call(pieces, members)?.methods);
                     return Some(());
