@@ -66,13 +66,25 @@ export interface Queue<W extends AnyWorld, out T extends unknown[]> extends Comm
 }
 
 /** A {@link Pipeline} whose results keep the form that the server gave them. */
-export interface RawPipeline<W extends AnyWorld = World> extends Commands<W, "rawqueue">, Omit<Queue<W, unknown[]>, keyof Commands | "call" | "watch" | "multi"> {
+export interface RawPipeline extends Commands<World, "rawqueue"> {
   /** See {@link Redis.call}. */
-  call(name: string, ...args: Value[]): RawPipeline<W>;
-  /** See {@link Pipeline.watch}. */
-  watch(...keys: Key[]): Promise<RawWatching<W>>;
-  /** See {@link Pipeline.multi}. */
-  multi(): RawPipeline<W>;
+  call(name: string, ...args: Value[]): RawPipeline;
+  /** See {@link Queue.execute}. */
+  execute(options?: { raiseOnError?: boolean }): Promise<unknown[]>;
+  /** Alias of `execute`. */
+  exec: RawPipeline["execute"];
+  /** See {@link Queue.watch}. */
+  watch(...keys: Key[]): Promise<RawWatching>;
+  /** See {@link Queue.multi}. */
+  multi(): RawPipeline;
+  /** See {@link Queue.reset}. */
+  reset(): Promise<void>;
+  /** Alias of `reset`. */
+  discard(): Promise<void>;
+  /** How many commands are queued. */
+  readonly length: number;
+  [Symbol.asyncDispose](): Promise<void>;
+  readonly then?: never;
 }
 
 /** A pipeline leaves in parts of so many commands: the server begins with the first while the next is made ready. */

@@ -27,7 +27,7 @@ import { Kind } from "./pubsub/notices.js";
 import { Subscriber } from "./pubsub/subscriber.js";
 import type { Handler, PubSub, PubSubOptions } from "./pubsub/types.js";
 import { ENCODED, Mode } from "./reader.js";
-import type { AnyWorld, Forms, Plain, Str, World } from "./replies.js";
+import type { Forms, Plain, Str, World } from "./replies.js";
 import { scriptOf, type Caller, type Script } from "./script.js";
 import { Stream, type Source, type StreamOptions } from "./stream.js";
 import { isRetryPolicy, persist, type RetryPolicy } from "./retry.js";
@@ -81,7 +81,7 @@ export interface Redis<S extends Str = string, N = number, F extends Forms = Pla
   /** Gives a function for a command that the table does not know. */
   defineCommand<R = unknown>(definition: CommandDefinition<R>): (...args: Value[]) => Promise<R>;
   /** Gives a client that shares this one's connection and differs in `options`. */
-  with<const O extends ViewOptions & { raw: true }>(options: O & Fitting<O, S>): RawViewed<O, S, N, F, V, I>;
+  with<const O extends ViewOptions & { raw: true }>(options: O & Fitting<O, S>): RawRedis<Viewed<O, S, N, F, V, I>>;
   with<const O extends ViewOptions>(options: O & Fitting<O, S>): Viewed<O, S, N, F, V, I>;
   /**
    * Sends commands made by the functions of `redwire/commands`, together and in order, and gives their results. The first error among
@@ -174,9 +174,6 @@ export interface Redis<S extends Str = string, N = number, F extends Forms = Pla
 /** What a client becomes with `O`. */
 export type Viewed<O extends DecodingOptions & Adapting, S extends Str = string, N = number, F extends Forms = Plain, V = S, I = Value> = Redis<DataWith<O, S>, IntegersWith<O, N>, FormsWith<O, F>, ValuesWith<O, S, V>, GivenWith<O, I>>;
 
-/** What a client becomes with `O` where replies keep the form that the server gave them. */
-export type RawViewed<O extends DecodingOptions & Adapting, S extends Str = string, N = number, F extends Forms = Plain, V = S, I = Value> = RawRedis<DataWith<O, S>, IntegersWith<O, N>, FormsWith<O, F>, ValuesWith<O, S, V>, GivenWith<O, I>>;
-
 /** What a lease leaves to the client that it is of. */
 type Whole = "connect" | "ready" | "close" | "destroy" | "duplicate" | "ignoreReplies" | "lease" | "with" | "wait" | "waitaof";
 
@@ -186,7 +183,7 @@ type Whole = "connect" | "ready" | "close" | "destroy" | "duplicate" | "ignoreRe
  */
 export interface Lease<S extends Str = string, N = number, F extends Forms = Plain, V = S, I = Value> extends Omit<Redis<S, N, F, V, I>, Whole>, LeaseCommands<World<S, N, F, V, I>> {
   /** Gives a client that shares this lease and differs in `options`. */
-  with<const O extends ViewOptions & { raw: true }>(options: O & Fitting<O, S>): RawLease<DataWith<O, S>, IntegersWith<O, N>, FormsWith<O, F>, ValuesWith<O, S, V>, GivenWith<O, I>>;
+  with(options: RawOptions & { raw: true }): RawLease;
   with<const O extends ViewOptions>(options: O & Fitting<O, S>): Lease<DataWith<O, S>, IntegersWith<O, N>, FormsWith<O, F>, ValuesWith<O, S, V>, GivenWith<O, I>>;
   /**
    * Gives the connection back, which is used again if it is as it was, and closed otherwise. What is in flight settles, but for what
@@ -198,42 +195,43 @@ export interface Lease<S extends Str = string, N = number, F extends Forms = Pla
 /** What of a client says what replies are. */
 type Typed = keyof Commands | "with" | "execute" | "pipelineStream" | "pipeline" | "multi" | "transaction" | "lease" | "duplicate";
 
+/** What a view of raw replies may differ in. */
+type RawOptions = Omit<ViewOptions, keyof DecodingOptions | "raw" | "adapter">;
+
 /**
- * A client whose replies keep the form that the server gave them: nobody can say what that is. Iterators, which read replies themselves, give what
- * they always give.
+ * A client whose replies keep the form that the server gave them: nobody can say what that is. Iterators, which read replies themselves, give
+ * what they always give. With `raw: false` it is `B` again.
  */
-export interface RawRedis<S extends Str = string, N = number, F extends Forms = Plain, V = S, I = Value> extends RawCommands<World<S, N, F, V, I>>, Omit<Redis<S, N, F, V, I>, Typed> {
+export interface RawRedis<B = Redis> extends RawCommands, Omit<Redis, Typed> {
   /** See {@link Redis.with}. */
-  with<const O extends ViewOptions & { raw: false }>(options: O & Fitting<O, S>): Viewed<O, S, N, F, V, I>;
-  with<const O extends ViewOptions>(options: O & Fitting<O, S>): RawViewed<O, S, N, F, V, I>;
+  with(options: RawOptions & { raw: false }): B;
+  with(options: RawOptions & { raw?: true }): RawRedis<B>;
   /** See {@link Redis.execute}. */
   execute(commands: readonly InertCommand[]): Promise<unknown[]>;
   /** See {@link Redis.pipelineStream}. */
   pipelineStream(source: Source<InertCommand>, options?: StreamOptions<unknown>): Promise<number>;
   /** See {@link Redis.pipeline}. */
-  pipeline(options?: { transaction?: boolean }): RawPipeline<World<S, N, F, V, I>>;
+  pipeline(options?: { transaction?: boolean }): RawPipeline;
   /** See {@link Redis.multi}. */
-  multi(): RawPipeline<World<S, N, F, V, I>>;
+  multi(): RawPipeline;
   /** See {@link Redis.transaction}. */
-  transaction<R>(fn: (watching: RawWatching<World<S, N, F, V, I>>) => R | Promise<R>, keys: readonly Key[], options: TransactionOptions & { valueFromCallable: true }): Promise<R>;
-  transaction(fn: (watching: RawWatching<World<S, N, F, V, I>>) => unknown, keys: readonly Key[], options?: TransactionOptions & { valueFromCallable?: false }): Promise<unknown[]>;
+  transaction<R, O extends TransactionOptions>(fn: (watching: RawWatching) => R | Promise<R>, keys: readonly Key[], options?: O): Promise<O extends { valueFromCallable: true } ? R : unknown[]>;
   /** See {@link Redis.lease}. */
-  lease(options?: { signal?: AbortSignal }): Promise<RawLease<S, N, F, V, I>>;
+  lease(options?: { signal?: AbortSignal }): Promise<RawLease>;
   /** See {@link Redis.duplicate}. */
-  duplicate<const O extends Options>(options?: O): RawViewed<O, S, N, F, V, I>;
+  duplicate(options?: Omit<Options, keyof DecodingOptions>): RawRedis<B>;
 }
 
 /** A {@link Lease} whose replies keep the form that the server gave them. */
-export interface RawLease<S extends Str = string, N = number, F extends Forms = Plain, V = S, I = Value> extends Omit<RawRedis<S, N, F, V, I>, Whole>, LeaseCommands<World<S, N, F, V, I>, "raw"> {
+export interface RawLease extends Omit<RawRedis, Whole>, LeaseCommands<World, "raw"> {
   /** See {@link Lease.with}. */
-  with<const O extends ViewOptions & { raw: false }>(options: O & Fitting<O, S>): Lease<DataWith<O, S>, IntegersWith<O, N>, FormsWith<O, F>, ValuesWith<O, S, V>, GivenWith<O, I>>;
-  with<const O extends ViewOptions>(options: O & Fitting<O, S>): RawLease<DataWith<O, S>, IntegersWith<O, N>, FormsWith<O, F>, ValuesWith<O, S, V>, GivenWith<O, I>>;
+  with(options: RawOptions & { raw?: true }): RawLease;
   /** See {@link Lease.release}. */
   release(): Promise<void>;
 }
 
 /** The commands of a {@link RawRedis}. */
-export type RawCommands<W extends AnyWorld = World> = Commands<W, "raw">;
+export type RawCommands = Commands<World, "raw">;
 
 const CACHES = Flag.CACHED | Flag.UNCACHED;
 /** The flags that options of a view decide: all of them, and those of `true` and `false`. */

@@ -29,7 +29,7 @@ export interface Script<R = unknown> {
   (options?: CallOptions & { client?: Caller }): Promise<R>;
   /** Appends it to the pipeline `client`. */
   <W extends AnyWorld, T extends unknown[]>(options: CallOptions & { client: Queue<W, T> }): Queue<W, [...T, R]>;
-  <W extends AnyWorld>(options: CallOptions & { client: RawPipeline<W> }): RawPipeline<W>;
+  (options: CallOptions & { client: RawPipeline }): RawPipeline;
   /** The SHA-1 of the script, 40 hexadecimal digits: its name on servers. Worked out here, no server is asked. */
   readonly sha: string;
 }

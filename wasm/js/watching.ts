@@ -1,7 +1,7 @@
 import type { Commands } from "./generated/commands.js";
 import type { Key, Value } from "./outbox.js";
 import type { Pipeline, RawPipeline } from "./pipeline.js";
-import type { AnyWorld, Forms, Plain, Str, World } from "./replies.js";
+import type { Forms, Plain, Str, World } from "./replies.js";
 
 /** A {@link Pipeline} that watches keys: commands are executed at once, on its own connection, until `multi`. */
 export interface Watching<S extends Str = string, N = number, F extends Forms = Plain, V = S, I = Value> extends Commands<World<S, N, F, V, I>> {
@@ -22,13 +22,13 @@ export interface Watching<S extends Str = string, N = number, F extends Forms = 
 }
 
 /** A {@link RawPipeline} that watches keys. */
-export interface RawWatching<W extends AnyWorld = World> extends Commands<W, "raw">, Omit<Watching, keyof Commands | "watch" | "multi" | "unwatch"> {
+export interface RawWatching extends Commands<World, "raw">, Omit<Watching, keyof Commands | "watch" | "multi" | "unwatch"> {
   /** See {@link Watching.watch}. */
-  watch(...keys: Key[]): Promise<RawWatching<W>>;
+  watch(...keys: Key[]): Promise<RawWatching>;
   /** See {@link Watching.multi}. */
-  multi(): RawPipeline<W>;
+  multi(): RawPipeline;
   /** See {@link Watching.unwatch}. */
-  unwatch(): Promise<RawPipeline<W>>;
+  unwatch(): Promise<RawPipeline>;
 }
 
 /** How {@link Redis.transaction} works. Times are in milliseconds. */

@@ -13,7 +13,7 @@ export interface Give<W extends AnyWorld, T extends unknown[], R> {
   /** A pipeline one longer than `T`. */
   queue: Queue<W, [...T, R]>;
   /** A pipeline whose results nobody can say. */
-  rawqueue: RawPipeline<W>;
+  rawqueue: RawPipeline;
   /** A command that is not sent yet. */
   inert: InertCommand<R>;
 }

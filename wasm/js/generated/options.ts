@@ -21,17 +21,14 @@ export type BgsaveOptions = { schedule?: true };
 export type BitcountOptions = { byte?: true; bit?: undefined } | { byte?: undefined; bit?: true };
 /** Options of BITFIELD_RO. */
 export type BitfieldRoOptions = { get?: Fields<Value> };
-/** Options of BITPOS. */
 export type BitposOptions = BitcountOptions;
 /** Options of BLMOVEM. */
 export type BlmovemOptions = { count: Int; obo: true; bulk?: undefined; exactly?: undefined } | { count: Int; obo?: undefined; bulk: true; exactly?: undefined } | { count?: undefined; obo: true; bulk?: undefined; exactly: Int } | { count?: undefined; obo?: undefined; bulk: true; exactly: Int } | { count?: undefined; obo?: undefined; bulk?: undefined; exactly?: undefined };
 /** Options of BLMPOP. */
 export type BlmpopOptions = { count?: Int };
-/** Options of BZMPOP. */
 export type BzmpopOptions = BlmpopOptions;
 /** Options of CF.INSERT. */
 export type CfInsertOptions = { capacity?: Int; nocreate?: true };
-/** Options of CF.INSERTNX. */
 export type CfInsertnxOptions = CfInsertOptions;
 /** Options of CF.RESERVE. */
 export type CfReserveOptions = { bucketsize?: Int; maxiterations?: Int; expansion?: Int };
@@ -57,13 +54,11 @@ export type CopyOptions = { db?: Int; replace?: true };
 export type DelexOptions<I = Value> = { ifeq?: I; ifne?: undefined; ifdeq?: undefined; ifdne?: undefined } | { ifeq?: undefined; ifne?: I; ifdeq?: undefined; ifdne?: undefined } | { ifeq?: undefined; ifne?: undefined; ifdeq?: Value; ifdne?: undefined } | { ifeq?: undefined; ifne?: undefined; ifdeq?: undefined; ifdne?: Value };
 /** Options of EXPIRE. */
 export type ExpireOptions = { nx?: true; xx?: undefined; gt?: undefined; lt?: undefined } | { nx?: undefined; xx?: true; gt?: undefined; lt?: undefined } | { nx?: undefined; xx?: undefined; gt?: true; lt?: undefined } | { nx?: undefined; xx?: undefined; gt?: undefined; lt?: true };
-/** Options of EXPIREAT. */
 export type ExpireatOptions = ExpireOptions;
 /** Options of FAILOVER. */
 export type FailoverOptions = { to?: { host: Value; port: Int; force?: true }; abort?: true; timeout?: Int };
 /** Options of FLUSHALL. */
 export type FlushallOptions = { async?: true; sync?: undefined } | { async?: undefined; sync?: true };
-/** Options of FLUSHDB. */
 export type FlushdbOptions = FlushallOptions;
 /** Options of FT.AGGREGATE. */
 export type FtAggregateOptions = { verbatim?: true; addscores?: true; load?: "*" | readonly (Value | { identifier: Value; as?: Value })[]; timeout?: Int; withcursor?: { count?: Int; maxidle?: Int } | true; scorer?: Value; params?: Fields<Value>; dialect?: Int };
@@ -71,13 +66,11 @@ export type FtAggregateOptions = { verbatim?: true; addscores?: true; load?: "*"
 export type FtAlterOptions = { skipinitialscan?: true };
 /** Options of FT.CREATE. */
 export type FtCreateOptions = { on?: "hash" | "json"; indexall?: "enable" | "disable"; prefix?: readonly Value[]; filter?: Value; language?: Value; languageField?: Value; score?: number; scoreField?: Value; payloadField?: Value; maxtextfields?: true; temporary?: number; nooffsets?: true; nohl?: true; nofields?: true; nofreqs?: true; stopwords?: readonly Value[]; skipinitialscan?: true };
-/** Options of FT.CURSOR READ. */
 export type FtCursorReadOptions = BlmpopOptions;
 /** Options of FT.DROPINDEX. */
 export type FtDropindexOptions = { dd?: true };
 /** Options of FT.EXPLAIN. */
 export type FtExplainOptions = { params?: Fields<Value>; dialect?: Int };
-/** Options of FT.EXPLAINCLI. */
 export type FtExplaincliOptions = FtExplainOptions;
 /** Options of FT.HYBRID. */
 export type FtHybridOptions = ({ combine?: { rrf: { constant?: number; window?: Int; yieldScoreAs?: Value } | true; linear?: undefined } | { rrf?: undefined; linear: { window?: Int; yieldScoreAs?: Value } & ({ alpha: number; beta: number } | { alpha?: undefined; beta?: undefined }) | true }; limit?: readonly [offset: Int, num: Int]; explainscore?: true; params?: Fields<Value>; timeout?: Int; format?: Value; load?: "*" | readonly Value[] }) & ({ sortby?: readonly (Value | { by: Value } & ({ asc?: true; desc?: undefined } | { asc?: undefined; desc?: true }))[]; nosort?: undefined } | { sortby?: undefined; nosort?: true });
@@ -91,9 +84,7 @@ export type FtSpellcheckOptions = { distance?: Int; terms?: readonly ({ inclusio
 export type FtSugaddOptions = { incr?: true; payload?: Value };
 /** Options of FT.SUGGET. */
 export type FtSuggetOptions = { fuzzy?: true; withscores?: true; withpayloads?: true; max?: Int };
-/** Options of FT.SYNUPDATE. */
 export type FtSynupdateOptions = FtAlterOptions;
-/** Options of FUNCTION FLUSH. */
 export type FunctionFlushOptions = FlushallOptions;
 /** Options of FUNCTION LIST. */
 export type FunctionListOptions = { libraryname?: Value; withcode?: true };
@@ -107,11 +98,9 @@ export type GeoaddOptions = { ch?: true } & ({ nx?: true; xx?: undefined } | { n
 export type GeodistOptions = { m?: true; km?: undefined; ft?: undefined; mi?: undefined } | { m?: undefined; km?: true; ft?: undefined; mi?: undefined } | { m?: undefined; km?: undefined; ft?: true; mi?: undefined } | { m?: undefined; km?: undefined; ft?: undefined; mi?: true };
 /** Options of GEORADIUS. */
 export type GeoradiusOptions = { withcoord?: true; withdist?: true; withhash?: true } & ({ count: Int; any?: true } | { count?: undefined; any?: undefined }) & ({ asc?: true; desc?: undefined } | { asc?: undefined; desc?: true }) & ({ store?: Key; storedist?: undefined } | { store?: undefined; storedist?: Key });
-/** Options of GEORADIUSBYMEMBER. */
 export type GeoradiusbymemberOptions = GeoradiusOptions;
 /** Options of GEORADIUSBYMEMBER_RO. */
 export type GeoradiusbymemberRoOptions = { withcoord?: true; withdist?: true; withhash?: true } & ({ count: Int; any?: true } | { count?: undefined; any?: undefined }) & ({ asc?: true; desc?: undefined } | { asc?: undefined; desc?: true });
-/** Options of GEORADIUS_RO. */
 export type GeoradiusRoOptions = GeoradiusbymemberRoOptions;
 /** Options of GEOSEARCH. */
 export type GeosearchOptions = { withcoord?: true; withdist?: true; withhash?: true } & ({ asc?: true; desc?: undefined } | { asc?: undefined; desc?: true }) & ({ count: Int; any?: true } | { count?: undefined; any?: undefined });
@@ -121,17 +110,12 @@ export type GeosearchstoreOptions = { storedist?: true } & ({ asc?: true; desc?:
 export type GetexOptions = { ex?: Int; px?: undefined; exat?: undefined; pxat?: undefined; persist?: undefined } | { ex?: undefined; px?: Int; exat?: undefined; pxat?: undefined; persist?: undefined } | { ex?: undefined; px?: undefined; exat?: UnixTime; pxat?: undefined; persist?: undefined } | { ex?: undefined; px?: undefined; exat?: undefined; pxat?: UnixTime; persist?: undefined } | { ex?: undefined; px?: undefined; exat?: undefined; pxat?: undefined; persist?: true };
 /** Options of HELLO. */
 export type HelloOptions = { auth?: readonly [username: Value, password: Value]; setname?: Value };
-/** Options of HEXPIRE. */
 export type HexpireOptions = ExpireOptions;
-/** Options of HEXPIREAT. */
 export type HexpireatOptions = ExpireOptions;
-/** Options of HGETEX. */
 export type HgetexOptions = GetexOptions;
 /** Options of HOTKEYS START. */
 export type HotkeysStartOptions = { count?: Int; duration?: Int; sample?: Int; slots?: readonly Int[] } & ({ cpu: true; net?: true } | { cpu?: true; net: true });
-/** Options of HPEXPIRE. */
 export type HpexpireOptions = ExpireOptions;
-/** Options of HPEXPIREAT. */
 export type HpexpireatOptions = ExpireOptions;
 /** Options of HRANDFIELD. */
 export type HrandfieldOptions = { withvalues?: true };
@@ -151,9 +135,7 @@ export type JsonMergeOptions = { format?: "string" | "json" | "bson" };
 export type JsonSetOptions = { fpha?: "bf16" | "fp16" | "fp32" | "fp64"; format?: "string" | "json" | "bson" } & ({ nx?: true; xx?: undefined } | { nx?: undefined; xx?: true });
 /** Options of LCS. */
 export type LcsOptions = { len?: true; idx?: true; minmatchlen?: Int; withmatchlen?: true };
-/** Options of LMOVEM. */
 export type LmovemOptions = BlmovemOptions;
-/** Options of LMPOP. */
 export type LmpopOptions = BlmpopOptions;
 /** Options of LOLWUT. */
 export type LolwutOptions = { version?: Int | { version: Int; arg?: readonly Int[] } };
@@ -167,23 +149,18 @@ export type MigrateOptions = { copy?: true; replace?: true; keys?: readonly Key[
 export type ModuleLoadexOptions = { config?: Fields<Value>; args?: readonly Value[] };
 /** Options of MSETEX. */
 export type MsetexOptions = ({ nx?: true; xx?: undefined } | { nx?: undefined; xx?: true }) & ({ ex?: Int; px?: undefined; exat?: undefined; pxat?: undefined; keepttl?: undefined } | { ex?: undefined; px?: Int; exat?: undefined; pxat?: undefined; keepttl?: undefined } | { ex?: undefined; px?: undefined; exat?: UnixTime; pxat?: undefined; keepttl?: undefined } | { ex?: undefined; px?: undefined; exat?: undefined; pxat?: UnixTime; keepttl?: undefined } | { ex?: undefined; px?: undefined; exat?: undefined; pxat?: undefined; keepttl?: true });
-/** Options of PEXPIRE. */
 export type PexpireOptions = ExpireOptions;
-/** Options of PEXPIREAT. */
 export type PexpireatOptions = ExpireOptions;
 /** Options of RESTORE. */
 export type RestoreOptions = { replace?: true; absttl?: true; idletime?: Int; freq?: Int };
 /** Options of SCAN. */
 export type ScanOptions = { match?: Key; count?: Int; type?: Value };
-/** Options of SCRIPT FLUSH. */
 export type ScriptFlushOptions = FlushallOptions;
-/** Options of SDIFFCARD. */
 export type SdiffcardOptions = ArscanOptions;
 /** Options of SET. */
 export type SetOptions<I = Value> = { get?: true } & ({ nx?: true; xx?: undefined; ifeq?: undefined; ifne?: undefined; ifdeq?: undefined; ifdne?: undefined } | { nx?: undefined; xx?: true; ifeq?: undefined; ifne?: undefined; ifdeq?: undefined; ifdne?: undefined } | { nx?: undefined; xx?: undefined; ifeq?: I; ifne?: undefined; ifdeq?: undefined; ifdne?: undefined } | { nx?: undefined; xx?: undefined; ifeq?: undefined; ifne?: I; ifdeq?: undefined; ifdne?: undefined } | { nx?: undefined; xx?: undefined; ifeq?: undefined; ifne?: undefined; ifdeq?: Value; ifdne?: undefined } | { nx?: undefined; xx?: undefined; ifeq?: undefined; ifne?: undefined; ifdeq?: undefined; ifdne?: Value }) & ({ ex?: Int; px?: undefined; exat?: undefined; pxat?: undefined; keepttl?: undefined } | { ex?: undefined; px?: Int; exat?: undefined; pxat?: undefined; keepttl?: undefined } | { ex?: undefined; px?: undefined; exat?: UnixTime; pxat?: undefined; keepttl?: undefined } | { ex?: undefined; px?: undefined; exat?: undefined; pxat?: UnixTime; keepttl?: undefined } | { ex?: undefined; px?: undefined; exat?: undefined; pxat?: undefined; keepttl?: true });
 /** Options of SHUTDOWN. */
 export type ShutdownOptions = { now?: true; force?: true; abort?: true } & ({ nosave?: true; save?: undefined } | { nosave?: undefined; save?: true });
-/** Options of SINTERCARD. */
 export type SintercardOptions = ArscanOptions;
 /** Options of SORT. */
 export type SortOptions = { by?: Key; limit?: readonly [offset: Int, count: Int]; get?: readonly Key[]; alpha?: true; store?: Key } & ({ asc?: true; desc?: undefined } | { asc?: undefined; desc?: true });
@@ -209,7 +186,6 @@ export type TsCreateOptions = { retention?: Int; encoding?: "compressed" | "unco
 export type TsDecrbyOptions = { timestamp?: Value; retention?: Int; encoding?: "compressed" | "uncompressed"; uncompressed?: true; chunkSize?: Int; duplicatePolicy?: "block" | "first" | "last" | "min" | "max" | "sum"; ignore?: readonly [ignoreMaxTimeDiff: Int, ignoreMaxValDiff: number]; labels?: Fields<Value> };
 /** Options of TS.GET. */
 export type TsGetOptions = { latest?: true };
-/** Options of TS.INCRBY. */
 export type TsIncrbyOptions = TsDecrbyOptions;
 /** Options of TS.INFO. */
 export type TsInfoOptions = { debug?: true };
@@ -217,11 +193,9 @@ export type TsInfoOptions = { debug?: true };
 export type TsMgetOptions = { latest?: true } & ({ withlabels?: true; selectedLabels?: undefined } | { withlabels?: undefined; selectedLabels?: readonly Value[] });
 /** Options of TS.MRANGE. */
 export type TsMrangeOptions = { latest?: true; filterByTs?: readonly Value[]; filterByValue?: readonly [min: number, max: number]; count?: Int; groupby?: readonly [label: Value, reducer: "avg" | "sum" | "min" | "max" | "range" | "count" | "first" | "last" | "std.p" | "std.s" | "var.p" | "var.s" | "twa" | "countnan" | "countall"]; excludeempty?: true } & ({ withlabels?: true; selectedLabels?: undefined } | { withlabels?: undefined; selectedLabels?: readonly Value[] }) & ({ align?: Value; aggregation: { aggregators: Value; bucketDuration: Int; buckettimestamp?: "start" | "-" | "end" | "+" | "mid" | "~"; empty?: true } } | { align?: undefined; aggregation?: undefined });
-/** Options of TS.MREVRANGE. */
 export type TsMrevrangeOptions = TsMrangeOptions;
 /** Options of TS.NRANGE. */
 export type TsNrangeOptions = { latest?: true; filterByTs?: readonly Value[]; filterByValue?: readonly [min: number, max: number]; count?: Int } & ({ align?: Value; aggregation: { aggregators: readonly Value[]; bucketDuration: Int; buckettimestamp?: "start" | "-" | "end" | "+" | "mid" | "~"; empty?: true } } | { align?: undefined; aggregation?: undefined });
-/** Options of TS.NREVRANGE. */
 export type TsNrevrangeOptions = TsNrangeOptions;
 /** Options of TS.QUERYLABELS. */
 export type TsQuerylabelsOptions = { filter?: readonly Value[] };
@@ -229,7 +203,6 @@ export type TsQuerylabelsOptions = { filter?: readonly Value[] };
 export type TsRangeOptions = { latest?: true; filterByTs?: readonly Value[]; filterByValue?: readonly [min: number, max: number]; count?: Int } & ({ align?: Value; aggregation: { aggregators: Value; bucketDuration: Int; buckettimestamp?: "start" | "-" | "end" | "+" | "mid" | "~"; empty?: true } } | { align?: undefined; aggregation?: undefined });
 /** Options of TS.READ. */
 export type TsReadOptions = { maxCount?: Int } & ({ block: Int; minCount: Int } | { block?: undefined; minCount?: undefined });
-/** Options of TS.REVRANGE. */
 export type TsRevrangeOptions = TsRangeOptions;
 /** Options of VADD. */
 export type VaddOptions = { reduce?: Int; cas?: true; ef?: Int; setattr?: Value; m?: Int } & ({ noquant?: true; bin?: undefined; q8?: undefined } | { noquant?: undefined; bin?: true; q8?: undefined } | { noquant?: undefined; bin?: undefined; q8?: true });
@@ -249,7 +222,6 @@ export type XautoclaimOptions = { count?: Int; justid?: true };
 export type XcfgsetOptions = { idmpDuration?: Int; idmpMaxsize?: Int };
 /** Options of XCLAIM. */
 export type XclaimOptions = { idle?: Int; time?: UnixTime; retrycount?: Int; force?: true; justid?: true; lastid?: Value };
-/** Options of XDELEX. */
 export type XdelexOptions = XackdelOptions;
 /** Options of XGROUP CREATE. */
 export type XgroupCreateOptions = { mkstream?: true; entriesread?: Int };
@@ -261,13 +233,11 @@ export type XinfoStreamOptions = { full: true; count?: Int } | { full?: undefine
 export type XnackOptions = { retrycount?: Int; force?: true };
 /** Options of XPENDING. */
 export type XpendingOptions = { idle?: Int };
-/** Options of XRANGE. */
 export type XrangeOptions = BlmpopOptions;
 /** Options of XREAD. */
 export type XreadOptions = { count?: Int; maxcount?: Int; maxsize?: Int; block?: Int };
 /** Options of XREADGROUP. */
 export type XreadgroupOptions = { count?: Int; maxcount?: Int; maxsize?: Int; block?: Int; claim?: Int; noack?: true };
-/** Options of XREVRANGE. */
 export type XrevrangeOptions = BlmpopOptions;
 /** Options of XSETID. */
 export type XsetidOptions = { entriesadded?: Int; maxdeletedid?: Value };
@@ -275,17 +245,13 @@ export type XsetidOptions = { entriesadded?: Int; maxdeletedid?: Value };
 export type XtrimOptions = { limit?: Int } & ({ equal?: true; approximately?: undefined } | { equal?: undefined; approximately?: true }) & ({ keepref?: true; delref?: undefined; acked?: undefined } | { keepref?: undefined; delref?: true; acked?: undefined } | { keepref?: undefined; delref?: undefined; acked?: true });
 /** Options of ZADD. */
 export type ZaddOptions = { ch?: true; incr?: true } & ({ nx?: true; xx?: undefined } | { nx?: undefined; xx?: true }) & ({ gt?: true; lt?: undefined } | { gt?: undefined; lt?: true });
-/** Options of ZDIFF. */
 export type ZdiffOptions = VlinksOptions;
 /** Options of ZINTER. */
 export type ZinterOptions = { weights?: readonly number[]; aggregate?: "sum" | "min" | "max" | "count"; withscores?: true };
-/** Options of ZINTERCARD. */
 export type ZintercardOptions = ArscanOptions;
 /** Options of ZINTERSTORE. */
 export type ZinterstoreOptions = { weights?: readonly number[]; aggregate?: "sum" | "min" | "max" | "count" };
-/** Options of ZMPOP. */
 export type ZmpopOptions = BlmpopOptions;
-/** Options of ZRANDMEMBER. */
 export type ZrandmemberOptions = VlinksOptions;
 /** Options of ZRANGE. */
 export type ZrangeOptions = { rev?: true; limit?: readonly [offset: Int, count: Int]; withscores?: true } & ({ byscore?: true; bylex?: undefined } | { byscore?: undefined; bylex?: true });
@@ -297,17 +263,10 @@ export type ZrangebyscoreOptions = { withscores?: true; limit?: readonly [offset
 export type ZrangestoreOptions = { rev?: true; limit?: readonly [offset: Int, count: Int] } & ({ byscore?: true; bylex?: undefined } | { byscore?: undefined; bylex?: true });
 /** Options of ZRANK. */
 export type ZrankOptions = { withscore?: true };
-/** Options of ZREVRANGE. */
 export type ZrevrangeOptions = VlinksOptions;
-/** Options of ZREVRANGEBYLEX. */
 export type ZrevrangebylexOptions = ZrangebylexOptions;
-/** Options of ZREVRANGEBYSCORE. */
 export type ZrevrangebyscoreOptions = ZrangebyscoreOptions;
-/** Options of ZREVRANK. */
 export type ZrevrankOptions = ZrankOptions;
-/** Options of ZSCAN. */
 export type ZscanOptions = SscanOptions;
-/** Options of ZUNION. */
 export type ZunionOptions = ZinterOptions;
-/** Options of ZUNIONSTORE. */
 export type ZunionstoreOptions = ZinterstoreOptions;

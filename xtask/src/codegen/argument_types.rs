@@ -111,7 +111,9 @@ pub(crate) fn type_of(form: &Form) -> String {
 fn alternative(form: &Form) -> String {
     match form {
         Form::Object { pieces, .. } if matches!(sole_value(pieces), Sole::NoneRequired) => {
-            union(&with_any(&together(pieces)))
+            let members = together(pieces).concat();
+            let any = members.iter().map(|(name, kind, _)| format!("{{ {name}: {kind} }}"));
+            format!("({} & ({}))", literal_type(&members), any.collect::<Vec<_>>().join(" | "))
         }
         form => type_of(form),
     }

@@ -241,8 +241,11 @@ impl Options {
         let (bounds, generics) = if contains_word(&text, "I") { ("<I = Value>", "<I>") } else { ("", "") };
         let named = format!("{name}{generics}");
         let same = self.known.entry(text.clone()).or_insert_with(|| named.clone());
-        let what = if *same == named { &text } else { &*same };
-        let _ = writeln!(self.text, "/** Options of {command}. */\nexport type {name}{bounds} = {what};");
+        let _ = if *same == named {
+            writeln!(self.text, "/** Options of {command}. */\nexport type {name}{bounds} = {text};")
+        } else {
+            writeln!(self.text, "export type {name}{bounds} = {same};")
+        };
         self.names.push(name);
         named
     }
