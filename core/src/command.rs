@@ -3,7 +3,7 @@
 use crate::argument::{Arguments, ToArg};
 use crate::owned::{Frame, ToText};
 use crate::resp::encode::{self, Buffer, Full};
-use crate::table::{self, Row, RowId};
+use crate::table::{Row, RowId};
 use core::marker::PhantomData;
 
 /// A command whose reply reads as `R`. It does nothing until something runs it; any number of times, when cloned.
@@ -146,7 +146,7 @@ impl Call {
     #[cfg(feature = "alloc")]
     pub(crate) fn known(&self) -> Row {
         let mut words = self.args.iter();
-        let mut named = || table::find_words(words.next().unwrap_or_default(), words.next());
+        let mut named = || crate::table::find_words(words.next().unwrap_or_default(), words.next());
         Row::at(if self.row == RowId::UNKNOWN { named() } else { self.row })
     }
 

@@ -1,7 +1,7 @@
 //! What can go wrong, by whose fault.
 
 use crate::machine::{Failure, Reason};
-use crate::table::Name;
+use crate::table::{Name, Version};
 use bytes::Bytes;
 use core::fmt;
 
@@ -11,6 +11,13 @@ use core::fmt;
 pub enum Error {
     /// The server refused the command.
     Server(ServerError),
+    /// The server does not know the command: it is older, or has not got the module.
+    Unsupported {
+        /// The command's name.
+        command: Name,
+        /// The version that brought it, of Redis or of the module.
+        since: Version,
+    },
     /// The server refused to queue a command of a transaction, so that nothing of it was executed.
     Refused {
         /// The command's place in the transaction, from 0; `None` when MULTI itself was refused, as to a user who may not send
@@ -72,7 +79,7 @@ pub enum LockError {
     Lost,
     /// A lock without a time limit cannot be given more time.
     Unlimited,
-    /// The time between two tries must be less than the lock's.
+    /// The time between two tries must not be above the lock's.
     Sleep,
     /// The transport has no [`entropy`](crate::transport::Transport::entropy) to make tokens of.
     Entropy,
@@ -91,6 +98,13 @@ impl ServerError {
         let word = self.text.split(|&byte| byte == b' ').next().unwrap_or_default();
         core::str::from_utf8(word).unwrap_or_default()
     }
+
+    /// Tells whether the server does not know the command.
+    pub(crate) fn is_unknown(&self) -> bool {
+        [&b"ERR unknown command"[..], b"ERR unknown subcommand"]
+            .iter()
+            .any(|start| self.text.starts_with(start))
+    }
 }
 
 /// A reply of another type than expected. The reply itself is user data and is not kept.
@@ -106,6 +120,9 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Server(error) => error.fmt(f),
+            Self::Unsupported { command, since: [major, minor, patch] } => {
+                write!(f, "the server does not know {command}, which came with version {major}.{minor}.{patch}")
+            }
             Self::Refused { index: Some(index), error } => {
                 write!(f, "transaction refused at its command {index}: {error}")
             }
@@ -134,7 +151,7 @@ impl fmt::Display for LockError {
             Self::Taken => "the lock was held by somebody else as long as it was waited for",
             Self::Lost => "the lock is not held any more: its time was up",
             Self::Unlimited => "a lock without a time limit cannot be given more time",
-            Self::Sleep => "the time between two tries must be less than the lock's",
+            Self::Sleep => "the time between two tries must not be above the lock's",
             Self::Entropy => "the transport has no entropy to make a lock's token of",
         })
     }

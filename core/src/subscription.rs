@@ -2,11 +2,12 @@
 
 use crate::batch::flags;
 use crate::client::Client;
-use crate::machine::{LeaseId, Slot};
-use crate::pubsub::{Kind, Notice};
+use crate::machine::{Failure, LeaseId, Slot};
+use crate::outbox::Commands;
+use crate::pubsub::{KINDS, Kind, Notice};
 use crate::resp::Frame;
 use crate::slab::Shared;
-use crate::table::{self, RowId};
+use crate::table;
 use crate::time::Instant;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
@@ -32,14 +33,15 @@ pub struct Message {
     pub pattern: Option<Bytes>,
     /// What was published.
     pub data: Bytes,
-    /// What may be missing before this message.
+    /// What may be missing before this message; while names are subscribed to again one by one, some messages come before the gap is told.
     pub gap: Option<Gap>,
 }
 
 /// Messages may be missing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Gap {
-    /// Since when and until when the link was lost, on the transport's clock: what was published in this time may be missing.
+    /// Since when and until when the link was lost, on the transport's clock: what was published in this time may be missing. Until
+    /// [`Instant::NEVER`] where the server does not allow one of the names any more: nothing comes of that until it is subscribed to again.
     pub lost: Option<(Instant, Instant)>,
     /// How many messages were let go because nobody took them in time, the oldest first.
     pub dropped: u64,
@@ -49,7 +51,7 @@ impl Gap {
     fn join(&mut self, before: Self) {
         self.dropped += before.dropped;
         self.lost = match (before.lost, self.lost) {
-            (Some((from, _)), Some((_, to))) => Some((from, to)),
+            (Some((from, end)), Some((_, to))) => Some((from, end.max(to))),
             (before, own) => before.or(own),
         };
     }
@@ -58,7 +60,21 @@ impl Gap {
 /// The messages of the names that it was made with, from then on until it is dropped.
 ///
 /// All subscriptions of a client share a link of their own, on which each name is subscribed to once. When that link is lost, it is
-/// opened again and everything is subscribed to again; the next message tells of the [`Gap`].
+/// opened again and everything is subscribed to again; the next message tells of the [`Gap`], unless that is taken before:
+///
+/// ```
+/// use core::{future::poll_fn, task::Poll};
+/// use redwire_core::subscription::{Gap, Message, Subscription};
+///
+/// /// Gives what comes next, be it that messages are missing.
+/// async fn next(subscription: &mut Subscription) -> Result<Option<Message>, Gap> {
+///     poll_fn(|cx| match subscription.poll_next(cx) {
+///         Poll::Ready(message) => Poll::Ready(Ok(message)),
+///         Poll::Pending => subscription.take_gap().map_or(Poll::Pending, |gap| Poll::Ready(Err(gap))),
+///     })
+///     .await
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Subscription {
     /// Keeps the driver going.
@@ -76,7 +92,7 @@ impl Subscription {
         poll_fn(|cx| self.poll_next(cx)).await
     }
 
-    /// Gives the next message, or has the task woken when there is one; `None` as with [`next`](Self::next).
+    /// Gives the next message, or has the task woken when there is one, or a gap; `None` as with [`next`](Self::next).
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
         let mut state = self.ears.state.lock();
         let closed = state.closed;
@@ -93,6 +109,13 @@ impl Subscription {
         }
     }
 
+    /// Gives what is missing before a message that is yet to come, which then does not tell it.
+    pub fn take_gap(&mut self) -> Option<Gap> {
+        let mut state = self.ears.state.lock();
+        let inbox = state.inboxes.get_mut(&self.id)?;
+        if inbox.queue.is_empty() { inbox.gap.take() } else { None }
+    }
+
     /// Sets how many messages may wait, one at least, 10 000 by default: beyond that the oldest are let go, and the [`Gap`] before the
     /// next one counts them.
     pub fn limit(&mut self, messages: usize) {
@@ -101,67 +124,46 @@ impl Subscription {
         }
     }
 
-    /// Begins to keep messages of `names`; the server is not asked for them yet.
-    pub(crate) fn begin(client: Client, ears: Arc<Ears>, kind: Kind, names: &[Bytes]) -> Self {
-        let mut state = ears.state.lock();
-        let id = state.next;
-        state.next += 1;
-        let inbox = Inbox {
-            kind,
-            names: names.to_vec(),
-            queue: VecDeque::new(),
-            gap: None,
-            waker: None,
-            limit: LIMIT,
-        };
-        state.inboxes.insert(id, inbox);
-        for name in names {
-            let ids = state.names.entry((kind, name.clone())).or_default();
-            if !ids.contains(&id) {
-                ids.push(id);
-            }
-        }
-        drop(state);
-        Self { _client: client, ears, id }
+    /// Begins to keep messages of `names`, and asks the server for them: the answer comes to the slot given back.
+    pub(crate) fn begin(
+        client: Client,
+        ears: Arc<Ears>,
+        kind: Kind,
+        names: Vec<Bytes>,
+    ) -> Result<(Self, Slot), Failure> {
+        let (mut id, mut slots) = (0, [Slot(0)]);
+        ears.shared.submit(LeaseId::SHARED, &mut slots, |slots, commands| {
+            ask(commands, slots[0], kind, true, &names);
+            id = ears.state.lock().join(kind, names);
+        })?;
+        Ok((Self { _client: client, ears, id }, slots[0]))
     }
 }
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        let mut state = self.ears.state.lock();
-        let Some(inbox) = state.inboxes.remove(&self.id) else { return };
-        let key = |name: &Bytes| (inbox.kind, name.clone());
-        let mut left = inbox.names.clone();
-        left.retain(|name| {
-            let Some(ids) = state.names.get_mut(&key(name)) else { return false };
-            ids.retain(|id| *id != self.id);
-            let unheard = ids.is_empty();
-            if unheard {
-                state.names.remove(&key(name));
+        let Some(inbox) = self.ears.state.lock().inboxes.remove(&self.id) else { return };
+        // a driver that is gone has closed the link
+        let _ = self.ears.shared.submit(LeaseId::SHARED, &mut [], |_, commands| {
+            let unheard = self.ears.state.lock().leave(self.id, inbox.kind, &inbox.names);
+            if !unheard.is_empty() {
+                ask(commands, NOBODY, inbox.kind, false, &unheard);
             }
-            unheard
         });
-        drop(state);
-        if !left.is_empty() {
-            // a driver that is gone has closed the link
-            let _ = self.ears.shared.submit(LeaseId::SHARED, &mut [], |_, outbox| {
-                let names = left.iter().map(|name| &**name);
-                outbox.batch.push(NOBODY, verb(inbox.kind, false), flags::IDEMPOTENT, None, names);
-            });
-        }
     }
 }
 
-/// Gives the command that begins or ends a subscription.
-pub(crate) fn verb(kind: Kind, begins: bool) -> RowId {
-    table::find(match (kind, begins) {
+/// Writes the command that begins or ends a subscription.
+fn ask(commands: &mut Commands, slot: Slot, kind: Kind, begins: bool, names: &[Bytes]) {
+    let row = table::find(match (kind, begins) {
         (Kind::Channel, true) => b"SUBSCRIBE",
         (Kind::Pattern, true) => b"PSUBSCRIBE",
         (Kind::Shard, true) => b"SSUBSCRIBE",
         (Kind::Channel, false) => b"UNSUBSCRIBE",
         (Kind::Pattern, false) => b"PUNSUBSCRIBE",
         (Kind::Shard, false) => b"SUNSUBSCRIBE",
-    })
+    });
+    commands.batch.push(slot, row, flags::IDEMPOTENT, None, names.iter().map(|name| &**name));
 }
 
 /// Who listens to what, on the link that is there for it.
@@ -169,6 +171,7 @@ pub(crate) fn verb(kind: Kind, begins: bool) -> RowId {
 pub(crate) struct Ears {
     /// What is sent on the link.
     pub(crate) shared: Arc<Shared>,
+    /// Names are joined and left within `shared`: the server is asked in the order in which that happens.
     state: Mutex<State>,
 }
 
@@ -194,6 +197,15 @@ struct Inbox {
 }
 
 impl Inbox {
+    /// Notes what is missing; gives whom to wake.
+    fn miss(&mut self, mut gap: Gap) -> Option<Waker> {
+        if let Some(before) = self.gap.take() {
+            gap.join(before);
+        }
+        self.gap = Some(gap);
+        self.waker.take()
+    }
+
     /// Takes a message; gives whom to wake.
     fn push(&mut self, mut message: Message) -> Option<Waker> {
         message.gap = self.gap.take();
@@ -239,6 +251,33 @@ impl Ears {
 }
 
 impl State {
+    /// Begins to keep messages of `names`; gives the number of who does.
+    fn join(&mut self, kind: Kind, names: Vec<Bytes>) -> u32 {
+        let id = self.next;
+        self.next += 1;
+        for name in &names {
+            let ids = self.names.entry((kind, name.clone())).or_default();
+            if !ids.contains(&id) {
+                ids.push(id);
+            }
+        }
+        let inbox = Inbox { kind, names, queue: VecDeque::new(), gap: None, waker: None, limit: LIMIT };
+        self.inboxes.insert(id, inbox);
+        id
+    }
+
+    /// Gives those of `names` that nobody listens to any more, now that `id` does not.
+    fn leave(&mut self, id: u32, kind: Kind, names: &[Bytes]) -> Vec<Bytes> {
+        let mut unheard = names.to_vec();
+        unheard.retain(|name| {
+            let key = (kind, name.clone());
+            let Some(ids) = self.names.get_mut(&key) else { return false };
+            ids.retain(|other| *other != id);
+            ids.is_empty() && self.names.remove(&key).is_some()
+        });
+        unheard
+    }
+
     fn hear(&mut self, items: Vec<Frame>, wakers: &mut Vec<Waker>) {
         let mut items = items.into_iter();
         let Some(Frame::Integer(code)) = items.next() else { return };
@@ -253,16 +292,27 @@ impl State {
             (Some(Notice::Pmessage), [Some(Frame::Bulk(pattern)), Some(Frame::Bulk(channel)), data]) => {
                 self.publish(Kind::Pattern, pattern.clone(), channel, Some(pattern), data, wakers);
             }
-            (Some(Notice::Gap), [Some(Frame::Integer(from)), Some(Frame::Integer(to)), _]) => {
-                let lost = Some((Instant(from as u64), Instant(to as u64)));
-                for inbox in self.inboxes.values_mut() {
-                    let before = inbox.gap.replace(Gap { lost, dropped: 0 });
-                    if let (Some(gap), Some(before)) = (&mut inbox.gap, before) {
-                        gap.join(before);
-                    }
+            (Some(Notice::Gap), [Some(Frame::Integer(from)), Some(to), Some(Frame::Array(names))]) => {
+                let to = if let Frame::Integer(to) = to { Instant(to as u64) } else { Instant::NEVER };
+                let gap = Gap { lost: Some((Instant(from as u64), to)), dropped: 0 };
+                for (kind, names) in KINDS.into_iter().zip(names) {
+                    self.miss(kind, names, gap, wakers);
                 }
             }
             _ => {}
+        }
+    }
+
+    /// Messages of `names` are missing.
+    fn miss(&mut self, kind: Kind, names: Frame, gap: Gap, wakers: &mut Vec<Waker>) {
+        let Frame::Array(names) = names else { return };
+        for name in names {
+            let Frame::Bulk(name) = name else { continue };
+            for id in self.names.get(&(kind, name)).into_iter().flatten() {
+                if let Some(inbox) = self.inboxes.get_mut(id) {
+                    wakers.extend(inbox.miss(gap));
+                }
+            }
         }
     }
 

@@ -91,6 +91,21 @@ describe("a reply that is kept", () => {
     assert.equal(small.fake.commands.length, 3);
   });
 
+  test("what is asked for most stays, whoever gives it", async (t) => {
+    const { redis, fake } = faked(t, (args) => bulk(args[1]), { greet, cache: { maxKeys: 10 } });
+    const hot = async () => {
+      for (let times = 0; times < 100; times++) assert.equal(await redis.get("hot"), "hot");
+    };
+    await hot();
+    for (let cold = 0; cold < 100; cold++) {
+      await redis.get(`cold:${cold}`);
+      await hot();
+    }
+    assert.equal(fake.commands.filter(([, key]) => key === "hot").length, 1);
+    const { hits, misses, evictions } = redis.cacheStats;
+    assert.deepEqual({ hits, misses, evictions }, { hits: 10_099, misses: 101, evictions: 91 });
+  });
+
   test("is told while a larger one comes in", async (t) => {
     const { redis, fake } = faked(t, (args) => (args[1] === "k" ? bulk("v") : undefined), { greet, cache: {} });
     assert.equal(await redis.get("k"), "v");

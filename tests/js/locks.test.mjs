@@ -77,6 +77,18 @@ everywhere((world) => {
       await endless.release();
     });
 
+    test(`${of}: whatever goes on at once, a lock that is held is extended and released`, async () => {
+      const { redis } = world;
+      const busy = lock("k", { timeout: 10_000 });
+      await busy.acquire();
+      const extend = () => busy.extend(1000);
+      assert.deepEqual(await Promise.all([extend(), extend(), extend()]), [true, true, true]);
+      assert.ok((await redis.pttl("k")) > 12_000);
+      const ends = await Promise.allSettled([extend(), extend(), busy.release()]);
+      assert.equal(ends[2].reason, undefined);
+      assert.equal(await redis.exists("k"), 0);
+    });
+
     test(`${of}: acquire waits until the lock is free, or its time or its signal ends it`, async () => {
       const { redis } = world;
       const [mine, yours] = [lock("k", { timeout: 10_000 }), lock("k", { timeout: 10_000, sleep: 5 })];
@@ -120,10 +132,10 @@ everywhere((world) => {
     test(`${of}: a lock that extends itself outlives its timeout, and stops when it is released`, async (t) => {
       keepAlive(t);
       const { redis } = world;
-      const held = await lock("k", { timeout: 60 }).hold({ autoExtend: true });
+      const held = await lock("k", { timeout: 300 }).hold({ autoExtend: true });
       const token = await redis.get("k");
       const first = held.validUntil;
-      await until(() => held.validUntil > first + 120, "it was extended twice");
+      await until(() => held.validUntil > first + 150, "it was extended twice");
       assert.deepEqual([held.signal.aborted, await redis.get("k")], [false, token]);
       await held[Symbol.asyncDispose]();
       assert.equal(await redis.exists("k"), 0);
@@ -150,6 +162,36 @@ everywhere((world) => {
       assert.equal(said(await rejection(lost)), "the lock's time is up");
     });
   }
+
+  test("blocks of one object hold it each for itself", async (t) => {
+    keepAlive(t);
+    const { redis } = world;
+    const lock = redis.lock("k", { timeout: 200, sleep: 2 });
+    const late = await lock.hold();
+    const { validUntil } = late;
+    const held = await within(lock.hold());
+    await lock.extend(10_000);
+    const token = await redis.get("k");
+    assert.equal(late.validUntil, validUntil);
+    assert.ok(held.validUntil > validUntil + 10_000);
+    assert.equal(said(await rejection(late.fence())), "Cannot fence a lock that's not owned");
+    assert.equal(said(await aborted(late.signal)), "the lock's time is up");
+    await late[Symbol.asyncDispose]();
+    assert.deepEqual([await redis.get("k"), held.signal.aborted, await lock.owned()], [token, false, true]);
+    await held[Symbol.asyncDispose]();
+    assert.equal(await redis.exists("k"), 0);
+  });
+
+  test("whoever holds a lock is asked of the server, whatever the client keeps", async () => {
+    const redis = world.connect({ protocol: 3, cache: {} });
+    const lock = redis.lock("k", { timeout: 10_000 });
+    await lock.acquire();
+    assert.deepEqual([await redis.get("k"), await redis.exists("k")].map(Boolean), [true, true]);
+    await world.redis.configResetstat();
+    for (let i = 0; i < 2; i++) assert.deepEqual([await lock.locked(), await lock.owned()], [true, true]);
+    const { cmdstat_get, cmdstat_exists } = await world.redis.info("commandstats");
+    assert.deepEqual([cmdstat_get?.calls, cmdstat_exists?.calls], [2, 2]);
+  });
 
   test("many contenders on several clients take turns", async () => {
     const clients = Array.from({ length: 3 }, () => world.connect());

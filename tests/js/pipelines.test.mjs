@@ -1,6 +1,9 @@
 // Pipelines: the seed's chapter, what is refused, and what a lost connection leaves behind.
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import path from "node:path";
 import { test } from "node:test";
+import { promisify } from "node:util";
 import { ConnectionError, ExecAbortError, Redis, RedisError, ResponseError, WrongTypeError } from "redwire";
 import { blpop, get, incr, set } from "redwire/commands";
 import { faked } from "./support/client.mjs";
@@ -145,6 +148,15 @@ everywhere((world) => {
     assert.equal(await redis.pipelineStream([set("a", 1), get("a")]), 2);
     assert.equal(await redis.pipelineStream(new Set()), 0);
     assert.equal(await redis.get("a"), "1");
+  });
+
+  test("a stream of any length takes no more than 64 MiB above an idle client", async () => {
+    const COUNT = 150_000;
+    const script = path.join(import.meta.dirname, "support/stream.mjs");
+    const { stdout } = await promisify(execFile)(process.execPath, [script, String(world.port), String(COUNT)]);
+    const { stored, above } = JSON.parse(stdout);
+    assert.equal(stored, COUNT);
+    assert.ok(above < 64, `${above} MiB`);
   });
 
   test("a stream waits for the promise that onResult gives", async () => {

@@ -270,6 +270,74 @@ for (const program of programs) {
         assert.deepEqual(await pubsub.getMessage(), subscribed("allowed", 1));
       });
 
+      test("a refused subscription takes no name from those that are there, nor its handler", async (t) => {
+        await redis.call("ACL SETUSER", `narrow${protocol}`, "on", ">secret", "+@all", "~*", "resetchannels", "&allowed");
+        const narrow = new Redis({ port: server.port, protocol, username: `narrow${protocol}`, password: "secret" });
+        t.after(() => narrow.destroy());
+        const pubsub = opened(t, { ignoreSubscribeMessages: true }, narrow);
+        const taken = [];
+        const first = pubsub.subscribe({ allowed: ({ data }) => void taken.push(data) });
+        const other = rejection(pubsub.subscribe({ allowed: () => taken.push("another"), forbidden: () => {} }));
+        await first;
+        assert.ok((await other) instanceof AuthorizationError);
+        assert.ok((await rejection(pubsub.subscribe("allowed", "forbidden"))) instanceof AuthorizationError);
+        assert.deepEqual(pubsub.channels, new Set(["allowed"]));
+        assert.equal(await pubsub.getMessage(), null, "the confirmation");
+        assert.ok((await rejection(pubsub.subscribe("allowed", "forbidden"))) instanceof AuthorizationError);
+        assert.deepEqual(pubsub.channels, new Set(["allowed"]));
+        await redis.publish("allowed", "x");
+        assert.equal(await within(pubsub.getMessage()), null);
+        assert.deepEqual(taken, ["x"]);
+      });
+
+      test("a name that is not allowed any more when the link is made again is told, and the others are subscribed to", async (t) => {
+        const user = `revoked${protocol}`;
+        const allow = (...names) => redis.call("ACL SETUSER", user, "on", ">secret", "+@all", "~*", "resetchannels", ...names.map((name) => `&${name}`));
+        await allow("kept", "gone", "gone*");
+        const narrow = new Redis({ port: server.port, protocol, username: user, password: "secret", retryDelay: 1 });
+        t.after(() => narrow.destroy());
+        const [reader, gaps, told] = [opened(t, { ignoreSubscribeMessages: true }, narrow), [], []];
+        await reader.subscribe("kept", "gone");
+        await reader.getMessage();
+        await reader.getMessage();
+        const late = opened(t, { ignoreSubscribeMessages: true }, narrow);
+        await late.subscribe("gone");
+        const watcher = opened(t, { onGap: (gap) => gaps.push(gap) }, narrow);
+        await watcher.subscribe("kept", "gone");
+        await watcher.psubscribe("gone*");
+        await read(watcher, 3);
+        const worker = opened(t, {}, narrow);
+        await worker.subscribe({ gone: () => {} });
+        const running = worker.run();
+        await narrow.subscribe("kept", ({ data }) => void told.push(data), { onGap: ({ error }) => told.push(error) });
+        const stop = await narrow.subscribe("gone", () => {}, { onGap: (gap) => told.push(gap) });
+        // the server ends the links of those who listen to what they may not any more
+        await allow("kept");
+        assert.ok((await rejection(running.done)) instanceof AuthorizationError);
+        assert.ok((await rejection(reader.getMessage())) instanceof AuthorizationError, "who takes no gaps");
+        await until(async () => (await redis.pubsubNumsub("kept")).kept === 3);
+        await redis.publish("kept", "x");
+        assert.deepEqual(await read(reader, 1), [message("kept", "x")]);
+        assert.equal((await read(watcher, 2)).at(-1).data, "x");
+        assert.deepEqual([reader.channels, watcher.channels, watcher.patterns], [new Set(["kept"]), new Set(["kept"]), new Set()]);
+        assert.equal(await late.getMessage(), null, "the confirmation");
+        assert.ok((await rejection(late.getMessage())) instanceof AuthorizationError);
+        assert.deepEqual([late.channels, late.subscribed], [new Set(), false]);
+        const ended = gaps.filter(({ error }) => error !== undefined);
+        assert.deepEqual(ended.map(({ channels, patterns, to }) => [channels, patterns, to]), [[["gone"], [], Infinity], [[], ["gone*"], Infinity]]);
+        assert.ok(ended.every(({ error }) => error instanceof AuthorizationError));
+        const [own] = gaps.filter(({ error }) => error === undefined);
+        assert.deepEqual([gaps.length, own.channels, own.patterns], [3, ["kept"], []]);
+        await until(() => told.length === 3);
+        assert.ok(told.some((gap) => gap?.error instanceof AuthorizationError) && told.includes(undefined) && told.includes("x"));
+        await allow("kept", "gone");
+        const again = await narrow.subscribe("gone", ({ data }) => void told.push(data));
+        await stop();
+        await redis.publish("gone", "y");
+        await until(() => told.at(-1) === "y");
+        await again();
+      });
+
       test("many callers share the subscription to a channel", async () => {
         const taken = [];
         const stops = await Promise.all(["one", "two", "three"].map((who) => redis.subscribe("shared", ({ data }) => void taken.push([who, data]))));
@@ -386,6 +454,37 @@ describe("subscriptions", { skip: missing(plain) }, () => {
       assert.deepEqual([gaps.length, gap], [1, { channels: ["a"], patterns: [], dropped: 15 }]);
       assert.ok(from >= began && to >= from && to <= Date.now());
     }
+  });
+
+  test("a large message makes as many small ones go as it must", async (t) => {
+    const [gaps, count] = [[], 20_000];
+    const pubsub = redis.pubsub({ bufferLimit: 1_000_000, ignoreSubscribeMessages: true, onGap: (gap) => gaps.push(gap) });
+    t.after(() => pubsub.close());
+    await redis.configSet({ "client-output-buffer-limit": "pubsub 0 0 0" });
+    t.after(() => redis.configSet({ "client-output-buffer-limit": "pubsub 33554432 8388608 60" }));
+    await pubsub.subscribe("large");
+    await pubsub.getMessage();
+    await redis.eval(`for i = 1, ${count} do redis.call('PUBLISH', 'large', i) end redis.call('PUBLISH', 'large', string.rep('x', ${64 << 20}))`, []);
+    await redis.publish("large", "last");
+    // confirmed behind all of that
+    await pubsub.subscribe("end");
+    assert.deepEqual(await read(pubsub, 2), [message("large", "last"), null]);
+    assert.deepEqual(gaps.map(({ dropped }) => dropped), [count + 1]);
+  });
+
+  test("times of gaps are those of Date.now(), wherever that was set to", async (t) => {
+    const { now } = Date;
+    t.after(() => (Date.now = now));
+    Date.now = () => now() + 3_600_000;
+    const gaps = [];
+    const began = Date.now();
+    const stop = await redis.subscribe("clock", () => {}, { onGap: (gap) => gaps.push(gap) });
+    const [{ id }] = (await redis.clientList()).filter(({ sub }) => Number(sub) === 1);
+    await redis.clientKill({ id: Number(id) });
+    await until(() => gaps.length === 1);
+    const [{ from, to }] = gaps;
+    assert.ok(from >= began - 2 && from <= to && to <= Date.now() + 3, `${began} ${from} ${to}`);
+    await stop();
   });
 
   test("memory stays flat under a consumer that never reads", async (t) => {

@@ -3,6 +3,7 @@
 use crate::transport::Socket;
 use redwire_core::client::Client;
 use redwire_core::connection::Config;
+use redwire_core::pool::Limits;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -15,7 +16,15 @@ use std::thread::{self, Thread};
 /// # Panics
 /// When the system has no more sockets.
 pub fn client(address: SocketAddr, config: Config) -> Client {
-    let (client, mut driver) = Client::new(Socket::new(address).expect("a socket"), config);
+    limited(address, config, Limits::default())
+}
+
+/// Likewise, with so many leased links at most.
+///
+/// # Panics
+/// Likewise.
+pub fn limited(address: SocketAddr, config: Config, limits: Limits) -> Client {
+    let (client, mut driver) = Client::with_limits(Socket::new(address).expect("a socket"), config, limits);
     thread::spawn(move || driver.run_blocking());
     client
 }

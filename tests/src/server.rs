@@ -51,17 +51,21 @@ impl Server {
     /// When the server is missing otherwise, or does not start.
     pub fn shared(brand: Brand) -> Option<Arc<Self>> {
         static RUNNING: Mutex<[Weak<Server>; 4]> = Mutex::new([const { Weak::new() }; 4]);
-        let program = brand.program()?;
         let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
         let place = &mut running[brand as usize];
-        Some(place.upgrade().unwrap_or_else(|| {
-            let server = Self::start(brand, &program);
-            let server = Arc::new(
-                server.unwrap_or_else(|error| unreachable!("{} did not start: {error}", program.display())),
-            );
-            *place = Arc::downgrade(&server);
-            server
-        }))
+        let server = place.upgrade().or_else(|| Self::own(brand).map(Arc::new))?;
+        *place = Arc::downgrade(&server);
+        Some(server)
+    }
+
+    /// Gives a server of `brand` that is nobody else's; `None` when it is missing and may be.
+    ///
+    /// # Panics
+    /// Likewise.
+    pub fn own(brand: Brand) -> Option<Self> {
+        let program = brand.program()?;
+        let server = Self::start(brand, &program);
+        Some(server.unwrap_or_else(|error| unreachable!("{} did not start: {error}", program.display())))
     }
 
     /// Gives where it listens for plain TCP.

@@ -1,15 +1,18 @@
 //! Scripts, libraries, transactions and locks against real servers, on both protocols.
 #![cfg(unix)]
 
-use redwire_core::client::{Client, Library};
+use redwire_core::argument::ToArg;
+use redwire_core::cache::Caching;
+use redwire_core::client::{Client, Library, Watched};
 use redwire_core::command::Command;
 use redwire_core::commands::*;
 use redwire_core::connection::{Config, Protocol};
 use redwire_core::error::{Error, LockError};
-use redwire_core::machine::Reason;
 use redwire_core::operation::Script;
 use redwire_core::owned::Bytes;
-use redwire_tests::clients::{client, wait};
+use redwire_core::pool::Limits;
+use redwire_core::record::Record;
+use redwire_tests::clients::{client, limited, wait};
 use redwire_tests::server::{Brand, Server};
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -23,12 +26,23 @@ type Outcome = Result<(), Error>;
 /// One server, on one protocol; cases on it take turns, as some of them flush it.
 struct World {
     server: Arc<Server>,
+    brand: Brand,
     protocol: Protocol,
 }
 
 impl World {
     fn client(&self) -> Client {
-        client(self.server.address(), Config { protocol: self.protocol, ..Config::default() })
+        client(self.server.address(), self.config())
+    }
+
+    /// Gives a client that has one link only.
+    fn lone_client(&self) -> Client {
+        let limits = Limits { max_connections: 0, ..Limits::default() };
+        limited(self.server.address(), self.config(), limits)
+    }
+
+    fn config(&self) -> Config {
+        Config { protocol: self.protocol, backoff: (1, 20), ..Config::default() }
     }
 }
 
@@ -36,7 +50,7 @@ fn run(brand: Brand, protocol: Protocol, case: impl AsyncFnOnce(&World, Client) 
     static TURN: [Mutex<()>; 3] = [const { Mutex::new(()) }; 3];
     let Some(server) = Server::shared(brand) else { return };
     let _turn = TURN[brand as usize].lock();
-    let world = World { server, protocol };
+    let world = World { server, brand, protocol };
     let outcome = wait(async {
         let redis = world.client();
         redis.execute((flushall(), script_flush(), function_flush())).await?;
@@ -70,7 +84,7 @@ macro_rules! cases {
 cases! {
     promise_42_promise_43_promise_44_promise_49_scripts_multiply
     promise_45_promise_46_promise_47_keys_and_arguments_can_be_left_out
-    promise_48_a_script_runs_for_any_client
+    promise_48_promise_50_a_script_runs_for_any_client
     promise_51_a_script_survives_a_flush_between_any_two_calls
     promise_52_promise_53_promise_54_scripts_run_in_transactions_and_pipelines
     promise_52_promise_53_a_batch_calls_more_scripts_than_a_server_keeps
@@ -82,10 +96,13 @@ cases! {
     a_library_is_updated_and_its_flags_decide
     promise_77_promise_78_promise_80_promise_81_promise_82_promise_83_promise_89_tuples_are_pipelines
     promise_84_promise_85_a_transaction_is_one_unit_and_a_tuple_is_not
-    promise_86_promise_87_promise_90_a_watched_key_that_changes_begins_it_anew
+    promise_86_promise_87_promise_88_promise_90_a_watched_key_that_changes_begins_it_anew
     promise_93_promise_94_promise_95_a_transaction_gives_what_its_request_gives
     promise_91_promise_92_a_transaction_that_gives_up_watches_nothing
     a_transaction_survives_the_loss_of_its_link
+    a_transaction_that_takes_its_time_delays_nobody
+    transactions_read_what_the_server_has
+    transactions_count_right_while_their_links_are_killed
     promise_128_promise_129_promise_130_a_lock_is_taken_and_given_back
     scenario_3_a_lock_whose_time_is_up_is_somebody_elses
     scenario_5_the_numbers_of_a_lock_grow
@@ -121,10 +138,10 @@ async fn promise_45_promise_46_promise_47_keys_and_arguments_can_be_left_out(
     Ok(())
 }
 
-async fn promise_48_a_script_runs_for_any_client(world: &World, r: Client) -> Outcome {
+async fn promise_48_promise_50_a_script_runs_for_any_client(world: &World, r: Client) -> Outcome {
     let multiply = Script::new(MULTIPLY);
-    let config = Config { database: 1, protocol: world.protocol, ..Config::default() };
-    let r2 = client(world.server.address(), config);
+    let Some(other) = Server::own(world.brand) else { return Ok(()) };
+    let r2 = client(other.address(), world.config());
     r.execute(set("foo", 2)).await?;
     assert_eq!(r.execute(multiply.call::<i64>(&["foo"], &[&5])).await?, 10);
     r2.execute(set("foo", 3)).await?;
@@ -286,48 +303,40 @@ async fn promise_61_promise_62_promise_63_a_library_is_replaced_when_told_to(
     assert_eq!(client.load_library("mylib").await?.functions().len(), 4);
     // no name is a pattern
     assert!(matches!(client.load_library("my*").await, Err(Error::NoLibrary)));
+    // nor is it another's than the code's
+    let misnamed = client
+        .register_library("mylib", "#!lua name=other\nredis.register_function('f', function() end)", true)
+        .await;
+    assert!(matches!(misnamed, Err(Error::NoLibrary)), "{misnamed:?}");
     Ok(())
 }
 
-/// The seed's library as a type of its own.
-struct MyLib(Library);
+redwire_core::library! {
+    /// The seed's library as a type of its own.
+    struct MyLib("mylib", MYLIB);
 
-impl MyLib {
-    const NAME: &str = "mylib";
-    const CODE: &str = MYLIB;
-
-    async fn register(client: &Client) -> Result<Self, Error> {
-        client.register_library(Self::NAME, Self::CODE, true).await.map(Self)
-    }
-
-    fn call<R>(&self, name: &str, keys: &[&str], args: &[&dyn redwire_core::argument::ToArg]) -> Command<R> {
-        self.0.function(name).expect("a function of the library").call(keys, args)
-    }
-
-    fn echo(&self, value: &str) -> Command<String> {
-        self.call("echo", &[], &[&value])
-    }
-
-    fn ping(&self) -> Command<String> {
-        self.call("ping", &[], &[])
-    }
-
-    fn get(&self, key: &str) -> Command<Option<String>> {
-        self.call("get", &[key], &[])
-    }
-
+    /// Gives `value` back.
+    fn echo(value: &str) -> String { &[], &[&value] }
+    fn ping() -> String { &[], &[] }
+    fn get(key: &str) -> Option<String> { &[key], &[] }
     /// Values of fields from the first of the hashes at `keys` that has them, or else these.
-    fn hmmget(&self, keys: &[&str], fields: &[(&str, i64)]) -> Command<Vec<i64>> {
-        let args = fields.iter().flat_map(|(field, value)| [field as _, value as _]);
-        self.call("hmmget", keys, &args.collect::<Vec<&dyn redwire_core::argument::ToArg>>())
+    fn hmmget(keys: &[&str], fields: &[(&str, i64)]) -> Vec<i64> {
+        keys, &fields.iter().flat_map(|(field, value)| [field as &dyn ToArg, value]).collect::<Vec<_>>()
     }
+    /// The code has no such function.
+    fn missing() -> () { &[], &[] }
 }
 
 async fn promise_68_promise_69_promise_70_promise_71_promise_72_promise_73_promise_74_promise_75_promise_76_a_library_is_bound(
     _: &World,
     client: Client,
 ) -> Outcome {
-    let lib = MyLib::register(&client).await?;
+    assert!(matches!(MyLib::load(&client).await, Err(Error::NoLibrary)));
+    MyLib::register(&client, false).await?;
+    assert!(matches!(MyLib::register(&client, false).await, Err(Error::Server(_))));
+    MyLib::register(&client, true).await?;
+    let mut lib = MyLib::load(&client).await?;
+    assert!(matches!(client.execute(lib.missing()).await, Err(Error::Server(_))));
     assert_eq!(client.execute(lib.ping()).await?, "PONG");
     assert_eq!(client.execute(lib.echo("hello world")).await?, "hello world");
     assert_eq!(client.execute(lib.get("nothing")).await?, None);
@@ -336,6 +345,8 @@ async fn promise_68_promise_69_promise_70_promise_71_promise_72_promise_73_promi
     let fields = [("a", 1), ("b", 2), ("c", 3), ("d", 4), ("e", 5), ("f", 6)];
     assert_eq!(client.execute(lib.hmmget(&["k1", "k2"], &fields)).await?, [10, 20, 30, 40, 5, 6]);
     assert_eq!(client.atomic((lib.echo("a"), lib.ping())).await?, ("a".into(), "PONG".into()));
+    lib.0.update(&client, &MYLIB.replace("PONG", "PING")).await?;
+    assert_eq!(client.execute(lib.ping()).await?, "PING");
     Ok(())
 }
 
@@ -401,7 +412,7 @@ async fn increment(client: &Client) -> Result<(bool,), Error> {
         .await
 }
 
-async fn promise_86_promise_87_promise_90_a_watched_key_that_changes_begins_it_anew(
+async fn promise_86_promise_87_promise_88_promise_90_a_watched_key_that_changes_begins_it_anew(
     world: &World,
     r: Client,
 ) -> Outcome {
@@ -450,52 +461,164 @@ async fn promise_91_promise_92_a_transaction_that_gives_up_watches_nothing(
     world: &World,
     r: Client,
 ) -> Outcome {
-    let gave_up = r.transaction(&["k"], async |_| Err::<Command<()>, _>(Error::TooLarge)).await.map(drop);
-    assert_eq!(gave_up, Err(Error::TooLarge));
-    world.client().execute(set("k", 1)).await?;
-    // the link watches nothing: this is executed
-    assert_eq!(r.atomic((get("k").typed::<i64>(),)).await?, (1,));
-    // nor does one that is dropped half-way
-    let watching = AtomicBool::new(false);
-    let mut half = Box::pin(r.transaction(&["k"], async |_| {
-        watching.store(true, Ordering::Relaxed);
-        std::future::pending::<()>().await;
-        Ok((incr("k"),))
-    }));
-    std::future::poll_fn(|cx| {
-        assert!(half.as_mut().poll(cx).is_pending());
-        if watching.load(Ordering::Relaxed) { Poll::Ready(()) } else { Poll::Pending }
-    })
-    .await;
-    drop(half);
-    world.client().execute(set("k", 2)).await?;
-    assert_eq!(r.atomic((get("k").typed::<i64>(),)).await?, (2,));
+    for r in [r, world.lone_client()] {
+        let gave_up = r.transaction(&["k"], async |_| Err::<Command<()>, _>(Error::TooLarge)).await.map(drop);
+        assert_eq!(gave_up, Err(Error::TooLarge));
+        world.client().execute(set("k", 1)).await?;
+        // the link watches nothing: this is executed
+        assert_eq!(r.atomic((get("k").typed::<i64>(),)).await?, (1,));
+        // nor does one that is dropped half-way
+        let watching = AtomicBool::new(false);
+        let mut half = Box::pin(r.transaction(&["k"], async |_| {
+            watching.store(true, Ordering::Relaxed);
+            std::future::pending::<()>().await;
+            Ok((incr("k"),))
+        }));
+        std::future::poll_fn(|cx| {
+            assert!(half.as_mut().poll(cx).is_pending());
+            if watching.load(Ordering::Relaxed) { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+        drop(half);
+        world.client().execute(set("k", 2)).await?;
+        assert_eq!(r.atomic((get("k").typed::<i64>(),)).await?, (2,));
+        // and the next one is executed whatever became of the key
+        let next = r.transaction(&["other"], async |_| {
+            world.client().execute(set("k", 3)).await?;
+            Ok((get("k").typed::<i64>(),))
+        });
+        assert_eq!(next.await?, (3,));
+    }
     Ok(())
 }
 
 async fn a_transaction_survives_the_loss_of_its_link(world: &World, r: Client) -> Outcome {
-    let (killer, tries) = (world.client(), AtomicU32::new(0));
-    r.execute(set(SEQUENCE, 1)).await?;
-    let done = r
-        .transaction(&[SEQUENCE], async |watched| {
-            let (id, value) = watched.execute((client_id(), get(SEQUENCE).typed::<i64>())).await?;
-            if tries.fetch_add(1, Ordering::Relaxed) < 3 {
-                killer.execute(command("CLIENT").arg("KILL").arg("ID").arg(id).typed::<()>()).await?;
-                killer.execute(incr(SEQUENCE)).await?;
-                // the loss is known once another link answers
-                let other = loop {
-                    match watched.execute(client_id()).await {
-                        Err(Error::Failure(failure)) if failure.reason == Reason::Dropped => {}
-                        outcome => break outcome?,
-                    }
-                };
-                assert_ne!(other, id);
+    let killer = world.client();
+    for r in [r, world.lone_client()] {
+        let tries = AtomicU32::new(0);
+        killer.execute(set(SEQUENCE, 1)).await?;
+        let done = r
+            .transaction(&[SEQUENCE], async |watched| {
+                let (id, value) = watched.execute((client_id(), get(SEQUENCE).typed::<i64>())).await?;
+                if tries.fetch_add(1, Ordering::Relaxed) < 3 {
+                    killer.execute(command("CLIENT").arg("KILL").arg("ID").arg(id).typed::<()>()).await?;
+                    killer.execute(incr(SEQUENCE)).await?;
+                    // the loss is known when this fails, or another link answers
+                    while watched.execute(client_id()).await == Ok(id) {}
+                }
+                Ok((set(SEQUENCE, value + 1),))
+            })
+            .await?;
+        assert_eq!((done, tries.into_inner()), ((true,), 4));
+        assert_eq!(r.execute(get(SEQUENCE).typed::<i64>()).await?, 5);
+    }
+    Ok(())
+}
+
+async fn a_transaction_that_takes_its_time_delays_nobody(_: &World, r: Client) -> Outcome {
+    let done = r.transaction(&["slow"], async |_| {
+        // its own link is nobody else's
+        increment(&r).await?;
+        r.atomic((incr("n"),)).await?;
+        Ok((incr("slow"),))
+    });
+    assert_eq!(done.await?, (1,));
+    assert_eq!(r.execute((get(SEQUENCE).typed::<i64>(), get("n").typed::<i64>())).await?, (1, 1));
+    Ok(())
+}
+
+async fn transactions_read_what_the_server_has(world: &World, r: Client) -> Outcome {
+    // it is refused where there are no pushes
+    if world.protocol == Protocol::Resp2 {
+        return Ok(());
+    }
+    let config = Config { cache: Some(Caching::default()), ..world.config() };
+    let limits = Limits { max_connections: 0, ..Limits::default() };
+    for keeping in
+        [client(world.server.address(), config.clone()), limited(world.server.address(), config, limits)]
+    {
+        r.execute(set("kept", 1)).await?;
+        keeping.execute(get("kept")).await?;
+        let (info, _) = (r.execute(config_resetstat()).await?, keeping.execute(get("kept")).await?);
+        assert!(info);
+        let read = async |watched: Watched| {
+            let value = watched.execute(get("kept").typed::<i64>()).await?;
+            Ok((set("kept", value + 1),))
+        };
+        keeping.transaction(&["kept"], read).await?;
+        let held = keeping.lock("kept lock").acquire().await?;
+        keeping.execute((get("kept lock"), exists(["kept lock"]))).await?;
+        assert!(held.owned().await? && held.owned().await?);
+        let stats: Record = r.execute(command("INFO").arg("commandstats").typed()).await?;
+        // the transaction's, the lock's when it was read first, and two to ask whose it is
+        assert_eq!(stats.get::<Record>("cmdstat_get")?.get::<i64>("calls")?, 4);
+    }
+    Ok(())
+}
+
+async fn transactions_count_right_while_their_links_are_killed(world: &World, r: Client) -> Outcome {
+    const WORKERS: u32 = 32;
+    const EACH: u32 = 12;
+    let clients = [(); 4].map(|()| world.client());
+    let (outcomes, working, lost) = (AtomicU32::new(0), AtomicU32::new(WORKERS), AtomicU32::new(0));
+    let work = async |client: &Client, worker: u32| {
+        let mut done = 0;
+        while done < EACH {
+            let mark = format!("{worker}:{done}");
+            let outcome = client
+                .transaction(&[SEQUENCE], async |watched| {
+                    let current = watched.execute(get(SEQUENCE).typed::<Option<i64>>()).await?;
+                    Ok((set(SEQUENCE, current.unwrap_or(0) + 1), set(&mark, "done")))
+                })
+                .await;
+            outcomes.fetch_add(1, Ordering::Relaxed);
+            match outcome {
+                Ok(_) => done += 1,
+                Err(Error::Failure(failure)) => {
+                    lost.fetch_add(1, Ordering::Relaxed);
+                    // what is said to be unknown may have been executed, what is said not to be must not
+                    let executed = r.execute(exists([&mark])).await? > 0;
+                    assert!(failure.maybe_executed || !executed, "{failure:?}");
+                    done += u32::from(executed);
+                }
+                Err(error) => return Err(error),
             }
-            Ok((set(SEQUENCE, value + 1),))
-        })
-        .await?;
-    assert_eq!((done, tries.into_inner()), ((true,), 4));
-    assert_eq!(r.execute(get(SEQUENCE).typed::<i64>()).await?, 5);
+        }
+        working.fetch_sub(1, Ordering::Relaxed);
+        Ok(())
+    };
+    let kill = async || {
+        let mut random = oorandom::Rand32::new(7);
+        while working.load(Ordering::Relaxed) > 0 {
+            let before = outcomes.load(Ordering::Relaxed);
+            let list = r.execute(client_list()).await?;
+            let at_work = |one: &&Record| {
+                one.get::<String>("cmd").is_ok_and(|cmd| ["watch", "get", "exec"].contains(&&*cmd))
+            };
+            let targets: Vec<_> = list.iter().filter(at_work).collect();
+            if let Some(end) = u32::try_from(targets.len()).ok().filter(|&end| end > 0) {
+                let id: i64 = targets[random.rand_range(0..end) as usize].get("id")?;
+                r.execute(command("CLIENT").arg("KILL").arg("ID").arg(id).typed::<i64>()).await?;
+            }
+            // one at a time, so that somebody gets through
+            while working.load(Ordering::Relaxed) > 0 && outcomes.load(Ordering::Relaxed) == before {
+                thread::yield_now();
+            }
+        }
+        Ok(())
+    };
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..WORKERS)
+            .map(|worker| {
+                let (client, work) = (&clients[worker as usize % clients.len()], &work);
+                scope.spawn(move || wait(work(client, worker)))
+            })
+            .collect();
+        let killer = scope.spawn(|| wait(kill()));
+        workers.into_iter().chain([killer]).try_for_each(|thread| thread.join().expect("no thread fails"))
+    })?;
+    assert!(lost.into_inner() > 0, "nobody was killed");
+    assert_eq!(r.execute(get(SEQUENCE).typed::<u32>()).await?, WORKERS * EACH);
     Ok(())
 }
 
@@ -571,8 +694,12 @@ async fn locks_wait_for_each_other(world: &World, r: Client) -> Outcome {
     let lock = r.lock("lock").blocking_timeout(Duration::from_millis(30));
     let _held = lock.acquire().await?;
     assert!(matches!(lock.acquire().await, Err(Error::Lock(LockError::Taken))));
-    let impatient = r.lock("x").timeout(Duration::from_millis(50)).sleep(Duration::from_millis(50));
-    assert!(matches!(impatient.acquire().await, Err(Error::Lock(LockError::Sleep))));
+    // a lock that lives for a shorter time than the usual pause is tried more often
+    let brief = r.lock("x").timeout(Duration::from_millis(50));
+    drop(brief.acquire().await?);
+    drop(brief.clone().sleep(Duration::from_millis(50)).acquire().await?);
+    let impatient = brief.sleep(Duration::from_millis(51)).acquire().await;
+    assert!(matches!(impatient, Err(Error::Lock(LockError::Sleep))));
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! Mutual exclusion: processes that contend for a lock, crash with it, sleep over its time and are cut off, and a history of who held it when.
 //!
-//! `REDWIRE_ACQUISITIONS` says how often it is taken; `REDWIRE_CONTENDER` names another program that contends (its first words, one a line),
-//! called as `tests/src/bin/contender.rs` is.
+//! `REDWIRE_ACQUISITIONS` says how often it is taken; `REDWIRE_CONTENDER` is what `tests/src/bin/contender.rs` is in JavaScript, told a class
+//! of locks first: half of the processes run it.
 #![cfg(unix)]
 
 use redwire_tests::server::{Brand, Server};
@@ -12,14 +12,12 @@ use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 use std::thread;
 
-const CONTENDERS: u32 = 4;
-
 /// A time during which somebody relied on holding the lock, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Span {
     from: u64,
     until: u64,
-    contender: u32,
+    contender: usize,
 }
 
 /// Gives two that held the lock at once.
@@ -40,7 +38,7 @@ fn overlap(history: &mut [Span]) -> Option<(Span, Span)> {
 fn contend(
     program: &[String],
     address: SocketAddr,
-    contender: u32,
+    contender: usize,
     count: usize,
 ) -> (Vec<Span>, BTreeMap<String, u32>) {
     let (mut spans, mut deeds) = (Vec::new(), BTreeMap::new());
@@ -51,7 +49,7 @@ fn contend(
         }
         let mut command = Command::new(&program[0]);
         command.args(&program[1..]).arg(address.to_string()).arg("lock").arg(left.to_string());
-        command.arg((u64::from(contender) * 7_919 + run).to_string());
+        command.arg((contender * 7_919 + run).to_string());
         let mut child =
             command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the contender starts");
         let before = spans.len();
@@ -80,24 +78,27 @@ fn no_two_hold_a_lock_at_once() {
     let Some(server) = Server::shared(Brand::Redis) else { return };
     let total: usize = env::var("REDWIRE_ACQUISITIONS").map_or(500, |text| text.parse().expect("a number"));
     let native = vec![env!("CARGO_BIN_EXE_contender").to_owned()];
-    let other = env::var("REDWIRE_CONTENDER").ok();
-    let other = other.map(|words| words.lines().map(str::to_owned).collect::<Vec<_>>());
-    let address = server.address();
-    let threads: Vec<_> = (0..CONTENDERS)
-        .map(|contender| {
-            let program = other.clone().filter(|_| contender % 2 == 1).unwrap_or(native.clone());
-            let count = total / CONTENDERS as usize;
-            thread::spawn(move || contend(&program, address, contender, count))
-        })
-        .collect();
+    let script = env::var("REDWIRE_CONTENDER").ok();
+    let scripted = |class: &str| match &script {
+        Some(script) => ["node", script, class].map(str::to_owned).to_vec(),
+        None => native.clone(),
+    };
+    const CONTENDERS: usize = 4;
+    let programs: [_; CONTENDERS] = [native.clone(), scripted("LuaLock"), native.clone(), scripted("Lock")];
+    let (address, count) = (server.address(), total / CONTENDERS);
+    let contend = |(contender, program): (usize, Vec<String>)| {
+        thread::spawn(move || contend(&program, address, contender, count))
+    };
+    let threads: Vec<_> = programs.into_iter().enumerate().map(contend).collect();
     let (mut history, mut deeds) = (Vec::new(), BTreeMap::<String, u32>::new());
     for thread in threads {
         let (spans, done) = thread.join().expect("no contender fails");
         history.extend(spans);
         done.into_iter().for_each(|(deed, count)| *deeds.entry(deed).or_default() += count);
     }
-    assert_eq!(history.len(), total / CONTENDERS as usize * CONTENDERS as usize);
-    println!("{} acquisitions by {CONTENDERS} processes: {deeds:?}", history.len());
+    assert_eq!(history.len(), count * CONTENDERS);
+    let half = if script.is_some() { ", half of them in JavaScript" } else { "" };
+    println!("{} acquisitions by {CONTENDERS} processes{half}: {deeds:?}", history.len());
     for deed in ["Release", "Crash", "Pause", "Extend", "Kill"] {
         assert!(deeds.contains_key(deed), "{deed} happened");
     }

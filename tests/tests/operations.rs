@@ -260,6 +260,59 @@ fn scenario_2_a_lock_that_came_too_late_is_given_back() {
     assert_eq!(peer.replied(1), Some(&Frame::Integer(peer.now.0 as i64 + 1000 - 12)));
 }
 
+/// Gives what the server of `pair` answers to an operation.
+fn ask(pair: &mut Pair, slot: u32, kind: u16, line: &str) -> i64 {
+    pair.peer.operate(slot, kind, line);
+    pair.settle();
+    match pair.peer.replied(slot) {
+        Some(&Frame::Integer(answer)) => answer,
+        other => unreachable!("{line}: {other:?}"),
+    }
+}
+
+#[test]
+fn scenario_3_a_lock_whose_time_is_up_is_left_to_whoever_holds_it_then() {
+    for protocol in [2, 3] {
+        let mut pair = pair(protocol);
+        assert!(ask(&mut pair, 0, kind::ACQUIRE, "lock mine 1000 100 0 7") > 0);
+        pair.server.store.now += 1_000;
+        assert!(ask(&mut pair, 1, kind::ACQUIRE, "lock yours 60000 100 0 7") > 0);
+        assert_eq!(ask(&mut pair, 2, kind::EXTEND, "lock mine 500"), 0);
+        assert_eq!(ask(&mut pair, 3, kind::RELEASE, "lock mine"), 0);
+        assert_eq!(pair.server.store.text("lock"), Some(&b"yours"[..]));
+        assert_eq!(ask(&mut pair, 4, kind::RELEASE, "lock yours"), 1);
+        // its time is up while the release is on its way
+        assert!(ask(&mut pair, 5, kind::ACQUIRE, "lock mine 1000 100 0 7") > 0);
+        pair.peer.operate(6, kind::RELEASE, "lock mine");
+        assert!(pair.write(usize::MAX) > 0);
+        pair.server.store.now += 1_000;
+        pair.server.store.execute(&[b"SET", b"lock", b"yours"]);
+        pair.settle();
+        assert_eq!(pair.peer.replied(6), Some(&Frame::Integer(0)));
+        assert_eq!(pair.server.store.text("lock"), Some(&b"yours"[..]));
+    }
+}
+
+#[test]
+fn scenario_7_who_was_held_up_for_longer_than_the_lock_lives_learns_it_by_extending() {
+    for protocol in [2, 3] {
+        let mut pair = pair(protocol);
+        let until = ask(&mut pair, 0, kind::ACQUIRE, "lock mine 1000 100 0 7");
+        // the reply to an extension is there, and nobody reads it in time
+        pair.peer.operate(1, kind::EXTEND, "lock mine 500");
+        assert!(pair.write(usize::MAX) > 0 && pair.serve(usize::MAX) > 0);
+        pair.peer.advance(2_000);
+        pair.server.store.now += 2_000;
+        assert!(until < pair.peer.now.0 as i64);
+        pair.settle();
+        assert_eq!(pair.peer.replied(1), Some(&Frame::Integer(0)), "it is not believed");
+        // the first extension since finds another's token
+        pair.server.store.execute(&[b"SET", b"lock", b"yours", b"PX", b"60000"]);
+        assert_eq!(ask(&mut pair, 2, kind::EXTEND, "lock mine 500"), 0);
+        assert_eq!(ask(&mut pair, 3, kind::EXTEND, "lock yours 500"), pair.peer.now.0 as i64 + 60_500 - 607);
+    }
+}
+
 #[test]
 fn scenario_4_a_lock_that_too_few_replicas_would_follow_is_refused_and_no_others_deleted() {
     const REFUSED: &str = "NOREPLICAS Not enough good replicas to write.";

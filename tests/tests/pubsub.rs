@@ -271,6 +271,52 @@ fn a_link_that_may_not_be_subscribed_again_is_tried_again() {
 }
 
 #[test]
+fn a_name_that_is_not_allowed_any_more_keeps_no_other_from_being_subscribed_again() {
+    on_both(|peer, wire| {
+        subscribe(peer, wire, &["a", "b", "c"]);
+        ask(peer, 2, "PSUBSCRIBE p*");
+        peer.sent();
+        peer.reply(wire(&confirmation("psubscribe", "p*", 4)));
+        told(peer);
+        let from = peer.now;
+        peer.advance(70);
+        peer.close();
+        reopen(peer, &["SUBSCRIBE a b c", "PSUBSCRIBE p*"]);
+        peer.reply("-NOPERM no a\r\n");
+        // what was refused stays so, though this link does not live long enough
+        peer.close();
+        reopen(peer, &["SUBSCRIBE b c", "PSUBSCRIBE p*"]);
+        let ready = peer.ready.len();
+        peer.reply(wire(&confirmation("subscribe", "b", 1)));
+        peer.reply("-NOPERM no c\r\n-NOPERM no p*\r\n");
+        let names = |names: &[&str]| Frame::Array(names.iter().map(bulk).collect());
+        let gap = |to, channels: &[&str], patterns: &[&str]| {
+            let missed = Frame::Array(vec![names(channels), names(patterns), names(&[])]);
+            notice(Notice::Gap, &[int(from.0 as i64), to, missed])
+        };
+        assert_eq!(
+            told(peer),
+            [
+                gap(error("NOPERM no a"), &["a"], &[]),
+                notice(Notice::Subscribe, &[bulk("b"), int(1)]),
+                gap(error("NOPERM no c"), &["c"], &[]),
+                gap(error("NOPERM no p*"), &[], &["p*"]),
+                gap(int(peer.now.0 as i64), &["b"], &[]),
+            ]
+        );
+        assert_eq!(peer.ready.len(), ready + 1);
+        peer.close();
+        reopen(peer, &["SUBSCRIBE b"]);
+        peer.reply("-NOPERM no b\r\n");
+        assert_eq!(told(peer).len(), 1);
+        assert!(peer.connection.is_quiet() && peer.ready.len() == ready + 2, "it is ready for other names");
+        subscribe(peer, wire, &["d"]);
+        peer.close();
+        reopen(peer, &["SUBSCRIBE d"]);
+    });
+}
+
+#[test]
 fn a_subscribed_link_is_kept_alive() {
     for protocol in [2, 3] {
         let mut peer = listening(protocol, Config { keep_alive: 1_000, ..plain() });

@@ -4,16 +4,19 @@
 use redwire_core::client::Client;
 use redwire_core::command::raw;
 use redwire_core::commands::{command, publish, pubsub_channels, pubsub_numpat, pubsub_numsub, spublish};
-use redwire_core::connection::{Config, Protocol};
+use redwire_core::connection::{Config, Credentials, Protocol};
 use redwire_core::embedded::Embedded;
 use redwire_core::error::Error;
 use redwire_core::owned::Bytes;
 use redwire_core::pubsub::LONGEST_NAME;
 use redwire_core::subscription::{Message, Subscription};
+use redwire_core::time::Instant;
 use redwire_tests::server::{Brand, Server, fixture};
 use redwire_tests::transport::{Socket, Ticks, Tls, halves};
 use std::collections::BTreeSet;
+use std::future::poll_fn;
 use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 
 type Outcome = Result<(), Error>;
@@ -57,6 +60,16 @@ fn message(channel: &str, pattern: Option<&str>, data: &str) -> Option<Message> 
 
 fn is_pending(subscription: &mut Subscription) -> bool {
     subscription.poll_next(&mut Context::from_waker(Waker::noop())).is_pending()
+}
+
+/// Has the server end the link of the subscriptions of the client `own`.
+async fn kill(redis: &Client, own: &str) -> Outcome {
+    let clients =
+        redis.execute(raw("CLIENT").arg("LIST").arg("TYPE").arg("pubsub").typed::<String>()).await?;
+    let mine = clients.lines().find(|line| line.contains(&format!(" name={own} ")));
+    let id = mine.and_then(|line| line.strip_prefix("id=")?.split(' ').next()).expect("it is there");
+    assert_eq!(redis.execute(command("CLIENT").arg("KILL").arg("ID").arg(id).typed::<i64>()).await?, 1);
+    Ok(())
 }
 
 #[test]
@@ -115,11 +128,7 @@ fn promise_117_and_promise_118_what_is_lost_with_the_link_is_told_and_everything
         let mut subscription = redis.subscribe(&[&name]).await?;
         redis.execute(publish(&name, "before")).await?;
         assert_eq!(subscription.next().await, message(&name, None, "before"));
-        let clients =
-            redis.execute(raw("CLIENT").arg("LIST").arg("TYPE").arg("pubsub").typed::<String>()).await?;
-        let mine = clients.lines().find(|line| line.contains(&format!(" name={own} ")));
-        let id = mine.and_then(|line| line.strip_prefix("id=")?.split(' ').next()).expect("it is there");
-        assert_eq!(redis.execute(command("CLIENT").arg("KILL").arg("ID").arg(id).typed::<i64>()).await?, 1);
+        kill(&redis, own).await?;
         // messages go nowhere until it is back
         while redis.execute(publish(&name, "after")).await? == 0 {}
         let after = subscription.next().await.expect("the driver is there");
@@ -132,6 +141,127 @@ fn promise_117_and_promise_118_what_is_lost_with_the_link_is_told_and_everything
             next = subscription.next().await;
         }
         assert_eq!(next, message(&name, None, "last"));
+        Ok(())
+    });
+}
+
+#[test]
+fn a_gap_is_told_where_no_message_comes_and_of_the_names_that_it_is_about() {
+    everywhere("silent", async |redis, own| {
+        let mut silent = redis.subscribe(&[format!("{own}silent")]).await?;
+        kill(&redis, own).await?;
+        let gap = poll_fn(|cx| match silent.poll_next(cx) {
+            Poll::Ready(message) => unreachable!("nobody published {message:?}"),
+            Poll::Pending => silent.take_gap().map_or(Poll::Pending, Poll::Ready),
+        })
+        .await;
+        assert!(gap.lost.is_some_and(|(from, to)| from <= to) && gap.dropped == 0, "{gap:?}");
+        assert_eq!(silent.take_gap(), None);
+        // a gap before a message that waits is told by that
+        kill(&redis, own).await?;
+        while redis.execute(publish(format!("{own}silent"), "x")).await? == 0 {}
+        let mut later = redis.subscribe(&[format!("{own}later")]).await?;
+        assert_eq!((silent.take_gap(), later.take_gap()), (None, None));
+        assert!(silent.next().await.is_some_and(|message| message.gap.is_some()));
+        assert!(is_pending(&mut later));
+        Ok(())
+    });
+}
+
+#[test]
+fn a_name_that_is_not_allowed_any_more_is_told_by_a_gap_without_an_end() {
+    let Some(server) = Server::shared(Brand::Redis) else { return };
+    let (redis, mut driver) =
+        Client::new(Socket::new(server.address()).expect("a socket"), Config::default());
+    let credentials = Credentials { username: Some(b"narrow".to_vec()), password: b"secret".to_vec() };
+    let config = Config { credentials: Some(credentials), backoff: (1, 10), ..Config::default() };
+    let (narrow, mut own) = Client::new(Socket::new(server.address()).expect("a socket"), config);
+    let mut allow = |channels: &str| {
+        let user = ["narrow", "on", ">secret", "+@all", "~*", "resetchannels"];
+        let user = user
+            .into_iter()
+            .chain(channels.split(' '))
+            .fold(raw("ACL").arg("SETUSER"), |all, arg| all.arg(arg));
+        driver.block_on(redis.execute(user)).expect("a client").expect("a user");
+    };
+    allow("&narrow:a &narrow:b");
+    own.block_on(async {
+        let mut both = narrow.subscribe(&["narrow:a", "narrow:b"]).await?;
+        let mut rest = narrow.subscribe(&["narrow:b"]).await?;
+        // the server ends the links of those who listen to what they may not any more
+        allow("&narrow:b");
+        let gap = async |subscription: &mut Subscription| {
+            let gap = poll_fn(|cx| match subscription.poll_next(cx) {
+                Poll::Ready(message) => unreachable!("nobody published {message:?}"),
+                Poll::Pending => subscription.take_gap().map_or(Poll::Pending, Poll::Ready),
+            });
+            gap.await.lost.map(|(_, to)| to)
+        };
+        assert!(gap(&mut rest).await < Some(Instant::NEVER));
+        assert_eq!(gap(&mut both).await, Some(Instant::NEVER));
+        narrow.execute(publish("narrow:b", "x")).await?;
+        assert_eq!(
+            (both.next().await, rest.next().await),
+            (message("narrow:b", None, "x"), message("narrow:b", None, "x"))
+        );
+        Outcome::Ok(())
+    })
+    .expect("a client")
+    .expect("it is allowed");
+}
+
+#[test]
+fn promise_117_and_promise_118_after_ten_kills_all_is_subscribed_once_and_what_is_missing_lies_in_a_gap() {
+    const CHANNELS: usize = 1_000;
+    const PATTERNS: usize = 50;
+    everywhere("kills", async |redis, own| {
+        let channels: Vec<_> = (0..CHANNELS).map(|number| format!("{own}{number}")).collect();
+        let patterns: Vec<_> = (0..PATTERNS).map(|number| format!("{own}{number}:*")).collect();
+        let mut subscriptions = [redis.subscribe(&channels).await?, redis.psubscribe(&patterns).await?];
+        let mut counts = [0; 2];
+        let mut next = [0; 2];
+        let mut lost = 0;
+        for round in 0..=10 {
+            let mut heard = [0; 2];
+            if round > 0 {
+                kill(&redis, own).await?;
+            }
+            // until it listens to every name again
+            while heard.iter().any(|count| *count < CHANNELS as i64) {
+                let mut batch = Vec::new();
+                for _ in 0..100 {
+                    let [channel, pattern] = counts.map(|count| count + batch.len() / 2);
+                    batch.push(publish(&channels[channel % CHANNELS], channel));
+                    batch.push(publish(format!("{own}{}:x", pattern % PATTERNS), pattern));
+                }
+                for (at, receivers) in redis.execute(batch).await?.into_iter().enumerate() {
+                    heard[at % 2] = if receivers == 0 { 0 } else { heard[at % 2] + receivers };
+                    counts[at % 2] += 1;
+                }
+            }
+            for ((subscription, count), next) in subscriptions.iter_mut().zip(counts).zip(&mut next) {
+                let mut gaps = 0;
+                while *next < count {
+                    let message = subscription.next().await.expect("the driver is there");
+                    let data = std::str::from_utf8(&message.data).expect("text");
+                    let number: usize = data.parse().expect("a number");
+                    // some names are there before the last is, with which the gap ends
+                    assert!(
+                        number == *next || number > *next && gaps == 0 && round > 0,
+                        "{number} after {next}"
+                    );
+                    gaps += message.gap.map_or(0, |gap| if gap.lost.is_some() { 1 } else { 2 });
+                    lost += number - *next;
+                    *next = number + 1;
+                }
+                assert_eq!(gaps, round.min(1), "one for each kill");
+            }
+        }
+        assert!(lost > 0, "ten links were lost while messages were published");
+        let counted =
+            redis.execute(pubsub_numsub().channels(&channels).typed::<Vec<(String, i64)>>()).await?;
+        assert!(counted.iter().all(|(_, count)| *count == 1));
+        assert!(subscriptions.iter_mut().all(is_pending));
         Ok(())
     });
 }
@@ -194,6 +324,47 @@ fn a_refusal_is_the_callers_and_nothing_is_left_of_it() {
         assert!(subscription.next().await.is_some());
         Ok(())
     });
+}
+
+#[test]
+fn who_leaves_a_name_while_another_thread_joins_ends_nothing() {
+    const NAMES: usize = 2_000;
+    let Some(server) = Server::shared(Brand::Redis) else { return };
+    let (client, mut driver) =
+        Client::new(Socket::new(server.address()).expect("a socket"), Config::default());
+    let names: Vec<_> = (0..NAMES).map(|number| format!("threads:{number}")).collect();
+    let ask = async |name| client.subscribe(&[name]).await.expect("it is allowed");
+    let mut leaving = Vec::new();
+    for name in &names {
+        leaving.push(driver.block_on(ask(name)).expect("a client"));
+    }
+    let mut joining: Vec<_> = names.iter().map(|name| Box::pin(ask(name))).collect();
+    // both threads are at the same name at the same time
+    let at = AtomicUsize::new(0);
+    let meet = |name: usize| {
+        at.fetch_add(1, Ordering::SeqCst);
+        while at.load(Ordering::SeqCst) < 2 * name + 2 {
+            std::hint::spin_loop();
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for (name, subscription) in leaving.drain(..).enumerate() {
+                meet(name);
+                drop(subscription);
+            }
+        });
+        for (name, asked) in joining.iter_mut().enumerate() {
+            meet(name);
+            assert!(asked.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        }
+    });
+    let joined: Vec<_> = joining.into_iter().map(|asked| driver.block_on(asked).expect("a client")).collect();
+    let counted = pubsub_numsub().channels(&names).typed::<Vec<(String, i64)>>();
+    let counted = driver.block_on(client.execute(counted)).expect("a client").expect("a reply");
+    let lost: Vec<_> = counted.into_iter().filter(|(_, count)| *count != 1).collect();
+    assert!(lost.is_empty(), "{lost:?}");
+    drop(joined);
 }
 
 #[test]

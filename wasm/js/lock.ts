@@ -1,4 +1,4 @@
-import { LockError, WatchError } from "./errors.js";
+import { LockError } from "./errors.js";
 import { kindOf, type Key } from "./outbox.js";
 import type { Pipeline } from "./pipeline.js";
 import type { Redis } from "./redis.js";
@@ -40,6 +40,14 @@ export interface HoldOptions {
   signal?: AbortSignal;
 }
 
+/** One acquisition of a lock. */
+interface Grip {
+  /** What the key holds; none once it was released. */
+  token: string | undefined;
+  /** See {@link Held.validUntil}. */
+  until: number;
+}
+
 /** A lock that is held. */
 export interface Held {
   /** Aborts when the lock is lost, or its time is up: with a {@link LockError} that says so. */
@@ -54,7 +62,8 @@ export interface Held {
 
 /**
  * A lock: a key on one server that holds its owner's token, 128 random bits, and goes by itself when its time is up. It is released and
- * extended by transactions that watch the key. One object is one owner.
+ * extended by transactions that watch the key. One object is one owner, whose methods are about what it acquired last; each block holds the
+ * lock for itself.
  *
  * A lock that ran out while its owner was busy protects nothing, and a server that loses its memory forgets it: what must never be done twice
  * needs more than a lock.
@@ -66,8 +75,7 @@ export class Lock {
   readonly #timeout: number | undefined;
   readonly #sleep: number;
   readonly #blockingTimeout: number | undefined;
-  #token: string | undefined;
-  #validUntil = 0;
+  #grip: Grip = { token: undefined, until: 0 };
 
   /** For `redis.lock(name, options)`. */
   constructor(home: Keeper, name: Key, { timeout, sleep = Math.min(100, timeout ?? 100), blockingTimeout }: LockOptions) {
@@ -83,7 +91,7 @@ export class Lock {
 
   /** Until when this object holds it for sure, on the clock of `performance.now()`: `Infinity` without a timeout, 0 when it does not. */
   get validUntil(): number {
-    return this.#validUntil;
+    return this.#grip.until;
   }
 
   /**
@@ -91,16 +99,18 @@ export class Lock {
    * Where the outcome of a try stays unknown, or `signal` gives it up, which rejects with its reason, the lock is released behind the scenes.
    * Rejects with what a command can fail with, too.
    */
-  async acquire({ blocking = true, blockingTimeout = this.#blockingTimeout, signal }: { blocking?: boolean; blockingTimeout?: number | undefined; signal?: AbortSignal | undefined } = {}): Promise<boolean> {
+  async acquire(options?: { blocking?: boolean; blockingTimeout?: number | undefined; signal?: AbortSignal | undefined }): Promise<boolean> {
+    return (await this.#take(options)) !== undefined;
+  }
+
+  async #take({ blocking = true, blockingTimeout = this.#blockingTimeout, signal }: Parameters<Lock["acquire"]>[0] = {}): Promise<Grip | undefined> {
     check("acquire: option 'blockingTimeout'", blockingTimeout, 0);
     const [random, ...words] = crypto.getRandomValues(new Uint32Array(5));
     const token = words.map((word) => word.toString(16).padStart(8, "0")).join("");
     const wait = blocking ? (blockingTimeout ?? "") : 0;
     const until = await this.operate(Operation.ACQUIRE, "SET", [token, this.#timeout ?? 0, this.#sleep, wait, random], signal);
-    if (until === 0) return false;
-    this.#token = token;
-    this.#validUntil = until < 0 ? Infinity : until;
-    return true;
+    if (until === 0) return undefined;
+    return (this.#grip = { token, until: until < 0 ? Infinity : until });
   }
 
   /**
@@ -108,10 +118,14 @@ export class Lock {
    * @throws LockError when this object does not hold it, or does not any more.
    */
   async release(): Promise<void> {
-    const token = this.#token;
+    await this.#release(this.#grip);
+  }
+
+  async #release(grip: Grip): Promise<void> {
+    const { token } = grip;
     if (token === undefined) throw new LockError("Cannot release an unlocked lock");
-    this.#token = undefined;
-    this.#validUntil = 0;
+    grip.token = undefined;
+    grip.until = 0;
     if (!(await this.drop(token))) throw new LockError("Cannot release a lock that's no longer owned");
   }
 
@@ -120,13 +134,17 @@ export class Lock {
    * @throws LockError when this object does not hold it, or does not any more, or holds it without a timeout.
    */
   async extend(milliseconds: number): Promise<true> {
-    const token = this.#token;
+    return this.#extend(this.#grip, milliseconds);
+  }
+
+  async #extend(grip: Grip, milliseconds: number): Promise<true> {
+    const { token } = grip;
     if (token === undefined) throw new LockError("Cannot extend an unlocked lock");
     if (this.#timeout === undefined) throw new LockError("Cannot extend a lock with no timeout");
     check("extend: parameter 'milliseconds'", milliseconds, 1);
     const until = await this.prolong(token, milliseconds);
     if (until === 0) throw new LockError("Cannot extend a lock that's no longer owned");
-    if (this.#token === token) this.#validUntil = until;
+    if (grip.token !== undefined) grip.until = until;
     return true;
   }
 
@@ -138,7 +156,11 @@ export class Lock {
    * @throws LockError when this object does not hold it, or does not any more.
    */
   async fence(): Promise<number> {
-    const fence = this.#token === undefined ? 0 : await this.operate(Operation.FENCE, "EVALSHA", [this.#token]);
+    return this.#fence(this.#grip);
+  }
+
+  async #fence({ token }: Grip): Promise<number> {
+    const fence = token === undefined ? 0 : await this.operate(Operation.FENCE, "EVALSHA", [token]);
     if (fence === 0) throw new LockError("Cannot fence a lock that's not owned");
     return fence;
   }
@@ -150,7 +172,8 @@ export class Lock {
 
   /** Tells whether this object holds it, by the server: GET. */
   async owned(): Promise<boolean> {
-    return this.#token !== undefined && (await this.plain.get(this.name)) === this.#token;
+    const { token } = this.#grip;
+    return token !== undefined && (await this.plain.get(this.name)) === token;
   }
 
   /**
@@ -158,8 +181,16 @@ export class Lock {
    * @throws LockError when it was not to be had within `blockingTimeout`.
    */
   async hold({ autoExtend = false, signal }: HoldOptions = {}): Promise<Held> {
-    if (!(await this.acquire({ signal }))) throw new LockError("the lock was not to be had within 'blockingTimeout'");
-    return new Holding(this, this.#timeout, autoExtend);
+    const grip = await this.#take({ signal });
+    if (grip === undefined) throw new LockError("the lock was not to be had within 'blockingTimeout'");
+    const extend = (milliseconds: number): Promise<true> => this.#extend(grip, milliseconds);
+    return new Holding(
+      grip,
+      this.#timeout,
+      autoExtend ? extend : undefined,
+      () => this.#release(grip),
+      () => this.#fence(grip),
+    );
   }
 
   /**
@@ -209,13 +240,9 @@ export class Lock {
   }
 
   async #change(token: string, change: (watching: Watching) => Promise<Pipeline<string, any> | undefined>): Promise<unknown> {
-    const transaction = async (watching: Watching): Promise<Pipeline<string, any> | undefined> => ((await watching.get(this.name)) === token ? change(watching) : undefined);
-    try {
-      return (await this.plain.transaction(transaction, [this.name], { maxAttempts: 1 }))[0];
-    } catch (error) {
-      if (error instanceof WatchError) return undefined;
-      throw error;
-    }
+    // begun anew until nothing disturbs it: what GET says decides
+    const [done] = await this.plain.transaction(async (watching) => ((await watching.get(this.name)) === token ? change(watching) : undefined), [this.name]);
+    return done;
   }
 }
 
@@ -231,18 +258,22 @@ export class LuaLock extends Lock {
 }
 
 class Holding implements Held {
-  readonly #lock: Lock;
+  readonly #grip: Grip;
   readonly #timeout: number | undefined;
-  readonly #extends: boolean;
+  readonly #extend: ((milliseconds: number) => Promise<true>) | undefined;
+  readonly #release: () => Promise<void>;
+  readonly fence: () => Promise<number>;
   readonly #loss = new AbortController();
   #over = false;
   #expiry: Timer;
   #extension: Timer;
 
-  constructor(lock: Lock, timeout: number | undefined, autoExtend: boolean) {
-    this.#lock = lock;
+  constructor(grip: Grip, timeout: number | undefined, extend: ((milliseconds: number) => Promise<true>) | undefined, release: () => Promise<void>, fence: () => Promise<number>) {
+    this.#grip = grip;
     this.#timeout = timeout;
-    this.#extends = autoExtend;
+    this.#extend = extend;
+    this.#release = release;
+    this.fence = fence;
     this.#watch();
   }
 
@@ -251,18 +282,14 @@ class Holding implements Held {
   }
 
   get validUntil(): number {
-    return this.#lock.validUntil;
-  }
-
-  fence(): Promise<number> {
-    return this.#lock.fence();
+    return this.#grip.until;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#over) return;
     this.#end();
     try {
-      await this.#lock.release();
+      await this.#release();
     } catch (error) {
       // the signal has told it
       if (!(this.signal.aborted && error instanceof LockError)) throw error;
@@ -279,18 +306,18 @@ class Holding implements Held {
     };
     clearTimeout(this.#expiry);
     expire();
-    if (this.#extends && !this.signal.aborted) this.#extension = later(() => this.#extend(), this.#timeout / 3);
+    if (this.#extend !== undefined && !this.signal.aborted) this.#extension = later(() => this.#prolong(), this.#timeout / 3);
   }
 
-  async #extend(): Promise<void> {
+  async #prolong(): Promise<void> {
     const timeout = this.#timeout!;
     try {
-      await this.#lock.extend(Math.max(1, Math.ceil(timeout - (this.validUntil - performance.now()))));
+      await this.#extend!(Math.max(1, Math.ceil(timeout - (this.validUntil - performance.now()))));
       if (!this.#over && !this.signal.aborted) this.#watch();
     } catch (error) {
       if (this.#over || this.signal.aborted) return;
       if (error instanceof LockError) this.#lose(error);
-      else this.#extension = later(() => this.#extend(), timeout / 10);
+      else this.#extension = later(() => this.#prolong(), timeout / 10);
     }
   }
 

@@ -4,6 +4,8 @@ import type { Host } from "./host.js";
 const LONG = 1024;
 /** No more values are kept than this. */
 const MOST = 1024;
+/** Of so many hits the core gives one, and so knows what was used last. */
+const SHARE = 64;
 
 /**
  * Values of replies that the core keeps, for those who ask again: most hits need no call of the core. It is the core that knows what is
@@ -18,13 +20,20 @@ export class Memo {
   /** By command, and then by arguments. */
   readonly #values = new Map<number, Map<string, unknown>>();
   #count = 0;
+  /** How many hits there are to be until the core is asked. */
+  #rest = SHARE;
 
   /** Gives the value of a reply; `undefined` where it is not known. Whatever was asked for before must be known to the core. */
   recall(host: Host, what: number, mode: number, args: readonly unknown[]): unknown {
     if (host.words[this.#at] !== this.#epoch) return undefined;
     const key = keyOf(args);
     const value = key === undefined ? undefined : this.#values.get(what * 256 + mode)?.get(key);
-    if (value !== undefined) this.hits++;
+    if (value === undefined) return undefined;
+    if (--this.#rest === 0) {
+      this.#rest = SHARE;
+      return undefined;
+    }
+    this.hits++;
     return value;
   }
 
@@ -42,8 +51,9 @@ export class Memo {
     const command = what * 256 + mode;
     let values = this.#values.get(command);
     if (values === undefined) this.#values.set(command, (values = new Map()));
+    this.#count -= values.size;
     values.set(key, value);
-    this.#count++;
+    this.#count += values.size;
   }
 }
 

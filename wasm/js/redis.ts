@@ -233,12 +233,11 @@ export interface RawLease extends Omit<RawRedis, Whole>, LeaseCommands<World, "r
 /** The commands of a {@link RawRedis}. */
 export type RawCommands = Commands<World, "raw">;
 
-const CACHES = Flag.CACHED | Flag.UNCACHED;
 /** The flags that options of a view decide: all of them, and those of `true` and `false`. */
 const choices: Readonly<Record<string, [bits: number, yes: number, no: number]>> = {
   raw: [Flag.RAW, Flag.RAW, 0],
   idempotent: [Flag.IDEMPOTENT, Flag.IDEMPOTENT, 0],
-  cache: [CACHES, Flag.CACHED, Flag.UNCACHED],
+  cache: [Flag.CACHED | Flag.UNCACHED, Flag.CACHED, Flag.UNCACHED],
 };
 
 /** The methods that the table makes. */
@@ -532,9 +531,9 @@ class Client extends Methods {
     return new lockClass(this, name, options);
   }
 
-  /** The client without what its view makes of replies. */
+  /** The client without what its view makes of replies, all of which are the server's. */
   get plain(): Redis {
-    const view: View = { ...this.#view, mode: 0, flags: this.#view.flags & CACHES, adapter: undefined, retry: undefined };
+    const view: View = { ...this.#view, mode: 0, flags: Flag.UNCACHED, adapter: undefined, retry: undefined };
     return this.#viewed(view) as unknown as Redis;
   }
 

@@ -4,7 +4,7 @@ use std::process::{Command, ExitCode};
 
 use crate::run::{Failure, Result, run, step};
 use crate::tools::{cargo, node};
-use crate::{build, js, package, servers, tree};
+use crate::{build, servers, test, tree};
 
 /// A million schedules of a connection, and of a pool, unless `count` says.
 pub(crate) fn simulate(count: Option<&str>) -> Result<ExitCode> {
@@ -24,11 +24,7 @@ pub(crate) fn soak(seconds: Option<&str>, system: bool) -> Result<ExitCode> {
     let seconds = number(seconds, 600)?;
     build::build()?;
     let folder = tree::root().join("tests/js");
-    {
-        let _alone = build::lock()?;
-        js::install(&folder, true)?;
-        package::install(&folder)?;
-    }
+    test::install(&folder)?;
     step(format!("{seconds} s of faults"));
     // the young generation of a fixed size, or memory grows because the collector thinks so
     let mut command: Command = node("--expose-gc");

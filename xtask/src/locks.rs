@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use crate::run::{Failure, Result, run, step};
 use crate::tools::cargo;
-use crate::{build, js, package, test, tree};
+use crate::{build, test, tree};
 
 /// How often the lock is taken, unless told otherwise.
 const ACQUISITIONS: &str = "10000";
@@ -17,14 +17,11 @@ pub(crate) fn locks(arguments: &[&str], system: bool) -> Result<ExitCode> {
         _ => return Err(Failure("cargo xtask locks [acquisitions]".into())),
     };
     build::build()?;
-    let folder = tree::root().join("tests/js");
-    js::install(&folder, true)?;
-    package::install(&folder)?;
+    test::install(&tree::root().join("tests/js"))?;
     step(format!("{acquisitions} acquisitions of a lock"));
     let mut command = cargo();
     command.args(["test", "--quiet", "--package", "redwire-tests", "--test", "locks", "--", "--nocapture"]);
     command.envs(test::world(system)).env("REDWIRE_ACQUISITIONS", acquisitions);
-    command.env("REDWIRE_CONTENDER", format!("node\n{}", folder.join("support/contender.mjs").display()));
     run(&mut command, "two held the lock at once, or a contender failed: see above")?;
     Ok(ExitCode::SUCCESS)
 }

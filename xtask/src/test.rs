@@ -2,7 +2,7 @@
 
 use std::env;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use crate::run::{Context, Failure, Result, run, step, stream};
@@ -56,14 +56,28 @@ pub(crate) fn report(tallies: &[(&str, Tally)]) -> ExitCode {
 
 /// What the suites learn about the machine.
 pub(crate) fn world(system: bool) -> Vec<(&'static str, PathBuf)> {
-    let mut world =
-        vec![("REDWIRE_TARBALL", tree::tarball()), ("REDWIRE_TLS", tree::root().join("tests/tls"))];
+    let tests = tree::root().join("tests");
+    let contender = tests.join("js/support/contender.mjs");
+    let mut world = vec![
+        ("REDWIRE_TARBALL", tree::tarball()),
+        ("REDWIRE_TLS", tests.join("tls")),
+        ("REDWIRE_CONTENDER", contender),
+    ];
     world.extend(servers::all(system));
     world
 }
 
+/// Installs the package in `folder`, as its users do.
+pub(crate) fn install(folder: &Path) -> Result {
+    let _alone = build::lock()?;
+    js::install(folder, true)?;
+    package::install(folder)
+}
+
 fn rust(world: &[(&str, PathBuf)]) -> Result<Tally> {
     step("suite rust");
+    // some of those who contend for a lock run in Node
+    install(&tree::root().join("tests/js"))?;
     let mut tally = Tally::default();
     // apart from the rest: together they would share features, and the core would be tested with more than it has
     let xtask = ["test", "--no-fail-fast", "--package", "xtask"];
@@ -93,11 +107,7 @@ fn wasm(world: &[(&str, PathBuf)]) -> Result<Tally> {
 fn javascript(world: &[(&str, PathBuf)], words: &[&str]) -> Result<Tally> {
     step("suite js");
     let folder = tree::root().join("tests/js");
-    {
-        let _alone = build::lock()?;
-        js::install(&folder, true)?;
-        package::install(&folder)?;
-    }
+    install(&folder)?;
     let mut files = Vec::new();
     for entry in fs::read_dir(&folder).context("read tests/js")?.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();

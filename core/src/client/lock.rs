@@ -1,6 +1,7 @@
 //! Locks: see [`operation`](crate::operation) for how they are taken.
 
 use super::{Client, push_operation};
+use crate::commands::{exists, get};
 use crate::error::{Error, LockError};
 use crate::operation::kind;
 use crate::sha1::sha1_hex;
@@ -29,7 +30,7 @@ impl Client {
             client: self.clone(),
             name: name.into(),
             timeout: None,
-            sleep: Duration::from_millis(100),
+            sleep: None,
             blocking_timeout: None,
         }
     }
@@ -48,7 +49,7 @@ pub struct LockBuilder {
     client: Client,
     name: String,
     timeout: Option<Duration>,
-    sleep: Duration,
+    sleep: Option<Duration>,
     blocking_timeout: Option<Duration>,
 }
 
@@ -58,10 +59,10 @@ impl LockBuilder {
         Self { timeout: Some(timeout), ..self }
     }
 
-    /// About the time between two tries, 100 ms without: each wait is half of it at least, one and a half at most. Must be less than the
-    /// timeout.
+    /// About the time between two tries, 100 ms or the timeout without: each wait is half of it at least, one and a half at most. It must
+    /// not be above the timeout.
     pub fn sleep(self, sleep: Duration) -> Self {
-        Self { sleep, ..self }
+        Self { sleep: Some(sleep), ..self }
     }
 
     /// [`acquire`](Self::acquire) waits for so long at most; for ever without.
@@ -93,11 +94,13 @@ impl LockBuilder {
     /// # Errors
     /// What a command can fail with.
     pub async fn locked(&self) -> Result<bool, Error> {
-        Ok(self.client.execute(crate::commands::exists([&self.name])).await? > 0)
+        Ok(self.client.execute(exists([&self.name]).cached(false)).await? > 0)
     }
 
     async fn take(&self, wait: Option<Duration>) -> Result<Option<Held>, Error> {
-        if self.timeout.is_some_and(|timeout| timeout <= self.sleep) {
+        let longest = self.timeout.unwrap_or(Duration::MAX);
+        let sleep = self.sleep.unwrap_or(longest.min(Duration::from_millis(100)));
+        if sleep > longest {
             return Err(LockError::Sleep.into());
         }
         let token = self.client.token()?;
@@ -106,7 +109,7 @@ impl LockBuilder {
         let wait = wait.map_or(String::new(), digits);
         // part of a token is as good as any number
         let random = token.iter().fold(0_u32, |sum, &digit| sum.wrapping_mul(31).wrapping_add(digit.into()));
-        let (sleep, random) = (digits(self.sleep), random.to_string());
+        let (sleep, random) = (digits(sleep), random.to_string());
         let texts = [&self.name, &ttl, &sleep, &wait, &random].map(String::as_bytes);
         let [name, ttl, sleep, wait, random] = texts;
         // the reply may have come when nobody waits for it any more
@@ -147,7 +150,7 @@ impl Held {
     /// # Errors
     /// What a command can fail with.
     pub async fn owned(&self) -> Result<bool, Error> {
-        let found = self.client.execute(crate::commands::get(&self.name)).await?;
+        let found = self.client.execute(get(&self.name).cached(false)).await?;
         Ok(found.is_some_and(|token| token == self.token[..]))
     }
 
@@ -166,7 +169,9 @@ impl Held {
         }
     }
 
-    /// Adds time to what is left of the lock's.
+    /// Adds time to what is left of the lock's: a step for whoever works for longer than the lock lives, again and again, long before
+    /// [`valid_until`](Self::valid_until). Nothing does so behind the scenes. What fails with anything but [`Error::Lock`] leaves the lock as it
+    /// was, and can be tried again.
     ///
     /// # Errors
     /// [`Error::Lock`] when it is not held any more, or has no time limit; what a command can fail with.

@@ -16,7 +16,7 @@ use crate::connection::Config;
 use crate::draft;
 use crate::driver::Driver;
 use crate::error::{Error, Mismatch};
-use crate::machine::{LeaseId, Slot};
+use crate::machine::Slot;
 use crate::operation::{self, Script};
 use crate::outbox::Commands;
 use crate::pool::{Limits, Pool};
@@ -25,7 +25,7 @@ use crate::reply::FromReply;
 use crate::request::{Replies, Request};
 use crate::resp::Frame;
 use crate::slab::Shared;
-use crate::subscription::{Ears, Subscription, verb};
+use crate::subscription::{Ears, Subscription};
 use crate::table::{Effect, RowId};
 use crate::transport::Transport;
 use alloc::sync::Arc;
@@ -107,17 +107,18 @@ impl Client {
     /// Runs `request`: its commands are sent in one go and may interleave with those of others.
     ///
     /// # Errors
-    /// The first of its commands that failed; the others were executed nevertheless. [`Error::Reserved`] for a command that would change
+    /// The first of its commands that failed; the others were executed nevertheless: [`Error::Unsupported`] where the server does not know a
+    /// command of the table, [`Error::Server`] for what it refuses otherwise. [`Error::Reserved`] for a command that would change
     /// the link that everybody shares, [`Error::TooLarge`] and [`Error::Empty`] for arguments: then nothing was sent.
     pub async fn execute<Q: Request>(&self, request: Q) -> Result<Q::Output, Error> {
-        let mut replies = self.pipeline(&request)?.replies().await;
+        let mut replies = self.pipeline(&request, 0)?.replies(&request).await;
         request.read(&mut replies)
     }
 
     /// Like [`execute`](Self::execute), with a `Result` for each item of `request`.
     pub async fn try_execute<Q: Request>(&self, request: Q) -> Q::Tried {
-        let mut replies = match self.pipeline(&request) {
-            Ok(pending) => pending.replies().await,
+        let mut replies = match self.pipeline(&request, 0) {
+            Ok(pending) => pending.replies(&request).await,
             Err(error) => {
                 let mut failed = Vec::new();
                 request.calls(&mut |_| failed.push(Err(error.clone())));
@@ -179,15 +180,14 @@ impl Client {
             return Err(Error::TooLarge);
         }
         let names: Vec<_> = names.iter().map(|name| Bytes::copy_from_slice(name.as_ref())).collect();
-        let mut slots = [Slot(0)];
-        // before it is asked for: what comes with the confirmation is not missed, and what was begun ends with it
-        let subscription = Subscription::begin(self.shared(), ears.clone(), kind, &names);
-        ears.shared.submit(LeaseId::SHARED, &mut slots, |slots, commands| {
-            let names = names.iter().map(|name| &**name);
-            commands.batch.push(slots[0], verb(kind, true), flags::IDEMPOTENT, None, names);
-        })?;
-        let pending = Pending { shared: ears.shared.clone(), slots: slots.to_vec() };
-        pending.outcomes().await.into_iter().try_for_each(|outcome| outcome.map(drop))?;
+        let shared = ears.shared.clone();
+        // dropped before it is confirmed, it ends what was begun
+        let (subscription, slot) = Subscription::begin(self.shared(), ears, kind, names)?;
+        Pending { shared, slots: alloc::vec![slot] }
+            .outcomes()
+            .await
+            .into_iter()
+            .try_for_each(|outcome| outcome.map(drop))?;
         Ok(subscription)
     }
 
@@ -224,7 +224,7 @@ impl Client {
         }
     }
 
-    fn pipeline<Q: Request>(&self, request: &Q) -> Result<Pending, Error> {
+    fn pipeline<Q: Request>(&self, request: &Q, role: u32) -> Result<Pending, Error> {
         let count = self.count(request)?;
         self.submit(count, |slots, commands| {
             let (mut slots, mut texts) = (slots.iter(), Texts::default());
@@ -234,10 +234,10 @@ impl Client {
                     Some(script) if count == 1 || texts.were_sent(script) => {
                         commands.converses = true;
                         commands.scripts.push(script.clone());
-                        push(&mut commands.batch, slot, call, flags::SCRIPT);
+                        push(&mut commands.batch, slot, call, role | flags::SCRIPT);
                     }
-                    Some(script) => push_text(&mut commands.batch, slot, call, script, 0),
-                    None => push(&mut commands.batch, slot, call, 0),
+                    Some(script) => push_text(&mut commands.batch, slot, call, script, role),
+                    None => push(&mut commands.batch, slot, call, role),
                 }
             });
         })
@@ -332,8 +332,21 @@ impl Pending {
         self.shared.settle(&core::mem::take(&mut self.slots))
     }
 
-    async fn replies(self) -> Replies {
-        Replies::new(self.outcomes().await)
+    /// Gives the replies to the commands of `request`.
+    async fn replies<Q: Request>(self, request: &Q) -> Replies {
+        let mut outcomes = self.outcomes().await;
+        let is_unknown =
+            |outcome: &Result<_, _>| matches!(outcome, Err(Error::Server(error)) if error.is_unknown());
+        if outcomes.iter().any(is_unknown) {
+            let mut all = outcomes.iter_mut();
+            request.calls(&mut |call| {
+                let row = call.known();
+                if let Some(outcome) = all.next().filter(|outcome| is_unknown(outcome) && row.words() > 0) {
+                    *outcome = Err(Error::Unsupported { command: row.name(), since: row.since() });
+                }
+            });
+        }
+        Replies::new(outcomes)
     }
 
     async fn transaction(self, count: usize) -> Result<Replies, Error> {

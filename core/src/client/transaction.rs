@@ -1,7 +1,7 @@
 //! Reading, deciding and writing as one step: WATCH, MULTI, EXEC.
 
 use super::{Client, Pending, unit};
-use crate::batch::BatchBuffer;
+use crate::batch::{BatchBuffer, flags};
 use crate::commands::{unwatch, watch};
 use crate::error::Error;
 use crate::machine::{Failure, LeaseId, Reason};
@@ -18,12 +18,13 @@ pub struct Watched {
 }
 
 impl Watched {
-    /// Runs `request` at once, like [`Client::execute`].
+    /// Runs `request` at once, like [`Client::execute`]; all replies are the server's, none is one that was kept.
     ///
     /// # Errors
     /// Likewise.
     pub async fn execute<Q: Request>(&self, request: Q) -> Result<Q::Output, Error> {
-        self.client.execute(request).await
+        let mut replies = self.client.pipeline(&request, flags::UNCACHED)?.replies(&request).await;
+        request.read(&mut replies)
     }
 }
 
@@ -31,8 +32,9 @@ impl Client {
     /// Watches `keys`, has `decide` read what it needs and give a request, and runs that as a transaction: all of it is executed, or, when one
     /// of the keys was changed meanwhile or the link was lost, nothing, and it begins anew, as often as it takes.
     ///
-    /// Clients that share a link watch one after the other, and [`atomic`](Self::atomic) waits meanwhile: `decide` must not call it, nor begin
-    /// another transaction. EXEC is never sent on another link than WATCH was.
+    /// Each try takes a [lease](Self::lease), and delays nobody. On a client that is a lease already, and where the transport gives no other
+    /// stream, transactions watch one after the other, and [`atomic`](Self::atomic) waits meanwhile: `decide` must not call it, nor begin
+    /// another transaction on the same link. EXEC is never sent on another link than WATCH was.
     ///
     /// ```
     /// use redwire_core::{client::Client, commands, error::Error};
@@ -49,18 +51,33 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// Those of `decide`, and then nothing was executed; those of [`atomic`](Self::atomic), but for [`Error::Watch`].
+    /// Those of `decide`, and then nothing was executed: they may be that the link was lost. Those of [`atomic`](Self::atomic), but for
+    /// [`Error::Watch`], and those of [`lease`](Self::lease), but for [`Error::OneStream`].
     pub async fn transaction<Q, F, U>(&self, keys: &[&str], decide: F) -> Result<Q::Output, Error>
     where
         Q: Request,
         F: Fn(Watched) -> U,
         U: Future<Output = Result<Q, Error>>,
     {
+        if keys.is_empty() {
+            return self.atomic(decide(Watched { client: self.clone() }).await?).await;
+        }
         loop {
-            match self.attempt(keys, &decide).await {
+            match self.apart().await?.attempt(keys, &decide).await {
                 Err(Error::Watch) => {}
                 outcome => return outcome,
             }
+        }
+    }
+
+    /// Gives a client that nobody else watches keys with, where there can be one.
+    async fn apart(&self) -> Result<Self, Error> {
+        match &self.lease {
+            Some(_) => Ok(self.clone()),
+            None => self.lease().await.or_else(|error| match error {
+                Error::OneStream => Ok(self.clone()),
+                error => Err(error),
+            }),
         }
     }
 
@@ -73,19 +90,14 @@ impl Client {
         let shared = &self.handle.shared;
         let lease = self.lease_id();
         poll_fn(|cx| shared.poll_watch(lease, cx)).await;
-        let mut guard = Guard { shared, lease, watching: false };
-        if !keys.is_empty() {
-            guard.watching = true;
-            self.watch(keys).await?;
-        }
+        let mut guard = Guard { shared, lease, watching: true };
+        self.watch(keys).await?;
         let request = decide(Watched { client: self.clone() }).await?;
         let mut replies = match self.count(&request)? {
             0 => Replies::new(Vec::new()),
             count => {
                 guard.watching = false;
-                // a lease goes nowhere else anyway
-                let anywhere = keys.is_empty() || self.lease.is_some();
-                let pending = self.conclude(&request, anywhere)?;
+                let pending = self.conclude(&request)?;
                 // whoever comes now sends behind the EXEC
                 drop(guard);
                 pending.transaction(count).await.map_err(unexecuted)?
@@ -105,11 +117,12 @@ impl Client {
         Replies::new(pending.outcomes().await).take().map(drop)
     }
 
-    /// Submits the transaction, on the link of the last WATCH, or (`anywhere`) on any.
-    fn conclude<Q: Request>(&self, request: &Q, anywhere: bool) -> Result<Pending, Error> {
+    /// Submits the transaction, on the link of the last WATCH.
+    fn conclude<Q: Request>(&self, request: &Q) -> Result<Pending, Error> {
         self.submit(1, |slots, commands| {
             let Some(&slot) = slots.first() else { return };
-            if anywhere {
+            // a lease goes nowhere else
+            if self.lease.is_some() {
                 return unit(&mut commands.batch, slot, request);
             }
             let mut batch = BatchBuffer::default();
@@ -122,7 +135,9 @@ impl Client {
 /// A transaction that was never sent, as its link was lost, is begun anew as if a key had changed: nobody knows whether one did.
 fn unexecuted(error: Error) -> Error {
     match error {
-        Error::Failure(Failure { reason: Reason::Dropped, maybe_executed: false }) => Error::Watch,
+        Error::Failure(Failure { reason: Reason::Dropped | Reason::LeaseLost, maybe_executed: false }) => {
+            Error::Watch
+        }
         error => error,
     }
 }

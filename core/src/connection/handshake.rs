@@ -40,6 +40,8 @@ pub(super) enum Progress {
     Done,
     /// The link is of no use.
     Fail(Reason),
+    /// The next name may not be subscribed to again, as the server says with this.
+    Forbidden(Vec<u8>),
 }
 
 #[derive(Debug)]
@@ -51,6 +53,8 @@ pub(super) struct Handshake {
     reply: Reply,
     bytes: Vec<u8>,
     sent: usize,
+    /// Names that are subscribed to again.
+    resumed: usize,
 }
 
 impl Handshake {
@@ -77,6 +81,7 @@ impl Handshake {
             reply: Reply::default(),
             bytes: Vec::new(),
             sent: 0,
+            resumed: 0,
         }
     }
 
@@ -134,6 +139,7 @@ impl Handshake {
                 _ if self.refused => {}
                 Step::Probe if code(&error) == b"LOADING" => return Progress::Fail(Reason::Loading),
                 Step::Library | Step::Probe => {}
+                Step::Subscribe if code(&error) == b"NOPERM" => return Progress::Forbidden(error),
                 step => {
                     // texts of HELLO and AUTH can hold the password: their first word has to do
                     let told = if matches!(step, Step::Hello | Step::Auth) { code(&error) } else { &error };
@@ -154,7 +160,7 @@ impl Handshake {
     }
 
     /// Begins to subscribe to what `registry` holds, name by name, since in a cluster shard channels live in different slots. A reply refuses
-    /// a name.
+    /// a name: that is to be taken out of the registry.
     pub(super) fn resume(&mut self, registry: &Registry) {
         *self = Self { reply: core::mem::take(&mut self.reply), ..Self::empty() };
         for kind in KINDS {
@@ -174,10 +180,15 @@ impl Handshake {
         self.steps.first() == Some(&Step::Subscribe)
     }
 
-    /// Takes the confirmation of a name; tells whether it was the last.
-    pub(super) fn confirm(&mut self) -> bool {
+    /// Takes the confirmation of a name.
+    pub(super) fn confirm(&mut self) {
         self.answered += 1;
-        self.is_done()
+        self.resumed += 1;
+    }
+
+    /// Gives the place in the registry of the name that is answered next.
+    pub(super) fn resumed(&self) -> usize {
+        self.resumed
     }
 
     fn hello(&mut self, config: &Config) {

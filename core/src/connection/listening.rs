@@ -26,6 +26,8 @@ pub(super) struct Listening {
     round: Instant,
     /// Since when messages may be missing, until everything is subscribed to again.
     missing: Option<Instant>,
+    /// What the last link was refused, and why: what was told may point there.
+    forbidden: Vec<(Registry, Vec<u8>)>,
 }
 
 impl Listening {
@@ -56,7 +58,8 @@ impl Connection {
     /// command settles, with `true`, when the server has confirmed all its names; mark it with
     /// [`flags::IDEMPOTENT`](crate::batch::flags::IDEMPOTENT), so that it outlives a lost link.
     ///
-    /// What is subscribed to is subscribed to again on each further link before any command is sent, and the slot is told of the gap.
+    /// What is subscribed to is subscribed to again on each further link before any command is sent, and the slot is told of the gap. A name
+    /// that the server does not allow any more (NOPERM) is forgotten, which the slot is told too.
     pub fn listen(&mut self, slot: Slot) {
         self.session.listening = Some(Listening {
             slot,
@@ -66,6 +69,7 @@ impl Connection {
             asked: None,
             round: Instant::NEVER,
             missing: None,
+            forbidden: Vec::new(),
         });
     }
 
@@ -120,6 +124,7 @@ impl Connection {
     pub(super) fn resume(&mut self, now: Instant) -> bool {
         let Some(listening) = &mut self.session.listening else { return false };
         listening.sure = now;
+        listening.forbidden.clear();
         match &mut self.link.state {
             State::Shaking(handshake) if !listening.registry.is_empty() => {
                 handshake.resume(&listening.registry);
@@ -204,18 +209,46 @@ impl Connection {
         Ok(())
     }
 
+    /// A name may not be subscribed to again: it is not any more.
+    #[cold]
+    pub(super) fn forbidden<S: ReplySink>(&mut self, now: Instant, error: Vec<u8>, sink: &mut S) {
+        if let (Some(listening), State::Shaking(handshake)) = (&mut self.session.listening, &self.link.state)
+            && let Some(gone) = listening.registry.split(handshake.resumed())
+        {
+            let from = listening.missing.unwrap_or(listening.sure);
+            let (gone, error) = listening.forbidden.push_mut((gone, error));
+            gone.tell_gap(listening.slot, from, Event::Text(Text::Error, error), sink);
+        }
+        self.resumed(now, sink);
+    }
+
+    /// One more name was answered that is subscribed to again: after the last, the link is ready.
+    fn resumed<S: ReplySink>(&mut self, now: Instant, sink: &mut S) {
+        let (Some(listening), State::Shaking(handshake)) = (&mut self.session.listening, &self.link.state)
+        else {
+            return;
+        };
+        if !handshake.is_done() {
+            return;
+        }
+        if let Some(from) = listening.missing.take()
+            && !listening.registry.is_empty()
+        {
+            listening.registry.tell_gap(listening.slot, from, Event::Integer(now.0 as i64), sink);
+        }
+        self.ready(now);
+    }
+
     /// The server has confirmed a name.
     fn confirmed<S: ReplySink>(&mut self, now: Instant, notice: Notice, subscribed: bool, sink: &mut S) {
-        let Some(listening) = &mut self.session.listening else { return };
         if let State::Shaking(handshake) = &mut self.link.state {
-            if subscribed && handshake.is_resuming() && handshake.confirm() {
-                if let Some(from) = listening.missing.take() {
-                    listening.registry.tell_gap(listening.slot, from, now, sink);
-                }
-                self.ready(now);
+            if subscribed && handshake.is_resuming() {
+                handshake.confirm();
+                self.resumed(now, sink);
             }
             return;
         }
+        let Some(listening) = &mut self.session.listening else { return };
         let asked = self.queue.current().filter(|entry| Notice::confirming(entry.row) == Some(notice));
         let kind = notice.kind();
         if let Some(name) = self.link.reading.name().filter(|_| !subscribed || asked.is_some()) {

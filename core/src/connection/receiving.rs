@@ -46,6 +46,7 @@ impl Connection {
                         self.agree(now, server);
                     }
                     Progress::Fail(reason) => return Err(reason),
+                    Progress::Forbidden(error) => self.forbidden(now, error, sink),
                 }
             }
             (Route::Refused, _) => {}

@@ -10,7 +10,7 @@
 //! | [`Pmessage`](Notice::Pmessage) | pattern, channel, data |
 //! | confirmations ([`Subscribe`](Notice::Subscribe) to [`Sunsubscribe`](Notice::Sunsubscribe)) | name (or null), how many names are left |
 //! | [`Line`](Notice::Line) | a line of MONITOR |
-//! | [`Gap`](Notice::Gap) | since when and until when messages may be missing; an array of channels, patterns and shard channels |
+//! | [`Gap`](Notice::Gap) | since when and until when messages may be missing, or the error for which they are not subscribed to any more; an array of channels, patterns and shard channels |
 //!
 //! A message of the channel that the [`Message`](Notice::Message) before it was of may come as its data alone, a text: the name need not be
 //! read and looked up again.
@@ -20,7 +20,7 @@
 //!   (in the queue)                |    ^                        (in the queue)
 //!                    the link     |    |  the next link: subscribed again
 //!                    is lost      v    |  before any command is sent
-//!                                  gap
+//!                                  gap ---- a name that may not be: gap with an error
 //! ```
 
 mod reading;

@@ -33,6 +33,19 @@ impl Registry {
         &self.names[kind as usize]
     }
 
+    /// Takes out the name at `at`, counted through all kinds; gives a registry of its own for it.
+    pub(crate) fn split(&mut self, mut at: usize) -> Option<Self> {
+        let mut taken = Self::new();
+        for (names, own) in self.names.iter_mut().zip(&mut taken.names) {
+            if at < names.len() {
+                own.push(names.remove(at));
+                return Some(taken);
+            }
+            at -= names.len();
+        }
+        None
+    }
+
     /// Tells whether nothing is subscribed to.
     pub(crate) fn is_empty(&self) -> bool {
         self.names.iter().all(Vec::is_empty)
@@ -43,13 +56,13 @@ impl Registry {
         *self = Self::new();
     }
 
-    /// Tells the slot that messages of all names may be missing which were published between `from` and `to`.
+    /// Tells the slot that messages of all names may be missing which were published between `from` and `to`, a time or an error.
     #[inline(never)]
-    pub(crate) fn tell_gap<S: ReplySink>(&self, slot: Slot, from: Instant, to: Instant, sink: &mut S) {
+    pub(crate) fn tell_gap<S: ReplySink>(&self, slot: Slot, from: Instant, to: Event<'_>, sink: &mut S) {
         sink.begin(slot);
         tell(sink, Event::Open(Aggregate::Array, Some(4)));
-        for number in [super::Notice::Gap as i64, from.0 as i64, to.0 as i64] {
-            tell(sink, Event::Integer(number));
+        for event in [Event::Integer(super::Notice::Gap as i64), Event::Integer(from.0 as i64), to] {
+            tell(sink, event);
         }
         tell(sink, Event::Open(Aggregate::Array, Some(KINDS.len() as u32)));
         for names in &self.names {

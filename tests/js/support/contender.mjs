@@ -1,11 +1,11 @@
-// Takes a lock again and again, as roughly as a process can: what `tests/src/bin/contender.rs` does, in JavaScript.
+// Takes a lock again and again, as roughly as a process can: what `tests/src/bin/contender.rs` does, in JavaScript, with a class of locks.
 import { writeSync } from "node:fs";
-import { ConnectionError, LockError, Redis } from "redwire";
+import { ConnectionError, Lock, LockError, LuaLock, Redis } from "redwire";
 
 /** How long the lock lives, in milliseconds. */
 const TIMEOUT = 120;
 
-const [address, name, count, seed] = process.argv.slice(2);
+const [of, address, name, count, seed] = process.argv.slice(2);
 const [, host, port] = /^(.*):(\d+)$/.exec(address);
 
 let state = Number(seed) | 1;
@@ -29,7 +29,7 @@ const allowing = (promise, ...types) =>
   });
 
 const redis = new Redis({ host, port: Number(port), retryDelay: 1, maxRetryDelay: 20 });
-const lock = redis.lock(name, { timeout: TIMEOUT, sleep: 2 });
+const lock = redis.lock(name, { lockClass: { Lock, LuaLock }[of], timeout: TIMEOUT, sleep: 2 });
 
 for (let turn = 0; turn < Number(count); turn++) {
   while ((await allowing(lock.acquire(), ConnectionError)) !== true);

@@ -33,20 +33,17 @@ export class Inbox {
     return this.#items.length - this.#taken >= this.#limit || this.#size >= LARGEST;
   }
 
-  /** Takes an item, and lets one go if it is one too many and `bounded`. */
+  /** Takes an item, and lets go what is too much if `bounded`. */
   push(item: Item, bounded: boolean): void {
-    if (!bounded || !this.isFull) {
-      this.#items.push(item);
-      this.#size += sizeOf(item);
-    } else if (this.#newest) {
+    if (bounded && this.#newest && this.isFull) {
       const last = this.#items.at(-1);
       const lost = last instanceof Loss ? last : new Loss();
       if (lost !== last) this.#items.push(lost);
-      this.#drop(lost, item);
-    } else {
-      this.#drop((this.#lost ??= new Loss()), this.#take());
-      this.push(item, bounded);
+      return this.#drop(lost, item);
     }
+    while (bounded && this.isFull) this.#drop((this.#lost ??= new Loss()), this.#take());
+    this.#items.push(item);
+    this.#size += sizeOf(item);
   }
 
   /** Gives what stands first, if anything. */

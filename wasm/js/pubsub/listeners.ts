@@ -1,5 +1,6 @@
 import type { Channel } from "../channel.js";
 import type { Listener } from "../engine.js";
+import type { RedisError } from "../errors.js";
 import type { Key } from "../outbox.js";
 import type { Str } from "../replies.js";
 import { DATA, keyOf, namesIn, shown, unexpected } from "./names.js";
@@ -11,7 +12,7 @@ import type { Handler } from "./types.js";
 export interface SubscribeOptions<S extends Str = string> {
   /** Takes what the handler threw, or its promise rejected with; by default the console does. */
   onError?: (error: unknown, message: Published<S>) => void;
-  /** Is told that messages may be missing: the connection was lost, and made again. */
+  /** Is told that messages may be missing: the connection was lost, and made again. Where the subscription has ended, it has an `error`, which the console is told by default. */
   onGap?: (gap: Gap<S>) => void;
 }
 
@@ -62,11 +63,9 @@ class Listeners {
     const stop = async (): Promise<void> => {
       if (!heard.listening.includes(own)) return;
       heard.listening = heard.listening.filter((other) => other !== own);
-      if (heard.listening.length > 0) return;
+      if (heard.listening.length > 0 || all.get(key) !== heard) return;
       all.delete(key);
-      if (this.#heard.some(({ size }) => size > 0)) return subscriber[ENDS[kind]!](name);
-      this.#subscriber = undefined;
-      return subscriber.close();
+      return this.#rest() ?? subscriber[ENDS[kind]!](name);
     };
     try {
       await heard.ready;
@@ -77,18 +76,37 @@ class Listeners {
     return stop;
   }
 
+  /** Ends the connection if nobody listens any more. */
+  #rest(): Promise<void> | undefined {
+    if (this.#heard.some(({ size }) => size > 0)) return undefined;
+    const subscriber = this.#subscriber;
+    this.#subscriber = undefined;
+    return subscriber?.close();
+  }
+
   #start(): Subscriber {
     const onGap = (gap: Gap<Str>): void => {
+      const { error } = gap;
+      const told: Listening[] = [];
       for (const [kind, heard] of this.#heard.entries()) {
         for (const name of kind === 1 ? gap.patterns : gap.channels) {
-          for (const { onGap } of heard.get(keyOf(name))?.listening ?? []) if (onGap !== undefined) call(onGap, gap, fallback);
+          const key = keyOf(name);
+          told.push(...(heard.get(key)?.listening ?? []));
+          if (error !== undefined) heard.delete(key);
         }
       }
+      // they may subscribe again
+      for (const { onGap } of told) {
+        if (onGap !== undefined) call(onGap, gap, fallback);
+        else if (error !== undefined) fallback(error);
+      }
+      if (error !== undefined) void this.#rest();
     };
     const subscriber = new Subscriber(this.#make, this.#mode, undefined, { onGap });
     // a connection that ended, as that of a core that failed, is not used again
-    subscriber.run().done.catch(() => {
-      if (this.#subscriber === subscriber) this.#subscriber = undefined;
+    subscriber.run().done.catch((error: RedisError) => {
+      this.#subscriber = undefined;
+      onGap({ channels: [...subscriber.channels], patterns: [...subscriber.patterns], from: Date.now(), to: Infinity, dropped: 0, error });
     });
     return subscriber;
   }

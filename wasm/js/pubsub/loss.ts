@@ -1,19 +1,31 @@
+import type { RedisError } from "../errors.js";
 import type { Str } from "../replies.js";
-import type { Gap, Published } from "./notices.js";
+import { Notice, type Gap, type Names, type Published, type Told } from "./notices.js";
 
 /** What was not delivered between two messages, as a whole. */
 export class Loss {
   #from = Infinity;
   #to = 0;
   #dropped = 0;
+  #error: RedisError | undefined;
+  /** What has ended with it, as if the server had confirmed that. */
+  readonly ended: Told[] = [];
   readonly #channels = new Map<string, Str>();
   readonly #patterns = new Map<string, Str>();
 
-  /** Gives what is lost with a connection, as the core tells it. Times are those of the core's clock. */
-  static ofGap(from: number, to: number, [channels, patterns, shards]: readonly [Str[], Str[], Str[]]): Loss {
+  /** Gives what is lost with a connection, as the core tells it: until a time, those being of the core's clock, or for ever because of an error. */
+  static ofGap(from: number, to: number | RedisError, names: Names): Loss {
     const loss = new Loss();
-    const { timeOrigin } = performance;
-    loss.#span(Math.floor(timeOrigin + from), Math.ceil(timeOrigin + to + 1));
+    const [channels, patterns, shards] = names;
+    // both clocks count whole milliseconds
+    const origin = Date.now() - performance.now();
+    let until = Infinity;
+    if (typeof to === "number") until = Math.ceil(origin + to + 2);
+    else {
+      loss.#error = to;
+      names.forEach((own, kind) => own.forEach((name) => loss.ended.push([Notice.UNSUBSCRIBE + kind, name])));
+    }
+    loss.#span(Math.floor(origin + from), until);
     for (const name of [...channels, ...shards]) loss.#channels.set(String(name), name);
     for (const name of patterns) loss.#patterns.set(String(name), name);
     return loss;
@@ -32,6 +44,8 @@ export class Loss {
   join(other: Loss): void {
     this.#span(other.#from, other.#to);
     this.#dropped += other.#dropped;
+    this.#error ??= other.#error;
+    this.ended.push(...other.ended);
     for (const [key, name] of other.#channels) this.#channels.set(key, name);
     for (const [key, name] of other.#patterns) this.#patterns.set(key, name);
   }
@@ -42,6 +56,7 @@ export class Loss {
   }
 
   get gap(): Gap<Str> {
-    return { channels: [...this.#channels.values()], patterns: [...this.#patterns.values()], from: this.#from, to: this.#to, dropped: this.#dropped };
+    const error = this.#error;
+    return { channels: [...this.#channels.values()], patterns: [...this.#patterns.values()], from: this.#from, to: this.#to, dropped: this.#dropped, ...(error && { error }) };
   }
 }

@@ -1,3 +1,4 @@
+import type { RedisError } from "../errors.js";
 import type { Str } from "../replies.js";
 
 /** What the core tells a listener; numbers are those of `core/src/pubsub/mod.rs`. @internal */
@@ -23,6 +24,9 @@ export const enum Kind {
   PATTERN,
   SHARD,
 }
+
+/** Names by kind. @internal */
+export type Names = readonly [channels: Str[], patterns: Str[], shards: Str[]];
 
 /** What the core tells: see `core/src/pubsub/mod.rs` for what is behind the first element. @internal */
 export type Told = readonly [notice: Notice, first: unknown, second?: unknown, third?: unknown];
@@ -59,6 +63,8 @@ export interface Gap<S extends Str = string> {
   /** In milliseconds since 1970, as `Date.now()` gives them. */
   from: number;
   to: number;
+  /** Why these names are not subscribed to any more, where that is so; `to` is Infinity then. */
+  error?: RedisError;
   /** How many were let go because nobody read them in time; 0 where the connection was lost, and nobody can know. */
   dropped: number;
 }

@@ -1,7 +1,7 @@
 import type { Channel } from "../channel.js";
 import { rowOf } from "../commands/plan.js";
 import type { Listener } from "../engine.js";
-import { PubSubError } from "../errors.js";
+import { PubSubError, type RedisError } from "../errors.js";
 import { Flag, type Key } from "../outbox.js";
 import { ENCODED, Mode } from "../reader.js";
 import type { SetOf, Str } from "../replies.js";
@@ -9,13 +9,15 @@ import { encoded } from "../view.js";
 import { Inbox, type Item } from "./inbox.js";
 import { Loss } from "./loss.js";
 import { DATA, keyOf, namesIn, shown, unexpected } from "./names.js";
-import { confirmationOf, Kind, kindOfNotice, Notice, type Message, type Published, type Told } from "./notices.js";
+import { confirmationOf, Kind, kindOfNotice, Notice, type Message, type Names, type Published, type Told } from "./notices.js";
 import type { GetMessageOptions, Handler, PubSub, PubSubOptions, RunOptions, Worker } from "./types.js";
 
 /** A name that is subscribed to. */
 interface Entry {
   name: Str;
   handler: Handler<Str> | undefined;
+  /** Whether the last confirmation that was read said so. */
+  confirmed: boolean;
   /** Subscriptions whose confirmation was not read. */
   pending: number;
 }
@@ -111,22 +113,24 @@ export class Subscriber implements PubSub<Str>, Listener {
     for (const [, handler] of pairs ?? []) if (typeof handler !== "function") throw unexpected(`${method}: a handler`, "a function", handler);
     if (pairs === undefined && this.#running !== undefined) throw new PubSubError(`${method}: while run() reads, a name needs a handler`);
     const entries = this.#entries[kind]!;
-    const keys = names.map((name, at) => {
+    const asked = names.map((name, at) => {
       const own = shown(name, this.mode);
       const key = keyOf(own);
-      const entry = entries.get(key) ?? { name: own, handler: undefined, pending: 0 };
+      const entry = entries.get(key) ?? { name: own, handler: undefined, confirmed: false, pending: 0 };
+      const before = entry.handler;
       if (pairs !== undefined) entry.handler = pairs[at]![1] as Handler<Str>;
       entry.pending++;
       entries.set(key, entry);
-      return key;
+      return { key, entry, before, handler: entry.handler };
     });
     this.#used = true;
     try {
       await this.#send(kind, names);
     } catch (error) {
-      for (const key of keys) {
-        const entry = entries.get(key);
-        if (entry !== undefined && --entry.pending < 1) entries.delete(key);
+      for (const { key, entry, before, handler } of asked) {
+        if (entry.handler === handler) entry.handler = before;
+        if (entry.pending > 0) entry.pending--;
+        if (entry.pending === 0 && !entry.confirmed) entries.delete(key);
       }
       throw error;
     }
@@ -253,7 +257,7 @@ export class Subscriber implements PubSub<Str>, Listener {
     if (notice === Notice.AGAIN) return { type: "message", channel: typeof this.#last === "string" ? this.#last : this.#last.slice(), pattern: null, data: first as Str };
     if (notice === Notice.PMESSAGE) return { type: "pmessage", channel: second as Str, pattern: first as Str, data: third as Str };
     if (notice <= Notice.SMESSAGE) return { type: "message", channel: (this.#last = first as Str), pattern: null, data: second as Str };
-    if (notice === Notice.GAP) return Loss.ofGap(first as number, second as number, third as [Str[], Str[], Str[]]);
+    if (notice === Notice.GAP) return Loss.ofGap(first as number, second as number | RedisError, third as Names);
     return [notice, first, second];
   }
 
@@ -299,7 +303,10 @@ export class Subscriber implements PubSub<Str>, Listener {
     }
     if (item instanceof Loss) {
       const { onGap } = this.#options;
-      if (onGap !== undefined) this.#call(onGap, item.gap, undefined);
+      const { gap, ended } = item;
+      for (const told of ended) this.#note(told);
+      if (onGap !== undefined) this.#call(onGap, gap, undefined);
+      else if (gap.error !== undefined) this.#report(gap.error, undefined);
       return this.#next(ignore);
     }
     this.#note(item);
@@ -344,13 +351,15 @@ export class Subscriber implements PubSub<Str>, Listener {
     const entries = this.#entries[kindOfNotice(notice)]!;
     const key = keyOf(name as Str);
     const entry = entries.get(key);
-    if (notice >= Notice.UNSUBSCRIBE) {
-      if (entry?.pending === 0) entries.delete(key);
-    } else if (entry === undefined) {
-      entries.set(key, { name: name as Str, handler: undefined, pending: 0 });
-    } else if (entry.pending > 0) {
-      entry.pending--;
+    const confirmed = notice < Notice.UNSUBSCRIBE;
+    if (entry === undefined) {
+      if (confirmed) entries.set(key, { name: name as Str, handler: undefined, confirmed, pending: 0 });
+      return;
     }
+    entry.confirmed = confirmed;
+    if (entry.pending === 0) {
+      if (!confirmed) entries.delete(key);
+    } else if (confirmed) entry.pending--;
   }
 
   /** Nothing more comes. */

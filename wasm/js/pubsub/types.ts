@@ -19,7 +19,10 @@ export interface PubSubOptions<S extends Str = string> {
   bufferLimit?: number;
   /** What becomes of messages beyond: the oldest are let go (`"drop-oldest"`, default), the new ones are, or it ends with a {@link PubSubError}. */
   onOverflow?: "drop-oldest" | "drop-newest" | "close";
-  /** Is told, between the messages around it, that some may be missing: the connection was lost and made again, or they were not read in time. */
+  /**
+   * Is told, between the messages around it, that some may be missing: the connection was lost and made again, or they were not read in time.
+   * Where a name is not allowed any more (`gap.error`), whoever reads next rejects with the error if this is not there.
+   */
   onGap?: (gap: Gap<S>) => void;
 }
 
@@ -43,7 +46,7 @@ export interface RunOptions<S extends Str = string> {
 export interface Worker {
   /** Ends it, with all subscriptions. */
   stop(): Promise<void>;
-  /** Settles when it has ended; rejects with the first error of a handler that nobody takes, though reading goes on. */
+  /** Settles when it has ended; rejects with the first error, of a handler or for a name that is not allowed any more, that nobody takes, though reading goes on. */
   readonly done: Promise<void>;
 }
 
