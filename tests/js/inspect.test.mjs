@@ -61,6 +61,33 @@ test("a link that is being left", async (t) => {
   assert.deepEqual(await Promise.all(calls), [true, true]);
 });
 
+test("connections that listen, who waits for them, and why they were lost", async (t) => {
+  keepAlive(t);
+  let away = false;
+  const { redis, fake } = faked(t, ([name]) => (name === "ECHO" ? ok : undefined), {
+    retryDelay: 1,
+    maxRetryDelay: 5,
+    connector: (...args) => {
+      if (away) throw new Error("away");
+      return fake.connector(...args);
+    },
+  });
+  await redis.connect();
+  const pubsub = redis.pubsub();
+  const subscribed = rejection(pubsub.subscribe("a"));
+  await until(() => redis.inspect().waiting.some(({ written }) => written));
+  const { links, waiting } = redis.inspect();
+  assert.deepEqual(links.map(({ kind, state, inFlight }) => [kind, state, inFlight]), [["shared", "ready", 0], ["listening", "ready", 1]]);
+  assert.deepEqual(waiting.map(({ command, link }) => [command, link]), [["SUBSCRIBE", 1]]);
+  away = true;
+  fake.link.end();
+  await until(() => redis.inspect().lastErrors.some(({ message }) => message.includes("away")));
+  assert.equal(redis.status, "ready");
+  await pubsub.close();
+  await subscribed;
+  assert.deepEqual(redis.inspect().links.map(({ kind }) => kind), ["shared"]);
+});
+
 describe("leases", { skip: missing(programs[0]) }, () => {
   let running;
   before(async () => (running = await startServer(programs[0].program)));

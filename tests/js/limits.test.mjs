@@ -81,3 +81,17 @@ test("a server that is silent is asked, and then given up", async (t) => {
   assert.equal(fake.links.length, 2);
   assert.match(seen.find(([status]) => status === "reconnecting")[1], /localhost:6379 answers nothing any more/);
 });
+
+test("no timer is asked for more time than timers know, which would be none", async (t) => {
+  const asked = t.mock.method(globalThis, "setTimeout");
+  const { redis } = faked(t, () => undefined, { keepAlive: 0, connectTimeout: 0, queueTimeout: 0, poolTimeout: 0, retryDelay: 1 });
+  await redis.connect();
+  const month = 31 * 86_400;
+  const popped = outcome(redis.blpop(["q"], month));
+  await until(() => redis.inspect().waiting.some(({ command, written }) => command === "BLPOP" && written));
+  const closed = redis.close({ timeout: month * 1_000 });
+  const delays = asked.mock.calls.map(({ arguments: [, delay] }) => delay);
+  assert.ok(Math.max(...delays) > 86_400_000 && delays.every((delay) => delay < 2 ** 31), `${delays}`);
+  await within(closed);
+  await popped;
+});

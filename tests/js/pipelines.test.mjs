@@ -9,8 +9,8 @@ import { blpop, get, incr, set } from "redwire/commands";
 import { faked } from "./support/client.mjs";
 import { cutter } from "./support/cut.mjs";
 import { everywhere } from "./support/everywhere.mjs";
-import { error, ok } from "./support/resp.mjs";
-import { outcome, rejection, within } from "./support/until.mjs";
+import { error, integer, ok } from "./support/resp.mjs";
+import { outcome, rejection, until, within } from "./support/until.mjs";
 
 everywhere((world) => {
   test("[promises 78, 79, 80] nothing is sent before execute, and a pipeline ends with its block", async () => {
@@ -245,4 +245,33 @@ test("a stream whose server is gone ends, each command with its own error", asyn
   assert.equal(await within(redis.pipelineStream([set("a", 1), set("b", 2)], { onResult: (result) => void errors.push(result) })), 2);
   assert.ok(errors.length === 2 && errors.every((error) => error instanceof RedisError && error.maybeExecuted === false));
   redis.destroy();
+});
+
+test("a plain pipeline that is cut: what became of each command is among the error's results, and what was not written runs on the next connection", async (t) => {
+  const { redis, fake } = faked(t, ([, key]) => (key === "b" ? undefined : integer(1)));
+  await redis.connect();
+  const lost = rejection(redis.pipeline({ transaction: false }).incr("a").incr("b").execute({ raiseOnError: false }));
+  await until(() => fake.commands.length === 2);
+  fake.link.end();
+  const { name, message, maybeExecuted, position, command, results } = await lost;
+  assert.deepEqual([name, maybeExecuted, position, command, results[0]], ["ConnectionError", true, 1, "INCR", 1]);
+  assert.match(message, /^Command # 2 \(INCR\) of pipeline/);
+  assert.equal(results[1].message, message);
+
+  const connector = async (...args) => {
+    const socket = await fake.connector(...args);
+    return fake.links.length > 1 ? socket : { ...socket, write: (bytes) => (socket.write(bytes), !Buffer.from(bytes).includes("INCR")) };
+  };
+  redis.destroy();
+  fake.links.length = 0;
+  const stalled = new Redis({ connector });
+  t.after(() => stalled.destroy());
+  await stalled.connect();
+  fake.answer = ([, key]) => (fake.links.length === 1 ? undefined : key === "b" ? ok : integer(1));
+  const first = stalled.pipeline({ transaction: false }).incr("a").set("b", "x".repeat(200_000)).incr("c").execute();
+  await until(() => fake.link.commands.length === 1);
+  fake.link.end();
+  const error = await rejection(first);
+  assert.deepEqual([error.position, error.maybeExecuted, error.results.at(-1)], [0, true, 1]);
+  assert.deepEqual(fake.link.commands.map(([command, key]) => `${command} ${key}`), ["INCR c"]);
 });

@@ -1,7 +1,12 @@
 // A link that is lost is opened again; what waits goes on, and what may be repeated is sent again.
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import net from "node:net";
 import { describe, test } from "node:test";
+import tls from "node:tls";
+import { fileURLToPath } from "node:url";
 import { AuthenticationError, ConnectionError, Redis, TimeoutError } from "redwire";
 import { faked, keepAlive } from "./support/client.mjs";
 import { bulk, error, integer, ok } from "./support/resp.mjs";
@@ -177,6 +182,36 @@ test("nobody is held up: a process ends while its client is connecting again, bu
     redis.connect().catch(() => {});`);
   assert.equal(idle.status, 0, idle.stderr);
   assert.match(idle.stdout, /gone/);
+});
+
+test("nobody is held up by a socket that never opens: a process ends meanwhile, but not while a command waits", async (t) => {
+  const folder = process.env.REDWIRE_TLS ?? fileURLToPath(new URL("../tls", import.meta.url));
+  const [key, cert] = ["server.key", "server.crt"].map((name) => readFileSync(`${folder}/${name}`));
+  for (const [last, ends] of [["", "0"], ["redis.get('a').catch(({ name }) => console.log(name))", "ConnectionError"]]) {
+    const sockets = [];
+    // the first connection is TLS, those behind it are met with silence
+    const server = net.createServer((raw) => {
+      sockets.push(raw);
+      if (sockets.length > 1) return void (child.connected && child.send("silence"));
+      const socket = new tls.TLSSocket(raw, { isServer: true, key, cert });
+      socket.on("error", () => {});
+      socket.on("data", (bytes) => socket.write(bytes.includes("PING") ? "+PONG\r\n" : "+OK\r\n+OK\r\n"));
+    });
+    await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+    t.after(() => (server.close(), sockets.forEach((socket) => socket.destroy())));
+    const script = `import { Redis } from "redwire";
+      const redis = new Redis({ host: "127.0.0.1", port: ${server.address().port}, protocol: 2, retryDelay: 1, queueTimeout: 300, connectTimeout: ${last ? 200 : 60_000}, tls: { dangerouslyAcceptAnyCertificate: true } });
+      process.once("message", () => { process.disconnect(); ${last} });
+      process.send(await redis.ping());`;
+    const child = spawn(process.execPath, ["--input-type=module", "--eval", script], { stdio: ["ignore", "pipe", "inherit", "ipc"], cwd: import.meta.dirname });
+    t.after(() => child.kill("SIGKILL"));
+    let said = "";
+    child.stdout.on("data", (bytes) => (said += bytes));
+    child.once("message", () => sockets[0].destroy());
+    const [status] = await within(once(child, "close"), 20_000, "the process");
+    assert.ok(sockets.length > 1);
+    assert.equal(said.trim() || String(status), ends);
+  }
 });
 
 for (const server of programs) {

@@ -53,6 +53,14 @@ describe("constantRetry, exponentialRetry, compositeRetry and one's own", () => 
     assert.equal(policy.atLeastOnce, true);
   });
 
+  test("that give no time, or one that never comes, give up", async (t) => {
+    for (const wait of [NaN, Infinity, -1, null, "soon"]) {
+      const { redis, fake } = faked(t, failing(3, busy), { retry: compositeRetry({ next: ({ attempt }) => (attempt < 9 ? wait : undefined) }) });
+      assert.equal((await rejection(redis.echo("a"))).code, "TRYAGAIN");
+      assert.equal(fake.commands.length, 1, String(wait));
+    }
+  });
+
   test("tell of each failure that another attempt follows", async (t) => {
     const told = [];
     const retry = constantRetry({ retries: 2, delay: 3, onFailure: ({ error, attempt, command, safe }, delay) => told.push([error.code, attempt, command, safe, delay]) });

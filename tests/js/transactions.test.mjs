@@ -1,9 +1,10 @@
 // WATCH, immediate mode and `transaction`: the seed's samples, every illegal order, and counting under fire.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ConnectionError, RedisError, ResponseError, WatchError } from "redwire";
+import { ConnectionError, RedisError, ResponseError, TimeoutError, WatchError } from "redwire";
 import { faked } from "./support/client.mjs";
 import { everywhere } from "./support/everywhere.mjs";
+import { ok } from "./support/resp.mjs";
 import { rejection, until, within } from "./support/until.mjs";
 
 const KEY = "OUR-SEQUENCE-KEY";
@@ -212,4 +213,19 @@ test("a pipeline whose client is closed says so", async (t) => {
   for (const refused of [await rejection(redis.pipeline().watch("k")), await rejection(redis.transaction(increment, ["k"]))]) {
     assert.ok(refused instanceof ConnectionError && /closed/.test(refused.message));
   }
+});
+
+test("a watch that rejects keeps no connection, unless another one holds it", async (t) => {
+  const { redis, fake } = faked(t, ([name]) => (name === "WATCH" ? Buffer.from("-NOPERM no\r\n") : ok), { maxConnections: 1, poolTimeout: 50 });
+  const pipe = redis.pipeline();
+  assert.ok((await rejection(pipe.watch({}))) instanceof TypeError);
+  await (await redis.lease()).release();
+  assert.ok((await rejection(pipe.watch("k"))) instanceof ResponseError);
+  await (await redis.lease()).release();
+  fake.answer = () => ok;
+  await pipe.watch("k");
+  assert.ok((await rejection(pipe.watch({}))) instanceof TypeError);
+  assert.ok((await rejection(redis.lease())) instanceof TimeoutError);
+  await pipe.reset();
+  await (await redis.lease()).release();
 });

@@ -5,22 +5,26 @@ import test from "node:test";
 import { bulk } from "./support/resp.mjs";
 import { Fake } from "./support/fake.mjs";
 import { startServer } from "./support/servers.mjs";
-import { until } from "./support/until.mjs";
+import { rejection, until, within } from "./support/until.mjs";
 
-let armed = false;
+/** The export that fails when it is called next. */
+let armed;
 const Instance = WebAssembly.Instance;
 WebAssembly.Instance = function (module, imports) {
   const { exports } = new Instance(module, imports);
-  const receive = (...args) => {
-    if (armed) {
-      armed = false;
-      throw new WebAssembly.RuntimeError("unreachable");
-    }
-    return exports.host_receive(...args);
+  const failing = (name) => (...args) => {
+    if (armed !== name) return exports[name](...args);
+    armed = undefined;
+    throw new WebAssembly.RuntimeError("unreachable");
   };
-  return { exports: { ...exports, host_receive: receive } };
+  const replaced = ["host_receive", "host_submit", "host_timeout"].map((name) => [name, failing(name)]);
+  return { exports: { ...exports, ...Object.fromEntries(replaced) } };
 };
 const { Redis } = await import("redwire");
+// imported behind what it is to use
+const { faked, keepAlive } = await import("./support/client.mjs");
+
+const echo = (_, __, raw) => bulk(raw[1]);
 
 test("who listens is told of a trap, and can subscribe again", async (t) => {
   const server = await startServer(process.env.REDWIRE_REDIS ?? "redis-server");
@@ -37,7 +41,7 @@ test("who listens is told of a trap, and can subscribe again", async (t) => {
   };
   const stop = await redis.subscribe("name", () => {}, { onGap });
   // nobody else reads while it is armed
-  armed = true;
+  armed = "host_receive";
   connect(server.port, "127.0.0.1").end("PUBLISH name lost\r\n");
   await until(() => again !== undefined);
   const stopAgain = await again;
@@ -56,11 +60,11 @@ test("a trap rejects everything of its instance, and the next commands run on a 
   const redis = new Redis({ host: "127.0.0.1", port: server.port });
   t.after(() => redis.destroy());
   await redis.set("a", 1);
-  const fake = new Fake((_, __, raw) => bulk(raw[1]));
+  const fake = new Fake(echo);
   const other = new Redis({ connector: fake.connector });
   t.after(() => other.destroy());
   await other.connect();
-  armed = true;
+  armed = "host_receive";
   const all = await Promise.allSettled([redis.ping(), redis.get("a"), redis.pipeline().get("a").execute(), redis.set("large", "x".repeat(1 << 20))]);
   for (const { reason } of all) {
     assert.equal(reason.name, "ClientError");
@@ -73,4 +77,43 @@ test("a trap rejects everything of its instance, and the next commands run on a 
     assert.equal(redis.status, "ready");
     await new Promise(setImmediate);
   }
+});
+
+test("a trap while bytes are taken, or a time comes, ends a client that is closing", async (t) => {
+  keepAlive(t);
+  for (const name of ["host_receive", "host_timeout"]) {
+    const { redis } = faked(t, name === "host_timeout" ? undefined : echo, { timeout: 20 });
+    await redis.connect();
+    const given = rejection(redis.echo("a"));
+    armed = name;
+    await within(redis.close());
+    assert.equal((await given).name, "ClientError");
+    assert.equal(redis.status, "closed");
+  }
+});
+
+test("a trap while commands are handed over rejects those of all leases, once, and those that come later have their own replies", async (t) => {
+  keepAlive(t);
+  const { redis } = faked(t, echo);
+  const leases = await Promise.all([redis.lease(), redis.lease(), redis.lease()]);
+  armed = "host_submit";
+  const failed = [...leases, redis].flatMap((client) => ["a", "b"].map((text) => rejection(client.echo(text))));
+  for (const { name } of await Promise.all(failed)) assert.equal(name, "ClientError");
+  for (const { name } of await Promise.all(leases.map((lease) => rejection(lease.echo("late"))))) assert.equal(name, "LeaseError");
+  const texts = Array.from({ length: 20 }, (_, at) => `text ${at}`);
+  assert.deepEqual(await within(Promise.all(texts.map((text) => redis.echo(text)))), texts);
+  assert.deepEqual(redis.inspect().waiting, []);
+});
+
+test("a trap at the first part of a pipeline rejects that, and what comes later has its own reply", async (t) => {
+  keepAlive(t);
+  const { redis, fake } = faked(t, echo);
+  await redis.connect();
+  const pipeline = redis.pipeline({ transaction: false });
+  for (let at = 0; at < 600; at++) pipeline.echo(`piped ${at}`);
+  armed = "host_submit";
+  assert.equal((await rejection(pipeline.execute())).cause.name, "RuntimeError");
+  const texts = Array.from({ length: 700 }, (_, at) => `text ${at}`);
+  assert.deepEqual(await within(Promise.all(texts.map((text) => redis.echo(text)))), texts);
+  assert.ok(fake.commands.length > 700, "the parts behind were sent to a fresh core");
 });

@@ -1,9 +1,9 @@
 /** What signals give up: one listener on each signal, however many commands it is for. */
 export class Aborts {
   readonly #waiting = new Map<AbortSignal, Set<number>>();
-  readonly #cancel: (slot: number, reason: unknown) => void;
+  readonly #cancel: (slots: Iterable<number>, reason: unknown) => void;
 
-  constructor(cancel: (slot: number, reason: unknown) => void) {
+  constructor(cancel: (slots: Iterable<number>, reason: unknown) => void) {
     this.#cancel = cancel;
   }
 
@@ -21,7 +21,7 @@ export class Aborts {
     const signal = target as AbortSignal;
     const slots = this.#waiting.get(signal)!;
     this.#forget(signal);
-    for (const slot of slots) this.#cancel(slot, signal.reason);
+    this.#cancel(slots, signal.reason);
   };
 
   #listen(signal: AbortSignal): Set<number> {

@@ -1,6 +1,7 @@
 import { Flag, Outbox } from "./outbox.js";
 import { ConnectionError, LeaseError, type RedisError } from "./errors.js";
 import type { Engine, Listener } from "./engine.js";
+import type { Host } from "./host.js";
 import type { Gatherer } from "./slots.js";
 import type { Status } from "./status.js";
 
@@ -26,13 +27,16 @@ export class Channel {
   /** The core's number for the lease; 0 for everybody's connection. */
   readonly lease: number;
   readonly outbox = new Outbox();
+  /** The core that knows the lease. */
+  readonly host: Host | undefined;
   #closed = false;
   /** Those of listeners, which end with this one. */
-  readonly #children = new Set<Channel>();
+  readonly children = new Set<Channel>();
 
   constructor(engine: Engine, lease = 0) {
     this.engine = engine;
     this.lease = lease;
+    this.host = engine.host;
     engine.add(this);
   }
 
@@ -41,16 +45,16 @@ export class Channel {
     const refusal = this.refusal();
     if (refusal !== undefined) throw refusal;
     const child = new Channel(this.engine.with(listener));
-    this.#children.add(child);
+    this.children.add(child);
     child.engine.onStateChange((status) => {
-      if (status === "closed") this.#children.delete(child);
+      if (status === "closed") this.children.delete(child);
     });
     return child;
   }
 
   /** Ends those who listen. */
   end(): void {
-    for (const child of this.#children) child.engine.destroy();
+    for (const child of this.children) child.engine.destroy();
   }
 
   get checks(): boolean {
@@ -70,30 +74,36 @@ export class Channel {
   }
 
   get status(): Status {
-    return this.#closed ? "closed" : this.engine.status;
+    return this.#isOver ? "closed" : this.engine.status;
+  }
+
+  /** Whether it takes no more commands; a lease ends with its core too. */
+  get #isOver(): boolean {
+    return this.#closed || (this.lease !== 0 && this.host !== this.engine.host);
   }
 
   /** Gives why commands are not taken any more, if so. */
   refusal(command?: string): RedisError | undefined {
-    if (!this.#closed) return this.engine.refusal(command);
+    const refusal = this.engine.refusal(command);
+    if (refusal !== undefined || !this.#isOver) return refusal;
     const details = { command, maybeExecuted: false };
     if (this.lease === 0) return new ConnectionError("the client is closed: make a new one", details);
     return new LeaseError("the lease is over: take another", details);
   }
 
   /** Sends a command; see {@link Outbox.push} for what it throws. */
-  send(what: number, timeout: number | undefined, command: string, args: readonly unknown[], mode: number): Promise<unknown> {
+  send(what: number, timeout: number | undefined, command: string, args: readonly unknown[], mode: number, signal?: AbortSignal): Promise<unknown> {
     const { memo, host } = this.engine;
     if (memo !== undefined && this.lease === 0 && this.outbox.count === 0) {
       const value = memo.recall(host!, what, mode, args);
       if (value !== undefined) return Promise.resolve(value);
     }
     const promise = new Promise(executor);
-    this.open(resolvePromise, rejectPromise, what, timeout, command, args, mode);
+    this.open(resolvePromise, rejectPromise, what, timeout, command, args, mode, signal);
     return promise;
   }
 
-  /** Sends a command and gives its slot, or {@link SETTLED} where that is over. */
+  /** Sends a command, to be given up when `signal` aborts, and gives its slot, or {@link SETTLED} where that is over. */
   open(
     taker: ((value: unknown) => void) | Gatherer,
     other: ((reason: unknown) => void) | number,
@@ -102,11 +112,12 @@ export class Channel {
     command: string,
     args: readonly unknown[],
     mode: number,
+    signal?: AbortSignal,
   ): number {
     const { engine, outbox } = this;
     const slot = engine.slots.open(taker, other, command, mode);
     try {
-      if (this.#closed) throw this.refusal(command);
+      if (this.#isOver) throw this.refusal(command);
       outbox.push(slot, what, timeout, command, args);
     } catch (error) {
       engine.forget(slot, error);
@@ -114,6 +125,8 @@ export class Channel {
     }
     const externals = outbox.externals.get(outbox.count - 1);
     if (externals !== undefined) engine.hold(slot, externals, this.lease);
+    // it may settle as it is sent: from then on the slot is another's
+    if (signal !== undefined) engine.abortable(slot, signal);
     if (timeout !== undefined) engine.sooner = true;
     if (what & Flag.OPERATION) engine.waits = true;
     if (this.lease === 0 && engine.isKept(outbox)) {
@@ -139,15 +152,14 @@ export class Channel {
     this.engine.giveBox(box);
   }
 
-  /** Sends the commands in `box`, in `slots` from the one at `first` on, behind everything sent before. */
-  submit(box: Outbox, timed: boolean, slots: readonly number[], first = 0): void {
-    const refusal = this.refusal();
-    if (refusal !== undefined) {
-      for (let position = 0; position < box.count; position++) this.engine.forget(slots[first + position]!, refusal);
+  /** Sends the commands in `box`, in `slots`, behind everything sent before, unless `signal` has aborted. */
+  submit(box: Outbox, timed: boolean, slots: readonly number[], signal: AbortSignal | undefined): void {
+    if (signal?.aborted || this.refusal() !== undefined) {
+      for (const slot of slots) this.engine.forget(slot, signal?.aborted ? signal.reason : this.refusal(this.engine.commandOf(slot)));
       return;
     }
-    for (const [position, externals] of box.externals) this.engine.hold(slots[first + position]!, externals, this.lease);
-    this.outbox.absorb(box, slots, first);
+    for (const [position, externals] of box.externals) this.engine.hold(slots[position]!, externals, this.lease);
+    this.outbox.absorb(box, slots);
     if (timed) this.engine.sooner = true;
     this.#schedule(FULL_PIPELINES);
   }
@@ -160,7 +172,7 @@ export class Channel {
 
   /** Gives up the command in `slot` when `signal` aborts. */
   abortable(slot: number, signal: AbortSignal): void {
-    if (slot !== SETTLED) this.engine.abortable(slot, signal);
+    this.engine.abortable(slot, signal);
   }
 
   /** Takes what the server refused of the transaction in `slot`. */

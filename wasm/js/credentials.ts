@@ -1,4 +1,5 @@
 import { ConnectionError } from "./errors.js";
+import { laterUnheld, type Timer } from "./timer.js";
 
 /** Who a client is to the server. */
 export interface Credentials {
@@ -28,7 +29,7 @@ export class Keeper {
   readonly #delays: readonly [least: number, most: number];
   #asked: Promise<void> | undefined;
   #told = "";
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  #timer: Timer;
 
   /** `tell` takes new credentials, `failed` what went wrong behind the scenes; such attempts are `delays` apart, from the least to the most. */
   constructor(
@@ -95,8 +96,7 @@ export class Keeper {
   /** Asks again after `delay` ms, whatever was told before. */
   #later(delay: number, failures: number): void {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => void this.#again(failures), Math.min(delay, 0x7fff_ffff));
-    this.#timer.unref?.();
+    this.#timer = laterUnheld(() => void this.#again(failures), delay);
   }
 
   async #again(failures: number): Promise<void> {

@@ -15,6 +15,7 @@ import type { Notice, Told } from "./pubsub/notices.js";
 import { LISTENER, Reader } from "./reader.js";
 import { Slots } from "./slots.js";
 import type { Status } from "./status.js";
+import { later, laterUnheld, type Timer } from "./timer.js";
 import { Wire, type Home } from "./wire.js";
 
 /** What an engine is told once. */
@@ -97,6 +98,11 @@ export const SCRIPTS = 256;
 
 const now = (): number => performance.now();
 
+/** Takes what comes of a command that was given up: nobody has a lease that was granted. */
+const giveBack = (value: unknown): void => {
+  if (value instanceof Channel) value.close();
+};
+
 /** One client's machine and everything that waits: the only place, but for its wires, that calls the core. */
 export class Engine implements Home {
   readonly #settings: Settings;
@@ -104,7 +110,7 @@ export class Engine implements Home {
   /** The ways in, those of clients and of leases. */
   readonly #channels: Channel[] = [];
   readonly #boxes: Outbox[] = [];
-  readonly #aborts = new Aborts((slot, reason) => this.cancel(slot, reason));
+  readonly #aborts = new Aborts((slots, reason) => this.cancel(slots, reason));
   /** Large arguments until their command settles, and, once it is half written, until they are written too. */
   readonly #externals = new Map<number, Externals>();
   /** Refused commands of transactions until their EXEC is answered. */
@@ -121,8 +127,10 @@ export class Engine implements Home {
   #flushing = false;
   /** Whether results of the core are being worked through, or a socket is being written to: whatever arrives meanwhile waits. */
   busy = false;
+  /** Whether there may be something to work through. */
+  #due = false;
   readonly #arrived: (() => void)[] = [];
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  #timer: Timer;
   #timerAt = Infinity;
   /** Whether a deadline may have come that is before the timer's. */
   sooner = false;
@@ -143,20 +151,21 @@ export class Engine implements Home {
   readonly #scripts = new Map<string, { digest: string; place: number }>();
   /** Whether somebody waits for what nobody asked for. */
   #listened = false;
-  readonly #errors = new Errors();
+  readonly #errors: Errors;
   readonly keeper: Keeper | undefined;
 
-  constructor(settings: Settings) {
+  constructor(settings: Settings, errors = new Errors()) {
     this.#settings = settings;
+    this.#errors = errors;
     const { credentials, retryDelay, maxRetryDelay } = settings;
     if (credentials === undefined) return;
     const tell = (username: string | undefined, password: string): void => this.#authenticate(username, password);
     this.keeper = new Keeper(credentials, tell, (error) => this.#errors.add(error), [retryDelay, maxRetryDelay]);
   }
 
-  /** Gives an engine with the same settings for `listener`. */
+  /** Gives an engine with the same settings for `listener`, whose errors are told here. */
   with(listener: Listener): Engine {
-    return new Engine({ ...this.#settings, minIdle: 0, cache: undefined, listener });
+    return new Engine({ ...this.#settings, minIdle: 0, cache: undefined, listener }, this.#errors);
   }
 
   /** Holds the process open, or not, though nothing was asked for. */
@@ -236,12 +245,19 @@ export class Engine implements Home {
     }
   }
 
-  /** Tells what it is at. */
+  /** Tells what it is at, and those that listen beside it. */
   inspect(): Inspection {
     this.#submit();
-    const links = this.host === undefined ? { links: [], waiting: [] } : inspectLinks(this.host, now(), (slot) => this.slots.commandOf(slot));
+    const { links, waiting }: Pick<Inspection, "links" | "waiting"> = this.host === undefined ? { links: [], waiting: [] } : inspectLinks(this.host, now(), (slot) => this.slots.commandOf(slot));
+    for (const channel of this.#channels) {
+      for (const { engine } of channel.children) {
+        const beside = engine.inspect();
+        waiting.push(...beside.waiting.map((one) => ({ ...one, link: links.length })));
+        links.push(...beside.links.map((link) => ({ ...link, kind: "listening" as const })));
+      }
+    }
     const version = this.#serverVersion ? { version: this.#serverVersion } : {};
-    return { status: this.#status, server: this.#settings.where, ...version, ...links, lastErrors: this.#errors.list() };
+    return { status: this.#status, server: this.#settings.where, ...version, links, waiting, lastErrors: this.#errors.list() };
   }
 
   /** Gives why commands are not taken any more, if so. */
@@ -259,7 +275,7 @@ export class Engine implements Home {
   remove(channel: Channel): void {
     this.#submit();
     this.#channels.splice(this.#channels.indexOf(channel), 1);
-    if (channel.lease !== 0 && this.host !== undefined) this.#call((host) => host.exports.host_release(now(), channel.lease));
+    if (channel.lease !== 0 && channel.host === this.host) this.#call((host) => host.exports.host_release(now(), channel.lease));
   }
 
   /** Takes a connection of its own, once one is free. */
@@ -269,8 +285,8 @@ export class Engine implements Home {
     if (signal?.aborted) return Promise.reject(signal.reason);
     return new Promise((resolve, reject) => {
       const slot = this.slots.open(resolve as (value: unknown) => void, reject, "", 0);
-      this.#call((host) => host.exports.host_lease(now(), slot));
       if (signal !== undefined) this.abortable(slot, signal);
+      this.#call((host) => host.exports.host_lease(now(), slot));
     });
   }
 
@@ -282,7 +298,7 @@ export class Engine implements Home {
     } catch (error) {
       this.trap(error);
     }
-    if (!this.busy) this.work();
+    this.work();
   }
 
   /** Keeps the text of a script, for calls by its digest that have {@link Flag.SCRIPT} and are asked for in this tick; gives the digest. */
@@ -403,16 +419,21 @@ export class Engine implements Home {
     this.work();
   }
 
-  /** Gives up the command in `slot`: its promise rejects with `reason`. */
-  cancel(slot: number, reason: unknown): void {
+  /** Gives up the commands in `slots`, but for those that settle meanwhile and are gone from there: their promises reject with `reason`. */
+  cancel(slots: Iterable<number>, reason: unknown): void {
     this.#submit();
-    let written = 0;
-    if (this.host !== undefined) {
-      written = this.host.exports.host_cancel(now(), slot);
-      for (const wire of this.#wires) wire.drop(slot);
+    try {
+      for (const slot of slots) {
+        const written = this.host?.exports.host_cancel(now(), slot) ?? 0;
+        for (const wire of this.#wires) wire.drop(slot);
+        // what became of it is said already, if not heard yet
+        if (written < 0) this.slots.giveUp(slot, reason, giveBack);
+        else this.#settle(slot, reason, true, written === 0);
+      }
+    } catch (error) {
+      this.trap(error);
     }
-    this.#settle(slot, reason, true, written !== 1);
-    // not at once: what else the same signal gives up must not be sent before
+    // not at once: the tick may ask for more
     this.sooner = true;
     this.schedule();
   }
@@ -432,7 +453,7 @@ export class Engine implements Home {
         resolve(over);
       };
       const abort = (): void => end(true);
-      const timer = setTimeout(end, milliseconds, false);
+      const timer = later(() => end(false), milliseconds);
       const stop = this.onStateChange((status) => status === "closed" && abort());
       signal?.addEventListener("abort", abort);
     });
@@ -454,11 +475,11 @@ export class Engine implements Home {
       this.#become("closing");
       this.#submit();
       // what blocks would hold everything up
-      this.#call((host) => host.exports.host_unblock(now()));
+      if (this.host !== undefined) this.#call((host) => host.exports.host_unblock(now()));
     }
     if (this.slots.waiting > 0) {
       await new Promise<void>((resolve) => {
-        const timer = timeout === undefined ? undefined : setTimeout(resolve, timeout);
+        const timer = timeout === undefined ? undefined : later(resolve, timeout);
         this.#quiet.push(() => {
           clearTimeout(timer);
           resolve();
@@ -472,22 +493,20 @@ export class Engine implements Home {
   destroy(): void {
     if (this.#status === "closed") return;
     this.#become("closed");
-    this.#submit();
-    try {
-      this.host?.exports.host_shutdown();
-      this.work();
-    } catch (error) {
-      this.trap(error);
-    }
     for (const wire of this.#wires) wire.disconnect();
-    this.host = this.#kept = this.memo = undefined;
-    this.#attempt?.fail(new ConnectionError("the client was closed"));
-    this.#attempt = undefined;
-    clearTimeout(this.#timer);
-    this.keeper?.forget();
-    this.#listeners.clear();
-    for (const channel of this.#channels) channel.end();
-    this.#settings.listener?.ended();
+    // not in the midst of what the core wants done: that may be for what waits
+    this.arrive(() => {
+      this.#submit();
+      if (this.host !== undefined) this.#call((host) => host.exports.host_shutdown());
+      this.host = this.#kept = this.memo = undefined;
+      this.#attempt?.fail(new ConnectionError("the client was closed"));
+      this.#attempt = undefined;
+      clearTimeout(this.#timer);
+      this.keeper?.forget();
+      this.#listeners.clear();
+      for (const channel of this.#channels) channel.end();
+      this.#settings.listener?.ended();
+    });
   }
 
   #start(): Host {
@@ -542,22 +561,29 @@ export class Engine implements Home {
 
   /** Works through what the core wants done and sent, and then through what arrived meanwhile. */
   work(): void {
-    const host = this.host;
-    if (host === undefined || this.busy) return;
-    this.busy = true;
-    try {
-      this.#act(host);
-      for (const wire of this.#wires) wire.transmit(host);
-      // what is not answered settles when it was written
-      if (this.#wires.length > 1) this.#act(host);
-      this.#arm(host);
-    } catch (error) {
-      this.trap(error);
-    } finally {
-      this.busy = false;
+    this.#due = true;
+    if (this.busy) return;
+    while (this.#due && this.host !== undefined) {
+      this.#due = false;
+      this.busy = true;
+      try {
+        this.#pass(this.host);
+      } catch (error) {
+        this.trap(error);
+      } finally {
+        this.busy = false;
+      }
     }
     this.#holdOpen();
     while (this.#arrived.length > 0 && !this.busy) this.#arrived.shift()!();
+  }
+
+  #pass(host: Host): void {
+    this.#act(host);
+    for (const wire of this.#wires) wire.transmit(host);
+    // what is not answered settles when it was written
+    if (this.#wires.length > 1) this.#act(host);
+    if (this.host === host) this.#arm(host);
   }
 
   /** Calls `take` when nothing is being worked through. */
@@ -566,13 +592,14 @@ export class Engine implements Home {
     else take();
   }
 
+  /** Does what the core wants done, until it fails: whoever is called meanwhile may have it do so. */
   #act(host: Host): void {
-    for (;;) {
+    while (this.host === host) {
       const count = host.exports.host_poll();
       if (count === 0) return;
       const at = host.register(0) >>> 2;
       const actions = host.words.slice(at, at + count);
-      for (let i = 0; i < count; i += 4) this.#do(host, actions[i]!, actions[i + 1]!, actions[i + 2]!, actions[i + 3]!);
+      for (let i = 0; i < count && this.host === host; i += 4) this.#do(host, actions[i]!, actions[i + 1]!, actions[i + 2]!, actions[i + 3]!);
     }
   }
 
@@ -642,7 +669,7 @@ export class Engine implements Home {
 
   #situation(host: Host, wire: Wire | undefined): Situation {
     const { where, connectTimeout, timeout, queueTimeout, poolTimeout, maxConnections } = this.#settings;
-    const detail = host.text(host.exports.host_detail());
+    const detail = host.text(host.exports.host_detail(wire?.lane ?? 0));
     const secure = Boolean(this.endpoint.tls);
     return { where, secure, connectTimeout, timeout, queueTimeout, poolTimeout, maxConnections, detail, cause: wire?.cause, trouble: undefined };
   }
@@ -650,13 +677,14 @@ export class Engine implements Home {
   /** Sets the one timer to the core's next deadline, unless it comes sooner anyway. */
   #arm(host: Host): void {
     if (this.#timerAt !== Infinity && !this.sooner && !this.waits) return;
-    const at = host.exports.host_next_timeout();
+    const next = host.exports.host_next_timeout();
+    // a timer there must be: it holds the process open while there is no socket
+    const at = next < 0 ? Number.MAX_VALUE : next;
     this.sooner = false;
-    if (at < 0 || at >= this.#timerAt) return;
+    if (at >= this.#timerAt) return;
     clearTimeout(this.#timer);
     this.#timerAt = at;
-    this.#timer = setTimeout(this.#onTimer, Math.max(0, Math.ceil(at - now())));
-    this.#timer.unref?.();
+    this.#timer = laterUnheld(this.#onTimer, at - now());
     this.#awake = false;
   }
 
@@ -748,14 +776,10 @@ export class Engine implements Home {
   /** The core failed: nothing of it can be trusted. Fails everything; the next command starts a fresh one. */
   trap(cause: unknown): void {
     const host = this.host;
+    const wires = this.#wires;
     this.host = this.#kept = this.memo = undefined;
-    for (const wire of this.#wires) wire.disconnect();
     this.#wires = [];
-    for (const channel of [...this.#channels]) {
-      channel.outbox.clear();
-      // a fresh core knows nothing of leases
-      if (channel.lease !== 0) channel.close();
-    }
+    for (const channel of this.#channels) channel.outbox.clear();
     this.#timerAt = Infinity;
     clearTimeout(this.#timer);
     const error = (command?: string): RedisError =>
@@ -769,6 +793,9 @@ export class Engine implements Home {
     for (const slot of this.slots.all()) this.#settle(slot, error(this.slots.commandOf(slot)), true, true);
     for (const slot of this.#externals.keys()) this.#release(slot);
     this.#refused.clear();
+    // whoever is called from here on may have started a fresh core
+    for (const wire of wires) wire.disconnect();
+    for (const channel of [...this.#channels]) if (channel.lease !== 0 && channel.host !== this.host) channel.close();
     this.#become("idle", failed);
     this.#settings.listener?.ended(failed);
   }

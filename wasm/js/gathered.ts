@@ -1,4 +1,4 @@
-import { ConnectionError, ResponseError, type RedisError } from "./errors.js";
+import { RedisError, ResponseError } from "./errors.js";
 import type { Gatherer } from "./slots.js";
 
 /** Waits for all of several commands. */
@@ -26,22 +26,27 @@ export class Failed {
 
 /** Gives `results`, with errors in their places unless `raiseOnError`; throws what is no answer of the server's. */
 export const finished = (results: unknown[], commands: string[], raiseOnError: boolean): unknown[] => {
-  let first = -1;
+  let refused = -1;
+  let failed = -1;
   for (let at = 0; at < results.length; at++) {
     const result = results[at];
-    if (result instanceof Failed) throw result.error instanceof ConnectionError ? result.error : placed(result.error, at, commands[at]!, results);
-    if (!(result instanceof ResponseError)) continue;
-    if (first < 0) first = at;
-    // EXEC's errors do not know what they are about
-    if (result.command === undefined) Object.assign(result, { command: commands[at]! });
+    if (result instanceof Failed) {
+      results[at] = result.error;
+      if (failed < 0) failed = at;
+    } else if (result instanceof ResponseError) {
+      if (refused < 0) refused = at;
+      // EXEC's errors do not know what they are about
+      if (result.command === undefined) Object.assign(result, { command: commands[at]! });
+    }
   }
-  if (raiseOnError && first >= 0) throw placed(results[first], first, commands[first]!, results);
+  if (failed < 0 && raiseOnError) failed = refused;
+  if (failed >= 0) throw placed(results[failed], failed, commands[failed]!, results);
   return results;
 };
 
 /** Tells an error where in the pipeline it arose. */
 export const placed = (error: unknown, position: number, command: string, results: unknown[]): unknown => {
-  if (!(error instanceof Error) || !("command" in error || error instanceof ResponseError)) return error;
+  if (!(error instanceof RedisError)) return error;
   error.message = `Command # ${position + 1} (${command}) of pipeline caused error: ${error.message}`;
-  return Object.assign(error as RedisError, { command, position, results });
+  return Object.assign(error, { command, position, results });
 };

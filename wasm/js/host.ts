@@ -36,7 +36,7 @@ interface Exports {
   host_transmit(link: number): number;
   host_poll(): number;
   host_inspect(now: number): number;
-  host_detail(): number;
+  host_detail(lane: number): number;
   host_version(): number;
   host_key_slot(length: number): number;
   host_repeatable(row: number): number;

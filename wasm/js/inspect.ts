@@ -9,7 +9,7 @@ export interface Inspection {
   server: string;
   /** The server's version, where it said it. */
   version?: string;
-  /** Its connections: first the one that all callers share. */
+  /** Its connections: first the one that all callers share, last those that listen, of `pubsub()`, `subscribe()` and `monitor()`. */
   links: LinkInspection[];
   /** Who waits, in the order of each connection. */
   waiting: WaitingInspection[];
@@ -19,7 +19,7 @@ export interface Inspection {
 
 /** One connection. */
 export interface LinkInspection {
-  kind: "shared" | "leased";
+  kind: "shared" | "leased" | "listening";
   /**
    * `idle`: nothing is tried; `waiting`: another attempt to connect is to come; `opening`, `handshake`, `ready`; `leaving`: it is being
    * changed for another as soon as all is answered.

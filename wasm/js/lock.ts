@@ -2,6 +2,7 @@ import { LockError } from "./errors.js";
 import { kindOf, type Key } from "./outbox.js";
 import type { Pipeline } from "./pipeline.js";
 import type { Redis } from "./redis.js";
+import { laterUnheld, type Timer } from "./timer.js";
 import type { Watching } from "./watching.js";
 
 /** What a lock is. Times are whole milliseconds, below 2^32. */
@@ -301,12 +302,12 @@ class Holding implements Held {
     if (this.#timeout === undefined) return;
     const expire = (): void => {
       const left = this.validUntil - performance.now();
-      if (left > 0) this.#expiry = later(expire, left);
+      if (left > 0) this.#expiry = laterUnheld(expire, left);
       else this.#lose(new LockError("the lock's time is up"));
     };
     clearTimeout(this.#expiry);
     expire();
-    if (this.#extend !== undefined && !this.signal.aborted) this.#extension = later(() => this.#prolong(), this.#timeout / 3);
+    if (this.#extend !== undefined && !this.signal.aborted) this.#extension = laterUnheld(() => this.#prolong(), this.#timeout / 3);
   }
 
   async #prolong(): Promise<void> {
@@ -317,7 +318,7 @@ class Holding implements Held {
     } catch (error) {
       if (this.#over || this.signal.aborted) return;
       if (error instanceof LockError) this.#lose(error);
-      else this.#extension = later(() => this.#prolong(), timeout / 10);
+      else this.#extension = laterUnheld(() => this.#prolong(), timeout / 10);
     }
   }
 
@@ -333,15 +334,6 @@ class Holding implements Held {
     clearTimeout(this.#extension);
   }
 }
-
-type Timer = ReturnType<typeof setTimeout> | undefined;
-
-/** A timer that holds no process open, and that comes too soon rather than never. */
-const later = (task: () => void, milliseconds: number): Timer => {
-  const timer = setTimeout(task, Math.min(Math.ceil(milliseconds), 0x7fff_ffff));
-  timer.unref?.();
-  return timer;
-};
 
 const check = (what: string, value: number | undefined, least: number): void => {
   if (value !== undefined && !(Number.isInteger(value) && value >= least && value < 2 ** 32)) {

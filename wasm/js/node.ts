@@ -21,6 +21,8 @@ export const connectNode: Connector = (endpoint, sink, signal) =>
       },
     };
     const socket = open(endpoint, onread);
+    // as long as it connects, whoever waits for that holds the process open
+    socket.unref();
     let connected = false;
     let failed: Error | undefined;
     const abandon = (): void => void socket.destroy();
@@ -34,6 +36,7 @@ export const connectNode: Connector = (endpoint, sink, signal) =>
     socket.on("drain", () => sink.onDrain());
     socket.once(endpoint.tls ? "secureConnect" : "connect", () => {
       connected = true;
+      socket.ref();
       socket.setNoDelay(true);
       socket.setKeepAlive(true, 15_000);
       resolve(

@@ -152,14 +152,14 @@ export class Outbox {
     this.#words = grown;
   }
 
-  /** Appends the commands in `box`, in `slots` from the one at `first` on. */
-  absorb(box: Outbox, slots: readonly number[], first: number): void {
+  /** Appends the commands in `box`, in `slots`. */
+  absorb(box: Outbox, slots: readonly number[]): void {
     const start = this.#used;
     if (start + box.#used > this.#words.length) this.#grow(start + box.#used);
     this.#words.set(box.#used === box.#words.length ? box.#words : box.#words.subarray(0, box.#used), start);
     this.#used += box.#used;
     for (let at = start, position = 0; position < box.count; position++) {
-      this.#words[at] = slots[first + position]!;
+      this.#words[at] = slots[position]!;
       at = this.#after(at);
     }
     this.#text += box.#text;

@@ -39,8 +39,9 @@ export interface Queue<W extends AnyWorld, out T extends unknown[]> extends Comm
    * Sends everything and gives the results in order; none where nothing is queued. The first error among them is thrown, with its
    * `position` from 0, its `command` and all `results`; a transaction that was not executed throws the error of the command that the server
    * refused to queue, or {@link WatchError}. Where the connection is lost or time is up, a {@link ConnectionError} or `TimeoutError` says by
-   * `maybeExecuted` whether the server may have executed it: all of a transaction or nothing, any first part of another pipeline. The view's
-   * `signal` gives it up. Whatever happens, the pipeline is empty then.
+   * `maybeExecuted` whether the server may have executed it: all of a transaction or nothing. The commands of another pipeline stand each for
+   * itself, as in a loop: that is about the one at `position`, what was not written yet is sent once there is a connection again, and
+   * `results` have what became of each. The view's `signal` gives it up. Whatever happens, the pipeline is empty then.
    */
   execute(options?: { raiseOnError?: true }): Promise<T>;
   /** The same, with errors of the server in their places among the results. */
@@ -118,8 +119,8 @@ export class Queued extends Methods implements Runner {
   /** Its own connection, from `watch` to the end; `#held` once it is there. */
   #taken: Promise<Held> | undefined;
   #held: Held | undefined;
-  /** Whether the connection watches keys. */
-  #watches = false;
+  /** How many calls have, or may have, the connection watch keys. */
+  #watches = 0;
   /** Whether `multi` was called. */
   #multi = false;
 
@@ -210,9 +211,14 @@ export class Queued extends Methods implements Runner {
 
   async watch(...keys: Key[]): Promise<this> {
     if (this.#multi) throw new RedisError("Cannot issue a WATCH after a MULTI", { command: "WATCH", maybeExecuted: false });
-    const { client } = await this.hold();
-    await client.watch(...keys);
-    this.#watches = true;
+    const held = await this.hold();
+    this.#watches++;
+    try {
+      await held.client.watch(...keys);
+    } catch (error) {
+      if (this.#held === held && --this.#watches === 0 && !this.#multi) await this.#letGo();
+      throw error;
+    }
     return this;
   }
 
@@ -249,10 +255,11 @@ export class Queued extends Methods implements Runner {
     const taken = this.#taken;
     const watches = this.#watches;
     this.#taken = this.#held = undefined;
-    this.#watches = this.#multi = false;
+    this.#watches = 0;
+    this.#multi = false;
     const held = await taken?.catch(() => undefined);
     // a connection that is lost watches nothing
-    if (watches) await held?.client.unwatch().catch(() => {});
+    if (watches > 0) await held?.client.unwatch().catch(() => {});
     await held?.release();
   }
 
@@ -283,14 +290,14 @@ export class Queued extends Methods implements Runner {
         for (const [lua, again] of scripts) if (again) channel.engine.learn(lua);
         results = transaction ? this.#transact(channel, boxes[0]!, commands) : this.#gather(channel, boxes, commands);
         // EXEC ends watching whatever comes of it
-        if (transaction) this.#watches = false;
+        if (transaction) this.#watches = 0;
       } finally {
         for (const box of boxes) channel.giveBox(box);
       }
       return this.#decoded(finished(await results, commands, raiseOnError), plans, commands);
     } catch (error) {
       // what was watched has no meaning on another connection
-      if (watches && error instanceof ConnectionError && error.maybeExecuted === false) throw new WatchError({ command: "EXEC", maybeExecuted: false, cause: error });
+      if (watches > 0 && error instanceof ConnectionError && error.maybeExecuted === false) throw new WatchError({ command: "EXEC", maybeExecuted: false, cause: error });
       throw error;
     } finally {
       this.#multi = false;
@@ -332,13 +339,13 @@ export class Queued extends Methods implements Runner {
     const { mode, timeout, signal } = this.#view;
     return new Promise((resolve) => {
       const gathered = new Gathered(commands.length, resolve);
-      const slots = commands.map((command, at) => channel.reserve(gathered, at, command, mode));
-      let first = 0;
+      let at = 0;
       for (const box of boxes) {
-        channel.submit(box, timeout !== undefined, slots, first);
-        first += box.count;
+        const slots = new Array<number>(box.count);
+        for (let position = 0; position < box.count; position++, at++) slots[position] = channel.reserve(gathered, at, commands[at]!, mode);
+        if (signal !== undefined) for (const slot of slots) channel.abortable(slot, signal);
+        channel.submit(box, timeout !== undefined, slots, signal);
       }
-      if (signal !== undefined) for (const slot of slots) channel.abortable(slot, signal);
     });
   }
 
@@ -348,8 +355,8 @@ export class Queued extends Methods implements Runner {
     let slot!: number;
     const reply = new Promise<unknown>((resolve, reject) => {
       slot = channel.reserve(resolve, reject, "EXEC", mode);
-      channel.submit(box, timeout !== undefined, new Array<number>(box.count).fill(slot));
       if (signal !== undefined) channel.abortable(slot, signal);
+      channel.submit(box, timeout !== undefined, new Array<number>(box.count).fill(slot), signal);
     });
     let results: unknown;
     try {

@@ -33,6 +33,7 @@ import { Stream, type Source, type StreamOptions } from "./stream.js";
 import { isRetryPolicy, persist, type RetryPolicy } from "./retry.js";
 import type { Status } from "./status.js";
 import { decodes, encoded, withDecoding, type Adapting, type DataWith, type DecodingOptions, type Fitting, type FormsWith, type GivenWith, type IntegersWith, type ValuesWith, type View } from "./view.js";
+import { later } from "./timer.js";
 import type { RawWatching, TransactionOptions, Watching } from "./watching.js";
 
 /** What a view changes. */
@@ -346,11 +347,8 @@ class Client extends Methods {
         return Promise.reject(error);
       }
     }
-    if (signal === undefined) return channel.send(what, timeout, command, args, mode);
-    if (signal.aborted) return Promise.reject(signal.reason);
-    return new Promise((resolve, reject) => {
-      channel.abortable(channel.open(resolve, reject, what, timeout, command, args, mode), signal);
-    });
+    if (signal?.aborted) return Promise.reject(signal.reason);
+    return channel.send(what, timeout, command, args, mode, signal);
   }
 
   call(name: string, ...args: unknown[]): Promise<unknown> {
@@ -624,7 +622,7 @@ const pause = (milliseconds: number, signal: AbortSignal | undefined): Promise<v
       settle();
     };
     const abort = end(() => reject(signal!.reason));
-    const timer = setTimeout(
+    const timer = later(
       end(() => resolve()),
       milliseconds,
     );

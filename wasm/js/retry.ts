@@ -21,7 +21,7 @@ export interface Failed {
  * {@link constantRetry}, {@link exponentialRetry}, {@link compositeRetry}.
  */
 export interface RetryPolicy {
-  /** Gives the milliseconds to wait before the command is sent again; `undefined`: it has failed for good. */
+  /** Gives the milliseconds to wait before the command is sent again; `undefined`, or what is no such number: it has failed for good. */
   next(failed: Failed): number | undefined;
   /** Whether it is asked about every command: what may have been executed is executed again then. Default `false`. */
   readonly atLeastOnce?: boolean;
@@ -111,9 +111,9 @@ export const persist = async (policy: RetryPolicy, attempts: Attempts): Promise<
       doubtful ||= error.maybeExecuted === true;
       const safe = error.maybeExecuted === false || attempts.isRepeatable();
       const wait = ask(policy, { error, attempt, elapsed: performance.now() - started, command: attempts.command, safe });
-      if (wait === undefined) throw error;
+      if (!(Number.isFinite(wait) && wait! >= 0)) throw error;
       // who sends then is told why it is over
-      if (await attempts.pause(wait)) return attempts.send();
+      if (await attempts.pause(wait!)) return attempts.send();
     }
   }
 };

@@ -49,6 +49,13 @@ export class Slots {
     for (let slot = 0; slot < this.#size; slot++) if (this.#takers[slot] !== undefined) yield slot;
   }
 
+  /** Settles a command that was given up. Its place stays taken for what is yet to be said of it, which `taker` takes. */
+  giveUp(slot: number, reason: unknown, taker: (value: unknown) => void): void {
+    if (!this.settle(slot, reason, true)) return;
+    this.#takers[slot] = this.#others[slot] = taker;
+    this.waiting++;
+  }
+
   /** Makes the place of a settled command free. */
   free(slot: number): void {
     this.#free.push(slot);

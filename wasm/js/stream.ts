@@ -122,10 +122,12 @@ export class Stream extends Methods implements Gatherer {
     if (this.#end !== undefined && (!("error" in end) || "error" in this.#end)) return;
     this.#end = end;
     if ("error" in end) {
+      const slots: number[] = [];
       for (let index = this.#oldest; index < this.#next; index++) {
         const place = index % this.#results.length;
-        if (this.#results[place] === PENDING) this.#channel.engine.cancel(this.#slots[place]!, end.error);
+        if (this.#results[place] === PENDING) slots.push(this.#slots[place]!);
       }
+      this.#channel.engine.cancel(slots, end.error);
     }
     this.#room.ring();
     this.#settled.ring();

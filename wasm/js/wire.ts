@@ -158,9 +158,14 @@ export class Wire {
     if (this.#direct === undefined) return sink.onData(this.#chunk!.subarray(0, count));
     const { host } = this.#home;
     if (host === undefined || link !== this.link) return;
-    // what is left of the text is more than was read: all of it belongs there
-    host.exports.host_read(link, count);
-    this.#reader.filled(count);
+    try {
+      // what is left of the text is more than was read: all of it belongs there
+      host.exports.host_read(link, count);
+      this.#reader.filled(count);
+    } catch (error) {
+      this.#home.trap(error);
+      this.#home.work();
+    }
   }
 
   #onData(link: number, bytes: Uint8Array): void {
@@ -169,7 +174,7 @@ export class Wire {
     try {
       for (let at = 0; at < bytes.length; ) {
         const { host } = home;
-        if (host === undefined || link !== this.link) return;
+        if (host === undefined || link !== this.link) break;
         at = this.#receive(host, link, bytes, at);
         const taken = this.#reader.take(bytes, at);
         if (taken > 0) host.exports.host_read(link, taken);
@@ -266,8 +271,12 @@ export class Wire {
   hold(hold: boolean): void {
     if (hold === this.#held || this.#socket === undefined) return;
     this.#held = hold;
-    if (hold) this.#socket.ref?.();
-    else this.#socket.unref?.();
+    try {
+      if (hold) this.#socket.ref?.();
+      else this.#socket.unref?.();
+    } catch {
+      // a socket's own fault must not become ours
+    }
   }
 }
 

@@ -426,9 +426,9 @@ impl Host {
         self.actions.len()
     }
 
-    /// Gives the length of what the server said when it refused the link; the first register gives its address.
-    pub fn detail(&mut self) -> usize {
-        let detail = self.pool.detail();
+    /// Gives the length of what the server said when it last refused a link of `lane`; the first register gives its address.
+    pub fn detail(&mut self, lane: u32) -> usize {
+        let detail = self.pool.connection(LinkId(lane)).map_or(&[][..], |connection| connection.detail());
         self.registers[0] = detail.as_ptr() as u32;
         detail.len()
     }

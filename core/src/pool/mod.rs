@@ -151,12 +151,6 @@ impl Pool {
         }
     }
 
-    /// Gives what the server said when it last refused a link; of an authentication, its error code only.
-    pub fn detail(&self) -> &[u8] {
-        let mut all = core::iter::once(&self.shared).chain(self.lanes.iter().map(|lane| &lane.connection));
-        all.find(|one| !one.detail().is_empty()).unwrap_or(&self.shared).detail()
-    }
-
     /// Opens the shared link unless it is open or being opened; after a failure, not before the time of the next attempt.
     pub fn connect(&mut self, now: Instant) {
         self.shared.connect(now);

@@ -5,6 +5,7 @@ import { PubSubError, type RedisError } from "../errors.js";
 import { Flag, type Key } from "../outbox.js";
 import { ENCODED, Mode } from "../reader.js";
 import type { SetOf, Str } from "../replies.js";
+import { later, type Timer } from "../timer.js";
 import { encoded } from "../view.js";
 import { Inbox, type Item } from "./inbox.js";
 import { Loss } from "./loss.js";
@@ -169,7 +170,7 @@ export class Subscriber implements PubSub<Str>, Listener {
     return new Promise((resolve, reject) => {
       if (timeout !== undefined && !(typeof timeout === "number" && timeout >= 0)) throw unexpected("getMessage: 'timeout'", "milliseconds, a number from 0", timeout);
       signal?.throwIfAborted();
-      let timer: ReturnType<typeof setTimeout> | undefined;
+      let timer: Timer;
       const settled = (): void => {
         clearTimeout(timer);
         signal?.removeEventListener("abort", abort);
@@ -186,7 +187,7 @@ export class Subscriber implements PubSub<Str>, Listener {
       if (this.#read(reader)) return;
       signal?.addEventListener("abort", abort);
       if (timeout === 0) leave();
-      else if (timeout !== undefined) timer = setTimeout(leave, timeout);
+      else if (timeout !== undefined) timer = later(leave, timeout);
     });
   }
 
