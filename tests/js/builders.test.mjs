@@ -25,6 +25,24 @@ for (const server of programs) {
         assert.deepEqual(await redis.bitfield("b", [{ get: ["u8", 0] }]), [255]);
       });
 
+      test("a builder sends what it collected once, however often it is awaited", async () => {
+        const builder = redis.bitfield("b").incrby("u8", 0, 1);
+        assert.deepEqual([await builder, await builder, await builder.execute()], [[1], [1], [1]]);
+        assert.deepEqual(await builder.get("u8", 0), [1]);
+        assert.deepEqual(await redis.bitfield("b").overflow("sat").incrby("u8", 0, 200).incrby("u8", 0, 200), [201, 255]);
+      });
+
+      test("iterators read their pages whatever form the view's replies keep", async () => {
+        await redis.hset("h", { f: "v" });
+        for (const decodeResponses of [true, false]) {
+          const view = redis.with({ raw: true, decodeResponses });
+          const [keys, fields] = [[], []];
+          for await (const key of view.scanIter()) keys.push(String(key));
+          for await (const field of view.hscanIter("h")) fields.push(field.map((text) => Buffer.from(text).toString()));
+          assert.deepEqual([keys.length, fields], [1, [["f", "v"]]]);
+        }
+      });
+
       test("bitfieldRo() refuses what writes, and sends nothing", () => {
         for (const [name, ...args] of [["set", "u8", 0, 1], ["incrby", "u8", 0, 1], ["overflow", "sat"]]) {
           assert.throws(() => redis.bitfieldRo("b")[name](...args), { name: "TypeError", message: `bitfieldRo: '${name}' writes: use bitfield` });

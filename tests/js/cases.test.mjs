@@ -1,6 +1,7 @@
 // How calls become words, worked out by hand from the rules: the hard cases. `tests/vectors` has all options of all commands.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { json } from "redwire/adapters";
 import { faked } from "./support/client.mjs";
 import { ok } from "./support/resp.mjs";
 import { outcome } from "./support/until.mjs";
@@ -41,6 +42,16 @@ const cases = [
   [(r) => r.clientKill("1.2.3.4:5"), "CLIENT KILL 1.2.3.4:5"],
   [(r) => r.clientKill({ type: "normal", skipme: "yes" }), "CLIENT KILL TYPE NORMAL SKIPME YES"],
   [(r) => r.bitfield("k", [{ get: ["u8", 0] }, { overflow: "sat", incrby: ["i5", 0, 1] }]), "BITFIELD k GET u8 0 OVERFLOW SAT INCRBY i5 0 1"],
+  [(r) => r.bitfield("k", { get: ["u8", 0] }, { overflow: "sat" }, { incrby: ["i5", 0, 1] }), "BITFIELD k GET u8 0 OVERFLOW SAT INCRBY i5 0 1"],
+  [(r) => r.bitfield("k").overflow("sat").incrby("i5", 0, 1).incrby("i5", 5, 1).execute(), "BITFIELD k OVERFLOW SAT INCRBY i5 0 1 INCRBY i5 5 1"],
+  [(r) => r.argrep("a", 0, 5, { exact: "x" }, { glob: "y*" }), "ARGREP a 0 5 EXACT x GLOB y*"],
+  [(r) => r.argrep("a", 0, 5, [{ exact: "x" }], { withvalues: true }), "ARGREP a 0 5 EXACT x WITHVALUES"],
+  [(r) => r.ft.create("i", { fieldName: "t", text: true }, { fieldName: "n", numeric: true }), "FT.CREATE i SCHEMA t TEXT n NUMERIC"],
+  [(r) => r.ft.create("i", { fieldName: "t", text: true }), "FT.CREATE i SCHEMA t TEXT"],
+  [(r) => r.ft.aggregate("i", "*", { verbatim: true }), "FT.AGGREGATE i * VERBATIM"],
+  [(r) => r.with({ adapter: json }).bf.insert("f", { a: 1 }, { a: 2 }), ["BF.INSERT", "f", "ITEMS", '{"a":1}', '{"a":2}']],
+  [(r) => r.with({ adapter: json }).bf.insert("f", [{ a: 1 }], { nocreate: true }), ["BF.INSERT", "f", "NOCREATE", "ITEMS", '{"a":1}']],
+  [(r) => r.clusterAddslotsrange([0, 5], [8, 9]), "CLUSTER ADDSLOTSRANGE 0 5 8 9"],
   [(r) => r.zrangebyscore("z", "(1", "+inf", { limit: [0, 10], withscores: true }), "ZRANGEBYSCORE z (1 +inf WITHSCORES LIMIT 0 10"],
   [(r) => r.migrate("h", 1, "k", 0, 5, { copy: true, auth2: ["u", "p"] }), "MIGRATE h 1 k 0 5 COPY AUTH2 u p"],
   [(r) => r.migrate("h", 1, "", 0, 5, { keys: ["a", "b"] }), ["MIGRATE", "h", "1", "", "0", "5", "KEYS", "a", "b"]],
@@ -88,7 +99,9 @@ const cases = [
   [(r) => r.lmove("a", "b", "left", "right"), "LMOVE a b LEFT RIGHT"],
   [(r) => r.restore("k", 0, bytes, { replace: true, idletime: 5 }), "RESTORE k 0 bytes REPLACE IDLETIME 5"],
   [(r) => r.functionLoad("#!lua", { replace: true }), "FUNCTION LOAD REPLACE #!lua"],
-  [(r) => r.replicaof("no", "one"), "REPLICAOF no ONE"],
+  [(r) => r.replicaof("no", "one"), "REPLICAOF NO ONE"],
+  [(r) => r.replicaof("no", 6379), "REPLICAOF NO 6379"],
+  [(r) => r.slaveof("h", 6379), "SLAVEOF h 6379"],
   [(r) => r.vadd("v", { values: [0.5, 1] }, "e", { noquant: true, setattr: "{}" }), "VADD v VALUES 2 0.5 1 e NOQUANT SETATTR {}"],
   [(r) => r.vsim("v", { ele: "e" }, { withscores: true, count: 3, filterEf: 5 }), "VSIM v ELE e WITHSCORES COUNT 3 FILTER-EF 5"],
   [(r) => r.memoryUsage("k", { samples: 0 }), "MEMORY USAGE k SAMPLES 0"],
@@ -108,5 +121,21 @@ for (const [call, expected] of cases) {
     const { error } = await outcome(call(redis));
     assert.ok(!(error instanceof TypeError), `${error}`);
     assert.deepEqual(fake.commands, [words]);
+  });
+}
+
+for (const [what, call, message] of [
+  ["an empty filter", (r) => r.clientKill({}), /^clientKill: parameter 'filter' expected .*, got an empty one$/],
+  ["no filter", (r) => r.clientKill(true), /^clientKill: parameter 'filter' expected /],
+  ["no metric", (r) => r.hotkeysStart({ count: 5 }), /^hotkeysStart: expected one of 'cpu', 'net', got none$/],
+  ["no operation", (r) => r.bitfield("k", [{}]), /^bitfield: expected one of /],
+  ["a single group", (r) => r.geoadd("g", [1, 2, "a"]), /^geoadd: parameter 'data' expected /],
+]) {
+  test(`${what} is refused, and nothing is sent`, async (t) => {
+    const { fake, redis } = faked(t, () => ok, { verifyVersion: false });
+    const { error } = await outcome(call(redis));
+    assert.ok(error instanceof TypeError);
+    assert.match(error.message, message);
+    assert.equal(fake.links.length, 0);
   });
 }

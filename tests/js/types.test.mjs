@@ -23,11 +23,11 @@ before(() => {
 
 after(() => rmSync(project, { recursive: true, force: true }));
 
-/** Compiles a file of `types/`, and checks all declarations unless told not to; gives the instantiations that it took. */
-const compile = async (file, compiler, [module, moduleResolution], skipLibCheck = false) => {
+/** Compiles files of `types/`, and checks all declarations unless told not to; gives the instantiations that it took. */
+const compile = async (files, compiler, [module, moduleResolution], skipLibCheck = false) => {
   const compilerOptions = { strict: true, noEmit: true, skipLibCheck, target: "es2022", lib: ["es2022", "esnext.disposable"], types: ["node"], module, moduleResolution };
   const config = join(project, "tsconfig.json");
-  writeFileSync(config, JSON.stringify({ compilerOptions, files: [`types/${file}`] }));
+  writeFileSync(config, JSON.stringify({ compilerOptions, files: [files].flat().map((file) => `types/${file}`) }));
   const tsc = join(here, "node_modules", compiler, "bin/tsc");
   const { stdout } = await run(process.execPath, [tsc, "-p", config, "--extendedDiagnostics"], { cwd: project }).catch((error) => assert.fail(error.stdout));
   return Number(/^Instantiations:\s+(\d+)/m.exec(stdout)[1]);
@@ -43,7 +43,7 @@ for (const compiler of ["typescript-oldest", "typescript"]) {
         idle = await compile("import.ts", compiler, resolution);
       });
 
-      test("[promises 5, 6, 7, 9, 10] say what each call takes and gives", () => compile("calls.ts", compiler, resolution, true));
+      test("[promises 5, 6, 7, 9, 10] say what each call takes and gives, and fit the samples", () => compile(["calls.ts", "seed.ts"], compiler, resolution, true));
 
       test("[promises 100, 108] say what comes of a subscription", () => compile("pubsub.ts", compiler, resolution, true));
 

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { CommandNotSupportedError, Redis } from "redwire";
+import { CommandNotSupportedError, Redis, UnknownCommandError } from "redwire";
 import { get, hexpire, incr, jsonGet, set, zrange } from "redwire/commands";
 import { faked } from "./support/client.mjs";
+import { handshake } from "./support/fake.mjs";
 import { bulk, error, ok } from "./support/resp.mjs";
 import { allPrograms, missing, startServer } from "./support/servers.mjs";
 import { outcome, rejection } from "./support/until.mjs";
@@ -66,6 +67,16 @@ describe("commands that the server is too old for", () => {
     }
   });
 
+  test("are sent to forks, whose numbers are their own, and INFO is asked once at most", async (t) => {
+    const info = bulk("# Server\r\nredis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:8.1.0\r\n");
+    for (const protocol of [2, 3]) {
+      const { fake, redis } = faked(t, ([name]) => (name === "INFO" ? info : ok), { protocol, greet: handshake(protocol, "8.1.0", "valkey") });
+      for (let round = 0; round < 2; round++) await Promise.all([redis.set("k", "v", { ifeq: "x" }), redis.pipeline().xdelex("s", ["1-0"]).execute().catch(() => {})]);
+      assert.equal(redis.inspect().version, "8.1.0");
+      assert.deepEqual(names(fake).filter((name) => name !== "MULTI" && name !== "EXEC"), [...(protocol === 2 ? ["INFO"] : []), "SET", "XDELEX", "SET", "XDELEX"]);
+    }
+  });
+
   test("supports tells without trying", async (t) => {
     const { redis } = faked(t, () => ok);
     assert.deepEqual([await redis.supports("HEXPIRE"), await redis.supports("get"), await redis.supports("client no-touch")], [false, true, false]);
@@ -96,6 +107,18 @@ for (const server of allPrograms) {
     }
   });
 }
+
+test("a fork refuses by itself what it does not have", { skip: missing(allPrograms.find(({ id }) => id === "valkey91")) }, async (t) => {
+  const running = await startServer(process.env.REDWIRE_VALKEY);
+  t.after(() => running.stop());
+  for (const protocol of [2, 3]) {
+    const redis = new Redis({ path: running.path, protocol });
+    assert.ok((await rejection(redis.xdelex("s", ["1-0"]))) instanceof UnknownCommandError);
+    await redis.set("k", "v");
+    assert.equal(await redis.set("k", "w", { ifeq: "v" }), true);
+    await redis.close();
+  }
+});
 
 describe("inert commands", () => {
   test("are sent by execute, together and in order", async (t) => {

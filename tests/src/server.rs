@@ -25,6 +25,8 @@ pub enum Brand {
     Valkey,
     /// A newer `redis-server`, from `REDWIRE_REDIS82`.
     Redis82,
+    /// A `redis-server` with its modules, from `REDWIRE_STACK`.
+    Stack,
 }
 
 /// A server that runs until this is dropped.
@@ -48,7 +50,7 @@ impl Server {
     /// # Panics
     /// When the server is missing otherwise, or does not start.
     pub fn shared(brand: Brand) -> Option<Arc<Self>> {
-        static RUNNING: Mutex<[Weak<Server>; 3]> = Mutex::new([Weak::new(), Weak::new(), Weak::new()]);
+        static RUNNING: Mutex<[Weak<Server>; 4]> = Mutex::new([const { Weak::new() }; 4]);
         let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
         let place = &mut running[brand as usize];
         let server = place.upgrade().or_else(|| Self::own(brand).map(Arc::new))?;
@@ -131,7 +133,9 @@ impl Server {
             if line.to_lowercase().contains("ready to accept connections") {
                 let (tls, gate) = match brand {
                     Brand::Redis => (tls, None),
-                    Brand::Valkey | Brand::Redis82 => gate(port).map(|(port, gate)| (port, Some(gate)))?,
+                    Brand::Valkey | Brand::Redis82 | Brand::Stack => {
+                        gate(port).map(|(port, gate)| (port, Some(gate)))?
+                    }
                 };
                 return Ok(Self { _process: process, folder: folder.clone(), port, tls, _gate: gate });
             }
@@ -168,11 +172,12 @@ impl Brand {
             Self::Redis => ("REDWIRE_REDIS", "redis-server"),
             Self::Valkey => ("REDWIRE_VALKEY", "valkey-server"),
             Self::Redis82 => ("REDWIRE_REDIS82", "redis-server"),
+            Self::Stack => ("REDWIRE_STACK", "redis-server with modules"),
         };
         let named = env::var_os(variable).filter(|path| !path.is_empty()).map(PathBuf::from);
         let found = match self {
             Self::Redis => named.or_else(|| on_path(name)),
-            Self::Valkey | Self::Redis82 => named,
+            Self::Valkey | Self::Redis82 | Self::Stack => named,
         };
         if found.is_none() {
             let allowed = env::var_os("REDWIRE_ALLOW_MISSING") == Some(OsString::from("1"));

@@ -238,9 +238,8 @@ fn bitmap() {
         commands::bitfield("key-1")
             .get("encoding-1", "offset-1")
             .overflow(commands::WrapSatFail::Fail)
-            .incrby("encoding-1", "offset-1", 11)
             .as_ref(),
-        "BITFIELD key-1 GET encoding-1 offset-1 OVERFLOW FAIL INCRBY encoding-1 offset-1 11",
+        "BITFIELD key-1 GET encoding-1 offset-1 OVERFLOW FAIL",
     );
     sends(
         commands::bitfield("key-1").get("encoding-1", "offset-1").as_ref(),
@@ -281,6 +280,18 @@ fn bitmap() {
             .incrby("encoding-1", "offset-1", 11)
             .as_ref(),
         "BITFIELD key-1 OVERFLOW FAIL INCRBY encoding-1 offset-1 11",
+    );
+    sends(
+        commands::bitfield("key-1").overflow(commands::WrapSatFail::Wrap).as_ref(),
+        "BITFIELD key-1 OVERFLOW WRAP",
+    );
+    sends(
+        commands::bitfield("key-1").overflow(commands::WrapSatFail::Sat).as_ref(),
+        "BITFIELD key-1 OVERFLOW SAT",
+    );
+    sends(
+        commands::bitfield("key-1").overflow(commands::WrapSatFail::Fail).as_ref(),
+        "BITFIELD key-1 OVERFLOW FAIL",
     );
     sends(commands::bitfield_ro("key-1").as_ref(), "BITFIELD_RO key-1");
     sends(
@@ -405,6 +416,7 @@ fn cf() {
 
 #[test]
 fn cluster() {
+    sends(commands::asking().as_ref(), "ASKING");
     sends(commands::cluster_addslots([11, 11]).as_ref(), "CLUSTER ADDSLOTS 11 11");
     sends(commands::cluster_addslots([11]).as_ref(), "CLUSTER ADDSLOTS 11");
     sends(
@@ -567,6 +579,8 @@ fn cluster() {
         "CLUSTER SLOT-STATS ORDERBY metric-1 LIMIT 11 DESC",
     );
     sends(commands::cluster_slots().as_ref(), "CLUSTER SLOTS");
+    sends(commands::readonly().as_ref(), "READONLY");
+    sends(commands::readwrite().as_ref(), "READWRITE");
 }
 
 #[test]
@@ -605,13 +619,16 @@ fn cms() {
 
 #[test]
 fn connection() {
+    sends(commands::auth("password-1").as_ref(), "AUTH password-1");
+    sends(commands::auth("password-1").username("username-1").as_ref(), "AUTH username-1 password-1");
+    sends(commands::client_caching(commands::YesNo::Yes).as_ref(), "CLIENT CACHING YES");
+    sends(commands::client_caching(commands::YesNo::No).as_ref(), "CLIENT CACHING NO");
     sends(commands::client_getname().as_ref(), "CLIENT GETNAME");
     sends(commands::client_getredir().as_ref(), "CLIENT GETREDIR");
     sends(commands::client_help().as_ref(), "CLIENT HELP");
     sends(commands::client_id().as_ref(), "CLIENT ID");
     sends(commands::client_info().as_ref(), "CLIENT INFO");
     sends(commands::client_kill().address("filter-1").as_ref(), "CLIENT KILL filter-1");
-    sends(commands::client_kill().as_ref(), "CLIENT KILL");
     sends(commands::client_kill().id(11).as_ref(), "CLIENT KILL ID 11");
     sends(commands::client_kill().r#type(commands::ClientType::Normal).as_ref(), "CLIENT KILL TYPE NORMAL");
     sends(commands::client_kill().r#type(commands::ClientType::Master).as_ref(), "CLIENT KILL TYPE MASTER");
@@ -648,17 +665,76 @@ fn connection() {
         commands::client_list().id([11]).r#type(commands::ClientType::Pubsub).as_ref(),
         "CLIENT LIST TYPE PUBSUB ID 11",
     );
+    sends(commands::client_no_evict(commands::OnOff::On).as_ref(), "CLIENT NO-EVICT ON");
+    sends(commands::client_no_evict(commands::OnOff::Off).as_ref(), "CLIENT NO-EVICT OFF");
+    sends(commands::client_no_touch(commands::OnOff::On).as_ref(), "CLIENT NO-TOUCH ON");
+    sends(commands::client_no_touch(commands::OnOff::Off).as_ref(), "CLIENT NO-TOUCH OFF");
     sends(commands::client_pause(11).as_ref(), "CLIENT PAUSE 11");
     sends(commands::client_pause(11).write().as_ref(), "CLIENT PAUSE 11 WRITE");
     sends(commands::client_pause(11).all().as_ref(), "CLIENT PAUSE 11 ALL");
+    sends(commands::client_reply(commands::OnOffSkip::On).as_ref(), "CLIENT REPLY ON");
+    sends(commands::client_reply(commands::OnOffSkip::Off).as_ref(), "CLIENT REPLY OFF");
+    sends(commands::client_reply(commands::OnOffSkip::Skip).as_ref(), "CLIENT REPLY SKIP");
+    sends(
+        commands::client_setinfo(commands::ClientSetinfoAttr::lib_name("libname-1")).as_ref(),
+        "CLIENT SETINFO LIB-NAME libname-1",
+    );
+    sends(
+        commands::client_setinfo(commands::ClientSetinfoAttr::lib_ver("libver-1")).as_ref(),
+        "CLIENT SETINFO LIB-VER libver-1",
+    );
+    sends(commands::client_setname("connectionName-1").as_ref(), "CLIENT SETNAME connectionName-1");
+    sends(commands::client_tracking(commands::OnOff::On).as_ref(), "CLIENT TRACKING ON");
+    sends(commands::client_tracking(commands::OnOff::Off).as_ref(), "CLIENT TRACKING OFF");
+    sends(
+        commands::client_tracking(commands::OnOff::On).redirect(11).as_ref(),
+        "CLIENT TRACKING ON REDIRECT 11",
+    );
+    sends(
+        commands::client_tracking(commands::OnOff::On).prefix(["prefix-1", "prefix2-1"]).as_ref(),
+        "CLIENT TRACKING ON PREFIX prefix-1 PREFIX prefix2-1",
+    );
+    sends(
+        commands::client_tracking(commands::OnOff::On).prefix(["prefix-1"]).as_ref(),
+        "CLIENT TRACKING ON PREFIX prefix-1",
+    );
+    sends(commands::client_tracking(commands::OnOff::On).bcast().as_ref(), "CLIENT TRACKING ON BCAST");
+    sends(commands::client_tracking(commands::OnOff::On).optin().as_ref(), "CLIENT TRACKING ON OPTIN");
+    sends(commands::client_tracking(commands::OnOff::On).optout().as_ref(), "CLIENT TRACKING ON OPTOUT");
+    sends(commands::client_tracking(commands::OnOff::On).noloop().as_ref(), "CLIENT TRACKING ON NOLOOP");
+    sends(
+        commands::client_tracking(commands::OnOff::Off)
+            .noloop()
+            .optout()
+            .optin()
+            .bcast()
+            .prefix(["prefix-1"])
+            .redirect(11)
+            .as_ref(),
+        "CLIENT TRACKING OFF REDIRECT 11 PREFIX prefix-1 BCAST OPTIN OPTOUT NOLOOP",
+    );
     sends(commands::client_trackinginfo().as_ref(), "CLIENT TRACKINGINFO");
     sends(commands::client_unblock(11).as_ref(), "CLIENT UNBLOCK 11");
     sends(commands::client_unblock(11).timeout().as_ref(), "CLIENT UNBLOCK 11 TIMEOUT");
     sends(commands::client_unblock(11).error().as_ref(), "CLIENT UNBLOCK 11 ERROR");
     sends(commands::client_unpause().as_ref(), "CLIENT UNPAUSE");
     sends(commands::echo("message-1").as_ref(), "ECHO message-1");
+    sends(commands::hello().as_ref(), "HELLO");
+    sends(commands::hello().protover(11).as_ref(), "HELLO 11");
+    sends(
+        commands::hello().protover(11).auth("username-1", "password-1").as_ref(),
+        "HELLO 11 AUTH username-1 password-1",
+    );
+    sends(commands::hello().protover(11).setname("clientname-1").as_ref(), "HELLO 11 SETNAME clientname-1");
+    sends(
+        commands::hello().protover(11).auth("username-1", "password-1").setname("clientname-1").as_ref(),
+        "HELLO 11 AUTH username-1 password-1 SETNAME clientname-1",
+    );
     sends(commands::ping().as_ref(), "PING");
     sends(commands::ping().message("message-1").as_ref(), "PING message-1");
+    sends(commands::quit().as_ref(), "QUIT");
+    sends(commands::reset().as_ref(), "RESET");
+    sends(commands::select(11).as_ref(), "SELECT 11");
 }
 
 #[test]
@@ -3269,6 +3345,8 @@ fn generic() {
     sends(commands::r#type("key-1").as_ref(), "TYPE key-1");
     sends(commands::unlink(["key-1", "key2-1"]).as_ref(), "UNLINK key-1 key2-1");
     sends(commands::unlink(["key-1"]).as_ref(), "UNLINK key-1");
+    sends(commands::wait(11, 11).as_ref(), "WAIT 11 11");
+    sends(commands::waitaof(11, 11, 11).as_ref(), "WAITAOF 11 11 11");
 }
 
 #[test]
@@ -3876,6 +3954,16 @@ fn hash() {
     sends(
         commands::hgetex("key-1", ["fields-1"]).persist().as_ref(),
         "HGETEX key-1 PERSIST FIELDS 1 fields-1",
+    );
+    sends(commands::himport_discard("fieldsetName-1").as_ref(), "HIMPORT DISCARD fieldsetName-1");
+    sends(commands::himport_discardall().as_ref(), "HIMPORT DISCARDALL");
+    sends(
+        commands::himport_prepare("fieldsetName-1", ["field-1", "field2-1"]).as_ref(),
+        "HIMPORT PREPARE fieldsetName-1 field-1 field2-1",
+    );
+    sends(
+        commands::himport_prepare("fieldsetName-1", ["field-1"]).as_ref(),
+        "HIMPORT PREPARE fieldsetName-1 field-1",
     );
     sends(
         commands::himport_set("key-1", "fieldsetName-1", ["value-1", "value2-1"]).as_ref(),
@@ -4666,6 +4754,9 @@ fn scripting() {
         "FUNCTION RESTORE serializedValue-1 REPLACE",
     );
     sends(commands::function_stats().as_ref(), "FUNCTION STATS");
+    sends(commands::script_debug(commands::YesSyncNo::Yes).as_ref(), "SCRIPT DEBUG YES");
+    sends(commands::script_debug(commands::YesSyncNo::Sync).as_ref(), "SCRIPT DEBUG SYNC");
+    sends(commands::script_debug(commands::YesSyncNo::No).as_ref(), "SCRIPT DEBUG NO");
     sends(commands::script_exists(["sha1-1", "sha12-1"]).as_ref(), "SCRIPT EXISTS sha1-1 sha12-1");
     sends(commands::script_exists(["sha1-1"]).as_ref(), "SCRIPT EXISTS sha1-1");
     sends(commands::script_flush().as_ref(), "SCRIPT FLUSH");
@@ -5024,11 +5115,18 @@ fn server() {
         "MODULE LOADEX path-1 CONFIG configs-key-1 configs-value-1 CONFIG configs-key-2 configs-value-2 ARGS args-1",
     );
     sends(commands::module_unload("name-1").as_ref(), "MODULE UNLOAD name-1");
-    sends(commands::replicaof("host-1", "ONE").as_ref(), "REPLICAOF host-1 ONE");
+    sends(commands::replicaof("NO", "ONE").as_ref(), "REPLICAOF NO ONE");
     sends(commands::replicaof("host-1", 11).as_ref(), "REPLICAOF host-1 11");
     sends(commands::role().as_ref(), "ROLE");
     sends(commands::save().as_ref(), "SAVE");
-    sends(commands::slaveof("host-1", "ONE").as_ref(), "SLAVEOF host-1 ONE");
+    sends(commands::shutdown().as_ref(), "SHUTDOWN");
+    sends(commands::shutdown().nosave().as_ref(), "SHUTDOWN NOSAVE");
+    sends(commands::shutdown().save().as_ref(), "SHUTDOWN SAVE");
+    sends(commands::shutdown().now().as_ref(), "SHUTDOWN NOW");
+    sends(commands::shutdown().force().as_ref(), "SHUTDOWN FORCE");
+    sends(commands::shutdown().abort().as_ref(), "SHUTDOWN ABORT");
+    sends(commands::shutdown().abort().force().now().save().as_ref(), "SHUTDOWN SAVE NOW FORCE ABORT");
+    sends(commands::slaveof("NO", "ONE").as_ref(), "SLAVEOF NO ONE");
     sends(commands::slaveof("host-1", 11).as_ref(), "SLAVEOF host-1 11");
     sends(commands::slowlog_get().as_ref(), "SLOWLOG GET");
     sends(commands::slowlog_get().count(11).as_ref(), "SLOWLOG GET 11");
@@ -6213,6 +6311,15 @@ fn topk() {
         commands::topk::reserve("key-1", 11).params(11, 11, 2.5).as_ref(),
         "TOPK.RESERVE key-1 11 11 11 2.5",
     );
+}
+
+#[test]
+fn transactions() {
+    sends(commands::discard().as_ref(), "DISCARD");
+    sends(commands::exec().as_ref(), "EXEC");
+    sends(commands::unwatch().as_ref(), "UNWATCH");
+    sends(commands::watch(["key-1", "key2-1"]).as_ref(), "WATCH key-1 key2-1");
+    sends(commands::watch(["key-1"]).as_ref(), "WATCH key-1");
 }
 
 #[test]

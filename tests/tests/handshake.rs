@@ -49,7 +49,14 @@ fn everything_is_asked_in_one_write_and_commands_wait() {
     peer.reply("$1\r\nv\r\n");
     assert_eq!(peer.replied(1), Some(&bulk("v")));
     let server = peer.connection.server();
-    assert_eq!((server.protocol, server.version.as_slice()), (3, &b"7.0.15"[..]));
+    assert_eq!((server.protocol, server.version.as_slice(), server.is_fork), (3, &b"7.0.15"[..], false));
+}
+
+#[test]
+fn a_fork_is_told_by_its_name() {
+    let mut peer = open(Config::default());
+    peer.reply(HELLO.replace("redis", "valkey") + "+OK\r\n+OK\r\n");
+    assert!(peer.connection.server().is_fork);
 }
 
 #[test]

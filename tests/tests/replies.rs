@@ -278,6 +278,15 @@ fn only_an_option_decides_a_shape() {
         ("CLIENT KILL", "ID 5", ":1\r\n", ":1"),
         ("SRANDMEMBER", "s -1", flat, list),
         ("SRANDMEMBER", "s 1", flat, r#"~[$"a" $"1"]"#),
+        ("HRANDFIELD", "h 2 WITHVALUES", flat, r#"{$"a" $"1"}"#),
+        ("HRANDFIELD", "h -2 WITHVALUES", flat, r#"[[$"a" $"1"]]"#),
+        ("HRANDFIELD", "h -2", flat, list),
+        (
+            "FT.CURSOR READ",
+            "i 5",
+            "*2\r\n*1\r\n:0\r\n:9223372036854775807\r\n",
+            r#"[{+"total_results" :0 +"results" []} +"9223372036854775807"]"#,
+        ),
         ("JSON.ARRLEN", "k $.a", "*1\r\n:1\r\n", "[:1]"),
         (
             "FT.SEARCH",

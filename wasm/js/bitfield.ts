@@ -5,7 +5,7 @@ import type { Value } from "./outbox.js";
 export interface BitfieldReader<N = number> extends PromiseLike<N[]> {
   /** Reads the integer of type `encoding` (`"u8"`, `"i16"` ...) at the bit `offset`. */
   get(encoding: Value, offset: Value): this;
-  /** Sends it; gives one result per operation. */
+  /** Sends it, once; gives one result per operation. What is collected later is another one. */
   execute(): Promise<N[]>;
 }
 
@@ -19,7 +19,7 @@ export interface Bitfield<N = number> extends PromiseLike<(N | null)[]> {
   incrby(encoding: Value, offset: Value, increment: Int): this;
   /** Says what the operations that follow do beyond their type's range; at first `wrap`. */
   overflow(behaviour: "wrap" | "sat" | "fail"): this;
-  /** Sends it; gives one result per GET, SET and INCRBY. */
+  /** Sends it, once; gives one result per GET, SET and INCRBY. What is collected later is another one. */
   execute(): Promise<(N | null)[]>;
 }
 
@@ -30,7 +30,7 @@ export class Operations implements Bitfield {
   readonly #send: (operations: Operation[]) => Promise<unknown>;
   readonly #writes: boolean;
   readonly #operations: Operation[] = [];
-  #overflow: unknown;
+  #reply: Promise<unknown> | undefined;
 
   constructor(send: (operations: Operation[]) => Promise<unknown>, writes: boolean) {
     this.#send = send;
@@ -50,13 +50,11 @@ export class Operations implements Bitfield {
   }
 
   overflow(behaviour: "wrap" | "sat" | "fail"): this {
-    this.#refuseWrites("overflow");
-    this.#overflow = behaviour;
-    return this;
+    return this.#write({ overflow: behaviour });
   }
 
   execute(): Promise<(number | null)[]> {
-    return this.#send(this.#operations) as Promise<(number | null)[]>;
+    return (this.#reply ??= this.#send(this.#operations.splice(0))) as Promise<(number | null)[]>;
   }
 
   then<A, B>(resolved?: ((value: (number | null)[]) => A | PromiseLike<A>) | null, rejected?: ((reason: unknown) => B | PromiseLike<B>) | null): Promise<A | B> {
@@ -65,7 +63,7 @@ export class Operations implements Bitfield {
 
   #write(operation: Operation): this {
     this.#refuseWrites(Object.keys(operation)[0]!);
-    return this.#add(this.#overflow === undefined ? operation : { overflow: this.#overflow, ...operation });
+    return this.#add(operation);
   }
 
   #refuseWrites(operation: string): void {
@@ -74,6 +72,7 @@ export class Operations implements Bitfield {
 
   #add(operation: Operation): this {
     this.#operations.push(operation);
+    this.#reply = undefined;
     return this;
   }
 }

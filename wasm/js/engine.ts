@@ -190,19 +190,24 @@ export class Engine implements Home {
     return this.#settings.runtimeChecks;
   }
 
-  /** The version of the server, once it is connected; empty where the server did not say in its greeting, null where it does not tell at all. */
-  serverVersion: string | null | undefined;
+  /** The version that the server says it has, where it does. */
+  #serverVersion: string | undefined;
+  /**
+   * The version of Redis that it is, once it is connected; empty where the server did not say in its greeting, null where it does not tell
+   * at all, or is a fork: their numbers say nothing of what Redis has.
+   */
+  redisVersion: string | null | undefined;
   /** Resolves when the version is known or cannot be: what comes later waits behind what waits for it. */
   gate: Promise<void> | undefined;
 
   /** The version that commands must not be newer than, if it is known. */
   get version(): string | undefined {
-    return (this.#settings.verifyVersion && this.serverVersion) || undefined;
+    return (this.#settings.verifyVersion && this.redisVersion) || undefined;
   }
 
   /** Tells whether the version decides but is not known; {@link gate} then tells when it is. What has to be asked goes through `channel`. */
   awaitsVersion(channel: Channel): boolean {
-    if (!this.#settings.verifyVersion || this.serverVersion || this.serverVersion === null) return false;
+    if (!this.#settings.verifyVersion || this.redisVersion || this.redisVersion === null) return false;
     const open = (): void => (this.gate = undefined);
     this.gate ??= this.#learnVersion(channel).then(open, open);
     return true;
@@ -210,11 +215,13 @@ export class Engine implements Home {
 
   async #learnVersion(channel: Channel): Promise<void> {
     await this.connect();
-    if (this.serverVersion !== "") return;
+    if (this.redisVersion !== "") return;
     // not everyone may use INFO
     const info = await channel.send(Flag.NAMED, undefined, "INFO", ["INFO", "server"], 0).catch(() => undefined);
     const { valkey_version, redis_version } = Object(info) as Readonly<Record<string, string | undefined>>;
-    if (this.serverVersion === "") this.serverVersion = valkey_version ?? redis_version ?? null;
+    if (this.redisVersion !== "") return;
+    this.#serverVersion = valkey_version ?? redis_version;
+    this.redisVersion = (valkey_version === undefined && redis_version) || null;
   }
 
   get status(): Status {
@@ -251,7 +258,7 @@ export class Engine implements Home {
         links.push(...beside.links.map((link) => ({ ...link, kind: "listening" as const })));
       }
     }
-    const version = this.serverVersion ? { version: this.serverVersion } : {};
+    const version = this.#serverVersion ? { version: this.#serverVersion } : {};
     return { status: this.#status, server: this.#settings.where, ...version, links, waiting, lastErrors: this.#errors.list() };
   }
 
@@ -611,7 +618,8 @@ export class Engine implements Home {
         const wire = this.#wires[id & LANE]!;
         wire.ready = true;
         if (wire.lane !== 0) return;
-        this.serverVersion = host.text(host.exports.host_version());
+        this.#serverVersion = host.text(host.exports.host_version());
+        this.redisVersion = detail === 0 ? this.#serverVersion : null;
         this.#trouble = undefined;
         this.#attempt?.succeed();
         this.#attempt = undefined;

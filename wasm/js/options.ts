@@ -46,7 +46,7 @@ export interface Options extends DecodingOptions {
   timeout?: number;
   /** Whether every argument's type is checked before it is sent; default `REDWIRE_RUNTIME_CHECKS=1` in the environment. */
   runtimeChecks?: boolean;
-  /** Whether commands and options that are newer than the server are refused (default) or sent all the same. */
+  /** Whether commands and options that are newer than the server, if that is Redis, are refused (default) or sent all the same; modules and forks refuse for themselves. */
   verifyVersion?: boolean;
   /** How long a command may wait for a connection, each time there is none, or for room on it (`highWater`); default 5 000, 0: no limit. */
   queueTimeout?: number;

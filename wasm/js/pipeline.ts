@@ -13,7 +13,7 @@ import type { AnyWorld, Forms, Plain, Str, World } from "./replies.js";
 import { ENCODED } from "./reader.js";
 import type { Runner } from "./script.js";
 import { encoded, type View } from "./view.js";
-import type { Watching } from "./watching.js";
+import type { RawWatching, Watching } from "./watching.js";
 
 declare const results: unique symbol;
 
@@ -57,6 +57,28 @@ export interface Queue<W extends AnyWorld, out T extends unknown[]> extends Comm
   /** Makes it a transaction whatever it was. Throws where commands are queued, and the second time. */
   multi(): Queue<W, T>;
   /** Gives up what is queued and watched: UNWATCH, and the connection goes back. What is executed already is left alone. */
+  reset(): Promise<void>;
+  /** Alias of `reset`. */
+  discard(): Promise<void>;
+  /** How many commands are queued. */
+  readonly length: number;
+  [Symbol.asyncDispose](): Promise<void>;
+  readonly then?: never;
+}
+
+/** A {@link Pipeline} whose results keep the form that the server gave them. */
+export interface RawPipeline extends Commands<World, "rawqueue"> {
+  /** See {@link Redis.call}. */
+  call(name: string, ...args: Value[]): RawPipeline;
+  /** See {@link Queue.execute}. */
+  execute(options?: { raiseOnError?: boolean }): Promise<unknown[]>;
+  /** Alias of `execute`. */
+  exec: RawPipeline["execute"];
+  /** See {@link Queue.watch}. */
+  watch(...keys: Key[]): Promise<RawWatching>;
+  /** See {@link Queue.multi}. */
+  multi(): RawPipeline;
+  /** See {@link Queue.reset}. */
   reset(): Promise<void>;
   /** Alias of `reset`. */
   discard(): Promise<void>;

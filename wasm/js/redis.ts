@@ -19,7 +19,7 @@ import { resolveOptions, settingsOf, type Options } from "./options.js";
 import { kindOf, Flag, ROW, type Key, type Value } from "./outbox.js";
 import { Library, libraryOf, type LibraryClass } from "./library.js";
 import { LuaLock, type Lock, type LockOptions, type Operation } from "./lock.js";
-import { Queued, type Held, type Pipeline, type Yields } from "./pipeline.js";
+import { Queued, type Held, type Pipeline, type RawPipeline, type Yields } from "./pipeline.js";
 import { engineOf } from "./pool.js";
 import { listenersOf, type SubscribeOptions } from "./pubsub/listeners.js";
 import { Monitor, type MonitorEntry, type MonitorOptions } from "./pubsub/monitor.js";
@@ -34,7 +34,7 @@ import { isRetryPolicy, persist, type RetryPolicy } from "./retry.js";
 import type { Status } from "./status.js";
 import { decodes, encoded, withDecoding, type Adapting, type DataWith, type DecodingOptions, type Fitting, type FormsWith, type GivenWith, type IntegersWith, type ValuesWith, type View } from "./view.js";
 import { later } from "./timer.js";
-import type { TransactionOptions, Watching } from "./watching.js";
+import type { RawWatching, TransactionOptions, Watching } from "./watching.js";
 
 /** What a view changes. */
 export interface ViewOptions extends DecodingOptions {
@@ -82,7 +82,7 @@ export interface Redis<S extends Str = string, N = number, F extends Forms = Pla
   /** Gives a function for a command that the table does not know. */
   defineCommand<R = unknown>(definition: CommandDefinition<R>): (...args: Value[]) => Promise<R>;
   /** Gives a client that shares this one's connection and differs in `options`. */
-  with(options: ViewOptions & { raw: true }): RawRedis;
+  with<const O extends ViewOptions & { raw: true }>(options: O & Fitting<O, S>): RawRedis<Viewed<O, S, N, F, V, I>>;
   with<const O extends ViewOptions>(options: O & Fitting<O, S>): Viewed<O, S, N, F, V, I>;
   /**
    * Sends commands made by the functions of `redwire/commands`, together and in order, and gives their results. The first error among
@@ -175,14 +175,16 @@ export interface Redis<S extends Str = string, N = number, F extends Forms = Pla
 /** What a client becomes with `O`. */
 export type Viewed<O extends DecodingOptions & Adapting, S extends Str = string, N = number, F extends Forms = Plain, V = S, I = Value> = Redis<DataWith<O, S>, IntegersWith<O, N>, FormsWith<O, F>, ValuesWith<O, S, V>, GivenWith<O, I>>;
 
+/** What a lease leaves to the client that it is of. */
+type Whole = "connect" | "ready" | "close" | "destroy" | "duplicate" | "ignoreReplies" | "lease" | "with" | "wait" | "waitaof";
+
 /**
  * A client on a connection of its own, until it gives that back: what changes a connection, or is about its writes, changes nobody
  * else's. A lease is one connection's life: when that is lost, everything on it rejects, and from then on with a {@link LeaseError}.
  */
-export interface Lease<S extends Str = string, N = number, F extends Forms = Plain, V = S, I = Value>
-  extends Omit<Redis<S, N, F, V, I>, "connect" | "ready" | "close" | "destroy" | "duplicate" | "ignoreReplies" | "lease" | "with" | "wait" | "waitaof">,
-    LeaseCommands<World<S, N, F, V, I>> {
+export interface Lease<S extends Str = string, N = number, F extends Forms = Plain, V = S, I = Value> extends Omit<Redis<S, N, F, V, I>, Whole>, LeaseCommands<World<S, N, F, V, I>> {
   /** Gives a client that shares this lease and differs in `options`. */
+  with(options: RawOptions & { raw: true }): RawLease;
   with<const O extends ViewOptions>(options: O & Fitting<O, S>): Lease<DataWith<O, S>, IntegersWith<O, N>, FormsWith<O, F>, ValuesWith<O, S, V>, GivenWith<O, I>>;
   /**
    * Gives the connection back, which is used again if it is as it was, and closed otherwise. What is in flight settles, but for what
@@ -191,11 +193,42 @@ export interface Lease<S extends Str = string, N = number, F extends Forms = Pla
   release(): Promise<void>;
 }
 
-/** A client whose replies keep the form that the server gave them: nobody can say what that is. */
-export interface RawRedis extends RawCommands, Omit<Redis, keyof Commands | "with"> {
+/** What of a client says what replies are. */
+type Typed = keyof Commands | "with" | "execute" | "pipelineStream" | "pipeline" | "multi" | "transaction" | "lease" | "duplicate";
+
+/** What a view of raw replies may differ in. */
+type RawOptions = Omit<ViewOptions, keyof DecodingOptions | "raw" | "adapter">;
+
+/**
+ * A client whose replies keep the form that the server gave them: nobody can say what that is. Iterators, which read replies themselves, give
+ * what they always give. With `raw: false` it is `B` again.
+ */
+export interface RawRedis<B = Redis> extends RawCommands, Omit<Redis, Typed> {
   /** See {@link Redis.with}. */
-  with<const O extends ViewOptions & { raw: false }>(options: O): Viewed<O>;
-  with(options: ViewOptions): RawRedis;
+  with(options: RawOptions & { raw: false }): B;
+  with(options: RawOptions & { raw?: true }): RawRedis<B>;
+  /** See {@link Redis.execute}. */
+  execute(commands: readonly InertCommand[]): Promise<unknown[]>;
+  /** See {@link Redis.pipelineStream}. */
+  pipelineStream(source: Source<InertCommand>, options?: StreamOptions<unknown>): Promise<number>;
+  /** See {@link Redis.pipeline}. */
+  pipeline(options?: { transaction?: boolean }): RawPipeline;
+  /** See {@link Redis.multi}. */
+  multi(): RawPipeline;
+  /** See {@link Redis.transaction}. */
+  transaction<R, O extends TransactionOptions>(fn: (watching: RawWatching) => R | Promise<R>, keys: readonly Key[], options?: O): Promise<O extends { valueFromCallable: true } ? R : unknown[]>;
+  /** See {@link Redis.lease}. */
+  lease(options?: { signal?: AbortSignal }): Promise<RawLease>;
+  /** See {@link Redis.duplicate}. */
+  duplicate(options?: Omit<Options, keyof DecodingOptions>): RawRedis<B>;
+}
+
+/** A {@link Lease} whose replies keep the form that the server gave them. */
+export interface RawLease extends Omit<RawRedis, Whole>, LeaseCommands<World, "raw"> {
+  /** See {@link Lease.with}. */
+  with(options: RawOptions & { raw?: true }): RawLease;
+  /** See {@link Lease.release}. */
+  release(): Promise<void>;
 }
 
 /** The commands of a {@link RawRedis}. */
@@ -334,8 +367,8 @@ class Client extends Methods {
     await this.#channel.engine.connect();
     if (this.#channel.awaitsVersion()) await this.#channel.gate;
     const { name, since } = planOf(row);
-    const version = this.#channel.engine.serverVersion;
-    const isNew = Boolean(version) && !name.includes(".") && (since === undefined || !isOlder(version!, since));
+    const version = this.#channel.engine.redisVersion;
+    const isNew = !name.includes(".") && (since === undefined || Boolean(version && !isOlder(version, since)));
     // before 7.0 COMMAND INFO knew no second words
     if (version && isOlder(version, "7") && name.includes(" ")) return isNew;
     try {
@@ -363,20 +396,25 @@ class Client extends Methods {
     return customCommand(definition, (name, ...args) => this.call(name, ...args));
   }
 
+  #pages(scan: Method, key: Key[], options?: object): AsyncGenerator<unknown> {
+    const client = this.with({ raw: false });
+    return pages((cursor) => scan.call(client, ...key, cursor, options));
+  }
+
   scanIter(options?: object): AsyncGenerator<unknown> {
-    return pages((cursor) => made.scan.call(this, cursor, options));
+    return this.#pages(made.scan, [], options);
   }
 
   hscanIter(key: Key, options?: object): AsyncGenerator<unknown> {
-    return pages((cursor) => made.hscan.call(this, key, cursor, options));
+    return this.#pages(made.hscan, [key], options);
   }
 
   sscanIter(key: Key, options?: object): AsyncGenerator<unknown> {
-    return pages((cursor) => made.sscan.call(this, key, cursor, options));
+    return this.#pages(made.sscan, [key], options);
   }
 
   zscanIter(key: Key, options?: object): AsyncGenerator<unknown> {
-    return pages((cursor) => made.zscan.call(this, key, cursor, options));
+    return this.#pages(made.zscan, [key], options);
   }
 
   with(options: ViewOptions): Client {

@@ -1,6 +1,6 @@
 import { kindOf, type Key, type Value } from "./outbox.js";
 import type { Methods } from "./commands/methods.js";
-import type { Queue } from "./pipeline.js";
+import type { Queue, RawPipeline } from "./pipeline.js";
 import type { AnyWorld } from "./replies.js";
 
 /** What a script or a function of a library is called with. */
@@ -29,6 +29,7 @@ export interface Script<R = unknown> {
   (options?: CallOptions & { client?: Caller }): Promise<R>;
   /** Appends it to the pipeline `client`. */
   <W extends AnyWorld, T extends unknown[]>(options: CallOptions & { client: Queue<W, T> }): Queue<W, [...T, R]>;
+  (options: CallOptions & { client: RawPipeline }): RawPipeline;
   /** The SHA-1 of the script, 40 hexadecimal digits: its name on servers. Worked out here, no server is asked. */
   readonly sha: string;
 }

@@ -1,6 +1,6 @@
 import type { Commands } from "./generated/commands.js";
 import type { Key, Value } from "./outbox.js";
-import type { Pipeline } from "./pipeline.js";
+import type { Pipeline, RawPipeline } from "./pipeline.js";
 import type { Forms, Plain, Str, World } from "./replies.js";
 
 /** A {@link Pipeline} that watches keys: commands are executed at once, on its own connection, until `multi`. */
@@ -19,6 +19,16 @@ export interface Watching<S extends Str = string, N = number, F extends Forms = 
   discard(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
   readonly then?: never;
+}
+
+/** A {@link RawPipeline} that watches keys. */
+export interface RawWatching extends Commands<World, "raw">, Omit<Watching, keyof Commands | "watch" | "multi" | "unwatch"> {
+  /** See {@link Watching.watch}. */
+  watch(...keys: Key[]): Promise<RawWatching>;
+  /** See {@link Watching.multi}. */
+  multi(): RawPipeline;
+  /** See {@link Watching.unwatch}. */
+  unwatch(): Promise<RawPipeline>;
 }
 
 /** How {@link Redis.transaction} works. Times are in milliseconds. */

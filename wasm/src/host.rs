@@ -407,7 +407,10 @@ impl Host {
         while let Some(action) = self.pool.poll_action() {
             let (kind, id, (reason, detail)) = match action {
                 Action::Open(link) => (0, link.0, (0, 0)),
-                Action::Ready(link) => (1, link.0, (self.pool.shared().server().protocol.into(), 0)),
+                Action::Ready(link) => {
+                    let server = self.pool.shared().server();
+                    (1, link.0, (server.protocol.into(), server.is_fork.into()))
+                }
                 Action::Close(link, reason) => {
                     self.forget(link.0);
                     (if self.pool.shared().is_retrying() { 6 } else { 2 }, link.0, coded(reason))

@@ -167,7 +167,7 @@ impl<R> Aggregate<R, Open> {
 
 impl<Load> Aggregate<Record, Load> {
     /// Adds `WITHCURSOR` with `cursor`.
-    pub fn withcursor(self, cursor: AggregateCursor) -> Aggregate<(Record, i64), Load> {
+    pub fn withcursor(self, cursor: AggregateCursor) -> Aggregate<(Record, String), Load> {
         Aggregate(
             self.0.with(6, |out| {
                 "WITHCURSOR".write_to(out);
@@ -817,7 +817,7 @@ pub fn cursor_del(index: impl ToArg, cursor_id: impl ToArg) -> Command<bool> {
 /// Reads the next page of an aggregation by its cursor; the cursor 0 is the end.
 ///
 /// `FT.CURSOR READ`, since 1.1.0 of its module; O(1).
-pub fn cursor_read(index: impl ToArg, cursor_id: impl ToArg) -> CursorRead<(Record, i64)> {
+pub fn cursor_read(index: impl ToArg, cursor_id: impl ToArg) -> CursorRead<(Record, String)> {
     CursorRead(
         Draft::new(const { draft::id("FT.CURSOR READ") }).with(0, |out| {
             index.write_to(out);

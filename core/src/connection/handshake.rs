@@ -291,6 +291,8 @@ fn decimal(number: u32, digits: &mut [u8; 10]) -> &[u8] {
 pub struct Server {
     /// The version, as `7.0.15`; empty when the server did not say.
     pub version: Vec<u8>,
+    /// Whether it is a fork of Redis, whose versions are its own.
+    pub is_fork: bool,
     /// The protocol that the link speaks: 2 or 3.
     pub protocol: u8,
 }
@@ -298,7 +300,7 @@ pub struct Server {
 impl Server {
     /// A server that was not asked.
     pub(super) const fn resp2() -> Self {
-        Self { version: Vec::new(), protocol: 2 }
+        Self { version: Vec::new(), is_fork: false, protocol: 2 }
     }
 }
 
@@ -320,6 +322,7 @@ pub(super) struct Reply {
 
 #[derive(Clone, Copy, Debug)]
 enum Field {
+    Name,
     Version,
     Protocol,
 }
@@ -362,12 +365,17 @@ impl Reply {
         self.fields += 1;
         if self.fields % 2 == 1 {
             self.field = match text {
+                Some(b"server") => Some(Field::Name),
                 Some(b"version") => Some(Field::Version),
                 Some(b"proto") => Some(Field::Protocol),
                 _ => None,
             };
-        } else if let (Some(Field::Version), Some(text)) = (self.field.take(), text) {
-            self.server.version = text.to_vec();
+        } else {
+            match (self.field.take(), text) {
+                (Some(Field::Name), Some(text)) => self.server.is_fork = text != b"redis",
+                (Some(Field::Version), Some(text)) => self.server.version = text.to_vec(),
+                _ => {}
+            }
         }
     }
 }

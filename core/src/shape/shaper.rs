@@ -800,8 +800,9 @@ impl Shaper {
         }
         let shaped = match (node(id), event, text) {
             (Node::Skip, ..) => return,
-            (Node::Any | Node::Text, Event::Integer(value), _) if value.unsigned_abs() > SAFE => {
-                Event::Exact(value)
+            (Node::Any, Event::Integer(value), _) if value.unsigned_abs() > SAFE => Event::Exact(value),
+            (Node::Text, Event::Integer(value), _) => {
+                Event::Text(Text::Simple, self.kept.keep(Digits::of(value).text()))
             }
             (Node::Bulk, _, Some(text)) => Event::Text(Text::Bulk, text),
             (Node::Blob, _, Some(text)) => Event::Text(Text::Blob, text),

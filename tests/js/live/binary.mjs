@@ -7,7 +7,7 @@ const every = Uint8Array.from({ length: 256 }, (_, byte) => byte);
 
 /** Text that is not ASCII, and bytes that are not text. */
 export const binary = (world) => {
-  test("[promises 1, 3, 4] text is UTF-8 unless told otherwise", async () => {
+  test("[promises 3, 4] text is UTF-8 unless told otherwise", async () => {
     const { redis, bytes } = world;
     for (const text of ["é", "日本語", "😀", "a\u0000b", "\ufeffbom", "\r\n$3\r\nabc\r\n", "mixed é 😀 ascii", "\u{10ffff}", "e\u0301", "\ud83d\ude00x".repeat(100)]) {
       await redis.set(text, text);
@@ -16,6 +16,20 @@ export const binary = (world) => {
       assert.deepEqual(await bytes.get(text), new Uint8Array(Buffer.from(text)));
       assert.deepEqual(await redis.mget(text, "missing", text), [text, null, text]);
     }
+  });
+
+  test("[promise 1] encoding says how text is written and read", async () => {
+    const { redis, bytes } = world;
+    const latin1 = redis.with({ encoding: "latin1" });
+    await latin1.hset("käse", { fläche: "ø" });
+    assert.deepEqual(await latin1.hgetall("käse"), { fläche: "ø" });
+    assert.deepEqual(await bytes.hget(Buffer.from("käse", "latin1"), Buffer.from("fläche", "latin1")), Uint8Array.of(0xf8));
+    assert.deepEqual([await latin1.keys("k\u00e4*"), await redis.exists("käse")], [new Set(["käse"]), 0]);
+    const ascii = redis.with({ encoding: "ascii" });
+    assert.deepEqual([await ascii.set("plain", "text"), await ascii.get("plain")], [true, "text"]);
+    assert.ok((await rejection(ascii.set("plain", "ø"))) instanceof TypeError);
+    await bytes.set("plain", Uint8Array.of(0x61, 0xf8));
+    assert.equal(await ascii.get("plain"), "a\ufffd");
   });
 
   test("[promise 2] bytes come back as they were sent", async () => {

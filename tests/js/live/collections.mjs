@@ -20,10 +20,10 @@ export const collections = (world) => {
   test("[promise 13] a list argument is an array or a rest", async () => {
     const { redis } = world;
     await redis.del("l");
-    assert.equal(await redis.call("LPUSH", "l", 1), 1);
-    assert.equal(await redis.rpush("l", [1]), 2);
-    assert.equal(await redis.rpush("l", 1), 3);
-    assert.deepEqual(await redis.lrange("l", 0, -1), ["1", "1", "1"]);
+    assert.equal(await redis.lpush("l", [1]), 1);
+    assert.equal(await redis.lpush("l", 2, 3), 3);
+    assert.equal(await redis.rpush("l", [4, 5]), 5);
+    assert.deepEqual(await redis.lrange("l", 0, -1), ["3", "2", "1", "4", "5"]);
   });
 
   test("a list of 10 000 comes whole and in order", async () => {

@@ -1,13 +1,13 @@
 import net from "node:net";
 import { array, bulk, Commands, error, integer, map, ok } from "./resp.mjs";
 
-/** The answers of a server that speaks `protocol`, and is of `version`, to the commands of a handshake; `undefined` for any other command. */
-export const handshake = (protocol, version = "7.0.15") => (args) => {
+/** The answers of `server` that speaks `protocol`, and is of `version`, to the commands of a handshake; `undefined` for any other command. */
+export const handshake = (protocol, version = "7.0.15", server = "redis") => (args) => {
   switch (`${args[0]} ${args[0] === "CLIENT" ? args[1] : ""}`.trim()) {
     case "HELLO":
       if (protocol !== 3) return error(`ERR unknown command 'HELLO', with args beginning with: ${args.slice(1).map((arg) => `'${arg}' `).join("")}`);
       return map(3, [
-        [bulk("server"), bulk("redis")],
+        [bulk("server"), bulk(server)],
         [bulk("version"), bulk(version)],
         [bulk("proto"), integer(3)],
         [bulk("modules"), array([])],

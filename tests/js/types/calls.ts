@@ -86,6 +86,84 @@ export const mistakes = async (): Promise<void> => {
   new Redis({ hots: "h" });
 };
 
+export const groups = async (): Promise<void> => {
+  await text.geoadd("g", [[1, 2, "a"]]);
+  await text.geoadd("g", [1, 2, "a"], [3, 4, "b"]);
+  await text.clusterAddslotsrange([[0, 5]]);
+  await text.clusterAddslotsrange([0, 5], [8, 9]);
+  // @ts-expect-error a single group is in an array too
+  await text.geoadd("g", [1, 2, "a"]);
+  // @ts-expect-error
+  await text.ts.madd(["a", 1, 2]);
+  // @ts-expect-error
+  await text.json.mset(["a", "$", "1"]);
+  // @ts-expect-error
+  await text.clusterAddslotsrange([0, 5]);
+  // @ts-expect-error
+  await text.ardelrange("a", [0, 5]);
+  const found = await text.argrep("a", 0, 5, { exact: "x" }, { glob: "y*" });
+  const pairs = await text.argrep("a", 0, 5, [{ exact: "x" }], { withvalues: true });
+  same<[typeof found, typeof pairs], [number[], [number, string][]]>(true);
+  // @ts-expect-error options come behind an array
+  await text.argrep("a", 0, 5, { exact: "x" }, { withvalues: true });
+  await text.ft.create("i", { fieldName: "a", text: true }, { fieldName: "b", numeric: true });
+  await text.ft.create("i", [{ fieldName: "a", text: true }], { on: "json" });
+  await text.ft.aggregate("i", "*", [{ limit: [0, 1] }], { verbatim: true });
+  await text.ft.aggregate("i", "*", { verbatim: true });
+  // @ts-expect-error a step alone could be the options
+  await text.ft.aggregate("i", "*", { limit: [0, 1] });
+};
+
+export const choices = async (): Promise<void> => {
+  await text.replicaof("no", "one");
+  await text.replicaof("host", 6379);
+  await text.replicaof("no", 6379);
+  // @ts-expect-error ONE goes with NO
+  await text.replicaof("host", "one");
+  await text.clientKill("1.2.3.4:5");
+  await text.clientKill({ skipme: "yes" });
+  // @ts-expect-error a filter at least
+  await text.clientKill({});
+  // @ts-expect-error
+  await text.clientKill(true);
+  await text.hotkeysStart({ net: true, count: 5 });
+  // @ts-expect-error a metric at least
+  await text.hotkeysStart();
+  // @ts-expect-error
+  await text.hotkeysStart({ count: 5 });
+  await text.bitfield("b", { get: ["u8", 0] }, { overflow: "sat" }, { overflow: "fail", incrby: ["u8", 0, 1] });
+  // @ts-expect-error one operation each
+  await text.bitfield("b", { get: ["u8", 0], incrby: ["u8", 0, 1] });
+  // @ts-expect-error
+  await text.bitfield("b", {});
+};
+
+export const raws = async (): Promise<void> => {
+  const raw = bytes.with({ integers: "bigint" }).with({ raw: true });
+  const all = await raw.pipeline().get("a").call("GET", "a").incr("n").execute();
+  const each = await raw.multi().get("a").execute({ raiseOnError: false });
+  const inert = await raw.execute([get("a")]);
+  same<[typeof all, typeof each, typeof inert], [unknown[], unknown[], unknown[]]>(true);
+  const watched = await raw.transaction(async (watching) => {
+    const now = await watching.get("a");
+    same<typeof now, unknown>(true);
+    return watching.multi().set("a", 1);
+  }, ["a"]);
+  same<typeof watched, unknown[]>(true);
+  const decoded = raw.with({ raw: false });
+  const still = await raw.with({ timeout: 5 }).get("a");
+  same<[typeof still, Awaited<ReturnType<typeof decoded.incr>>, Awaited<ReturnType<typeof decoded.get>>], [unknown, bigint, Uint8Array | null]>(true);
+  const lease = await raw.lease();
+  const [selected, got] = [await lease.select(1), await lease.get("a")];
+  same<[typeof selected, typeof got], [unknown, unknown]>(true);
+  // @ts-expect-error what text becomes is said where replies are decoded
+  raw.with({ decodeResponses: true });
+  const other = await (await text.lease()).with({ raw: true }).get("a");
+  same<typeof other, unknown>(true);
+  const scripted = text.registerScript("return 1")({ client: raw.pipeline() });
+  same<typeof scripted, ReturnType<typeof raw.pipeline>>(true);
+};
+
 type User = { name: string };
 const users = text.with({ adapter: json as Adapter<User, User> });
 

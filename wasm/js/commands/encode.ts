@@ -100,9 +100,11 @@ class Encoder {
     let count = args.length;
     while (count > required && args[count - 1] === undefined) count--;
     let members: Members | undefined;
-    if (hasOptions && count > required && isPlainObject(args[count - 1])) members = args[--count] as Members;
-    const values = count === args.length ? (args as unknown[]) : args.slice(0, count);
     const last = parameters.length - 1;
+    // objects that are given one by one are no options
+    const objects = rest && last < required && !Array.isArray(args[last]) && this.#takesObjects(parameters[last]!.form);
+    if (hasOptions && !objects && count > required && isPlainObject(args[count - 1])) members = args[--count] as Members;
+    const values = count === args.length ? (args as unknown[]) : args.slice(0, count);
     if (rest && count > last && !(count === last + 1 && (Array.isArray(args[last]) || args[last] === undefined))) {
       if (hasOptions && Array.isArray(args[last]) && !isListOfLists(parameters[last]!.form)) this.#fail("options", "an object", args[count - 1]);
       return { parameters: [...args.slice(0, last), args.slice(last, count)], members, taken: 0, alias: undefined };
@@ -113,6 +115,10 @@ class Encoder {
       throw new TypeError(`${this.#plan.method}: expected at most ${parameters.length} argument${parameters.length === 1 ? "" : "s"}, got ${count}`);
     }
     return { parameters: values, members, taken: 0, alias: undefined };
+  }
+
+  #takesObjects(form: Form): boolean {
+    return form.kind === "list" && (form.element.kind === "object" || (form.element.kind === "scalar" && form.element.scalar === "x" && this.#adapter !== undefined));
   }
 
   #fail(name: string, expectation: string, value: unknown, got = kindOf(value)): never {
@@ -146,7 +152,7 @@ class Encoder {
       case "choice": {
         const all = piece.pieces;
         for (let at = 0; at < all.length; at++) if (this.#isThere(all[at]!, given)) return this.#piece(all[at]!, given);
-        if (piece.required) throw new TypeError(`${this.#plan.method}: expected one of ${names(piece.pieces).map((name) => `'${name}'`).join(", ")}, got none`);
+        if (piece.required) this.#none(piece.pieces);
         return;
       }
       case "group":
@@ -154,7 +160,12 @@ class Encoder {
         this.#need(piece.since, piece.tokens[0] ?? "");
         this.#words.push(...piece.tokens);
         this.#counted(piece.counted, piece.pieces, given);
+        if (piece.counted && this.#words.at(-1) === 0) this.#none(piece.pieces);
     }
+  }
+
+  #none(pieces: readonly Piece[]): never {
+    throw new TypeError(`${this.#plan.method}: expected one of ${names(pieces).map((name) => `'${name}'`).join(", ")}, got none`);
   }
 
   #pieces(pieces: readonly Piece[], given: Given): void {
@@ -253,7 +264,10 @@ class Encoder {
         return this.#object(form, value, name);
       case "either": {
         const fitting = form.forms.find((one) => accepts(one, value)) ?? this.#fail(name, expected(form), value);
-        return this.#form(fitting, value, name);
+        const before = this.#words.length;
+        this.#form(fitting, value, name);
+        if (this.#words.length === before) this.#fail(name, expected(form), value, "an empty one");
+        return;
       }
     }
   }
@@ -365,7 +379,7 @@ const accepts = (form: Form, value: unknown): boolean => {
     case "tuple":
       return Array.isArray(value);
     case "object":
-      return isPlainObject(value) || (form.sole === true && value === true);
+      return isPlainObject(value);
     case "scalar":
       return typeof value === "string" || typeof value === "number" || typeof value === "bigint" || value instanceof Uint8Array;
     default:

@@ -1,4 +1,4 @@
-import type { Queue } from "../pipeline.js";
+import type { Queue, RawPipeline } from "../pipeline.js";
 import type { AnyWorld, World } from "../replies.js";
 import type { InertCommand } from "./inert.js";
 
@@ -12,6 +12,8 @@ export interface Give<W extends AnyWorld, T extends unknown[], R> {
   unanswered: Promise<void>;
   /** A pipeline one longer than `T`. */
   queue: Queue<W, [...T, R]>;
+  /** A pipeline whose results nobody can say. */
+  rawqueue: RawPipeline;
   /** A command that is not sent yet. */
   inert: InertCommand<R>;
 }

@@ -259,7 +259,11 @@ class Parser {
       case "e": {
         this.#at++;
         const forms: Form[] = [];
-        while (!this.#take(")")) forms.push(this.#form());
+        while (!this.#take(")")) {
+          const form = this.#form();
+          // what has no token sends nothing as an empty object
+          forms.push(form.kind === "object" && form.sole === true ? { ...form, sole: undefined } : form);
+        }
         return { kind: "either", forms };
       }
       default:

@@ -11,5 +11,8 @@ export type UnixTime = Int | Date;
 /** One value, several, or one array of them. */
 export type Several<T> = T[] | [readonly T[]];
 
+/** Groups of values, or one array of them: a single group is in an array too. */
+export type Groups<T> = [T, T, ...T[]] | [readonly T[]];
+
 /** Names and what belongs to them: an object, a `Map`, or pairs. */
 export type Fields<V = Value, K = Key> = Readonly<Record<string, V>> | ReadonlyMap<K, V> | ReadonlyArray<readonly [K, V]>;

@@ -21,12 +21,15 @@ export type BgsaveOptions = { schedule?: true };
 export type BitcountOptions = { byte?: true; bit?: undefined } | { byte?: undefined; bit?: true };
 /** Options of BITFIELD_RO. */
 export type BitfieldRoOptions = { get?: Fields<Value> };
+export type BitposOptions = BitcountOptions;
 /** Options of BLMOVEM. */
 export type BlmovemOptions = { count: Int; obo: true; bulk?: undefined; exactly?: undefined } | { count: Int; obo?: undefined; bulk: true; exactly?: undefined } | { count?: undefined; obo: true; bulk?: undefined; exactly: Int } | { count?: undefined; obo?: undefined; bulk: true; exactly: Int } | { count?: undefined; obo?: undefined; bulk?: undefined; exactly?: undefined };
 /** Options of BLMPOP. */
 export type BlmpopOptions = { count?: Int };
+export type BzmpopOptions = BlmpopOptions;
 /** Options of CF.INSERT. */
 export type CfInsertOptions = { capacity?: Int; nocreate?: true };
+export type CfInsertnxOptions = CfInsertOptions;
 /** Options of CF.RESERVE. */
 export type CfReserveOptions = { bucketsize?: Int; maxiterations?: Int; expansion?: Int };
 /** Options of CLIENT LIST. */
@@ -51,20 +54,24 @@ export type CopyOptions = { db?: Int; replace?: true };
 export type DelexOptions<I = Value> = { ifeq?: I; ifne?: undefined; ifdeq?: undefined; ifdne?: undefined } | { ifeq?: undefined; ifne?: I; ifdeq?: undefined; ifdne?: undefined } | { ifeq?: undefined; ifne?: undefined; ifdeq?: Value; ifdne?: undefined } | { ifeq?: undefined; ifne?: undefined; ifdeq?: undefined; ifdne?: Value };
 /** Options of EXPIRE. */
 export type ExpireOptions = { nx?: true; xx?: undefined; gt?: undefined; lt?: undefined } | { nx?: undefined; xx?: true; gt?: undefined; lt?: undefined } | { nx?: undefined; xx?: undefined; gt?: true; lt?: undefined } | { nx?: undefined; xx?: undefined; gt?: undefined; lt?: true };
+export type ExpireatOptions = ExpireOptions;
 /** Options of FAILOVER. */
 export type FailoverOptions = { to?: { host: Value; port: Int; force?: true }; abort?: true; timeout?: Int };
 /** Options of FLUSHALL. */
 export type FlushallOptions = { async?: true; sync?: undefined } | { async?: undefined; sync?: true };
+export type FlushdbOptions = FlushallOptions;
 /** Options of FT.AGGREGATE. */
 export type FtAggregateOptions = { verbatim?: true; addscores?: true; load?: "*" | readonly (Value | { identifier: Value; as?: Value })[]; timeout?: Int; withcursor?: { count?: Int; maxidle?: Int } | true; scorer?: Value; params?: Fields<Value>; dialect?: Int };
 /** Options of FT.ALTER. */
 export type FtAlterOptions = { skipinitialscan?: true };
 /** Options of FT.CREATE. */
 export type FtCreateOptions = { on?: "hash" | "json"; indexall?: "enable" | "disable"; prefix?: readonly Value[]; filter?: Value; language?: Value; languageField?: Value; score?: number; scoreField?: Value; payloadField?: Value; maxtextfields?: true; temporary?: number; nooffsets?: true; nohl?: true; nofields?: true; nofreqs?: true; stopwords?: readonly Value[]; skipinitialscan?: true };
+export type FtCursorReadOptions = BlmpopOptions;
 /** Options of FT.DROPINDEX. */
 export type FtDropindexOptions = { dd?: true };
 /** Options of FT.EXPLAIN. */
 export type FtExplainOptions = { params?: Fields<Value>; dialect?: Int };
+export type FtExplaincliOptions = FtExplainOptions;
 /** Options of FT.HYBRID. */
 export type FtHybridOptions = ({ combine?: { rrf: { constant?: number; window?: Int; yieldScoreAs?: Value } | true; linear?: undefined } | { rrf?: undefined; linear: { window?: Int; yieldScoreAs?: Value } & ({ alpha: number; beta: number } | { alpha?: undefined; beta?: undefined }) | true }; limit?: readonly [offset: Int, num: Int]; explainscore?: true; params?: Fields<Value>; timeout?: Int; format?: Value; load?: "*" | readonly Value[] }) & ({ sortby?: readonly (Value | { by: Value } & ({ asc?: true; desc?: undefined } | { asc?: undefined; desc?: true }))[]; nosort?: undefined } | { sortby?: undefined; nosort?: true });
 /** Options of FT.PROFILE. */
@@ -77,6 +84,8 @@ export type FtSpellcheckOptions = { distance?: Int; terms?: readonly ({ inclusio
 export type FtSugaddOptions = { incr?: true; payload?: Value };
 /** Options of FT.SUGGET. */
 export type FtSuggetOptions = { fuzzy?: true; withscores?: true; withpayloads?: true; max?: Int };
+export type FtSynupdateOptions = FtAlterOptions;
+export type FunctionFlushOptions = FlushallOptions;
 /** Options of FUNCTION LIST. */
 export type FunctionListOptions = { libraryname?: Value; withcode?: true };
 /** Options of FUNCTION LOAD. */
@@ -89,8 +98,10 @@ export type GeoaddOptions = { ch?: true } & ({ nx?: true; xx?: undefined } | { n
 export type GeodistOptions = { m?: true; km?: undefined; ft?: undefined; mi?: undefined } | { m?: undefined; km?: true; ft?: undefined; mi?: undefined } | { m?: undefined; km?: undefined; ft?: true; mi?: undefined } | { m?: undefined; km?: undefined; ft?: undefined; mi?: true };
 /** Options of GEORADIUS. */
 export type GeoradiusOptions = { withcoord?: true; withdist?: true; withhash?: true } & ({ count: Int; any?: true } | { count?: undefined; any?: undefined }) & ({ asc?: true; desc?: undefined } | { asc?: undefined; desc?: true }) & ({ store?: Key; storedist?: undefined } | { store?: undefined; storedist?: Key });
+export type GeoradiusbymemberOptions = GeoradiusOptions;
 /** Options of GEORADIUSBYMEMBER_RO. */
 export type GeoradiusbymemberRoOptions = { withcoord?: true; withdist?: true; withhash?: true } & ({ count: Int; any?: true } | { count?: undefined; any?: undefined }) & ({ asc?: true; desc?: undefined } | { asc?: undefined; desc?: true });
+export type GeoradiusRoOptions = GeoradiusbymemberRoOptions;
 /** Options of GEOSEARCH. */
 export type GeosearchOptions = { withcoord?: true; withdist?: true; withhash?: true } & ({ asc?: true; desc?: undefined } | { asc?: undefined; desc?: true }) & ({ count: Int; any?: true } | { count?: undefined; any?: undefined });
 /** Options of GEOSEARCHSTORE. */
@@ -99,8 +110,13 @@ export type GeosearchstoreOptions = { storedist?: true } & ({ asc?: true; desc?:
 export type GetexOptions = { ex?: Int; px?: undefined; exat?: undefined; pxat?: undefined; persist?: undefined } | { ex?: undefined; px?: Int; exat?: undefined; pxat?: undefined; persist?: undefined } | { ex?: undefined; px?: undefined; exat?: UnixTime; pxat?: undefined; persist?: undefined } | { ex?: undefined; px?: undefined; exat?: undefined; pxat?: UnixTime; persist?: undefined } | { ex?: undefined; px?: undefined; exat?: undefined; pxat?: undefined; persist?: true };
 /** Options of HELLO. */
 export type HelloOptions = { auth?: readonly [username: Value, password: Value]; setname?: Value };
+export type HexpireOptions = ExpireOptions;
+export type HexpireatOptions = ExpireOptions;
+export type HgetexOptions = GetexOptions;
 /** Options of HOTKEYS START. */
-export type HotkeysStartOptions = { cpu?: true; net?: true; count?: Int; duration?: Int; sample?: Int; slots?: readonly Int[] };
+export type HotkeysStartOptions = { count?: Int; duration?: Int; sample?: Int; slots?: readonly Int[] } & ({ cpu: true; net?: true } | { cpu?: true; net: true });
+export type HpexpireOptions = ExpireOptions;
+export type HpexpireatOptions = ExpireOptions;
 /** Options of HRANDFIELD. */
 export type HrandfieldOptions = { withvalues?: true };
 /** Options of HSCAN. */
@@ -119,6 +135,8 @@ export type JsonMergeOptions = { format?: "string" | "json" | "bson" };
 export type JsonSetOptions = { fpha?: "bf16" | "fp16" | "fp32" | "fp64"; format?: "string" | "json" | "bson" } & ({ nx?: true; xx?: undefined } | { nx?: undefined; xx?: true });
 /** Options of LCS. */
 export type LcsOptions = { len?: true; idx?: true; minmatchlen?: Int; withmatchlen?: true };
+export type LmovemOptions = BlmovemOptions;
+export type LmpopOptions = BlmpopOptions;
 /** Options of LOLWUT. */
 export type LolwutOptions = { version?: Int | { version: Int; arg?: readonly Int[] } };
 /** Options of LPOS. */
@@ -131,14 +149,19 @@ export type MigrateOptions = { copy?: true; replace?: true; keys?: readonly Key[
 export type ModuleLoadexOptions = { config?: Fields<Value>; args?: readonly Value[] };
 /** Options of MSETEX. */
 export type MsetexOptions = ({ nx?: true; xx?: undefined } | { nx?: undefined; xx?: true }) & ({ ex?: Int; px?: undefined; exat?: undefined; pxat?: undefined; keepttl?: undefined } | { ex?: undefined; px?: Int; exat?: undefined; pxat?: undefined; keepttl?: undefined } | { ex?: undefined; px?: undefined; exat?: UnixTime; pxat?: undefined; keepttl?: undefined } | { ex?: undefined; px?: undefined; exat?: undefined; pxat?: UnixTime; keepttl?: undefined } | { ex?: undefined; px?: undefined; exat?: undefined; pxat?: undefined; keepttl?: true });
+export type PexpireOptions = ExpireOptions;
+export type PexpireatOptions = ExpireOptions;
 /** Options of RESTORE. */
 export type RestoreOptions = { replace?: true; absttl?: true; idletime?: Int; freq?: Int };
 /** Options of SCAN. */
 export type ScanOptions = { match?: Key; count?: Int; type?: Value };
+export type ScriptFlushOptions = FlushallOptions;
+export type SdiffcardOptions = ArscanOptions;
 /** Options of SET. */
 export type SetOptions<I = Value> = { get?: true } & ({ nx?: true; xx?: undefined; ifeq?: undefined; ifne?: undefined; ifdeq?: undefined; ifdne?: undefined } | { nx?: undefined; xx?: true; ifeq?: undefined; ifne?: undefined; ifdeq?: undefined; ifdne?: undefined } | { nx?: undefined; xx?: undefined; ifeq?: I; ifne?: undefined; ifdeq?: undefined; ifdne?: undefined } | { nx?: undefined; xx?: undefined; ifeq?: undefined; ifne?: I; ifdeq?: undefined; ifdne?: undefined } | { nx?: undefined; xx?: undefined; ifeq?: undefined; ifne?: undefined; ifdeq?: Value; ifdne?: undefined } | { nx?: undefined; xx?: undefined; ifeq?: undefined; ifne?: undefined; ifdeq?: undefined; ifdne?: Value }) & ({ ex?: Int; px?: undefined; exat?: undefined; pxat?: undefined; keepttl?: undefined } | { ex?: undefined; px?: Int; exat?: undefined; pxat?: undefined; keepttl?: undefined } | { ex?: undefined; px?: undefined; exat?: UnixTime; pxat?: undefined; keepttl?: undefined } | { ex?: undefined; px?: undefined; exat?: undefined; pxat?: UnixTime; keepttl?: undefined } | { ex?: undefined; px?: undefined; exat?: undefined; pxat?: undefined; keepttl?: true });
 /** Options of SHUTDOWN. */
 export type ShutdownOptions = { now?: true; force?: true; abort?: true } & ({ nosave?: true; save?: undefined } | { nosave?: undefined; save?: true });
+export type SintercardOptions = ArscanOptions;
 /** Options of SORT. */
 export type SortOptions = { by?: Key; limit?: readonly [offset: Int, count: Int]; get?: readonly Key[]; alpha?: true; store?: Key } & ({ asc?: true; desc?: undefined } | { asc?: undefined; desc?: true });
 /** Options of SORT_RO. */
@@ -163,20 +186,24 @@ export type TsCreateOptions = { retention?: Int; encoding?: "compressed" | "unco
 export type TsDecrbyOptions = { timestamp?: Value; retention?: Int; encoding?: "compressed" | "uncompressed"; uncompressed?: true; chunkSize?: Int; duplicatePolicy?: "block" | "first" | "last" | "min" | "max" | "sum"; ignore?: readonly [ignoreMaxTimeDiff: Int, ignoreMaxValDiff: number]; labels?: Fields<Value> };
 /** Options of TS.GET. */
 export type TsGetOptions = { latest?: true };
+export type TsIncrbyOptions = TsDecrbyOptions;
 /** Options of TS.INFO. */
 export type TsInfoOptions = { debug?: true };
 /** Options of TS.MGET. */
 export type TsMgetOptions = { latest?: true } & ({ withlabels?: true; selectedLabels?: undefined } | { withlabels?: undefined; selectedLabels?: readonly Value[] });
 /** Options of TS.MRANGE. */
 export type TsMrangeOptions = { latest?: true; filterByTs?: readonly Value[]; filterByValue?: readonly [min: number, max: number]; count?: Int; groupby?: readonly [label: Value, reducer: "avg" | "sum" | "min" | "max" | "range" | "count" | "first" | "last" | "std.p" | "std.s" | "var.p" | "var.s" | "twa" | "countnan" | "countall"]; excludeempty?: true } & ({ withlabels?: true; selectedLabels?: undefined } | { withlabels?: undefined; selectedLabels?: readonly Value[] }) & ({ align?: Value; aggregation: { aggregators: Value; bucketDuration: Int; buckettimestamp?: "start" | "-" | "end" | "+" | "mid" | "~"; empty?: true } } | { align?: undefined; aggregation?: undefined });
+export type TsMrevrangeOptions = TsMrangeOptions;
 /** Options of TS.NRANGE. */
 export type TsNrangeOptions = { latest?: true; filterByTs?: readonly Value[]; filterByValue?: readonly [min: number, max: number]; count?: Int } & ({ align?: Value; aggregation: { aggregators: readonly Value[]; bucketDuration: Int; buckettimestamp?: "start" | "-" | "end" | "+" | "mid" | "~"; empty?: true } } | { align?: undefined; aggregation?: undefined });
+export type TsNrevrangeOptions = TsNrangeOptions;
 /** Options of TS.QUERYLABELS. */
 export type TsQuerylabelsOptions = { filter?: readonly Value[] };
 /** Options of TS.RANGE. */
 export type TsRangeOptions = { latest?: true; filterByTs?: readonly Value[]; filterByValue?: readonly [min: number, max: number]; count?: Int } & ({ align?: Value; aggregation: { aggregators: Value; bucketDuration: Int; buckettimestamp?: "start" | "-" | "end" | "+" | "mid" | "~"; empty?: true } } | { align?: undefined; aggregation?: undefined });
 /** Options of TS.READ. */
 export type TsReadOptions = { maxCount?: Int } & ({ block: Int; minCount: Int } | { block?: undefined; minCount?: undefined });
+export type TsRevrangeOptions = TsRangeOptions;
 /** Options of VADD. */
 export type VaddOptions = { reduce?: Int; cas?: true; ef?: Int; setattr?: Value; m?: Int } & ({ noquant?: true; bin?: undefined; q8?: undefined } | { noquant?: undefined; bin?: true; q8?: undefined } | { noquant?: undefined; bin?: undefined; q8?: true });
 /** Options of VEMB. */
@@ -195,6 +222,7 @@ export type XautoclaimOptions = { count?: Int; justid?: true };
 export type XcfgsetOptions = { idmpDuration?: Int; idmpMaxsize?: Int };
 /** Options of XCLAIM. */
 export type XclaimOptions = { idle?: Int; time?: UnixTime; retrycount?: Int; force?: true; justid?: true; lastid?: Value };
+export type XdelexOptions = XackdelOptions;
 /** Options of XGROUP CREATE. */
 export type XgroupCreateOptions = { mkstream?: true; entriesread?: Int };
 /** Options of XGROUP SETID. */
@@ -205,20 +233,26 @@ export type XinfoStreamOptions = { full: true; count?: Int } | { full?: undefine
 export type XnackOptions = { retrycount?: Int; force?: true };
 /** Options of XPENDING. */
 export type XpendingOptions = { idle?: Int };
+export type XrangeOptions = BlmpopOptions;
 /** Options of XREAD. */
 export type XreadOptions = { count?: Int; maxcount?: Int; maxsize?: Int; block?: Int };
 /** Options of XREADGROUP. */
 export type XreadgroupOptions = { count?: Int; maxcount?: Int; maxsize?: Int; block?: Int; claim?: Int; noack?: true };
+export type XrevrangeOptions = BlmpopOptions;
 /** Options of XSETID. */
 export type XsetidOptions = { entriesadded?: Int; maxdeletedid?: Value };
 /** Options of XTRIM. */
 export type XtrimOptions = { limit?: Int } & ({ equal?: true; approximately?: undefined } | { equal?: undefined; approximately?: true }) & ({ keepref?: true; delref?: undefined; acked?: undefined } | { keepref?: undefined; delref?: true; acked?: undefined } | { keepref?: undefined; delref?: undefined; acked?: true });
 /** Options of ZADD. */
 export type ZaddOptions = { ch?: true; incr?: true } & ({ nx?: true; xx?: undefined } | { nx?: undefined; xx?: true }) & ({ gt?: true; lt?: undefined } | { gt?: undefined; lt?: true });
+export type ZdiffOptions = VlinksOptions;
 /** Options of ZINTER. */
 export type ZinterOptions = { weights?: readonly number[]; aggregate?: "sum" | "min" | "max" | "count"; withscores?: true };
+export type ZintercardOptions = ArscanOptions;
 /** Options of ZINTERSTORE. */
 export type ZinterstoreOptions = { weights?: readonly number[]; aggregate?: "sum" | "min" | "max" | "count" };
+export type ZmpopOptions = BlmpopOptions;
+export type ZrandmemberOptions = VlinksOptions;
 /** Options of ZRANGE. */
 export type ZrangeOptions = { rev?: true; limit?: readonly [offset: Int, count: Int]; withscores?: true } & ({ byscore?: true; bylex?: undefined } | { byscore?: undefined; bylex?: true });
 /** Options of ZRANGEBYLEX. */
@@ -229,3 +263,10 @@ export type ZrangebyscoreOptions = { withscores?: true; limit?: readonly [offset
 export type ZrangestoreOptions = { rev?: true; limit?: readonly [offset: Int, count: Int] } & ({ byscore?: true; bylex?: undefined } | { byscore?: undefined; bylex?: true });
 /** Options of ZRANK. */
 export type ZrankOptions = { withscore?: true };
+export type ZrevrangeOptions = VlinksOptions;
+export type ZrevrangebylexOptions = ZrangebylexOptions;
+export type ZrevrangebyscoreOptions = ZrangebyscoreOptions;
+export type ZrevrankOptions = ZrankOptions;
+export type ZscanOptions = SscanOptions;
+export type ZunionOptions = ZinterOptions;
+export type ZunionstoreOptions = ZinterstoreOptions;

@@ -39,10 +39,8 @@ fn add<'a>(calls: Vec<Call<'a>>, piece: &'a Piece) -> Vec<Call<'a>> {
                 longer = calls.into_iter().chain(longer).collect();
             }
         }
-        Piece::Group { pieces, optional: false, .. } => {
-            for piece in pieces {
-                longer = add(longer, piece);
-            }
+        Piece::Choice { pieces, .. } if has_parameters(piece) => {
+            longer = pieces.iter().flat_map(|piece| add(calls.clone(), piece)).collect();
         }
         Piece::Fixed(_) => {}
         piece => {
@@ -62,17 +60,21 @@ fn has_parameters(piece: &Piece) -> bool {
     }
 }
 
+/// Tells whether something must be said in the options.
+pub(crate) fn needs_options(pieces: &[&Piece]) -> bool {
+    pieces.iter().any(|piece| matches!(piece, Piece::Group { optional: false, .. }))
+}
+
 /// Gives the type of the options of a call.
 pub(crate) fn options(pieces: &[&Piece]) -> String {
     object(pieces.iter().copied())
 }
 
-/// Gives the type of one value of a list that may also be given one by one.
-fn element(form: &Form) -> Option<String> {
-    match form {
-        Form::List { element, .. } => Some(type_of(element)),
-        _ => None,
-    }
+/// Gives the type of a list whose values may also be given one by one.
+fn spread(form: &Form) -> Option<String> {
+    let Form::List { element, .. } = form else { return None };
+    let all = if matches!(**element, Form::Tuple(_)) { "Groups" } else { "Several" };
+    Some(format!("{all}<{}>", type_of(element)))
 }
 
 /// Gives the type of a value.
@@ -101,7 +103,19 @@ pub(crate) fn type_of(form: &Form) -> String {
             }
             kinds.join(" | ")
         }
-        Form::Either(forms) => forms.iter().map(type_of).collect::<Vec<_>>().join(" | "),
+        Form::Either(forms) => forms.iter().map(alternative).collect::<Vec<_>>().join(" | "),
+    }
+}
+
+/// Gives the type of one of several forms of a value: an object needs a member to be told by.
+fn alternative(form: &Form) -> String {
+    match form {
+        Form::Object { pieces, .. } if matches!(sole_value(pieces), Sole::NoneRequired) => {
+            let members = together(pieces).concat();
+            let any = members.iter().map(|(name, kind, _)| format!("{{ {name}: {kind} }}"));
+            format!("({} & ({}))", literal_type(&members), any.collect::<Vec<_>>().join(" | "))
+        }
+        form => type_of(form),
     }
 }
 
@@ -252,10 +266,22 @@ fn variants(piece: &Piece) -> Vec<Vec<Member>> {
                 }
             } else if *optional && needed {
                 all.push(Vec::new());
+            } else if !optional && !needed {
+                all = with_any(&all);
             }
             all
         }
     }
+}
+
+/// Gives the ways to have at least one of the members.
+fn with_any(ways: &[Vec<Member>]) -> Vec<Vec<Member>> {
+    let needing = |way: &Vec<Member>, needed: usize| {
+        let mut way = way.clone();
+        way[needed].2 = false;
+        way
+    };
+    ways.iter().flat_map(|way| (0..way.len()).map(|needed| needing(way, needed))).collect()
 }
 
 /// Gives the members of an alternative that was chosen, or may be.
@@ -278,8 +304,8 @@ fn together(pieces: &[Piece]) -> Vec<Vec<Member>> {
 /// Gives the parameters of a call as text; the last list may be given one by one.
 pub(crate) fn parameters(call: &Call) -> String {
     let last = call.parameters.len().saturating_sub(1);
-    let spell = |(position, part): (usize, &(&Part, bool))| match element(&part.0.form) {
-        Some(element) if position == last => format!("...{}: Several<{element}>", part.0.name),
+    let spell = |(position, part): (usize, &(&Part, bool))| match spread(&part.0.form) {
+        Some(values) if position == last => format!("...{}: {values}", part.0.name),
         _ => parameter(*part),
     };
     call.parameters.iter().enumerate().map(spell).collect::<Vec<_>>().join(", ")

@@ -101,9 +101,28 @@ enum Place {
     Flat,
 }
 
-/// Gives how `command` is called.
+/// Gives how `command` is called; where that is in one of several ways, each parameter takes what it takes in any of them.
 pub(crate) fn signature(command: &Command) -> Result<Vec<Piece>> {
+    Ok(overloaded(command)?.into_iter().flat_map(merged).collect())
+}
+
+/// The same, with the ways to call it apart: choices among groups of parameters.
+pub(crate) fn overloaded(command: &Command) -> Result<Vec<Piece>> {
     sequence(&command.args, Place::Top).map_err(|Failure(what)| Failure(format!("{}: {what}", command.name)))
+}
+
+/// Gives the parameters of a choice among groups of them, which have the same names.
+fn merged(piece: Piece) -> Vec<Piece> {
+    let Piece::Choice { required: true, pieces: ways, .. } = &piece else { return vec![piece] };
+    let mut parameters: Vec<Part> = Vec::new();
+    for way in ways {
+        let Piece::Group { pieces, .. } = way else { return vec![piece] };
+        visit(pieces, false, &mut |part, _| match parameters.iter_mut().find(|one| one.name == part.name) {
+            Some(Part { form: Form::Either(forms), .. }) => forms.push(part.form.clone()),
+            _ => parameters.push(Part { form: Form::Either(vec![part.form.clone()]), ..part.clone() }),
+        });
+    }
+    parameters.into_iter().map(Piece::Part).collect()
 }
 
 /// Gives the parameters in the order of a call: what is required first.
@@ -196,6 +215,11 @@ fn convert(node: &Node, place: Place, count: Option<Counted>) -> Result<Vec<Piec
                 .collect::<Result<_>>()?;
             one(Piece::Choice { name: camel(&node.name), required: !node.optional, pieces })
         }
+        Kind::Oneof if place == Place::Top && node.arguments.iter().all(is_bare_block) => {
+            let way = |node: &Node| group(node, place);
+            let pieces = node.arguments.iter().map(way).collect::<Result<_>>()?;
+            one(Piece::Choice { name: camel(&node.name), required: true, pieces })
+        }
         Kind::Block if is_inline(node, place) => {
             let inner = match place {
                 Place::Top if node.optional && begins_with_token(node) => Place::Flat,
@@ -234,6 +258,17 @@ fn convert(node: &Node, place: Place, count: Option<Counted>) -> Result<Vec<Piec
             }))
         }
     }
+}
+
+/// Tells whether `node` is a block without a name for callers.
+fn is_bare_block(node: &Node) -> bool {
+    node.kind == Kind::Block && node.token.is_none() && !node.multiple
+}
+
+/// Gives a block among the alternatives of a choice.
+fn group(node: &Node, place: Place) -> Result<Piece> {
+    let pieces = sequence(&node.arguments, place)?;
+    Ok(Piece::Group { tokens: Vec::new(), counted: false, optional: false, since: node.since, pieces })
 }
 
 /// A choice between a value and a word is named after the value.
@@ -464,7 +499,11 @@ fn choice(node: &Node) -> Result<Form> {
     if values.iter().any(|value| value.token.is_some()) {
         let mut pieces = Vec::new();
         for alternative in &node.arguments {
-            pieces.push(Piece::Part(member(alternative, None)?));
+            pieces.push(if is_bare_block(alternative) {
+                group(alternative, Place::Object)?
+            } else {
+                Piece::Part(member(alternative, None)?)
+            });
         }
         let choice = Piece::Choice { name: camel(&node.name), required: true, pieces };
         return Ok(Form::Object { pieces: vec![choice], counted: false });

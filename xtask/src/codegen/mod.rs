@@ -46,7 +46,7 @@ pub(crate) fn codegen(check: bool) -> Result {
         ("wasm/js/generated/replies.ts", types.replies),
         ("wasm/js/generated/commands.ts", types.commands),
         ("core/src/shape/programs.rs", rust_shapes::programs(&facts)?),
-        ("docs/commands.md", docs::page(&facts)),
+        ("docs/commands.md", docs::page(&facts, &docs::tried(&tree::root().join("tests/live"))?)),
     ];
     for (path, text) in outputs {
         let path = tree::root().join(path);

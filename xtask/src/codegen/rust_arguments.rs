@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::arguments::{Form, Part, Piece};
 use super::facts::{Node, Version};
 use super::rust_pieces::{
-    block_name, flags, is_choice, is_optional, is_steps, plural, required, values_of, word_method,
+    block_name, flags, is_choice, is_optional, is_steps, plural, required, steps, values_of, word_method,
 };
 use super::rust_values::{Given, sent};
 use super::rust_words::{Words, pascal, snake};
@@ -207,15 +207,9 @@ impl Layout {
 
     /// Adds a method for each thing that can be done any number of times, in any order.
     fn steps(&mut self, pieces: &[Piece], slot: usize, scope: &Scope<'_>) -> Result {
-        for piece in pieces {
-            match piece {
-                Piece::Part(part) => {
-                    let method = self.method(part, slot, scope)?;
-                    self.methods.push(Method { repeats: true, ..method });
-                }
-                Piece::Choice { pieces, .. } => self.steps(pieces, slot, scope)?,
-                other => return Err(Failure(format!("{other:?} is no step"))),
-            }
+        for part in steps(pieces) {
+            let method = self.method(part, slot, scope)?;
+            self.methods.push(Method { repeats: true, ..method });
         }
         Ok(())
     }

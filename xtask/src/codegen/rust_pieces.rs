@@ -1,6 +1,6 @@
 //! Questions about the pieces of a command that Rust builders ask: what may be left out, and what is called how.
 
-use super::arguments::{Form, Literal, Part, Piece, Scalar, camel};
+use super::arguments::{self, Form, Literal, Part, Piece, Scalar, camel};
 use super::facts::{Kind, Node};
 use super::rust_words::snake;
 
@@ -49,6 +49,17 @@ pub(crate) fn word_method(part: &Part, literal: &Literal) -> String {
 pub(crate) fn is_steps(part: &Part) -> bool {
     let Form::List { element, count: None, .. } = &part.form else { return false };
     part.positional && part.optional && matches!(**element, Form::Object { .. })
+}
+
+/// Gives the things to be done, each once.
+pub(crate) fn steps(pieces: &[Piece]) -> Vec<&Part> {
+    let mut all: Vec<&Part> = Vec::new();
+    arguments::visit(pieces, false, &mut |part, _| {
+        if !all.iter().any(|known| known.name == part.name) {
+            all.push(part);
+        }
+    });
+    all
 }
 
 /// Tells whether a part is called by one of several methods.

@@ -10,7 +10,7 @@ use super::facts::Facts;
 use super::rust_arguments::Scope;
 use super::rust_builders::{file_of, function_name, is_module, owner};
 use super::rust_pieces::{
-    bare_value, block_name, first_values, flags, is_choice, is_steps, plural, values_of, word_method,
+    bare_value, block_name, first_values, flags, is_choice, is_steps, plural, steps, values_of, word_method,
 };
 use super::rust_words::{Words, pascal, snake, variant};
 use crate::run::{Context, Result};
@@ -257,8 +257,12 @@ impl Writer<'_> {
             let Form::Object { pieces, .. } = &**element else { return None };
             let mut text = String::new();
             for step in value.as_array()? {
-                let call = Writer { top: true, ..*self }.call(pieces, step.as_object()?)?;
-                text.extend(call.methods);
+                for part in steps(pieces) {
+                    if let Some(value) = step.get(&part.name) {
+                        let values = self.values(&part.form, value, &part.label)?;
+                        text += &format!(".{}({})", snake(&part.name), values.join(", "));
+                    }
+                }
             }
             return Some(text);
         }
@@ -277,7 +281,6 @@ impl Writer<'_> {
                         return Some(());
                     }
                 }
-                (Form::Object { .. }, Json::Bool(true)) => return Some(()),
                 (Form::Object { pieces, .. }, Json::Object(members)) => {
                     call.methods.extend(self.call(pieces, members)?.methods);
                     return Some(());

@@ -15,7 +15,7 @@ pub(crate) fn overloads(
     aliases: &Aliases,
     name: &mut dyn FnMut(&[&Piece]) -> String,
 ) -> Result<Vec<(String, String)>> {
-    let pieces = arguments::signature(command)?;
+    let pieces = arguments::overloaded(command)?;
     let shape = shape::parse(&command.reply).map_err(Failure)?;
     let variants = reply_types::variants(&shape);
     let calls = argument_types::calls(&pieces);
@@ -43,19 +43,24 @@ pub(crate) fn overloads(
 /// Spells the ways to give the parameters of `call`: an optional one before the options may be left out.
 fn spelt(call: &Call, options: Option<&str>, wanted: Option<&str>) -> Vec<String> {
     let Some(options) = options else { return vec![argument_types::parameters(call)] };
+    let needed = wanted.is_some() || call.options.as_deref().is_some_and(argument_types::needs_options);
     let required = call.parameters.iter().filter(|(_, optional)| !optional).count();
     let mut all = Vec::new();
-    let last_is_list = call.parameters.last().is_some_and(|(part, _)| matches!(part.form, Form::List { .. }));
-    if wanted.is_none() && last_is_list {
+    if wanted.is_none() && call.parameters.last().is_some_and(may_be_spread) {
         all.push(argument_types::parameters(call));
     }
     let options = wanted.map_or_else(|| options.to_string(), |wanted| format!("{options} & {wanted}"));
     for count in required..=call.parameters.len() {
         let parameters = call.parameters[..count].iter().map(|(part, _)| (*part, false)).collect();
         let shorter = Call { parameters, options: None };
-        all.push(argument_types::with_options(&shorter, &options, wanted.is_some()));
+        all.push(argument_types::with_options(&shorter, &options, needed));
     }
     all
+}
+
+/// Tells whether a parameter before options may be given one by one: not where one alone could be the options.
+fn may_be_spread((part, optional): &(&Part, bool)) -> bool {
+    matches!(&part.form, Form::List { element, .. } if !(*optional && matches!(**element, Form::Object { .. })))
 }
 
 /// A way to call, members that the options must have, and the reply.
@@ -73,6 +78,8 @@ fn forms<'a>(
     let mut forms: Vec<Spelt<'a>> = Vec::new();
     let mut call = call.clone();
     let mut maybe: Vec<String> = Vec::new();
+    // members, and a reply that comes with them as well as the next that does
+    let mut besides: Vec<(Vec<String>, String)> = Vec::new();
     // parameters with which the reply is told already
     let mut told_by: Vec<String> = Vec::new();
     for (position, (condition, shape)) in variants.iter().enumerate() {
@@ -82,6 +89,7 @@ fn forms<'a>(
             break;
         }
         let mut members: Vec<String> = Vec::new();
+        let mut with: Vec<String> = Vec::new();
         for terms in &condition.0 {
             let mut wanted = Vec::new();
             let mut certain = true;
@@ -130,11 +138,11 @@ fn forms<'a>(
                 let other = variants[position + 1..].iter().find(|(condition, _)| {
                     condition.is_else() || condition.tests().any(|test| matches!(test, Test::Sent(_)))
                 });
-                if certain {
+                if !wanted.is_empty() {
+                    besides.push((wanted, reply.clone()));
+                } else if certain {
                     maybe.push(reply.clone());
-                } else if wanted.is_empty()
-                    && needed.parameters.iter().zip(&call.parameters).any(|(new, old)| new.1 != old.1)
-                {
+                } else if needed.parameters.iter().zip(&call.parameters).any(|(new, old)| new.1 != old.1) {
                     let both =
                         any_of([reply.clone()].into_iter().chain(other.map(|(_, shape)| type_of(shape))));
                     told_by.extend(drop_options_of(&mut call, &needed));
@@ -153,15 +161,19 @@ fn forms<'a>(
                 told_by.extend(drop_options_of(&mut call, &needed));
                 forms.push((needed, None, reply.clone()));
             } else {
+                let others = besides.extract_if(.., |(members, _)| *members == wanted);
+                with.extend(others.map(|(_, reply)| reply));
                 members.push(format!("{{ {} }}", wanted.join("; ")));
             }
         }
+        let reply = any_of(with.into_iter().chain([reply]));
         match members.as_slice() {
             [] => {}
             [only] => forms.push((call.clone(), Some(only.clone()), reply)),
             several => forms.push((call.clone(), Some(format!("({})", several.join(" | "))), reply)),
         }
     }
+    maybe.extend(besides.into_iter().map(|(_, reply)| reply));
     forms.push((call, None, any_of(maybe)));
     forms
 }

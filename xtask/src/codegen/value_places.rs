@@ -85,7 +85,10 @@ impl<'a> Finder<'a> {
             Shape::Array(shape) | Shape::Set(shape) => Ok(items(self.shape(shape)?)),
             Shape::Union(all) => self.any(all),
             Shape::Case(branches) => self.any(branches.iter().map(|branch| &branch.1)),
-            Shape::Pairs(key, value) => Ok(items(tuple(vec![self.shape(key)?, self.shape(value)?]))),
+            Shape::Pairs(key, value) => Ok(match (self.shape(key)?, self.shape(value)?) {
+                (Places::Nowhere, value) if value.is_somewhere() => Places::Fields(value.into()),
+                (key, value) => items(tuple(vec![key, value])),
+            }),
             Shape::Map(key, value) => {
                 self.none([&**key])?;
                 Ok(match self.shape(value)? {
@@ -176,6 +179,7 @@ mod tests {
             ("tuple(key:bulk,elements:array<value>)?", "(-v)"),
             ("map<bulk,value>", "{v}"),
             ("case{WITHVALUES: map<bulk,value>; .options: array<bulk>; *: bulk?}", "{v}"),
+            ("case{-count: pairs<bulk,value>; *: map<bulk,value>}", "{v}"),
             ("map<bulk,array<@entry>>?", "{[(-{v})]}"),
             (
                 "tuple(cursor:text,entries:case{JUSTID: array<text>; *: array<@entry?>},deleted?:array<text>)",

@@ -9,20 +9,18 @@ use serde_json::{Map, Value as Json, json};
 use super::argument_types::{Sole, sole_value};
 use super::arguments::{self, Form, Part, Piece, Scalar};
 use super::facts::{Counted, Facts};
-use super::typescript::method_name;
+use super::typescript::{is_sent, method_name};
 use crate::run::Result;
 
 /// Gives the text of the file: one command per line.
 pub(crate) fn vectors(facts: &Facts) -> Result<String> {
     let mut lines = Vec::new();
-    for command in
-        facts.commands.iter().filter(|command| command.internal.is_none() && command.conn.is_none())
-    {
+    for command in facts.commands.iter().filter(is_sent) {
         let pieces = arguments::signature(command)?;
         let parameters = arguments::parameters(&pieces);
         let name: Vec<String> = command.name.split(' ').map(str::to_string).collect();
         let mut calls = Vec::new();
-        for way in ways(&pieces) {
+        for way in ways(&arguments::overloaded(command)?) {
             let Some(args) = way.args(&parameters) else { continue };
             let words: Vec<String> = name.iter().cloned().chain(way.words).collect();
             let call = json!([args, words]);
@@ -32,15 +30,22 @@ pub(crate) fn vectors(facts: &Facts) -> Result<String> {
         }
         let mut wrong = Vec::new();
         arguments::visit(&pieces, false, &mut |part, _| {
-            if let Some(args) = wrong_call(&pieces, &parameters, part) {
-                wrong.push(json!([part.name, args]));
+            for (name, value) in wrongs(&part.form, &part.name) {
+                if let Some(args) = call_with(&pieces, &parameters, part, value) {
+                    let call = json!([name, args]);
+                    if !wrong.contains(&call) {
+                        wrong.push(call);
+                    }
+                }
             }
         });
         let (room, method) = method_name(&command.name);
         let method = if room.is_empty() { json!([method]) } else { json!([room, method]) };
-        lines.push(
-            json!({ "command": command.name, "method": method, "calls": calls, "wrong": wrong }).to_string(),
-        );
+        let mut line = json!({ "command": command.name, "method": method, "calls": calls, "wrong": wrong });
+        if command.conn.is_some() {
+            line["lease"] = json!(true);
+        }
+        lines.push(line.to_string());
     }
     let mut text = "[\n".to_string();
     let _ = writeln!(text, "{}\n]", lines.join(",\n"));
@@ -60,6 +65,26 @@ impl Way {
         self.parameters.extend(other.parameters.iter().cloned());
         self.members.extend(other.members.clone());
         self.words.extend(other.words.iter().cloned());
+    }
+
+    fn has(&self, part: &Part) -> bool {
+        if part.positional {
+            self.parameters.iter().any(|(name, _)| *name == part.name)
+        } else {
+            self.members.contains_key(&part.name)
+        }
+    }
+
+    /// Gives `value` for `part` instead.
+    fn put(&mut self, part: &Part, value: Json) {
+        if part.positional {
+            self.parameters
+                .iter_mut()
+                .filter(|(name, _)| *name == part.name)
+                .for_each(|(_, old)| *old = value.clone());
+        } else {
+            self.members.insert(part.name.clone(), value);
+        }
     }
 
     /// Gives the arguments of a call; nothing when a parameter is left out before one that is not.
@@ -267,7 +292,10 @@ fn values(form: &Form, name: &str) -> Vec<Value> {
             vec![Value { json: Json::Object(object), words, elements }, entries]
         }
         Form::Object { pieces, counted } => object(pieces, *counted),
-        Form::Either(forms) => forms.iter().flat_map(|form| values(form, name)).collect(),
+        Form::Either(forms) => {
+            let all = forms.iter().flat_map(|form| values(form, name));
+            all.filter(|value| !value.words.is_empty()).collect()
+        }
     }
 }
 
@@ -313,26 +341,54 @@ fn object(pieces: &[Piece], counted: bool) -> Vec<Value> {
     all
 }
 
-/// Gives the least call with `wanted`, whose value is of a wrong type.
-fn wrong_call(pieces: &[Piece], parameters: &[&Part], wanted: &Part) -> Option<Vec<Json>> {
-    let has = |way: &Way| {
-        if wanted.positional {
-            way.parameters.iter().any(|(name, _)| *name == wanted.name)
-        } else {
-            way.members.contains_key(&wanted.name)
-        }
-    };
-    let mut way = ways(pieces).into_iter().find(has)?;
-    let wrong = wrong(&wanted.form);
-    if wanted.positional {
-        way.parameters
-            .iter_mut()
-            .filter(|(name, _)| *name == wanted.name)
-            .for_each(|(_, value)| *value = wrong.clone());
-    } else {
-        way.members.insert(wanted.name.clone(), wrong);
-    }
+/// Gives the least call with `value` as what is given for `wanted`.
+fn call_with(pieces: &[Piece], parameters: &[&Part], wanted: &Part, value: Json) -> Option<Vec<Json>> {
+    let mut way = ways(pieces).into_iter().find(|way| way.has(wanted))?;
+    way.put(wanted, value);
     way.args(parameters)
+}
+
+/// Gives values that `form` does not take, of the whole and of each of its parts, and what errors call that. The whole is called `name`.
+fn wrongs(form: &Form, name: &str) -> Vec<(String, Json)> {
+    let mut all = vec![(name.to_string(), wrong(form))];
+    match form {
+        Form::List { element, .. } => {
+            all.extend(wrongs(element, name).into_iter().map(|(name, value)| (name, json!([value]))));
+        }
+        Form::Map { key, value, .. } => {
+            let pair = json!([[scalar(*key, name, 1).0, wrong(&Form::Scalar(*value))]]);
+            all.push((name.to_string(), pair));
+        }
+        Form::Tuple(parts) => {
+            let Some(Value { json: Json::Array(right), .. }) = values(form, name).into_iter().next() else {
+                return all;
+            };
+            for (at, part) in parts.iter().enumerate() {
+                let name = if part.name == name { name.to_string() } else { format!("{name}.{}", part.name) };
+                for (name, value) in wrongs(&part.form, &name) {
+                    let mut tuple = right.clone();
+                    tuple[at] = value;
+                    all.push((name, Json::Array(tuple)));
+                }
+            }
+        }
+        Form::Object { pieces, .. } => {
+            arguments::visit(pieces, false, &mut |part, _| {
+                let Some(way) = ways(pieces).into_iter().find(|way| way.has(part)) else { return };
+                for (name, value) in wrongs(&part.form, &part.name) {
+                    let mut way = way.clone();
+                    way.put(part, value);
+                    all.push((name, Json::Object(way.members)));
+                }
+            });
+        }
+        Form::Either(forms) => {
+            let made = forms.iter().filter(|form| !matches!(form, Form::Scalar(_) | Form::Literal(_)));
+            all.extend(made.flat_map(|form| wrongs(form, name)).filter(|(_, value)| !value.is_number()));
+        }
+        Form::Scalar(_) | Form::Literal(_) | Form::Flag => {}
+    }
+    all
 }
 
 fn wrong(form: &Form) -> Json {
