@@ -230,7 +230,7 @@ describe("wrong URLs are refused, and never repeated", () => {
 const optionsOf = (file, title) => {
   const types = readFileSync(new URL(`node_modules/redwire/types/${file}.d.ts`, import.meta.url), "utf8");
   const [, body] = new RegExp(`export interface ${title}(?: extends \\w+)? \\{\\n(.*?)\\n\\}`, "s").exec(types);
-  const found = [...body.matchAll(/(?:\/\*\*((?:(?!\*\/).)*)\*\/\n)? {4}(?:readonly )?(\w+)\?: ([^;]*);/gs)];
+  const found = [...body.matchAll(/(?:\/\*\*((?:(?!\*\/).)*)\*\/\n)?\t(?:readonly )?(\w+)\?: ([^;]*);/gs)];
   return found.map(([, comment, name, type]) => ({ name, type, comment: comment?.replaceAll(/\s*\n\s*\*?\s*/g, " ") ?? "" }));
 };
 /** What is taken as it is given: an address, a secret, a function. Nothing stands for it where it is missing. */

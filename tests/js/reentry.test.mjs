@@ -129,8 +129,9 @@ describe("a socket that calls back while it is being written to", () => {
     await lease.ping();
     const pipeline = Array.from({ length: 300 }).reduce((pipeline, _, at) => pipeline.echo(`${at}`), lease.pipeline({ transaction: false }));
     const { name, command, position, results } = await rejection(pipeline.execute());
-    assert.deepEqual([name, command, position, results.length], ["LeaseError", "ECHO", 256, 300]);
-    assert.deepEqual(results.slice(0, 256), Array.from({ length: 256 }, (_, at) => `${at}`));
+    // the first part of a pipeline was sent
+    assert.deepEqual([name, command, position, results.length], ["LeaseError", "ECHO", 64, 300]);
+    assert.deepEqual(results.slice(0, 64), Array.from({ length: 64 }, (_, at) => `${at}`));
   });
 
   test("may give up what it is being given", async (t) => {

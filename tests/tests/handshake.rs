@@ -55,7 +55,7 @@ fn everything_is_asked_in_one_write_and_commands_wait() {
 #[test]
 fn a_fork_is_told_by_its_name() {
     let mut peer = open(Config::default());
-    peer.reply(HELLO.replace("redis", "valkey") + "+OK\r\n+OK\r\n");
+    peer.reply(HELLO.replace("redis", "valkey") + "+OK\r\n+OK\r\n" + PONG);
     assert!(peer.connection.server().is_fork);
 }
 
