@@ -1,9 +1,11 @@
 import { Flag, Outbox } from "./outbox.js";
 import { ConnectionError, LeaseError, type RedisError } from "./errors.js";
-import type { Engine, Listener } from "./engine.js";
+import type { Engine } from "./engine.js";
 import type { Host } from "./host.js";
+import type { Listener } from "./settings.js";
 import type { Gatherer } from "./slots.js";
 import type { Status } from "./status.js";
+import { LANE } from "./wire.js";
 
 /** More than this leaves at once instead of at the end of the tick: the server works while the rest is being asked for. */
 const FULL_COMMANDS = 128;
@@ -124,7 +126,7 @@ export class Channel {
       return SETTLED;
     }
     const externals = outbox.externals.get(outbox.count - 1);
-    if (externals !== undefined) engine.hold(slot, externals, this.lease);
+    if (externals !== undefined) engine.externals.hold(slot, externals, this.lease & LANE);
     // it may settle as it is sent: from then on the slot is another's
     if (signal !== undefined) engine.abortable(slot, signal);
     if (timeout !== undefined) engine.sooner = true;
@@ -158,7 +160,7 @@ export class Channel {
       for (const slot of slots) this.engine.forget(slot, signal?.aborted ? signal.reason : this.refusal(this.engine.commandOf(slot)));
       return;
     }
-    for (const [position, externals] of box.externals) this.engine.hold(slots[position]!, externals, this.lease);
+    for (const [position, externals] of box.externals) this.engine.externals.hold(slots[position]!, externals, this.lease & LANE);
     this.outbox.absorb(box, slots);
     if (timed) this.engine.sooner = true;
     this.#schedule(FULL_PIPELINES);

@@ -2,73 +2,22 @@ import { Aborts } from "./aborts.js";
 import type { CacheSettings, CacheStats } from "./cache.js";
 import type { Connector, Endpoint } from "./connector.js";
 import { Channel } from "./channel.js";
-import { Keeper, type CredentialsProvider } from "./credentials.js";
+import { Keeper } from "./credentials.js";
 import { ClientError, ConnectionError, type RedisError } from "./errors.js";
-import { encode } from "./text.js";
+import { Externals } from "./externals.js";
 import { failure, Reason, type Situation } from "./failure.js";
 import { Host } from "./host.js";
 import { Errors, inspectLinks, type Inspection } from "./inspect.js";
 import { Memo } from "./memo.js";
 import { Flag, Outbox } from "./outbox.js";
-import { letGo, type Large } from "./pieces.js";
 import type { Notice, Told } from "./pubsub/notices.js";
 import { LISTENER, Reader } from "./reader.js";
+import { Scripts } from "./scripts.js";
+import type { Listener, Settings } from "./settings.js";
 import { Slots } from "./slots.js";
 import type { Status } from "./status.js";
 import { later, laterUnheld, type Timer } from "./timer.js";
-import { Wire, type Home } from "./wire.js";
-
-/** What an engine is told once. */
-export interface Settings {
-  endpoint: Endpoint;
-  connector: Connector;
-  /** Where it connects to, for messages. */
-  where: string;
-  protocol: 0 | 2 | 3;
-  database: number;
-  username: string | undefined;
-  password: string | undefined;
-  /** Instead of both. */
-  credentials: CredentialsProvider | undefined;
-  /** What is asked of the server: no-evict (1), no-touch (2). */
-  features: number;
-  clientName: string | undefined;
-  connectTimeout: number;
-  timeout: number;
-  /** Whether types are checked that the server would check too. */
-  runtimeChecks: boolean;
-  /** Whether commands that the server is too old for are refused. */
-  verifyVersion: boolean;
-  queueTimeout: number;
-  retryDelay: number;
-  maxRetryDelay: number;
-  maxResends: number;
-  /** Commands and bytes that may wait, and whether the oldest make room for new ones (1). */
-  offline: number[];
-  /** Commands and bytes that may be on their way, and whether others wait for room (1). */
-  highWater: number[];
-  maxReplyBytes: number;
-  keepAlive: number;
-  maxConnections: number;
-  minIdle: number;
-  maxIdleTime: number;
-  poolTimeout: number;
-  cache: CacheSettings | undefined;
-  /** Who is told what the server sends unasked, if this is its engine. */
-  listener?: Listener;
-}
-
-/** Takes what a server sends unasked, on a connection that is there for nothing else. */
-export interface Listener {
-  /** How user data is read. */
-  readonly mode: number;
-  /** Whether it listens to what the server executes. */
-  readonly monitors?: boolean;
-  /** Takes what was told. The core is being worked with meanwhile: nothing of the user's may run. */
-  take(notice: Notice, first: unknown, second: unknown, third: unknown): void;
-  /** The engine was destroyed, or its core failed with `error`. */
-  ended(error?: unknown): void;
-}
+import { LANE, Wire, type Home } from "./wire.js";
 
 /** What the core wants done; numbers are those of `wasm/src/host.rs`. */
 const enum Act {
@@ -83,8 +32,6 @@ const enum Act {
   UNANSWERED,
 }
 
-/** The bits of a link's or a lease's number that are its lane. */
-const LANE = 0xff;
 /** This many empty boxes are kept. */
 const BOXES = 16;
 
@@ -93,9 +40,6 @@ const atTickEnd: (task: () => void) => void =
   typeof process === "object" && typeof process.nextTick === "function"
     ? process.nextTick
     : (task) => queueMicrotask(() => queueMicrotask(task));
-
-/** The texts of so many scripts are kept, and as many are known in a pipeline: servers forget those that EVAL told them beyond 500. */
-export const SCRIPTS = 256;
 
 const now = (): number => performance.now();
 
@@ -112,8 +56,7 @@ export class Engine implements Home {
   readonly #channels: Channel[] = [];
   readonly #boxes: Outbox[] = [];
   readonly #aborts = new Aborts((slots, reason) => this.cancel(slots, reason));
-  /** Large arguments until their command settles, and, once it is half written, until they are written too. */
-  readonly #externals = new Map<number, Externals>();
+  readonly externals = new Externals((slot) => this.slots.free(slot));
   /** Refused commands of transactions until their EXEC is answered. */
   readonly #refused = new Map<number, RedisError[]>();
   host: Host | undefined;
@@ -148,8 +91,7 @@ export class Engine implements Home {
   #awake = false;
   /** Whether the core may come to wait for a time of its own, as between two tries for a lock, or for room. */
   waits: boolean;
-  /** The scripts that the core knows, by their texts, the one that was called last at the end: their digests, and their places there. */
-  readonly #scripts = new Map<string, { digest: string; place: number }>();
+  readonly #scripts = new Scripts();
   /** Whether somebody waits for what nobody asked for. */
   #listened = false;
   readonly #errors: Errors;
@@ -306,50 +248,11 @@ export class Engine implements Home {
   /** Keeps the text of a script, for calls by its digest that have {@link Flag.SCRIPT} and are asked for in this tick; gives the digest. */
   learn(lua: string): string {
     this.host ??= this.#start();
-    const scripts = this.#scripts;
-    let script = scripts.get(lua);
-    if (script === undefined) {
-      // calls that were asked for take their texts along
-      if (scripts.size === SCRIPTS) this.flush();
-      const host = (this.host ??= this.#start());
-      let place = scripts.size;
-      if (place === SCRIPTS) {
-        const [oldest, { place: free }] = scripts.entries().next().value!;
-        scripts.delete(oldest);
-        place = free;
-      }
-      const text = encode(lua);
-      const at = host.exports.host_input(text.length);
-      host.bytes.set(text, at);
-      const address = host.exports.host_script(text.length, place);
-      script = { digest: String.fromCharCode(...host.bytes.subarray(address, address + 40)), place };
-    } else scripts.delete(lua);
-    scripts.set(lua, script);
-    return script.digest;
-  }
-
-  /** Keeps large arguments of the command in `slot`, which is sent on a lease or (0) not. */
-  hold(slot: number, externals: Large[], lease: number): void {
-    const held = this.#externals.get(slot) ?? { args: [], unwritten: 0, settled: false, lane: lease & LANE };
-    held.args.push(...externals);
-    held.unwritten += externals.length;
-    this.#externals.set(slot, held);
-  }
-
-  external(lane: number, slot: number, index: number): Large {
-    const held = this.#externals.get(slot)!;
-    // from the first on again: the script is sent instead of its digest
-    if (index === 0) held.unwritten = held.args.length;
-    held.lane = lane;
-    held.unwritten--;
-    if (held.settled && held.unwritten === 0) this.#release(slot);
-    return held.args[index]!;
-  }
-
-  #release(slot: number): void {
-    for (const large of this.#externals.get(slot)?.args ?? []) large.forEach(letGo);
-    this.#externals.delete(slot);
-    this.slots.free(slot);
+    const known = this.#scripts.digestOf(lua);
+    if (known !== undefined) return known;
+    // calls that were asked for take their texts along
+    if (this.#scripts.isFull) this.flush();
+    return this.#scripts.add((this.host ??= this.#start()), lua);
   }
 
   /** Gives an empty box to collect commands in. */
@@ -656,11 +559,7 @@ export class Engine implements Home {
     wire.disconnect();
     // what is sent again is read from its start, and asks for its large arguments again
     wire.drop();
-    for (const [slot, held] of this.#externals) {
-      if (held.lane !== wire.lane) continue;
-      if (held.settled) this.#release(slot);
-      else held.unwritten = held.args.length;
-    }
+    this.externals.rewind(wire.lane);
     if (wire.lane !== 0) return;
     if (reason !== Reason.CLOSED) this.#trouble = error;
     this.#attempt?.fail(error);
@@ -768,11 +667,11 @@ export class Engine implements Home {
 
   /** Settles a command. Its slot stays taken while the core may ask for large arguments of it, unless it has forgotten it. */
   #settle(slot: number, value: unknown, failed: boolean, forgotten = false): void {
-    const held = this.#externals.size === 0 ? undefined : this.#externals.get(slot);
+    const lane = this.externals.laneOf(slot);
     if (!this.slots.settle(slot, value, failed)) return;
-    if (held === undefined) this.slots.free(slot);
-    else if (forgotten || held.unwritten === 0 || !this.#wires[held.lane]?.ready) this.#release(slot);
-    else held.settled = true;
+    if (lane === undefined) this.slots.free(slot);
+    else if (forgotten || !this.#wires[lane]?.ready) this.externals.release(slot);
+    else this.externals.settle(slot);
   }
 
   /** The core failed: nothing of it can be trusted. Fails everything; the next command starts a fresh one. */
@@ -793,7 +692,7 @@ export class Engine implements Home {
     this.#attempt?.fail(failed);
     this.#attempt = undefined;
     for (const slot of this.slots.all()) this.#settle(slot, error(this.slots.commandOf(slot)), true, true);
-    for (const slot of this.#externals.keys()) this.#release(slot);
+    this.externals.clear();
     this.#refused.clear();
     // whoever is called from here on may have started a fresh core
     for (const wire of wires) wire.disconnect();
@@ -801,15 +700,6 @@ export class Engine implements Home {
     this.#become("idle", failed);
     this.#settings.listener?.ended(failed);
   }
-}
-
-/** Large arguments of a command, or of a transaction. */
-interface Externals {
-  args: Large[];
-  unwritten: number;
-  settled: boolean;
-  /** The lane of the link that they are written on, as far as that is known. */
-  lane: number;
 }
 
 /** A promise for the end of one attempt to connect; nobody has to look at it. */

@@ -1,10 +1,10 @@
 import { cacheChecks, cacheSettings, type CacheOptions } from "./cache.js";
 import type { Connector, Endpoint } from "./connector.js";
-import type { Settings } from "./engine.js";
 import { kindOf } from "./outbox.js";
 import type { CredentialsProvider } from "./credentials.js";
 import type { Pool } from "./pool.js";
 import { isRetryPolicy, type RetryPolicy } from "./retry.js";
+import type { Settings } from "./settings.js";
 import type { TlsOptions } from "./tls.js";
 import { parseUrl } from "./url.js";
 import { decodes, decodingValues, type DecodingOptions } from "./view.js";

@@ -1,6 +1,5 @@
 import { adapted } from "./adapter.js";
 import type { Channel } from "./channel.js";
-import { SCRIPTS } from "./engine.js";
 import { Methods } from "./commands/methods.js";
 import { blocks, planOf, rowOf, type Plan } from "./commands/plan.js";
 import { rawCall } from "./commands/reserved.js";
@@ -12,6 +11,7 @@ import { Flag, type Key, type Outbox, type Value } from "./outbox.js";
 import type { AnyWorld, Forms, Plain, Str, World } from "./replies.js";
 import { ENCODED } from "./reader.js";
 import type { Runner } from "./script.js";
+import { SCRIPTS } from "./scripts.js";
 import { encoded, type View } from "./view.js";
 import type { RawWatching, Watching } from "./watching.js";
 

@@ -1,8 +1,9 @@
 import type { Connector, Endpoint, Sink, Socket, StreamPair } from "./connector.js";
 import { fromStreams } from "./connector.js";
 import type { Keeper } from "./credentials.js";
+import type { Externals } from "./externals.js";
 import type { Host } from "./host.js";
-import { keep, letGo, type Large } from "./pieces.js";
+import { keep, letGo } from "./pieces.js";
 import { Reader, type Replies } from "./reader.js";
 import { allocate } from "./text.js";
 import { isUntrusted } from "./tls.js";
@@ -17,6 +18,9 @@ const BEHIND = 256;
 /** Frames are cut from slabs of this size; larger ones stand alone. */
 const SLAB = 64 << 10;
 
+/** The bits of a link's or a lease's number that are its lane. */
+export const LANE = 0xff;
+
 /** What the links of a client share. */
 export interface Home extends Replies {
   readonly endpoint: Endpoint;
@@ -29,8 +33,7 @@ export interface Home extends Replies {
   busy: boolean;
   /** Calls `take` now, or when this is over. */
   arrive(take: () => void): void;
-  /** Gives the large argument that is written next. */
-  external(lane: number, slot: number, index: number): Large;
+  readonly externals: Externals;
   /** Works through what the core wants. */
   work(): void;
   /** The core failed. */
@@ -265,7 +268,7 @@ export class Wire {
     const first = host.register(0);
     const second = host.register(1);
     if (kind === 1) return this.#frames.copy(host, first, second);
-    this.#pieces = [...this.#home.external(this.lane, first, second)];
+    this.#pieces = [...this.#home.externals.next(this.lane, first, second)];
     this.#pieces.forEach(keep);
     this.#isPiece = true;
     return this.#pieces.shift();

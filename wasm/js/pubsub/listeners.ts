@@ -1,5 +1,5 @@
 import type { Channel } from "../channel.js";
-import type { Listener } from "../engine.js";
+import type { Listener } from "../settings.js";
 import type { RedisError } from "../errors.js";
 import type { Key } from "../outbox.js";
 import type { Str } from "../replies.js";

@@ -1,6 +1,6 @@
 import type { Channel } from "../channel.js";
 import { rowOf } from "../commands/plan.js";
-import type { Listener } from "../engine.js";
+import type { Listener } from "../settings.js";
 import { PubSubError } from "../errors.js";
 import { Mode } from "../reader.js";
 import type { Str } from "../replies.js";

@@ -1,6 +1,6 @@
 import type { Channel } from "../channel.js";
 import { rowOf } from "../commands/plan.js";
-import type { Listener } from "../engine.js";
+import type { Listener } from "../settings.js";
 import { PubSubError, type RedisError } from "../errors.js";
 import { Flag, type Key } from "../outbox.js";
 import { ENCODED, Mode } from "../reader.js";
