@@ -226,8 +226,13 @@ export class Reader {
     const head = words[at]!;
     if ((head & 31) === Tag.BULK && at < end) {
       this.#slot = -1;
-      this.#replies.tell(Notice.AGAIN, this.#data(host, head, words[at + 1]!), undefined);
-      return 2;
+      let next = at;
+      do {
+        this.#replies.tell(Notice.AGAIN, this.#data(host, words[next]!, words[next + 1]!), undefined);
+        next += 4;
+        // as long as more of the kind come
+      } while (next < end && words[next - 2] === Tag.REPLY && words[next - 1] === LISTENER && (words[next]! & 31) === Tag.BULK);
+      return next - 2 - at;
     }
     const first = words[at + 4]!;
     const second = words[at + 6]!;

@@ -272,7 +272,7 @@ export class Subscriber implements PubSub<Str>, Listener {
   readonly #pump = (): void => {
     this.#pumping = false;
     while (this.#failure !== undefined || !this.#ended) {
-      const [reader] = this.#readers;
+      const reader = this.#readers[0];
       if (reader === undefined && this.#running === undefined) break;
       const fault = this.#fault;
       if (reader !== undefined && fault !== undefined) {
@@ -315,9 +315,11 @@ export class Subscriber implements PubSub<Str>, Listener {
   }
 
   #handlerOf({ channel, pattern }: Published<Str>): Handler<Str> | undefined {
-    const [channels, patterns, shards] = this.#entries as [Map<string, Entry>, Map<string, Entry>, Map<string, Entry>];
-    const entry = pattern === null ? (channels.get(keyOf(channel)) ?? shards.get(keyOf(channel))) : patterns.get(keyOf(pattern));
-    return entry?.handler;
+    // not taken apart: this is done for each message
+    const entries = this.#entries;
+    if (pattern !== null) return entries[Kind.PATTERN]!.get(keyOf(pattern))?.handler;
+    const key = keyOf(channel);
+    return (entries[Kind.CHANNEL]!.get(key) ?? entries[Kind.SHARD]!.get(key))?.handler;
   }
 
   /** Calls what is the caller's; what it fails with, about `message`, goes to whoever takes it. */
