@@ -284,6 +284,26 @@ fn a_link_that_is_not_trusted_settles_everything_and_is_not_tried_in_a_hurry() {
 }
 
 #[test]
+fn a_server_that_answers_before_it_hangs_up_is_asked_again_soon() {
+    let mut peer = Peer::new(plain());
+    let end = peer.now.0 + 60_000;
+    for slot in 1.. {
+        if peer.now.0 >= end {
+            break;
+        }
+        peer.submit(slot, "GET k");
+        peer.open();
+        assert_eq!(peer.sent(), ["GET k"]);
+        peer.reply("$1\r\nv\r\n");
+        assert_eq!(peer.replied(slot), Some(&bulk("v")));
+        peer.close();
+        peer.retry();
+    }
+    let links = peer.links.len();
+    assert!(links > 1_000, "{links} links in a minute");
+}
+
+#[test]
 fn a_server_that_hangs_up_after_each_handshake_is_left_alone_ever_longer() {
     for (life, links) in [(0, 20..90), (1_000, 20..50), (2_000, 28..40)] {
         let mut peer = Peer::new(plain());

@@ -19,7 +19,7 @@ impl Backoff {
         Self { attempts: 0, proven: Instant::NEVER, random: seed | 1 }
     }
 
-    /// Starts anew.
+    /// Starts anew: a link was of use.
     pub(super) fn reset(&mut self) {
         self.attempts = 0;
     }

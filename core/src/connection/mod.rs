@@ -132,6 +132,8 @@ struct Link {
     monitoring: bool,
     /// The server was not told the new credentials yet.
     untold: bool,
+    /// Where the first command began when it was ready.
+    front: u64,
 }
 
 impl Link {
@@ -149,6 +151,7 @@ impl Link {
             confirmed: 0,
             monitoring: false,
             untold: false,
+            front: 0,
         }
     }
 }
@@ -340,6 +343,7 @@ impl Connection {
         self.session.backoff.ready(now, self.config.backoff.1);
         (self.session.lasting, self.session.asked, self.session.trouble) = (self.lane == 0, false, None);
         self.link.state = State::Ready;
+        self.link.front = self.queue.front();
         self.link.deadline = now.limit(self.config.keep_alive);
         self.link.pulse.beat(now);
         self.queue.restart_deadlines(now);
@@ -357,6 +361,9 @@ impl Connection {
         self.close(reason);
         if was_ready {
             self.miss();
+            if self.queue.front() > self.link.front {
+                self.session.backoff.reset();
+            }
         }
         // what hung up on HELLO may have done so for another reason
         self.session.no_hello = false;

@@ -520,6 +520,11 @@ impl Queue {
         self.next_deadline = Instant::NEVER;
     }
 
+    /// Gives where the first command begins that is not settled.
+    pub(super) fn front(&self) -> u64 {
+        self.entries.first().map_or(self.outbound.end(), |entry| entry.start)
+    }
+
     /// Tells whether nothing waits for a reply.
     pub(super) fn is_empty(&self) -> bool {
         self.entries.is_empty()
