@@ -86,9 +86,7 @@ const oneByOne = (replies) => replies.map(shown);
 /** Shows who is at the other end. */
 const meet = async (redis) => {
   title("The server");
-  const info = Object.fromEntries(
-    `${await redis.call("INFO", "server")}${await redis.call("INFO", "clients")}`.split("\r\n").map((line) => line.split(/:(.*)/s)),
-  );
+  const info = { ...(await redis.info("server")), ...(await redis.info("clients")) };
   const { host, pathname } = new URL(url);
   const version = info.valkey_version ? `Valkey ${info.valkey_version}` : `Redis ${info.redis_version}`;
   fact("address", host || pathname);
