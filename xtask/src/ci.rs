@@ -5,11 +5,11 @@ use std::process::{Command, ExitCode};
 use crate::run::{Failure, Result, capture, run, step};
 use crate::tally::Tally;
 use crate::tools::{self, BARE, WASM, cargo};
-use crate::{build, codegen, test, tree};
+use crate::{build, codegen, demo, test, tree};
 
 type Check = fn() -> Result;
 
-const CHECKS: [(&str, Check); 8] = [
+const CHECKS: [(&str, Check); 9] = [
     ("format", format),
     ("generated files", generated),
     ("clippy", clippy),
@@ -17,6 +17,7 @@ const CHECKS: [(&str, Check); 8] = [
     ("no_std", no_std),
     ("docs", docs),
     ("no registry hosts", no_registry_hosts),
+    ("demo", tour),
     ("build", build::build),
 ];
 
@@ -45,6 +46,13 @@ pub(crate) fn ci(system: bool) -> Result<ExitCode> {
 
 fn format() -> Result {
     run(cargo().args(["fmt", "--all", "--check"]), "run `cargo fmt --all`")
+}
+
+fn tour() -> Result {
+    match demo::demo(false)? {
+        ExitCode::SUCCESS => Ok(()),
+        _ => Err(Failure("see what the tour says above".into())),
+    }
 }
 
 fn generated() -> Result {
