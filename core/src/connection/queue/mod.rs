@@ -351,8 +351,8 @@ impl Queue {
         }
     }
 
-    /// Gives up commands whose time is up; tells of each, with whether it was ever written and whether it was held back. Gives whether one that was given up has no
-    /// reply `limit` milliseconds later.
+    /// Gives up commands whose time is up; tells of each, with whether it was ever written and whether it was held back. Gives whether
+    /// one that was given up has no reply `limit` milliseconds later.
     pub(super) fn expire(
         &mut self,
         now: Instant,
