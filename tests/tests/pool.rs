@@ -6,7 +6,7 @@ use redwire_core::machine::{LeaseId, LinkId, Machine, Reason, Slot};
 use redwire_core::pool::Limits;
 use redwire_core::resp::Frame;
 use redwire_core::table::RowId;
-use redwire_tests::model::{Fleet, Options, Outcome, Server, plain, words};
+use redwire_tests::model::{Fleet, Options, Outcome, Reaction, Server, plain, words};
 use redwire_tests::wire::bulk;
 
 fn fleet(config: Config, limits: Limits) -> Fleet {
@@ -23,6 +23,14 @@ fn leased(fleet: &mut Fleet, slot: u32) -> LeaseId {
     match fleet.outcome(slot) {
         Some(Outcome::Leased(lease)) => *lease,
         outcome => unreachable!("{outcome:?} is no lease"),
+    }
+}
+
+fn placed(fleet: &mut Fleet, slot: u32) -> LeaseId {
+    fleet.react(Reaction::Place(slot));
+    match fleet.outcome(slot) {
+        Some(Outcome::Leased(lease)) => *lease,
+        outcome => unreachable!("{outcome:?} is no place"),
     }
 }
 
@@ -238,6 +246,57 @@ fn a_lease_that_lost_its_link_says_so_until_it_is_given_back() {
     fleet.advance(100);
     fleet.settle();
     assert_eq!(*replied(&fleet, 9), bulk("a"));
+}
+
+#[test]
+fn a_place_opens_nothing_and_counts_as_a_connection() {
+    let mut fleet = quick(Limits { max_connections: 2, pool_timeout: 100, ..Limits::default() });
+    let place = placed(&mut fleet, 1);
+    fleet.settle();
+    assert_eq!(links(&fleet), [], "not even the shared link is opened");
+    say(&mut fleet, None, 2, "BLPOP q 0");
+    fleet.settle();
+    assert_eq!(lanes(&fleet), [0, 2]);
+    fleet.react(Reaction::Place(3));
+    say(&mut fleet, None, 4, "BLPOP q 0");
+    assert_eq!((fleet.outcome(3), fleet.outcome(4)), (None, None));
+    fleet.release(place);
+    fleet.release(place);
+    fleet.advance(99);
+    assert!(matches!(fleet.outcome(3), Some(Outcome::Leased(_))), "who came first has it");
+    assert_eq!(fleet.outcome(4), None);
+    fleet.advance(1);
+    assert_eq!(failed(&fleet, 4), (Reason::PoolTimeout, false));
+    fleet.lease(5);
+    fleet.react(Reaction::Place(6));
+    assert_eq!(fleet.cancel(6), Some(false));
+    fleet.pool.unblock(fleet.now);
+    fleet.shutdown();
+    assert_eq!(failed(&fleet, 5), (Reason::Closed, false));
+    placed(&mut fleet, 7);
+    placed(&mut fleet, 8);
+    assert!(fleet.pool.is_quiet());
+}
+
+#[test]
+fn a_place_takes_no_link_that_others_may_use_unless_there_is_no_other() {
+    let mut fleet = quick(Limits { max_connections: 2, ..Limits::default() });
+    let lease = leased(&mut fleet, 1);
+    fleet.settle();
+    fleet.release(lease);
+    let first = placed(&mut fleet, 2);
+    assert_eq!(lanes(&fleet), [1], "an idle link stays");
+    let second = placed(&mut fleet, 3);
+    assert_eq!(links(&fleet), [], "no more links are open than may be");
+    for place in [first, second] {
+        fleet.release(place);
+    }
+    say(&mut fleet, None, 4, "BLPOP q 0");
+    fleet.settle();
+    assert_eq!(lanes(&fleet), [0, 1]);
+    fleet.pool.place(fleet.now, Slot(5));
+    assert_eq!(fleet.cancel(5), Some(false), "it was granted, and nobody was told");
+    placed(&mut fleet, 6);
 }
 
 #[test]

@@ -11,12 +11,12 @@ use crate::machine::{Action, Failure, LeaseId, LinkId, Machine, Reason, Slot};
 use crate::time::Instant;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use waiting::{Command, Waiter, Waiting};
+use waiting::{Command, Waiter, Waiting, Want};
 
 /// How many leased connections there may be, and for how long.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Leased connections at most, beside the shared one; 0: none.
+    /// Connections at most beside the shared one, leased or elsewhere in a [`place`](Pool::place) of the pool; 0: none.
     pub max_connections: u8,
     /// Leased connections that are kept open for whoever comes, while the shared one is ready.
     pub min_idle: u8,
@@ -42,7 +42,8 @@ impl Default for Limits {
 /// A [`Machine`] with one shared connection and up to [`Limits::max_connections`] leased ones.
 ///
 /// A command that blocks does so on a connection of its own, which goes back when it settles; whoever gives it up closes its link.
-/// [`lease`](Self::lease) gives a connection to whoever changes what a connection is, or waits for its writes.
+/// [`lease`](Self::lease) gives a connection to whoever changes what a connection is, or waits for its writes; [`place`](Self::place) counts
+/// a connection that is driven elsewhere, such as one that listens.
 pub struct Pool {
     limits: Limits,
     shared: Connection,
@@ -78,7 +79,7 @@ enum User {
     Idle(Instant),
     /// Whoever waits for what is in flight.
     Passing,
-    /// Whoever has this lease.
+    /// Whoever has this lease, which may be of the place alone.
     Holder(LeaseId),
 }
 
@@ -159,9 +160,20 @@ impl Pool {
     /// Asks for a lease: [`Action::Leased`] tells of it, or [`Action::Settle`] that there is none. [`Machine::cancel`] gives it up
     /// while it is waited for.
     pub fn lease(&mut self, now: Instant, slot: Slot) {
-        match self.vacancy() {
-            Some(at) => self.grant(now, at, slot),
-            None => self.wait(now, slot, None),
+        self.admit(now, slot, Want::Lease);
+    }
+
+    /// Asks for a place alone, as for a [`lease`](Self::lease): nothing is opened in it, and it counts as a connection, that of the caller's, until
+    /// it is given back.
+    pub fn place(&mut self, now: Instant, slot: Slot) {
+        self.admit(now, slot, Want::Place);
+    }
+
+    fn admit(&mut self, now: Instant, slot: Slot, want: Want) {
+        let links = matches!(want, Want::Lease);
+        match self.vacancy(links) {
+            Some(at) => self.grant(now, at, slot, links),
+            None => self.wait(now, slot, want),
         }
         self.supply(now);
     }
@@ -238,11 +250,18 @@ impl Pool {
         (self.lanes.get(at)?.user == User::Holder(lease)).then_some(at)
     }
 
-    /// Gives the place of a connection that nobody uses: one with a link, or one that there is, or a new one.
-    fn vacancy(&mut self) -> Option<usize> {
+    /// Gives the place of a connection that nobody uses: one with a link, or one that there is, or a new one; where none of its `links` is
+    /// wanted, one without, or a new one, before one whose link others may use.
+    fn vacancy(&mut self, links: bool) -> Option<usize> {
         let is_idle = |lane: &Lane| matches!(lane.user, User::Idle(_));
-        let linked = self.lanes.iter().position(|lane| is_idle(lane) && lane.connection.is_linked());
-        linked.or_else(|| self.lanes.iter().position(is_idle)).or_else(|| self.extend())
+        let suits = |lane: &Lane| is_idle(lane) && lane.connection.is_linked() == links;
+        let suitable = self.lanes.iter().position(suits);
+        let any = self.lanes.iter().position(is_idle);
+        if links {
+            suitable.or(any).or_else(|| self.extend())
+        } else {
+            suitable.or_else(|| self.extend()).or(any)
+        }
     }
 
     /// Adds a connection, if there may be another; gives its place.
@@ -254,13 +273,17 @@ impl Pool {
         Some(at)
     }
 
-    fn grant(&mut self, now: Instant, at: usize, slot: Slot) {
+    fn grant(&mut self, now: Instant, at: usize, slot: Slot, links: bool) {
         self.leases = self.leases.wrapping_add(1);
         let lease = LeaseId((self.leases << 8) | (at as u32 + 1));
         let lane = &mut self.lanes[at];
         lane.user = User::Holder(lease);
         lane.connection.renew();
-        lane.connection.connect(now);
+        if links {
+            lane.connection.connect(now);
+        } else {
+            lane.connection.hang_up();
+        }
         self.actions.push(Action::Leased(slot, lease));
     }
 
@@ -277,20 +300,20 @@ impl Pool {
     /// Runs the command of `batch`, which blocks, now or when a connection comes free.
     fn divert(&mut self, now: Instant, batch: &Batch<'_>) {
         let Some(&slot) = batch.words.first() else { return };
-        match self.vacancy() {
+        match self.vacancy(true) {
             Some(at) => self.run(now, at, batch),
-            None => self.wait(now, Slot(slot), Some(Box::new(Command::new(batch)))),
+            None => self.wait(now, Slot(slot), Want::Run(Box::new(Command::new(batch)))),
         }
         self.supply(now);
     }
 
-    fn wait(&mut self, now: Instant, slot: Slot, command: Option<Box<Command>>) {
+    fn wait(&mut self, now: Instant, slot: Slot, want: Want) {
         if self.limits.max_connections == 0 {
             // none ever comes free
             self.fail(slot, Reason::PoolTimeout);
         } else if self.waiting.has_room(self.shared.config().offline) {
             let deadline = now.limit(self.limits.pool_timeout);
-            self.waiting.push(Waiter { slot, since: now, deadline, command });
+            self.waiting.push(Waiter { slot, since: now, deadline, want });
         } else {
             self.fail(slot, Reason::QueueFull);
         }
@@ -331,12 +354,13 @@ impl Pool {
 
     /// Gives free connections to those who wait, and opens as many more as are kept open.
     fn supply(&mut self, now: Instant) {
-        while !self.waiting.is_empty() {
-            let Some(at) = self.vacancy() else { return };
+        while let Some(first) = self.waiting.first() {
+            let links = !matches!(first, Want::Place);
+            let Some(at) = self.vacancy(links) else { return };
             let Some(waiter) = self.waiting.pop_until(Instant::NEVER) else { return };
-            match waiter.command {
-                Some(command) => self.run(now, at, &command.batch()),
-                None => self.grant(now, at, waiter.slot),
+            match waiter.want {
+                Want::Run(command) => self.run(now, at, &command.batch()),
+                Want::Lease | Want::Place => self.grant(now, at, waiter.slot, links),
             }
         }
         if self.limits.min_idle > 0 && self.shared.is_ready() {

@@ -14,8 +14,25 @@ pub(super) struct Waiter {
     pub(super) since: Instant,
     /// When it gives up.
     pub(super) deadline: Instant,
-    /// The blocking command; without one it is a lease that is waited for.
-    pub(super) command: Option<Box<Command>>,
+    pub(super) want: Want,
+}
+
+/// What is waited for.
+#[derive(Debug)]
+pub(super) enum Want {
+    /// A connection for this command, which blocks.
+    Run(Box<Command>),
+    /// A lease.
+    Lease,
+    /// A lease without its link.
+    Place,
+}
+
+impl Want {
+    /// Gives how many bytes it holds.
+    fn len(&self) -> usize {
+        if let Self::Run(command) = self { command.len() } else { 0 }
+    }
 }
 
 /// A command of its own: the batch that it came in is gone.
@@ -68,12 +85,17 @@ impl Waiting {
     }
 
     pub(super) fn push(&mut self, waiter: Waiter) {
-        self.bytes += waiter.command.as_ref().map_or(0, |command| command.len());
+        self.bytes += waiter.want.len();
         self.waiters.push(waiter);
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.waiters.is_empty()
+    }
+
+    /// Gives what the first wants.
+    pub(super) fn first(&self) -> Option<&Want> {
+        self.waiters.first().map(|first| &first.want)
     }
 
     /// Takes the first, if it waits no longer than to `end`.
@@ -90,7 +112,7 @@ impl Waiting {
 
     fn take(&mut self, at: usize) -> Waiter {
         let waiter = self.waiters.remove(at);
-        self.bytes -= waiter.command.as_ref().map_or(0, |command| command.len());
+        self.bytes -= waiter.want.len();
         waiter
     }
 

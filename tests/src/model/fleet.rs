@@ -62,6 +62,8 @@ pub enum Reaction {
     Cancel(u32),
     /// Asks for a lease.
     Lease(u32),
+    /// Asks for a place alone.
+    Place(u32),
     /// Ends a lease.
     Release(LeaseId),
 }
@@ -115,6 +117,10 @@ impl Fleet {
             Reaction::Lease(slot) => {
                 self.submitted.push(slot);
                 self.pool.lease(self.now, Slot(slot));
+            }
+            Reaction::Place(slot) => {
+                self.submitted.push(slot);
+                self.pool.place(self.now, Slot(slot));
             }
             Reaction::Release(lease) => self.pool.release(self.now, lease),
         }

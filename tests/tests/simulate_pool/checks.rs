@@ -50,6 +50,9 @@ impl World {
         let lanes: BTreeSet<u8> = fleet.wires.iter().map(|wire| wire.link.lane()).collect();
         assert_eq!(lanes.len(), fleet.wires.len(), "a lane has one link");
         assert!(lanes.iter().all(|&lane| lane <= self.limits.max_connections), "{lanes:?}");
+        let places: BTreeSet<u8> = self.places.iter().map(|lease| lease.0 as u8).collect();
+        assert_eq!(places.len(), self.places.len(), "a place has one holder");
+        assert!(places.is_disjoint(&lanes), "{lanes:?} are open, {places:?} are places alone");
         let shared = fleet.wires.iter().find(|wire| wire.link.lane() == 0);
         let session = shared.and_then(|wire| wire.session.as_ref());
         assert!(session.is_none_or(|session| !session.is_blocked()), "nothing blocks everybody");
@@ -162,8 +165,11 @@ impl World {
                 false
             }
             Some(Outcome::Leased(_)) => {
-                tally.leases += 1;
-                assert_eq!(kind, Kind::Lease);
+                match kind {
+                    Kind::Place => tally.places += 1,
+                    _ => tally.leases += 1,
+                }
+                assert!(matches!(kind, Kind::Lease | Kind::Place), "{slot} is no lease");
                 false
             }
             Some(Outcome::Cancelled(maybe)) => !maybe,

@@ -3,7 +3,8 @@
 //!
 //! Checked after each step, besides what `simulate.rs` checks of one link (I-1 to I-5, I-7): what blocks never stands before somebody else's command; what
 //! is sent on a lease is executed on one link, in order, or not at all (no EXEC without its WATCH); whoever comes next on a link finds it
-//! as new; an element that a blocking command did not take is still there; no more links are open than may be; nobody gets a lock that
+//! as new; an element that a blocking command did not take is still there; no more links are open than may be, places that are held alone
+//! counted; nobody gets a lock that
 //! another holds. In the end nothing is left in memory. A failure names its seed: `REDWIRE_SEED=n cargo test --test simulate_pool`.
 //! `cargo xtask simulate` runs a million schedules.
 
@@ -20,7 +21,7 @@ const STEPS: u32 = 400;
 const IDLE: (i64, i64) = (64 << 10, 24);
 
 tally! {
-    replies, unanswered, in_doubt, never_sent, cancels, late_cancels, cuts, leases, lost, late, full, high, dropped, popped, expired,
+    replies, unanswered, in_doubt, never_sent, cancels, late_cancels, cuts, leases, places, lost, late, full, high, dropped, popped, expired,
     conflicts, reused, idle, shutdowns, unblocked, down, refusals, distrusted, wrong_passwords, renewed, refused, told, stale, pushes,
     broken, muted, silent, resent, deserted, rests, reactions, scripts, unknown, locks, taken, timeouts,
 }

@@ -35,6 +35,8 @@ pub(crate) enum Kind {
     /// Its counter is raised, unless the one that the lease watches was.
     Exec,
     Lease,
+    /// A lease of a place alone.
+    Place,
     /// Its counter is raised by a script, which gives its own text.
     Script,
     /// One of three locks is its own, or another's.
@@ -52,6 +54,8 @@ pub(crate) struct World {
     pub(crate) users: BTreeMap<u32, LeaseId>,
     /// Leases that are held, and whether CLIENT REPLY silenced them.
     held: Vec<(LeaseId, bool)>,
+    /// Leases of places alone that are held.
+    pub(crate) places: Vec<LeaseId>,
     /// Leases that are asked for.
     asked: Vec<u32>,
     /// Locks that are asked for.
@@ -112,6 +116,7 @@ impl World {
             next: 0,
             users: BTreeMap::new(),
             held: Vec::new(),
+            places: Vec::new(),
             asked: Vec::new(),
             wanted: Vec::new(),
             locks: BTreeMap::new(),
@@ -253,7 +258,16 @@ impl World {
         Reaction::Lease(slot)
     }
 
+    fn ask_place(&mut self) -> Reaction {
+        let slot = self.slot(Kind::Place);
+        self.asked.push(slot);
+        Reaction::Place(slot)
+    }
+
     fn give_back(&mut self) -> Option<Reaction> {
+        if let Some(lease) = self.places.pop_if(|_| self.held.is_empty() || self.random.rand_u32() & 1 == 0) {
+            return Some(Reaction::Release(lease));
+        }
         let at = self.up_to(u32::try_from(self.held.len().checked_sub(1)?).ok()?);
         let (lease, _) = self.held.swap_remove(at);
         Some(Reaction::Release(lease))
@@ -261,11 +275,12 @@ impl World {
 
     /// What a caller will do when it is told of something, before it is told of the rest.
     fn prepare(&mut self, tally: &mut Tally) {
-        let reaction = match self.random.rand_range(0..6) {
+        let reaction = match self.random.rand_range(0..7) {
             0 | 1 => Some(Reaction::Submit(None, self.request())),
             2 => self.request_leased(),
             3 => Some(self.ask_lease()),
             4 => self.give_back(),
+            5 => Some(self.ask_place()),
             _ => Some(Reaction::Cancel(self.random.rand_range(0..self.next + 1))),
         };
         if let Some(reaction) = reaction {
@@ -333,6 +348,7 @@ impl World {
             40 if self.chance(25) => {
                 tally.shutdowns += 1;
                 self.held.clear();
+                self.places.clear();
                 self.fleet.shutdown();
             }
             41 if self.chance(12) => {
@@ -348,6 +364,10 @@ impl World {
             49 if self.chance(4) => self.fleet.server.flush_in = Some(1 + self.up_to(3)),
             37..40 | 50..53 => drop(self.fleet.server.store.execute(&[b"INCR", b"w"])),
             53 if self.chance(9) => self.mute(at, tally),
+            54 => {
+                let reaction = self.ask_place();
+                self.fleet.react(reaction);
+            }
             _ => {}
         }
         self.note_leases();
@@ -429,12 +449,17 @@ impl World {
 
     /// Holds the leases that were given.
     fn note_leases(&mut self) {
-        let Self { asked, fleet, users, held, .. } = self;
+        let Self { asked, fleet, users, held, places, kinds, .. } = self;
         asked.retain(|slot| {
             let outcome = fleet.outcomes.get(slot).and_then(|outcomes| outcomes.first());
             if let Some(Outcome::Leased(lease)) = outcome {
-                users.insert(*slot, *lease);
-                held.push((*lease, false));
+                match kinds[slot] {
+                    Kind::Place => places.push(*lease),
+                    _ => {
+                        users.insert(*slot, *lease);
+                        held.push((*lease, false));
+                    }
+                }
             }
             outcome.is_none()
         });
