@@ -67,7 +67,7 @@ for (const program of programs) {
       const first = redis.blpop(["busy"], 0);
       const error = await rejection(redis.blpop(["other"], 0));
       assert.ok(error instanceof TimeoutError);
-      assert.match(error.message, /all 1 leased connections .* 30 ms; the command was not sent: .*'maxConnections' or 'poolTimeout'/);
+      assert.match(error.message, /all 1 connections .* 30 ms \(1 leased or blocking, 0 listening\); the command was not sent: .*'maxConnections' or 'poolTimeout'/);
       assert.deepEqual([error.command, error.maybeExecuted], ["BLPOP", false]);
       await redis.rpush("busy", "a");
       assert.deepEqual(await first, ["busy", "a"]);
@@ -114,6 +114,108 @@ for (const program of programs) {
       assert.ok(error instanceof ConnectionError);
       assert.equal(error.maybeExecuted, true);
       assert.equal(redis.status, "ready");
+    });
+
+    test("what listens is counted, shown and waited for, each with a connection of its own", async (t) => {
+      const redis = client(t, { maxConnections: 3, poolTimeout: 30 });
+      const pubsub = redis.pubsub();
+      await pubsub.subscribe("listens");
+      assert.equal(redis.status, "idle", "it needs no shared connection");
+      const stops = [await redis.subscribe("listens", () => {}), await redis.psubscribe("liste*", () => {})];
+      const monitor = redis.monitor();
+      const line = monitor.next();
+      await until(() => redis.inspect().links[3]?.state === "ready");
+      assert.deepEqual(redis.inspect().links.map(({ kind, state }) => [kind, state]), [["shared", "idle"], ["listening", "ready"], ["listening", "ready"], ["listening", "ready"]]);
+      for (const busy of [redis.lease(), redis.blpop(["listens"], 0), redis.pubsub().psubscribe("listens"), redis.monitor().next()]) {
+        const error = await rejection(busy);
+        assert.ok(error instanceof TimeoutError);
+        assert.match(error.message, /all 3 connections to \S+ beside the shared one were in use for 30 ms \(0 leased or blocking, 3 listening\); the command was not sent: /);
+        assert.equal(error.maybeExecuted, false);
+      }
+      assert.equal((await redis.clientList()).length, 4);
+      await line;
+      await monitor.return();
+      await within(redis.lease()).then((lease) => lease.release());
+      await pubsub.close();
+      for (const stop of stops) await stop();
+      const leases = await within(Promise.all([redis.lease(), redis.lease(), redis.lease()]));
+      assert.equal((await rejection(redis.pubsub().subscribe("late"))).command, "SUBSCRIBE");
+      for (const lease of leases) await lease.release();
+    });
+
+    test("who listens waits in order with the others, and nothing is sent before", async (t) => {
+      const redis = client(t, { maxConnections: 1, poolTimeout: 0 });
+      const lease = await redis.lease();
+      const first = redis.blpop(["queue"], 0);
+      const pubsub = redis.pubsub();
+      const subscribed = [pubsub.subscribe("queue"), pubsub.unsubscribe("queue"), pubsub.subscribe("queue", "other")];
+      await until(() => redis.inspect().waiting.length === 2);
+      const last = redis.lease();
+      assert.deepEqual(redis.inspect().waiting.map(({ command, link, written }) => [command, link, written]), [["BLPOP", undefined, false], ["SUBSCRIBE", undefined, false], ["lease()", undefined, false]]);
+      await lease.release();
+      await blocked(redis, 1);
+      assert.equal((await redis.clientList()).length, 2);
+      await redis.rpush("queue", "x");
+      assert.deepEqual(await first, ["queue", "x"]);
+      await within(Promise.all(subscribed));
+      assert.deepEqual(await redis.pubsubNumsub("queue", "other"), { queue: 1, other: 1 });
+      await pubsub.close();
+      await (await within(last)).release();
+      assert.deepEqual(redis.inspect().waiting, []);
+    });
+
+    test("who listens gives up waiting when it is closed, aborted, or late, and may try again", async (t) => {
+      const redis = client(t, { maxConnections: 1, poolTimeout: 0 });
+      const lease = await redis.lease();
+      const closing = redis.pubsub();
+      const controller = new AbortController();
+      const failed = [rejection(closing.subscribe("a")), rejection(redis.monitor({ signal: controller.signal }).next())];
+      const monitor = redis.monitor();
+      const ended = monitor.next();
+      await until(() => redis.inspect().waiting.length === 3);
+      await closing.close();
+      controller.abort(new Error("enough"));
+      await monitor.return();
+      assert.deepEqual((await Promise.all(failed)).map(({ message }) => message), ["the client was closed; the command was not sent", "enough"]);
+      assert.deepEqual(await ended, { value: undefined, done: true });
+      await until(() => redis.inspect().waiting.length === 0);
+      await lease.release();
+      await (await within(redis.lease())).release();
+      const late = client(t, { maxConnections: 1, poolTimeout: 20 });
+      const held = await late.lease();
+      await rejection(late.subscribe("a", () => {}));
+      const pubsub = late.pubsub();
+      await rejection(pubsub.subscribe("a"));
+      await held.release();
+      await within(pubsub.subscribe("a"));
+      await pubsub.close();
+      await (await within(late.subscribe("a", () => {})))();
+    });
+
+    for (const how of ["close", "destroy"]) {
+      test(`${how}() of the client ends who waits to listen`, async (t) => {
+        const redis = client(t, { maxConnections: 1, poolTimeout: 0 });
+        await redis.lease();
+        const failed = [rejection(redis.pubsub().subscribe("a")), rejection(redis.subscribe("a", () => {})), rejection(redis.lease())];
+        const ended = redis.monitor().next();
+        await until(() => redis.inspect().waiting.length === 4);
+        await redis[how]();
+        assert.equal((await within(ended)).done, true);
+        for (const error of await within(Promise.all(failed))) assert.ok(error instanceof ConnectionError, error);
+      });
+    }
+
+    test("a place is kept while its connection is made anew", async (t) => {
+      const redis = client(t, { maxConnections: 1, poolTimeout: 20, retryDelay: 1 });
+      const heard = [];
+      const gap = new Promise((onGap) => redis.subscribe("kept", ({ data }) => heard.push(data), { onGap }));
+      const listening = async () => (await redis.clientList()).find(({ cmd }) => cmd === "subscribe");
+      await until(async () => (await listening()) !== undefined);
+      await redis.call("CLIENT KILL", "ID", (await listening()).id);
+      await within(gap);
+      await redis.publish("kept", "again");
+      await until(() => heard.length === 1);
+      assert.match((await rejection(redis.lease())).message, /1 listening/);
     });
 
     test("close() ends them at once and waits for the others", async (t) => {

@@ -95,21 +95,28 @@ export class Engine implements Home {
   /** Whether somebody waits for what nobody asked for. */
   #listened = false;
   readonly #errors: Errors;
+  /** Of what listens: the engine in whose pool it has its place. */
+  readonly #parent: Engine | undefined;
+  /** Ends the waiting for that place. */
+  #asking: AbortController | undefined;
+  /** Engines that listen, and their places in the pool. */
+  readonly places = new Map<Engine, Channel>();
   readonly keeper: Keeper | undefined;
 
-  constructor(settings: Settings, errors = new Errors()) {
+  constructor(settings: Settings, parent?: Engine) {
     this.#settings = settings;
     this.waits = settings.highWater[2] === 1;
-    this.#errors = errors;
+    this.#parent = parent;
+    this.#errors = parent === undefined ? new Errors() : parent.#errors;
     const { credentials, retryDelay, maxRetryDelay } = settings;
     if (credentials === undefined) return;
     const tell = (username: string | undefined, password: string): void => this.#authenticate(username, password);
     this.keeper = new Keeper(credentials, tell, (error) => this.#errors.add(error), [retryDelay, maxRetryDelay]);
   }
 
-  /** Gives an engine with the same settings for `listener`, whose errors are told here. */
+  /** Gives an engine with the same settings for `listener`, whose connection has its place in the pool, and whose errors are told here. */
   with(listener: Listener): Engine {
-    return new Engine({ ...this.#settings, minIdle: 0, cache: undefined, listener }, this.#errors);
+    return new Engine({ ...this.#settings, minIdle: 0, cache: undefined, listener }, this);
   }
 
   /** Holds the process open, or not, though nothing was asked for. */
@@ -193,12 +200,12 @@ export class Engine implements Home {
   inspect(): Inspection {
     this.#submit();
     const { links, waiting }: Pick<Inspection, "links" | "waiting"> = this.host === undefined ? { links: [], waiting: [] } : inspectLinks(this.host, now(), (slot) => this.slots.commandOf(slot));
-    for (const channel of this.#channels) {
-      for (const { engine } of channel.children) {
-        const beside = engine.inspect();
-        waiting.push(...beside.waiting.map((one) => ({ ...one, link: links.length })));
-        links.push(...beside.links.map((link) => ({ ...link, kind: "listening" as const })));
-      }
+    for (const [child, place] of this.places) {
+      const beside = child.inspect();
+      // a fresh core may not know of it yet
+      const link = place.host === this.host ? place.lease & LANE : links.length;
+      waiting.push(...beside.waiting.map((one) => ({ ...one, link })));
+      links[link] = { ...beside.links[0]!, kind: "listening" };
     }
     const version = this.#serverVersion ? { version: this.#serverVersion } : {};
     return { status: this.#status, server: this.#settings.where, ...version, links, waiting, lastErrors: this.#errors.list() };
@@ -222,16 +229,54 @@ export class Engine implements Home {
     if (channel.lease !== 0 && channel.host === this.host) this.#call((host) => host.exports.host_release(now(), channel.lease));
   }
 
-  /** Takes a connection of its own, once one is free. */
-  lease(signal: AbortSignal | undefined): Promise<Channel> {
+  /** Takes a connection of its own, once one is free; for `listening`, a command of what listens, the place of one. */
+  lease(signal: AbortSignal | undefined, listening = ""): Promise<Channel> {
     const refusal = this.refusal();
     if (refusal !== undefined) return Promise.reject(refusal);
     if (signal?.aborted) return Promise.reject(signal.reason);
     return new Promise((resolve, reject) => {
-      const slot = this.slots.open(resolve as (value: unknown) => void, reject, "", 0);
+      const slot = this.slots.open(resolve as (value: unknown) => void, reject, listening, 0);
       if (signal !== undefined) this.abortable(slot, signal);
-      this.#call((host) => host.exports.host_lease(now(), slot));
+      this.#call((host) => host.exports.host_lease(now(), slot, listening !== ""));
     });
+  }
+
+  /** Tells whether what listens may have a connection; asks for its place where somebody waits for that. */
+  #isPlaced(parent: Engine): boolean {
+    if (parent.places.has(this) || this.#status === "closed") return true;
+    const [slot] = this.slots.all();
+    if (slot !== undefined && this.#asking === undefined) void this.#ask(parent, this.commandOf(slot));
+    return false;
+  }
+
+  /** Waits for a place, and sends what waits for it. */
+  async #ask(parent: Engine, command: string): Promise<void> {
+    const { signal } = (this.#asking = new AbortController());
+    try {
+      const place = await parent.lease(signal, command);
+      if (signal.aborted) place.close();
+      else parent.places.set(this, place);
+    } catch (error) {
+      this.#fail(() => error);
+    }
+    this.#asking = undefined;
+    this.flush();
+  }
+
+  /** Has a fresh core know of a place that `child` has. */
+  #replace(host: Host, child: Engine): void {
+    const take = (place: unknown): void => {
+      if (this.places.has(child)) this.places.set(child, place as Channel);
+      else giveBack(place);
+    };
+    host.exports.host_lease(now(), this.slots.open(take, () => {}, "", 0), true);
+  }
+
+  /** Gives its place back, if it has one. */
+  #vacate(): void {
+    const place = this.#parent?.places.get(this);
+    this.#parent?.places.delete(this);
+    place?.close();
   }
 
   /** Calls the core, which is started if need be, and works through what that leads to. */
@@ -268,6 +313,7 @@ export class Engine implements Home {
 
   /** Hands the core what is to be sent; tells whether some of it was kept. */
   #submit(): boolean {
+    if (this.#parent !== undefined && !this.#isPlaced(this.#parent)) return false;
     let told = false;
     for (const { outbox, lease } of this.#channels) {
       if (outbox.count === 0) continue;
@@ -398,6 +444,7 @@ export class Engine implements Home {
   destroy(): void {
     if (this.#status === "closed") return;
     this.#become("closed");
+    this.#asking?.abort();
     for (const wire of this.#wires) wire.disconnect();
     // not in the midst of what the core wants done: that may be for what waits
     this.arrive(() => {
@@ -409,7 +456,8 @@ export class Engine implements Home {
       clearTimeout(this.#timer);
       this.keeper?.forget();
       this.#listeners.clear();
-      for (const channel of this.#channels) channel.end();
+      for (const channel of [...this.#channels]) channel.end();
+      this.#vacate();
       this.#settings.listener?.ended();
     });
   }
@@ -431,6 +479,7 @@ export class Engine implements Home {
     host.words.set(words, wordsAt);
     host.exports.host_configure();
     if (this.#settings.cache !== undefined) this.#keep(host, this.#settings.cache);
+    for (const child of this.places.keys()) this.#replace(host, child);
     this.keeper?.renew();
     return host;
   }
@@ -480,6 +529,8 @@ export class Engine implements Home {
       }
     }
     this.#holdOpen();
+    // nothing is open, and nothing is tried
+    if (this.#parent !== undefined && this.#status === "idle") this.#vacate();
     while (this.#arrived.length > 0 && !this.busy) this.#arrived.shift()!();
   }
 
@@ -572,7 +623,7 @@ export class Engine implements Home {
     const { where, connectTimeout, timeout, queueTimeout, poolTimeout, maxConnections } = this.#settings;
     const detail = host.text(host.exports.host_detail(wire?.lane ?? 0));
     const secure = Boolean(this.endpoint.tls);
-    return { where, secure, connectTimeout, timeout, queueTimeout, poolTimeout, maxConnections, detail, cause: wire?.cause, trouble: undefined };
+    return { where, secure, connectTimeout, timeout, queueTimeout, poolTimeout, maxConnections, listening: this.places.size, detail, cause: wire?.cause, trouble: undefined };
   }
 
   /** Sets the one timer to the core's next deadline, unless it comes sooner anyway. */
@@ -674,13 +725,18 @@ export class Engine implements Home {
     else this.externals.settle(slot);
   }
 
+  /** Fails everything that waits, of which the core knows nothing. */
+  #fail(error: (command: string) => unknown): void {
+    for (const channel of this.#channels) channel.outbox.clear();
+    for (const slot of this.slots.all()) this.#settle(slot, error(this.slots.commandOf(slot)), true, true);
+  }
+
   /** The core failed: nothing of it can be trusted. Fails everything; the next command starts a fresh one. */
   trap(cause: unknown): void {
     const host = this.host;
     const wires = this.#wires;
     this.host = this.#kept = this.memo = undefined;
     this.#wires = [];
-    for (const channel of this.#channels) channel.outbox.clear();
     this.#timerAt = Infinity;
     clearTimeout(this.#timer);
     const error = (command?: string): RedisError =>
@@ -691,7 +747,7 @@ export class Engine implements Home {
     this.#errors.add(failed);
     this.#attempt?.fail(failed);
     this.#attempt = undefined;
-    for (const slot of this.slots.all()) this.#settle(slot, error(this.slots.commandOf(slot)), true, true);
+    this.#fail(error);
     this.externals.clear();
     this.#refused.clear();
     // whoever is called from here on may have started a fresh core

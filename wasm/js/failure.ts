@@ -93,6 +93,8 @@ export interface Situation {
   queueTimeout: number;
   poolTimeout: number;
   maxConnections: number;
+  /** How many connections listen. */
+  listening: number;
   /** What the server said when it refused the link; of an authentication, its code. */
   detail: string;
   /** What the socket said. */
@@ -167,7 +169,7 @@ export const failure = (reason: Reason, detail: number, at: Situation, command?:
       return new ConnectionError(`${at.where} has reached its maximum number of clients${outcome}: raise its 'maxclients', or close other clients`, details);
     case Reason.POOL_TIMEOUT:
       return new TimeoutError(
-        `all ${at.maxConnections} leased connections to ${at.where} were in use for ${at.poolTimeout} ms${outcome}: give leases back sooner, or raise 'maxConnections' or 'poolTimeout'`,
+        `all ${at.maxConnections} connections to ${at.where} beside the shared one were in use for ${at.poolTimeout} ms (${at.maxConnections - at.listening} leased or blocking, ${at.listening} listening)${outcome}: give leases back sooner, close what listens, or raise 'maxConnections' or 'poolTimeout'`,
         details,
       );
     case Reason.LEASE_LOST:

@@ -19,7 +19,7 @@ interface Exports {
   host_cache_stats(): number;
   host_cache_epoch(): number;
   host_cancel(now: number, slot: number): number;
-  host_lease(now: number, slot: number): void;
+  host_lease(now: number, slot: number, bare: boolean): void;
   host_release(now: number, lease: number): void;
   host_unblock(now: number): void;
   host_connect(now: number): void;

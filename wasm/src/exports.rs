@@ -37,7 +37,7 @@ exports! {
     host_cache_epoch = cache_epoch() -> usize;
     host_cache_stats = cache_stats() -> usize;
     host_cancel = cancel(now: f64, slot: u32) -> i32;
-    host_lease = lease(now: f64, slot: u32);
+    host_lease = lease(now: f64, slot: u32, bare: bool);
     host_release = release(now: f64, lease: u32);
     host_unblock = unblock(now: f64);
     host_connect = connect(now: f64);

@@ -252,9 +252,13 @@ impl Host {
         self.pool.cancel(instant(now), Slot(slot)).map_or(-1, i32::from)
     }
 
-    /// Asks for a lease: the slot settles with it.
-    pub fn lease(&mut self, now: f64, slot: u32) {
-        self.pool.lease(instant(now), Slot(slot));
+    /// Asks for a lease, or a place without a link (`bare`): the slot settles with it.
+    pub fn lease(&mut self, now: f64, slot: u32, bare: bool) {
+        if bare {
+            self.pool.place(instant(now), Slot(slot));
+        } else {
+            self.pool.lease(instant(now), Slot(slot));
+        }
     }
 
     /// Ends a lease.
