@@ -65,6 +65,7 @@ test("connections that listen, who waits for them, and why they were lost", asyn
   keepAlive(t);
   let away = false;
   const { redis, fake } = faked(t, ([name]) => (name === "ECHO" ? ok : undefined), {
+    maxConnections: 1,
     retryDelay: 1,
     maxRetryDelay: 5,
     connector: (...args) => {
@@ -85,7 +86,7 @@ test("connections that listen, who waits for them, and why they were lost", asyn
   assert.equal(redis.status, "ready");
   await pubsub.close();
   await subscribed;
-  assert.deepEqual(redis.inspect().links.map(({ kind }) => kind), ["shared"]);
+  assert.deepEqual(redis.inspect().links.map(({ kind, state }) => [kind, state]), [["shared", "ready"], ["leased", "idle"]]);
 });
 
 describe("leases", { skip: missing(programs[0]) }, () => {

@@ -282,7 +282,14 @@ for (const program of programs) {
       assert.deepEqual(await last, new Uint8Array([118]));
       assert.equal(await a.rpush("q", "x"), 1, "the others go on");
       assert.deepEqual(await within(waiting), [new Uint8Array([113]), new Uint8Array([120])], "and so does what waits");
+      const listeners = [a.pubsub(), new Redis({ pool }).pubsub()];
+      for (const pubsub of listeners) await pubsub.subscribe("a");
+      const lease = a.lease();
+      await until(() => a.inspect().waiting.length === 1);
+      assert.deepEqual(a.inspect().links.map(({ kind }) => kind), ["shared", "listening", "listening"], "they take the pool's places");
       await a.close();
+      await (await within(lease)).release();
+      await listeners[1].close();
       assert.equal(pool.status, "ready");
       await pool.close();
       assert.equal(pool.status, "closed");
@@ -332,6 +339,31 @@ describe("a Pool", () => {
     for (const wrong of [{}, 1, "pool"]) assert.throws(() => new Redis({ pool: wrong }), /TypeError: options: 'pool' expected a Pool/);
     assert.throws(() => new Pool({ pool }), /TypeError: options: a Pool takes no 'pool'/);
     for (const maxConnections of [0, 256, 1.5, "8"]) assert.throws(() => new Pool({ maxConnections }), /TypeError: options: 'maxConnections' expected/);
+  });
+
+  test("a listener whose connection cannot be made holds no place", async (t) => {
+    let away = true;
+    const { redis, fake } = faked(t, (args) => (args[0] === "SUBSCRIBE" ? Buffer.from(">3\r\n+subscribe\r\n+a\r\n:1\r\n") : undefined), {
+      maxConnections: 1,
+      poolTimeout: 0,
+      queueTimeout: 20,
+      retryDelay: 1,
+      maxRetryDelay: 2,
+      connector: (...args) => {
+        if (away) throw new Error("away");
+        return fake.connector(...args);
+      },
+    });
+    const pubsub = redis.pubsub();
+    await rejection(pubsub.subscribe("a"));
+    const lease = await within(redis.lease());
+    const again = pubsub.subscribe("a");
+    away = false;
+    await until(() => redis.inspect().waiting.some(({ command }) => command === "SUBSCRIBE"));
+    assert.equal(fake.links.length, 0);
+    await lease.release();
+    await within(again);
+    assert.equal(fake.links.length, 1);
   });
 
   test("holds no more who wait than may wait", async (t) => {

@@ -54,6 +54,34 @@ test("who listens is told of a trap, and can subscribe again", async (t) => {
   assert.equal(await publisher.publish("name", "late"), 0);
 });
 
+test("what listens outlives a trap of its client's core, and is counted by the fresh one", async (t) => {
+  const server = await startServer(process.env.REDWIRE_REDIS ?? "redis-server");
+  t.after(() => server.stop());
+  const redis = new Redis({ port: server.port, maxConnections: 2, poolTimeout: 20 });
+  t.after(() => redis.destroy());
+  const [first, second] = [redis.pubsub(), redis.pubsub()];
+  await first.subscribe("a", "b");
+  await second.subscribe("a");
+  armed = "host_submit";
+  assert.equal((await rejection(redis.get("a"))).name, "ClientError");
+  assert.deepEqual(redis.inspect().links.map(({ kind, state }) => [kind, state]), [["listening", "ready"], ["listening", "ready"]]);
+  assert.match((await rejection(redis.lease())).message, /2 listening/);
+  assert.deepEqual(redis.inspect().links.map(({ kind, state }) => [kind, state]), [["shared", "idle"], ["listening", "ready"], ["listening", "ready"]]);
+  assert.equal(await redis.publish("a", "still"), 2);
+  while ((await within(first.getMessage())).data !== "still");
+  await first.close();
+  const lease = await within(redis.lease());
+  assert.match((await rejection(redis.subscribe("b", () => {}))).message, /1 leased or blocking, 1 listening/);
+  armed = "host_submit";
+  await rejection(redis.get("a"));
+  // not known to any core when it ends
+  await second.close();
+  await rejection(lease.get("a"));
+  const leases = await within(Promise.all([redis.lease(), redis.lease()]));
+  await rejection(redis.lease());
+  for (const one of leases) await one.release();
+});
+
 test("a trap rejects everything of its instance, and the next commands run on a fresh one", async (t) => {
   const server = await startServer(process.env.REDWIRE_REDIS ?? "redis-server");
   t.after(() => server.stop());
