@@ -213,7 +213,9 @@ impl fmt::Display for Reason {
             Self::MaxClients => "the server has no room for another client",
             Self::Handshake => "the server refused the handshake",
             Self::Closed => "the client is closed",
-            Self::PoolTimeout => "no leased connection came free in time",
+            Self::PoolTimeout => {
+                "leases, commands that block and subscriptions had all connections that there may be"
+            }
             Self::LeaseLost => "the lease is over",
             Self::ReplyTooLarge => "the reply is too large",
         })

@@ -109,7 +109,7 @@ pub enum Reason {
     Handshake,
     /// The caller closed the machine.
     Closed,
-    /// No leased connection came free in time.
+    /// No connection beside the shared one came free in time: leases, commands that block and what listens had all that there may be.
     PoolTimeout,
     /// The lease is over, because its link is, or because it was given back.
     LeaseLost,

@@ -269,12 +269,34 @@ impl Shared {
     pub(crate) fn collect(&self, outbox: &mut Outbox, cx: &mut Context<'_>) -> bool {
         let mut state = self.state.lock();
         core::mem::swap(&mut state.outbox, outbox);
-        let known = state.driver.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
-        let old = if known { None } else { state.driver.replace(cx.waker().clone()) };
+        let old = state.remember(cx);
         let over = state.deserted && state.detached == 0;
         drop(state);
         drop(old);
         !over
+    }
+
+    /// Tells whether somebody waits, and remembers whom to wake; what nobody waits for is forgotten, since nothing of it was taken over.
+    pub(crate) fn is_awaited(&self, cx: &mut Context<'_>) -> bool {
+        let mut state = self.state.lock();
+        let old = state.remember(cx);
+        let awaited = state.entries.iter().any(|entry| matches!(entry, Entry::Waiting { .. }));
+        if !awaited {
+            state.forget();
+        }
+        drop(state);
+        drop(old);
+        awaited
+    }
+
+    /// Fails all who wait; nothing of what they want was taken over.
+    pub(crate) fn refuse(&self, error: &Error) {
+        let wakers: Vec<Waker> = {
+            let mut state = self.state.lock();
+            state.forget();
+            state.entries.iter_mut().filter_map(|entry| entry.hear(News::Failed(error.clone()))).collect()
+        };
+        wakers.into_iter().for_each(Waker::wake);
     }
 
     /// Hands out `news` and wakes those who wait; `wakers` is empty before and after.
@@ -357,6 +379,22 @@ impl State {
     /// Gives who waits until nobody watches keys on the connection of `lease`, if somebody does.
     fn gate(&mut self, lease: LeaseId) -> Option<&mut Vec<Waker>> {
         self.gates.iter_mut().find(|(of, _)| *of == lease).map(|(_, waiting)| waiting)
+    }
+
+    /// Remembers the driver; gives what was remembered instead, to be dropped outside.
+    fn remember(&mut self, cx: &Context<'_>) -> Option<Waker> {
+        let known = self.driver.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
+        if known { None } else { self.driver.replace(cx.waker().clone()) }
+    }
+
+    /// Forgets what is wanted, and frees who gave it up.
+    fn forget(&mut self) {
+        for slot in core::mem::take(&mut self.outbox).cancelled {
+            if let Some(entry @ Entry::Abandoned) = self.entry(slot) {
+                *entry = Entry::Free;
+                self.free.push(slot);
+            }
+        }
     }
 
     fn entry(&mut self, slot: Slot) -> Option<&mut Entry> {

@@ -240,6 +240,11 @@ impl Ears {
         wakers.into_iter().for_each(Waker::wake);
     }
 
+    /// Tells whether nobody listens to anything.
+    pub(crate) fn is_deserted(&self) -> bool {
+        self.state.lock().names.is_empty()
+    }
+
     /// Nothing comes any more.
     pub(crate) fn close(&self) {
         let mut state = self.state.lock();

@@ -37,8 +37,13 @@ impl World {
         format!("leases:{:?}:{}:{}:{name}", self.protocol, self.tls, self.case)
     }
 
+    /// Gives how its clients are called.
+    fn name(&self) -> String {
+        self.key("client")
+    }
+
     fn config(&self) -> Config {
-        Config { protocol: self.protocol, ..Config::default() }
+        Config { protocol: self.protocol, client_name: Some(self.name().into()), ..Config::default() }
     }
 
     /// Runs `case` with a client that has so many links at most.
@@ -97,6 +102,8 @@ macro_rules! cases {
                 leases_watch_each_for_itself
                 a_lease_has_scripts_and_locks
                 a_lease_may_be_silent
+                subscriptions_have_one_place_among_the_links
+                who_gives_up_subscribing_needs_no_place
                 what_changes_a_link_is_for_leases
             }
         }
@@ -224,6 +231,74 @@ fn a_lease_is_a_link_of_its_own(world: &World) -> Outcome {
         assert_eq!(other.execute(get(&key)).await?, None);
         assert_eq!(own.execute(wait_for(0)).await?, 0);
         own.execute(del([&key])).await.map(drop)
+    })
+}
+
+fn subscriptions_have_one_place_among_the_links(world: &World) -> Outcome {
+    let (a, b) = (world.key("a"), world.key("b"));
+    let late = Error::from(Failure { reason: Reason::PoolTimeout, maybe_executed: false });
+    world.run(Limits { max_connections: 1, pool_timeout: 50, ..Limits::default() }, async |r| {
+        let own = r.lease().await?;
+        assert_eq!(r.subscribe(&[&a]).await.err(), Some(late.clone()));
+        drop(own);
+        let mut first = r.subscribe(&[&a]).await?;
+        let second = r.psubscribe(&[&b]).await?;
+        assert_eq!(r.lease().await.err(), Some(late.clone()), "both share one");
+        assert_eq!(r.execute(blpop([&b], 0.0)).await.err(), Some(late.clone()));
+        drop(second);
+        let listeners = r.execute(client_list().r#type(ClientType::Pubsub)).await?;
+        let own =
+            listeners.iter().filter(|one| one.get::<String>("name").is_ok_and(|name| name == world.name()));
+        let ids: Vec<i64> = own.map(|one| one.get("id")).collect::<Result<_, _>>()?;
+        assert_eq!(ids.len(), 1);
+        r.execute(command("CLIENT").arg("KILL").arg("ID").arg(ids[0]).typed::<i64>()).await?;
+        while r.execute(publish(&a, "again")).await? == 0 {}
+        let message = first.next().await.expect("the driver is there");
+        assert_eq!(message.data, "again");
+        assert_eq!(r.lease().await.err(), Some(late), "it is kept while the link is made anew");
+        Ok(())
+    })?;
+    world.run(Limits { max_connections: 1, pool_timeout: 0, ..Limits::default() }, async |r| {
+        for _ in 0..3 {
+            let (first, second) = (r.subscribe(&[&a]).await?, r.subscribe(&[&a, &b]).await?);
+            let mut asked = pin!(r.lease());
+            begin(&mut asked);
+            drop((first, second));
+            let own = asked.await?;
+            own.execute(ping()).await?;
+            let (names, other) = ([&a], [&b]);
+            let mut first = pin!(r.subscribe(&names));
+            let mut second = pin!(r.subscribe(&other));
+            begin(&mut first);
+            begin(&mut second);
+            drop(own);
+            first.await?;
+            second.await?;
+        }
+        Ok(())
+    })
+}
+
+fn who_gives_up_subscribing_needs_no_place(world: &World) -> Outcome {
+    let names = [world.key("name")];
+    world.run(Limits { max_connections: 1, pool_timeout: 0, ..Limits::default() }, async |r| {
+        for _ in 0..10 {
+            let own = r.lease().await?;
+            {
+                let mut first = pin!(r.subscribe(&names));
+                let mut second = pin!(r.psubscribe(&names));
+                begin(&mut first);
+                begin(&mut second);
+                own.execute(ping()).await?;
+            }
+            let mut asked = pin!(r.lease());
+            begin(&mut asked);
+            own.execute(ping()).await?;
+            drop(own);
+            asked.await?;
+            assert_eq!(r.execute(pubsub_numsub().channels(&names)).await?[0].1, 0);
+        }
+        Ok(())
     })
 }
 

@@ -80,7 +80,7 @@ impl Client {
         Self::with_limits(transport, config, Limits::default())
     }
 
-    /// Likewise, with so many leased links at most, and for so long: there are none where the transport gives no other stream.
+    /// Likewise, with so many links beside the shared one at most, and for so long: there are none where the transport gives no other stream.
     pub fn with_limits<T: Transport>(mut transport: T, config: Config, limits: Limits) -> (Self, Driver<T>) {
         let entropy = transport.entropy();
         let shared = Arc::<Shared>::default();
@@ -149,10 +149,12 @@ impl Client {
     }
 
     /// Gives the messages of the channels `names` from when the server has confirmed them all, on a link of its own that all
-    /// subscriptions share.
+    /// subscriptions share. It counts among [`max_connections`](Limits::max_connections) until the last of them is dropped.
     ///
     /// # Errors
-    /// [`Error::OneStream`] when the transport has no stream for it, [`Error::TooLarge`] when a name is longer than
+    /// [`Error::OneStream`] when the transport has no stream for it,
+    /// [`Reason::PoolTimeout`](crate::machine::Reason::PoolTimeout) when no connection came free within
+    /// [`pool_timeout`](Limits::pool_timeout), [`Error::TooLarge`] when a name is longer than
     /// [`LONGEST_NAME`], and whatever a command may fail with: nothing is subscribed to then.
     pub async fn subscribe(&self, names: &[impl AsRef<[u8]>]) -> Result<Subscription, Error> {
         self.listen(Kind::Channel, names).await

@@ -1,10 +1,11 @@
 //! Moves bytes between a machine and a transport.
 
 mod inbox;
+mod place;
 mod watch;
 mod wire;
 
-use crate::connection::Connection;
+use crate::connection::{Connection, Stage};
 use crate::error::Error;
 use crate::machine::{Action, Failure, LeaseId, LinkId, Machine, Reason, Slot};
 use crate::operation::Conversations;
@@ -22,6 +23,7 @@ use core::future::Future;
 use core::pin::{Pin, pin};
 use core::task::{Context, Poll, Waker};
 use inbox::{Half, Inbox, Reading};
+use place::{PLACE, Place};
 use watch::Watch;
 use wire::{Step, Wire};
 
@@ -42,6 +44,8 @@ pub struct Driver<T: Transport> {
     fault: Option<T::Error>,
     /// Does the same for subscriptions, on a link of their own.
     listener: Option<Box<Self>>,
+    /// Where that link counts.
+    place: Place,
 }
 
 /// Steps in one poll before other tasks get their turn.
@@ -59,6 +63,7 @@ impl<T: Transport> Driver<T> {
             wakers: Vec::new(),
             fault: None,
             listener: None,
+            place: Place::None,
         }
     }
 
@@ -88,6 +93,46 @@ impl<T: Transport> Driver<T> {
     /// Gives all connections, the shared one and those that are leased, and what waits for one.
     pub fn pool(&self) -> &Pool {
         &self.machine
+    }
+
+    /// Lets subscriptions go on, once they have a place in the pool, which they give back when nobody listens any more.
+    fn attend(&mut self, cx: &mut Context<'_>) {
+        let now = self.now();
+        while let Some(listener) = &mut self.listener {
+            let before = self.place;
+            match before {
+                Place::None if listener.shared.is_awaited(cx) => {
+                    self.place = Place::Asked;
+                    self.machine.place(now, PLACE);
+                }
+                Place::Asked if !listener.shared.is_awaited(cx) => {
+                    self.place = Place::None;
+                    self.machine.cancel(now, PLACE);
+                }
+                Place::Held(lease) => {
+                    // it ends with this one
+                    let _ = Pin::new(&mut **listener).poll(cx);
+                    if listener.is_at_rest() {
+                        self.place = Place::None;
+                        self.machine.release(now, lease);
+                    }
+                }
+                Place::None | Place::Asked => {}
+            }
+            if self.place == before {
+                return;
+            }
+            self.act();
+        }
+    }
+
+    /// Closes the link that listens when nobody does; tells whether there is none, and none is tried.
+    fn is_at_rest(&mut self) -> bool {
+        if self.machine.is_quiet() && self.inbox.ears.as_ref().is_some_and(|ears| ears.is_deserted()) {
+            self.machine.shutdown();
+            self.act();
+        }
+        self.connection().stage() == Stage::Idle
     }
 
     /// Does what can be done now, once.
@@ -230,11 +275,19 @@ impl<T: Transport> Driver<T> {
                         wire.hang_up();
                     }
                 }
+                Action::Settle(PLACE, failure) => {
+                    self.place = Place::None;
+                    let error = self.error(failure);
+                    if let Some(listener) = &self.listener {
+                        listener.shared.refuse(&error);
+                    }
+                }
                 Action::Settle(slot, failure) => {
                     self.watch.forget(slot);
                     self.fail(slot, failure);
                 }
                 Action::Unanswered(slot) => self.inbox.news.push((slot, News::Reply(Frame::Null))),
+                Action::Leased(PLACE, lease) => self.place = Place::Held(lease),
                 Action::Leased(slot, lease) => self.inbox.news.push((slot, News::Leased(lease))),
                 Action::Ready(_) | Action::Rest => {}
             }
@@ -259,9 +312,13 @@ impl<T: Transport> Driver<T> {
         }
     }
 
-    fn fail(&mut self, slot: Slot, failure: Failure) {
+    fn error(&self, failure: Failure) -> Error {
         let alone = self.machine.limits().max_connections == 0 && failure.reason == Reason::PoolTimeout;
-        let error = if alone { Error::OneStream } else { failure.into() };
+        if alone { Error::OneStream } else { failure.into() }
+    }
+
+    fn fail(&mut self, slot: Slot, failure: Failure) {
+        let error = self.error(failure);
         self.inbox.news.push((slot, News::Failed(error)));
     }
 
@@ -310,14 +367,16 @@ impl<T: Transport> Future for Driver<T> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
-        if let Some(listener) = &mut this.listener {
-            // it ends with this one
-            let _ = Pin::new(&mut **listener).poll(cx);
-        }
+        this.attend(cx);
+        let mut place = this.place;
         for _ in 0..PATIENCE {
             match this.round(cx) {
                 Step::Busy => {}
-                Step::Idle => return Poll::Pending,
+                Step::Idle if this.place == place => return Poll::Pending,
+                Step::Idle => {
+                    this.attend(cx);
+                    place = this.place;
+                }
                 Step::Over => return Poll::Ready(()),
             }
         }
