@@ -59,7 +59,8 @@ impl Gap {
 
 /// The messages of the names that it was made with, from then on until it is dropped.
 ///
-/// All subscriptions of a client share a link of their own, on which each name is subscribed to once. When that link is lost, it is
+/// All subscriptions of a client share a link of their own, on which each name is subscribed to once; it counts among
+/// [`max_connections`](crate::pool::Limits::max_connections), and is closed when the last of them is dropped. When that link is lost, it is
 /// opened again and everything is subscribed to again; the next message tells of the [`Gap`], unless that is taken before:
 ///
 /// ```

@@ -9,7 +9,7 @@ export interface Inspection {
   server: string;
   /** The server's version, where it said it. */
   version?: string;
-  /** Its connections: first the one that all callers share, last those that listen, of `pubsub()`, `subscribe()` and `monitor()`. */
+  /** Its connections: first the one that all callers share, then the places of the pool. In some of them is what listens, of `pubsub()`, `subscribe()` or `monitor()`. */
   links: LinkInspection[];
   /** Who waits, in the order of each connection. */
   waiting: WaitingInspection[];
@@ -33,7 +33,7 @@ export interface LinkInspection {
   unsentBytes: number;
 }
 
-/** A command that waits, or `lease()`. */
+/** A command that waits, or `lease()`; of what listens without a connection the first command only. */
 export interface WaitingInspection {
   /** Its name; of a transaction `EXEC`. */
   command: string;

@@ -81,15 +81,15 @@ export interface Options extends DecodingOptions {
   /** When commands that failed are sent again, and after how long; default: never, beyond what `maxResends` says. */
   retry?: RetryPolicy;
   /**
-   * How many connections may be leased at once, beside the one that all callers share: for blocking commands and `lease()`. Default 8,
-   * from 1 to 255.
+   * How many connections there may be at once beside the one that all callers share: for blocking commands, leases, transactions that watch,
+   * and each `pubsub()`, each `monitor()` and all `subscribe()` together, which hold theirs until they are closed. Default 8, from 1 to 255.
    */
   maxConnections?: number;
   /** How many leased connections are kept open for whoever comes next; default 0. */
   minIdle?: number;
   /** After how long a leased connection that nobody uses is closed; default 60 000, 0: never. */
   maxIdleTime?: number;
-  /** How long a blocking command or `lease()` waits while all leased connections are in use; default 5 000, 0: no limit. */
+  /** How long a blocking command, `lease()` or what listens waits while all these connections are in use; default 5 000, 0: no limit. */
   poolTimeout?: number;
   /** Whose connections to use: how to reach the server is the pool's business then, and options about it beside this one are refused. */
   pool?: Pool;

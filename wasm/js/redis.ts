@@ -103,11 +103,15 @@ export interface Redis<S extends Str = string, N = number, F extends Forms = Pla
   pipeline(options?: { transaction?: boolean }): Pipeline<S, [], N, F, V, I>;
   /** Gives a transaction: a pipeline sent as MULTI/EXEC. */
   multi(): Pipeline<S, [], N, F, V, I>;
-  /** Gives subscriptions on a connection of their own, which is made when the first name is subscribed to. */
+  /**
+   * Gives subscriptions on a connection of their own, which is made when the first name is subscribed to: it waits for one as
+   * {@link Redis.lease} does, and holds it until it is closed.
+   */
   pubsub(options?: PubSubOptions<S>): PubSub<S>;
   /**
    * Gives each message of a channel to `handler`, until the function given back is called. All callers share one connection, and a
-   * channel is subscribed to once. Resolves when the server has confirmed it.
+   * channel is subscribed to once. Resolves when the server has confirmed it. The connection is waited for as {@link Redis.lease} does, and
+   * held until the last handler is stopped.
    */
   subscribe(channel: Key, handler: Handler<S>, options?: SubscribeOptions<S>): Promise<() => Promise<void>>;
   /** The same for the channels that match a glob pattern. */
@@ -116,7 +120,7 @@ export interface Redis<S extends Str = string, N = number, F extends Forms = Pla
   ssubscribe(channel: Key, handler: Handler<S>, options?: SubscribeOptions<S>): Promise<() => Promise<void>>;
   /**
    * MONITOR on a connection of its own: the commands that the server executes, from the first `next()` until the loop is left. It throws
-   * when the connection is lost. Costs the server much of its speed.
+   * when the connection is lost, and waits for one as {@link Redis.lease} does. Costs the server much of its speed.
    */
   monitor(options?: MonitorOptions): AsyncIterableIterator<MonitorEntry<S>>;
   /**
@@ -151,8 +155,8 @@ export interface Redis<S extends Str = string, N = number, F extends Forms = Pla
    */
   lock(name: Key, options?: LockOptions): Lock;
   /**
-   * Takes a connection of its own, once one is free: at most `maxConnections` are in use at once, and whoever waits longer than
-   * `poolTimeout` rejects with a {@link TimeoutError}. `signal` gives up waiting.
+   * Takes a connection of its own, once one is free: at most `maxConnections` are in use at once, by leases, blocking commands and what
+   * listens, and whoever waits longer than `poolTimeout` rejects with a {@link TimeoutError}. `signal` gives up waiting.
    */
   lease(options?: { signal?: AbortSignal }): Promise<Lease<S, N, F, V, I>>;
   /**
