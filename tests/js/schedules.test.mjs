@@ -23,7 +23,7 @@ const { Redis, RedisError } = await import("redwire");
 const tally = {};
 const all = [
   ...["a listener", "a signal", "a connector", "a socket that is written to", "a socket that is closed", "a socket that holds the process open"],
-  ...["a reply", "a kept reply", "a lease", "given up", "a trap", "destroy", "close"],
+  ...["a reply", "a kept reply", "a lease", "a subscription", "given up", "a trap", "destroy", "close"],
   ...["ClientError", "ConnectionError", "LeaseError", "QueueFullError", "TimeoutError"],
 ];
 const count = (what) => (tally[what] = (tally[what] ?? 0) + 1);
@@ -90,6 +90,7 @@ class World {
   #drains = [];
   #controllers = [];
   #leases = [];
+  #subscribers = [];
   #pending = new Set();
   /** How often the server executed what a text stands for. */
   #executed = new Map();
@@ -134,7 +135,10 @@ class World {
       for (let step = 0; step < 60; step++) {
         for (let calls = below(4); calls > 0; calls--) this.#ask();
         for (let events = below(4); events > 0; events--) this.#happen();
-        if (chance(2)) await settled();
+        if (chance(2)) {
+          await settled();
+          assert.ok(this.#links.length <= 4, `${this.#links.length} connections: ${JSON.stringify(this.redis.inspect().links, undefined, 1)}`);
+        }
         if (chance(6)) await this.#clock.pass(below(120));
       }
       await this.#end();
@@ -150,7 +154,7 @@ class World {
   #ask() {
     const { below, chance, pick } = this.#dice;
     const { redis } = this;
-    const kind = below(63);
+    const kind = below(66);
     if (kind < 8) return this.#abort();
     if (kind < 10) return this.#track(redis.connect(), {});
     if (kind < 14) return this.#lease();
@@ -158,6 +162,7 @@ class World {
     if (kind === 17 && chance(20)) return count("destroy"), redis.destroy();
     if (kind === 17 && chance(20)) return count("close"), this.#track(redis.close({ timeout: below(200) }), {});
     if (kind === 18) return void redis.inspect();
+    if (kind > 62) return this.#listen();
     const controller = chance(3) ? this.#controller() : undefined;
     const client = this.#leases.length > 0 && chance(3) ? pick(this.#leases) : redis;
     const view = client.with({ ...(controller && { signal: controller.signal }), ...(chance(6) && { timeout: 1 + below(50) }) });
@@ -205,6 +210,20 @@ class World {
       this.#leases.push(lease);
       if (this.#isQuiet) this.#track(lease.release(), {});
     });
+  }
+
+  /** Somebody listens, to one more name, or not any more. */
+  #listen() {
+    const { below, chance, pick } = this.#dice;
+    const subscribers = this.#subscribers;
+    if (subscribers.length > 0 && chance(2)) return this.#track(subscribers.splice(below(subscribers.length), 1)[0].close(), {});
+    if (this.#isQuiet) return;
+    try {
+      if (subscribers.length === 0 || chance(2)) subscribers.push(this.redis.pubsub());
+    } catch (error) {
+      return this.#check(error, {});
+    }
+    this.#track(pick(subscribers).subscribe(this.#text(0)), {}, () => count("a subscription"));
   }
 
   #pipeline(view, controller, transaction) {
@@ -307,6 +326,9 @@ class World {
     let live = true;
     let transaction;
     let window;
+    let resp3 = false;
+    const names = new Set();
+    const told = (what, name, count) => Buffer.from(`${resp3 ? ">" : "*"}3\r\n+${what}\r\n+${name}\r\n:${count}\r\n`);
     const act = (who) => chance(12) && !world.#isQuiet && world.#reenter(who);
     const reply = (raw) => {
       const [name, text] = raw.map(String);
@@ -318,6 +340,9 @@ class World {
       }
       if (transaction !== undefined) return transaction.push(raw), queued;
       if (name === "CLIENT") return ok;
+      if (name === "SUBSCRIBE") return Buffer.concat(raw.slice(1).map(String).map((one) => told("subscribe", one, names.add(one).size)));
+      if (name === "UNSUBSCRIBE") return Buffer.concat([...names].map((one) => (names.delete(one), told("unsubscribe", one, names.size))));
+      if (name === "PING" && names.size > 0 && !resp3) return array([bulk("pong"), bulk("")]);
       if (name === "GET") return bulk(`value of ${text}`);
       if (text !== undefined) world.#executed.set(text, (world.#executed.get(text) ?? 0) + 1);
       if (name === "BLPOP") return array([bulk(text), bulk("popped")]);
@@ -349,7 +374,10 @@ class World {
       write(bytes) {
         act("a socket that is written to");
         if (chance(60) && !world.#isQuiet) throw new Error("no more");
-        for (const raw of parser.take(bytes)) out = Buffer.concat([out, greet(raw.map(String)) ?? reply(raw)]);
+        for (const raw of parser.take(bytes)) {
+          resp3 ||= String(raw[0]) === "HELLO";
+          out = Buffer.concat([out, greet(raw.map(String)) ?? reply(raw)]);
+        }
         if (chance(10)) link.deliver(Infinity);
         if (!chance(10)) return true;
         world.#drains.push(() => sink.onDrain());
@@ -390,6 +418,7 @@ class World {
     };
     await settled();
     for (const lease of this.#leases.splice(0)) this.#track(lease.release(), {});
+    for (const subscriber of this.#subscribers.splice(0)) this.#track(subscriber.close(), {});
     await rest(() => this.#pending.size === 0, "something never settled");
     assert.deepEqual(redis.inspect().waiting, []);
     if (redis.status !== "closed") {

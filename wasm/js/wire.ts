@@ -216,8 +216,6 @@ export class Wire {
     const home = this.#home;
     if (link !== this.link || home.host === undefined) return;
     this.cause = error;
-    this.#socket = undefined;
-    this.#pieces = [];
     try {
       home.host.exports.host_closed(now(), link, !this.ready && isUntrusted(error));
     } catch (error) {
