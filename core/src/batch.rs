@@ -29,6 +29,8 @@ pub mod flags {
     pub const EXEC: u32 = 1 << 21;
     /// Executing the command twice does no harm: it is sent again when its link is lost before the reply.
     pub const IDEMPOTENT: u32 = 1 << 22;
+    /// The server does not answer: `CLIENT REPLY SKIP` goes right before the command, as part of it. On leases only, and not in transactions.
+    pub const SILENT: u32 = 1 << 23;
     /// An EVALSHA, or EVALSHA_RO, that goes on with the script's text when the server does not know the digest; see
     /// [`Conversations::converse`](crate::operation::Conversations::converse), without which this is any other command.
     pub const SCRIPT: u32 = 1 << 24;

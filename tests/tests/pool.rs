@@ -1,12 +1,12 @@
 //! Leases and blocking commands, one dialogue each.
 
-use redwire_core::batch::BatchBuffer;
+use redwire_core::batch::{BatchBuffer, flags};
 use redwire_core::connection::{Bounds, Config, Credentials, Protocol};
 use redwire_core::machine::{LeaseId, LinkId, Machine, Reason, Slot};
 use redwire_core::pool::Limits;
 use redwire_core::resp::Frame;
 use redwire_core::table::RowId;
-use redwire_tests::model::{Fleet, Options, Outcome, Reaction, Server, plain, words};
+use redwire_tests::model::{Fleet, Options, Outcome, Reaction, Server, plain, requests, words};
 use redwire_tests::wire::bulk;
 
 fn fleet(config: Config, limits: Limits) -> Fleet {
@@ -452,6 +452,76 @@ fn nothing_of_redwires_own_gets_into_a_transaction_of_the_callers() {
         fleet.settle();
         assert!(fleet.wires.iter().any(|wire| wire.link.lane() == 1), "the link is as new");
     }
+}
+
+#[test]
+fn a_silent_command_goes_with_its_skip_or_not_at_all_wherever_it_is_given_up() {
+    let silent =
+        |slot: u32| requests::commands(&[(slot, words(&format!("INCR n{slot}")))], flags::SILENT, None);
+    for at in 0..240 {
+        let mut fleet = quick(Limits { max_connections: 1, ..Limits::default() });
+        let lease = leased(&mut fleet, 1);
+        fleet.settle();
+        for slot in 2..=4 {
+            fleet.react(Reaction::Submit(Some(lease), silent(slot)));
+        }
+        fleet.write(0, at);
+        let given_up = fleet.cancel(3);
+        say(&mut fleet, Some(lease), 5, "ECHO a");
+        fleet.settle();
+        assert_eq!(
+            (fleet.outcome(2), fleet.outcome(4)),
+            (Some(&Outcome::Unanswered), Some(&Outcome::Unanswered))
+        );
+        assert_eq!(*replied(&fleet, 5), bulk("a"), "{at}");
+        let log = executed(&fleet, 1);
+        let all = [
+            "CLIENT REPLY SKIP",
+            "INCR n2",
+            "CLIENT REPLY SKIP",
+            "INCR n3",
+            "CLIENT REPLY SKIP",
+            "INCR n4",
+            "ECHO a",
+        ];
+        let kept = [&all[..2], &all[4..]].concat();
+        assert_eq!(
+            log[log.len().saturating_sub(7)..],
+            if given_up == Some(false) { kept } else { all.to_vec() },
+            "{at}"
+        );
+        let before = links(&fleet);
+        fleet.release(lease);
+        assert_eq!(links(&fleet), before, "the link is as new");
+    }
+}
+
+#[test]
+fn a_silent_command_says_what_may_have_come_of_it_when_its_link_is_lost() {
+    let (mut in_doubt, mut never) = (0, 0);
+    for at in 0..120 {
+        let mut fleet = quick(Limits { max_connections: 1, ..Limits::default() });
+        let lease = leased(&mut fleet, 1);
+        fleet.settle();
+        let batch = requests::commands(&[(2, words("INCR n")), (3, words("INCR m"))], flags::SILENT, None);
+        fleet.react(Reaction::Submit(Some(lease), batch));
+        fleet.write(0, at);
+        fleet.serve(0, usize::MAX, false);
+        fleet.cut(0);
+        for (slot, key) in [(2, "n"), (3, "m")] {
+            let was_executed = fleet.server.store.text(key).is_some();
+            match fleet.outcome(slot) {
+                Some(Outcome::Unanswered) => assert!(was_executed, "{at}"),
+                Some(Outcome::Failed(failure)) if failure.maybe_executed => in_doubt += 1,
+                Some(Outcome::Failed(_)) => {
+                    never += 1;
+                    assert!(!was_executed, "{at}");
+                }
+                outcome => unreachable!("{slot} has {outcome:?}"),
+            }
+        }
+    }
+    assert!(in_doubt > 0 && never > 0);
 }
 
 #[test]

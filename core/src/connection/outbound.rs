@@ -104,6 +104,19 @@ impl Outbound {
         Ok(out.at())
     }
 
+    /// Writes `command`, as it is sent, at `at`, before one that [`write`](Self::write) writes; gives where it ends.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn precede(&mut self, at: usize, command: &[u8]) -> usize {
+        // the room that there is belongs to the batch
+        self.bytes.resize(self.bytes.len() + command.len(), 0);
+        let end = at + command.len();
+        if let Some(place) = self.bytes.get_mut(at..end) {
+            place.copy_from_slice(command);
+        }
+        end
+    }
+
     /// Adds a command as it is sent.
     pub(super) fn append(&mut self, command: &[u8]) {
         self.bytes.extend_from_slice(command);

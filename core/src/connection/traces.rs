@@ -1,7 +1,7 @@
 //! What commands leave behind on a link that is leased.
 
 use super::queue::Role;
-use crate::batch::Request;
+use crate::batch::{Request, flags};
 use crate::table::{self, Effect, Row};
 
 /// What a command does to its link.
@@ -20,10 +20,22 @@ pub(super) enum Note {
     On,
     Off,
     Skip,
+    /// CLIENT REPLY SKIP is part of it; whether it does anything else, nobody will know.
+    Silent {
+        changes: bool,
+    },
 }
 
 impl Note {
     pub(super) fn of(row: Row, role: Role, request: &Request<'_>) -> Self {
+        let note = Self::answered(row, role, request);
+        match request.flags & flags::SILENT {
+            0 => note,
+            _ => Self::Silent { changes: note != Self::Nothing },
+        }
+    }
+
+    fn answered(row: Row, role: Role, request: &Request<'_>) -> Self {
         match row.effect() {
             Effect::None | Effect::Writes if row == Row::UNKNOWN || row.is_internal() => Self::Changes,
             Effect::None | Effect::Writes => Self::Nothing,
@@ -68,7 +80,7 @@ impl Traces {
     /// Tells whether the server answers the next command.
     pub(super) fn answers(self, next: Note) -> bool {
         let silent = matches!(self.replies, Replies::Skip | Replies::Off);
-        next == Note::On || !(silent || matches!(next, Note::Off | Note::Skip))
+        next == Note::On || !(silent || matches!(next, Note::Off | Note::Skip | Note::Silent { .. }))
     }
 
     /// Tells whether the next command becomes part of a transaction.
@@ -85,6 +97,7 @@ impl Traces {
     pub(super) fn pass(&mut self, next: Note, refused: bool) {
         match next {
             Note::Changes => self.changed = true,
+            Note::Silent { changes } => self.changed |= changes,
             Note::Watches => self.watching = true,
             Note::Unwatches => self.watching &= refused,
             Note::Begins => self.open |= !refused,
@@ -95,7 +108,7 @@ impl Traces {
             (Note::On, _) => Replies::On,
             (Note::Off, _) | (_, Replies::Off) => Replies::Off,
             (Note::Skip, _) => Replies::Skip,
-            (_, Replies::Skip) => Replies::Again,
+            (Note::Silent { .. }, _) | (_, Replies::Skip) => Replies::Again,
             (_, Replies::On | Replies::Again) => Replies::On,
         };
     }

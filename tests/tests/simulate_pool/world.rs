@@ -30,6 +30,8 @@ pub(crate) enum Kind {
     Both,
     /// The element that was pushed for it, or nothing.
     Blpop,
+    /// Its counter is raised, and nobody says so.
+    Silent,
     /// Whatever says that it was done.
     Change,
     /// Its counter is raised, unless the one that the lease watches was.
@@ -218,7 +220,8 @@ impl World {
             0 => Kind::Echo,
             1 => Kind::Incr,
             2 if self.chance(4) => Kind::Blpop,
-            3..7 => Kind::Exec,
+            3 => Kind::Silent,
+            4..7 => Kind::Exec,
             7 => {
                 let batch = self.call();
                 self.users.insert(self.next, lease);
@@ -249,7 +252,8 @@ impl World {
             },
             _ => line(kind, slot),
         };
-        Some(Reaction::Submit(Some(lease), requests::commands(&[(slot, words(&line))], 0, None)))
+        let flags = if kind == Kind::Silent { flags::SILENT } else { 0 };
+        Some(Reaction::Submit(Some(lease), requests::commands(&[(slot, words(&line))], flags, None)))
     }
 
     fn ask_lease(&mut self) -> Reaction {

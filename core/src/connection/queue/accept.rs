@@ -71,11 +71,18 @@ impl Queue {
         let named = is_named(request);
         let row = if named { Row::at(RowId::UNKNOWN) } else { known };
         let shape = shape_of(known, request);
-        let role = match request.flags & (flags::MULTI | flags::MEMBER | flags::EXEC) {
+        let start = self.outbound.offset(at);
+        let mut at = at;
+        let role = match request.flags & (flags::MULTI | flags::MEMBER | flags::EXEC | flags::SILENT) {
             0 => Role::Plain,
             flags::MULTI => Role::Multi,
             flags::MEMBER => Role::Member,
-            _ => Role::Exec,
+            flags::EXEC => Role::Exec,
+            flags::SILENT => {
+                at = self.outbound.precede(at, SKIP);
+                Role::Plain
+            }
+            _ => return Err(Malformed::Words),
         };
         let continued = matches!(role, Role::Member | Role::Exec);
         let end = self.outbound.write(at, request, row, continued, batch)?;
@@ -96,7 +103,6 @@ impl Queue {
             }
         };
         let deadline = terms.now.limit(wait);
-        let start = self.outbound.offset(at);
         let idempotent = request.flags & flags::IDEMPOTENT != 0;
         let args = (request.args().len() - if named { known.words() } else { 0 }) as u32;
         let slot = request.slot;
@@ -123,6 +129,8 @@ impl Queue {
     }
 }
 
+/// Has the server not answer the next command.
+const SKIP: &[u8] = b"*3\r\n$6\r\nCLIENT\r\n$5\r\nREPLY\r\n$4\r\nSKIP\r\n";
 /// How long what the server does in between may take when it holds its reply back at will.
 const MARGIN: u32 = 1000;
 
