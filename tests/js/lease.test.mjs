@@ -217,10 +217,42 @@ describe("a lease of a server that fails", () => {
   });
 
   test("is over when an error comes after silence: nobody knows what it is about", async (t) => {
-    const { redis } = faked(t, (args) => (args[0] === "CLIENT" && args[2] === "OFF" ? error("NOPERM no") : args[0] === "SET" ? undefined : echo(args)));
+    const { redis } = faked(t, (args) => (args[0] === "CLIENT" && args[2] === "SKIP" ? error("NOPERM no") : args[0] === "SET" ? undefined : echo(args)));
     const failed = await rejection(redis.ignoreReplies((quiet) => quiet.set("a", 1)));
     assert.ok(failed instanceof ConnectionError, failed);
     assert.equal(await redis.echo("c"), "c");
+  });
+
+  test("each silent command has its SKIP, in the same write, and what is wrong with it sends neither", async (t) => {
+    let skipped = false;
+    const { redis, fake } = faked(t, (args) => {
+      const silent = skipped;
+      skipped = args[2] === "SKIP";
+      if (silent || skipped) return undefined;
+      return args[0] === "PING" ? Buffer.from("+PONG\r\n") : echo(args);
+    });
+    const controller = new AbortController();
+    await redis.ignoreReplies(async (quiet) => {
+      const wrong = rejection(quiet.set("a", {}));
+      const given = rejection(quiet.with({ signal: controller.signal }).set("given", "up"));
+      const calls = [quiet.set("b", 1), quiet.call("SET", "c", 2), quiet.set(new Uint8Array(100_000), 3)];
+      controller.abort(new Error("enough"));
+      assert.ok((await wrong) instanceof TypeError);
+      assert.equal((await given).message, "enough");
+      assert.deepEqual(await Promise.all(calls), [undefined, undefined, undefined]);
+      for (const [name, ...args] of [["MULTI"], ["SELECT", 1], ["CLIENT REPLY", "ON"]]) {
+        const error = await rejection(quiet.call(name, ...args));
+        assert.ok(error instanceof TypeError);
+        assert.match(error.message, /would change the connection.*redis\.lease\(\)/);
+      }
+    });
+    const skip = ["CLIENT", "REPLY", "SKIP"];
+    assert.deepEqual(fake.link.commands.map((args) => args.slice(0, 3).map((arg) => arg.slice(0, 5))), [skip, ["SET", "b", "1"], skip, ["SET", "c", "2"], skip, ["SET", "\0".repeat(5), "3"], ["PING"]].map((args) => args.map((arg) => arg.slice(0, 5))));
+    assert.equal(fake.link.writes.some((bytes) => String(bytes).endsWith("SKIP\r\n")), false);
+    const lease = await redis.lease();
+    assert.equal(await lease.echo("next"), "next");
+    assert.equal(fake.links.length, 1, "the connection is as new");
+    await lease.release();
   });
 
   test("does not say what an error of another command is, but keeps its own", async (t) => {

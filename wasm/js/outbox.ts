@@ -17,6 +17,7 @@ export const enum Flag {
   MEMBER = 1 << 20,
   EXEC = 1 << 21,
   IDEMPOTENT = 1 << 22,
+  SILENT = 1 << 23,
   SCRIPT = 1 << 24,
   OPERATION = 1 << 25,
   CACHED = 1 << 28,

@@ -160,7 +160,7 @@ export class Queued extends Methods implements Runner {
       throw new TypeError(`${command} blocks, and whatever is behind it in a pipeline would wait: send it by itself, or in a transaction, where it does not block`);
     }
     if (mode & ENCODED) args = encoded(command, args, mode);
-    this.#box(transaction).push(0, row | what | (transaction ? (flags & ~Flag.IDEMPOTENT) | Flag.MEMBER : flags), timeout, command, args);
+    this.#box(transaction).push(0, row | what | (transaction ? (flags & ~(Flag.IDEMPOTENT | Flag.SILENT)) | Flag.MEMBER : flags), timeout, command, args);
     this.#commands.push(command);
     if (adapter !== undefined && !(flags & Flag.RAW)) (this.#plans ??= []).push(row > 0 ? planOf(row) : undefined);
     if (needs !== undefined) (this.#needs ??= []).push([command, needs]);

@@ -4,7 +4,7 @@ import { Operations, type Bitfield, type BitfieldReader } from "./bitfield.js";
 import type { InertCommand, ReplyOf } from "./commands/inert.js";
 import { addLeased, Methods, take } from "./commands/methods.js";
 import { planOf, rowOf } from "./commands/plan.js";
-import { knownAs, rawCall } from "./commands/reserved.js";
+import { knownAs, rawCall, silentRefusalOf } from "./commands/reserved.js";
 import { isOlder, needsOf, unsupported, type Needs } from "./commands/versions.js";
 import { customCommand, type CommandDefinition } from "./custom.js";
 import { Channel } from "./channel.js";
@@ -161,7 +161,7 @@ export interface Redis<S extends Str = string, N = number, F extends Forms = Pla
   lease(options?: { signal?: AbortSignal }): Promise<Lease<S, N, F, V, I>>;
   /**
    * Calls `task` with a client whose commands the server executes without answering: their promises settle once they are written, and
-   * what goes wrong is never known. Resolves when the server has executed them all. It uses CLIENT REPLY OFF on a lease.
+   * what goes wrong is never known. Resolves when the server has executed them all. Each goes on a lease, right behind CLIENT REPLY SKIP.
    */
   ignoreReplies(task: (redis: Commands<World<S, N, F, V, I>, "unanswered">) => unknown): Promise<void>;
   /** Gives a client with connections of its own and the same options, but for `options`; one with a `pool` shares that. */
@@ -338,7 +338,7 @@ class Client extends Methods {
   #once(what: number, command: string, args: unknown[], mode: number): Promise<unknown> {
     const { flags, timeout, signal } = this.#view;
     const channel = this.#channel;
-    const refusal = channel.refusal(command);
+    const refusal = channel.refusal(command) ?? (flags & Flag.SILENT ? silentRefusalOf(command, what & Flag.NAMED ? rowOf(knownAs(args)) : what & ROW) : undefined);
     if (refusal !== undefined) return Promise.reject(refusal);
     if (channel.gate !== undefined) return channel.gate.then(() => this.#once(what, command, args, mode));
     if (what & Flag.SCRIPT) args = [channel.engine.learn(args[0] as string), ...args.slice(1)];
@@ -579,9 +579,8 @@ class Client extends Methods {
   async ignoreReplies(task: (redis: Client) => unknown): Promise<void> {
     const lease = (await this.lease()) as Leased;
     try {
-      await lease.call("CLIENT REPLY", "OFF");
-      await task(lease);
-      await lease.call("CLIENT REPLY", "ON");
+      await task(lease.#viewed({ ...lease.#view, flags: lease.#view.flags | Flag.SILENT }));
+      await lease.call("PING");
     } finally {
       await lease.release();
     }

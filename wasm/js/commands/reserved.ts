@@ -43,6 +43,13 @@ export const knownAs = (words: readonly unknown[]): string => {
 export const leaseRefusalOf = (method: string, name: string, effect: string): TypeError | undefined =>
   effect in streams ? new TypeError(`${method}: ${name} would end the conversation on the lease: use ${streams[effect]}`) : undefined;
 
+/** Gives the error for a command that cannot go unanswered, if it cannot: it would change how the connection answers, or whom. */
+export const silentRefusalOf = (command: string, row: number): TypeError | undefined => {
+  const effect = effectOf(row);
+  if (effect === undefined || effect === "writes" || effect === "internal") return undefined;
+  return new TypeError(`${command} would change the connection, and nobody would know: use \`await redis.lease()\``);
+};
+
 /**
  * Gives the words of a raw command, which is sent on a lease or not.
  * @throws TypeError when the name is none, or is that of a command that the connection cannot take.
