@@ -168,6 +168,12 @@ impl Shared {
         Ok(())
     }
 
+    /// Gives how many places are not free.
+    pub(crate) fn occupied(&self) -> usize {
+        let state = self.state.lock();
+        state.entries.len() - state.free.len()
+    }
+
     /// Gives a number that it never gave before.
     pub(crate) fn number(&self) -> u64 {
         let mut state = self.state.lock();

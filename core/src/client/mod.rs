@@ -262,9 +262,13 @@ impl Client {
     }
 }
 
+/// Tells how many replies are waited for, or were not taken yet, by all clones.
 impl core::fmt::Debug for Client {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str("Client")
+        let listening = self.handle.ears.as_ref().map(|ears| &ears.shared);
+        let slabs = listening.into_iter().chain([&self.handle.shared]);
+        let waiting: usize = slabs.map(|shared| shared.occupied()).sum();
+        f.debug_struct("Client").field("waiting", &waiting).finish_non_exhaustive()
     }
 }
 
