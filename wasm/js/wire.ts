@@ -111,8 +111,10 @@ export class Wire {
     };
     const sink: Sink = {
       onData: (bytes) => {
-        const kept = this.#home.busy ? bytes.slice() : bytes;
-        arrive(() => this.#onData(link, kept));
+        if (this.#home.busy) {
+          const kept = bytes.slice();
+          arrive(() => this.#onData(link, kept));
+        } else if (ours()) this.#onData(link, bytes);
       },
       onClose: (error) => arrive(() => this.#onClose(link, error)),
       onDrain: () => arrive(() => this.#onDrain()),
@@ -197,13 +199,14 @@ export class Wire {
   /** Has the core decode the next slice of `bytes`; gives where it ends. */
   #receive(host: Host, link: number, bytes: Uint8Array, at: number): number {
     const address = host.exports.host_window(link);
-    const part = bytes.subarray(at, at + Math.min(this.#slice, host.register(0)));
+    const end = Math.min(bytes.length, at + this.#slice, at + host.register(0));
+    const part = at === 0 && end === bytes.length ? bytes : bytes.subarray(at, end);
     host.bytes.set(part, address);
     const words = host.exports.host_receive(now(), link, part.length);
-    const end = at + part.length - host.register(1);
-    this.#slice = host.register(1) > 0 ? BEHIND : SLICE;
+    const back = host.register(1);
+    this.#slice = back > 0 ? BEHIND : SLICE;
     if (words > 0) this.#reader.read(host, host.exports.host_tape() >>> 2, words, host.register(0));
-    return end;
+    return end - back;
   }
 
   #onDrain(): void {
