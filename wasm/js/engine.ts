@@ -127,6 +127,10 @@ export class Engine implements Home {
     return this.#settings.connector;
   }
 
+  get isListener(): boolean {
+    return this.#settings.listener !== undefined;
+  }
+
   /** See {@link Settings.runtimeChecks}. */
   get checks(): boolean {
     return this.#settings.runtimeChecks;

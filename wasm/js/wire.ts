@@ -8,10 +8,9 @@ import { Reader, type Replies } from "./reader.js";
 import { allocate } from "./text.js";
 import { isUntrusted } from "./tls.js";
 
-/** The socket of the shared connection reads at most this much at once, those of leases less: they are many. */
-const CHUNK = 256 << 10;
-const LEASED_CHUNK = 64 << 10;
-/** The core decodes this much at once, so that its memory stays in the processor's cache. */
+/** The socket of the shared connection reads at most this much at once. With more, whoever waits for what came first, and the server with him, waits for the rest to be worked through. */
+const CHUNK = 128 << 10;
+/** The core decodes this much at once, so that its memory stays in the processor's cache. Other sockets read no more: they are many, or bring messages, which are small. */
 const SLICE = 32 << 10;
 /** And this much behind a large text, which another may follow that does not pass through there. */
 const BEHIND = 256;
@@ -25,6 +24,8 @@ export const LANE = 0xff;
 export interface Home extends Replies {
   readonly endpoint: Endpoint;
   readonly connector: Connector;
+  /** Whether only what is sent unasked is of interest. */
+  readonly isListener: boolean;
   /** Who knows the credentials, where a function gives them. */
   readonly keeper: Keeper | undefined;
   /** The core, unless it failed. */
@@ -159,7 +160,7 @@ export class Wire {
   /** Gives where the socket reads to next. It never is the core's memory: growth would take that away while a read is pending. */
   #place(): Uint8Array {
     this.#direct = this.#reader.room();
-    return this.#direct ?? (this.#chunk ??= allocate(this.lane === 0 ? CHUNK : LEASED_CHUNK));
+    return this.#direct ?? (this.#chunk ??= allocate(this.lane > 0 || this.#home.isListener ? SLICE : CHUNK));
   }
 
   #onRead(link: number, count: number, sink: Sink): void {
