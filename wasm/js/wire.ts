@@ -8,8 +8,11 @@ import { Reader, type Replies } from "./reader.js";
 import { allocate } from "./text.js";
 import { isUntrusted } from "./tls.js";
 
-/** The socket of the shared connection reads at most this much at once. With more, whoever waits for what came first, and the server with him, waits for the rest to be worked through. */
-const CHUNK = 128 << 10;
+/**
+ * The socket of the shared connection reads at most this much at once. With more, whoever waits for what came first, and the server with him,
+ * waits for the rest to be worked through. Two texts of 64 KiB fit in with what is around them: what is whole is not copied together.
+ */
+const CHUNK = 129 << 10;
 /** The core decodes this much at once, so that its memory stays in the processor's cache. Other sockets read no more: they are many, or bring messages, which are small. */
 const SLICE = 32 << 10;
 /** And this much behind a large text, which another may follow that does not pass through there. */
