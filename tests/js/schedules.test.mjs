@@ -42,6 +42,7 @@ const dice = (seed) => {
 };
 
 const { setTimeout: realSetTimeout, clearTimeout: realClearTimeout, setImmediate: realSetImmediate } = globalThis;
+const realRandom = Math.random;
 /** Lets everything that is under way in this process come to its end. */
 const settled = () => new Promise((resolve) => realSetImmediate(resolve));
 
@@ -59,13 +60,13 @@ class Clock {
     };
     globalThis.clearTimeout = (timer) => this.#timers.delete(timer);
     performance.now = () => this.now;
-    crypto.getRandomValues = (array) => array.fill(seed + 1);
+    Math.random = () => (seed % 97) / 97;
   }
 
   remove() {
     Object.assign(globalThis, { setTimeout: realSetTimeout, clearTimeout: realClearTimeout });
+    Math.random = realRandom;
     delete performance.now;
-    delete crypto.getRandomValues;
   }
 
   async pass(milliseconds) {

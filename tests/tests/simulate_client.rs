@@ -168,7 +168,7 @@ impl Schedule {
             happened: RefCell::default(),
         });
         let config = Config {
-            protocol: if seed % 2 == 0 { Protocol::Auto } else { Protocol::Resp2 },
+            protocol: if seed.is_multiple_of(2) { Protocol::Auto } else { Protocol::Resp2 },
             connect_timeout: 100,
             timeout: 150,
             queue_timeout: 100,
