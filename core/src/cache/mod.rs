@@ -25,7 +25,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use store::{OVERHEAD, Store};
 
-/// How replies are kept. Demands RESP3.
+/// How replies are kept: those that come on the shared link, for whoever asks again there or on a lease whose link is as any other. Demands
+/// RESP3.
 #[derive(Clone, Debug)]
 pub struct Caching {
     /// How many replies are kept at most; one to a command with several keys counts once. What was not used for longest goes first.
@@ -67,7 +68,7 @@ impl Default for Caching {
 pub struct CacheStats {
     /// Replies that were given from the cache.
     pub hits: u64,
-    /// Replies that were not there, or not any more.
+    /// Replies that were not there, or not any more, and were asked for to be kept.
     pub misses: u64,
     /// Replies that went to make room.
     pub evictions: u64,
@@ -210,23 +211,15 @@ impl Cache {
             self.note_write(row, request, &mut written);
             return Verdict::Send;
         }
-        let alone = request.flags & (flags::MULTI | flags::MEMBER | flags::EXEC | flags::UNCACHED) == 0;
-        let asked = request.flags & flags::CACHED != 0 || caching.tracking != Tracking::OptIn;
-        if !(row.is_cacheable() && alone && asked && request.args().all(|arg| arg.is_short(LONGEST))) {
+        if !may_be_kept(caching, request, row) {
             return Verdict::Send;
         }
         let words = words(row, request);
-        self.write_request(row, &words);
-        let hash = self.hash(&self.request);
-        let found = self.store.find(hash, &self.request);
-        if let Some(entry) = found.and_then(|entry| self.store.get(entry))
-            && entry.until > now
-            && let Some(reply) = &entry.reply
-        {
-            self.hits.push(Hit { slot: request.slot, shape, reply: reply.clone() });
-            self.stats.hits += 1;
-            return Verdict::Hit;
-        }
+        let hash = self.note_request(row, &words);
+        let found = match self.find(now, hash, request.slot, shape) {
+            Ok(()) => return Verdict::Hit,
+            Err(found) => found,
+        };
         let entry = match found {
             Some(entry) => entry,
             None => {
@@ -250,14 +243,47 @@ impl Cache {
         Verdict::Miss(registration)
     }
 
-    /// Writes what an entry is found by: the row, and the arguments with their lengths.
-    fn write_request(&mut self, row: Row, words: &[&[u8]]) {
+    /// Tells whether the reply to `request`, which is asked for on another link, is there, and nothing `written` may change it: then it is
+    /// given.
+    #[inline(never)]
+    pub(crate) fn give(
+        &mut self,
+        caching: &Caching,
+        now: Instant,
+        request: &Request<'_>,
+        row: Row,
+        shape: Shape,
+        written: &Written,
+    ) -> bool {
+        if written.all || !may_be_kept(caching, request, row) {
+            return false;
+        }
+        let words = words(row, request);
+        let mut known = true;
+        row.each_key(&words, &mut |key| known &= !written.keys.contains(&self.hash(key)));
+        let hash = self.note_request(row, &words);
+        known && self.find(now, hash, request.slot, shape).is_ok()
+    }
+
+    /// Gives the reply to the request at hand, whose hash is `hash`; where it is not there, its entry, if there is one.
+    fn find(&mut self, now: Instant, hash: u32, slot: Slot, shape: Shape) -> Result<(), Option<u32>> {
+        let found = self.store.find(hash, &self.request);
+        let entry = found.and_then(|entry| self.store.get(entry)).filter(|entry| entry.until > now);
+        let reply = entry.and_then(|entry| entry.reply.clone()).ok_or(found)?;
+        self.hits.push(Hit { slot, shape, reply });
+        self.stats.hits += 1;
+        Ok(())
+    }
+
+    /// Notes what an entry is found by, the row, and the arguments with their lengths; gives its hash.
+    fn note_request(&mut self, row: Row, words: &[&[u8]]) -> u32 {
         self.request.clear();
         self.request.extend_from_slice(&row.id().0.to_le_bytes());
         for word in words.get(row.words()..).unwrap_or_default() {
             self.request.extend_from_slice(&(word.len() as u32).to_le_bytes());
             self.request.extend_from_slice(word);
         }
+        self.hash(&self.request)
     }
 
     fn life(&self, entry: u32) -> u32 {
@@ -418,6 +444,13 @@ impl Cache {
     fn hash(&self, bytes: &[u8]) -> u32 {
         finish(add(self.seed, bytes))
     }
+}
+
+/// Tells whether the reply to `request`, a command of `row`, may be kept, or may be one that is.
+fn may_be_kept(caching: &Caching, request: &Request<'_>, row: Row) -> bool {
+    let alone = request.flags & (flags::MULTI | flags::MEMBER | flags::EXEC | flags::UNCACHED) == 0;
+    let asked = request.flags & flags::CACHED != 0 || caching.tracking != Tracking::OptIn;
+    row.is_cacheable() && alone && asked && request.args().all(|arg| arg.is_short(LONGEST))
 }
 
 /// Tells whether the server tells of changes of `key`.

@@ -2,11 +2,12 @@
 
 use super::adapter::Adapter;
 use super::inbound::Route;
-use super::queue::{self, Queue, Terms};
+use super::queue::{self, Queue, Role, Terms};
+use super::traces::Note;
 use super::{Config, Connection};
 use crate::batch::{Batch, Malformed};
 use crate::cache::{Cache, CacheStats, Caching, Hit, Tracking, Verdict, Written};
-use crate::machine::ReplySink;
+use crate::machine::{Machine, ReplySink};
 use crate::resp::Decoder;
 use crate::time::Instant;
 use alloc::boxed::Box;
@@ -76,14 +77,35 @@ impl Connection {
         }
     }
 
-    /// Forgets what the commands of `batch`, which are sent on another link, may change; adds it to `written`.
-    #[cold]
+    /// Has the connection of a `lease` accept the commands of `batch`, but for those whose reply is there, as long as its link is as any
+    /// other; adds what they may change to `written`.
     #[inline(never)]
-    pub(crate) fn note_writes(&mut self, batch: &Batch<'_>, written: &mut Written) {
-        let Some((cache, _)) = made(&mut self.cache, &self.config) else { return };
-        let mut rest = *batch;
-        while let Ok(Some(request)) = rest.next_request() {
-            cache.note_write(queue::known_row(&request), &request, written);
+    pub(crate) fn accept_beside(
+        &mut self,
+        now: Instant,
+        batch: &Batch<'_>,
+        lease: &mut Self,
+        written: &mut Written,
+    ) -> Result<(), Malformed> {
+        let Some((cache, caching)) = made(&mut self.cache, &self.config) else {
+            return lease.submit(now, batch);
+        };
+        let mut unchecked = *batch;
+        while unchecked.next_request()?.is_some() {}
+        let mut neutral = lease.is_neutral();
+        let (mut run, mut rest) = (*batch, *batch);
+        loop {
+            let before = rest;
+            let Some(request) = rest.next_request()? else { return lease.submit(now, &run) };
+            let row = queue::known_row(&request);
+            neutral &= Note::of(row, Role::Plain, &request) == Note::Nothing;
+            let shape = queue::shape_of(row, &request);
+            if neutral && cache.give(caching, now, &request, row, shape, written) {
+                lease.submit(now, &run.before(&before))?;
+                run = rest;
+            } else {
+                cache.note_write(row, &request, written);
+            }
         }
     }
 

@@ -178,9 +178,8 @@ impl Pool {
         batch: &Batch<'_>,
     ) -> Result<(), Malformed> {
         if let Some(at) = self.holder(lease) {
-            let lane = &mut self.lanes[at];
-            self.shared.note_writes(batch, &mut lane.written);
-            return lane.connection.submit(now, batch);
+            let Lane { connection, written, .. } = &mut self.lanes[at];
+            return self.shared.accept_beside(now, batch, connection, written);
         }
         let mut rest = *batch;
         while rest.next_request()?.is_some() {}
@@ -269,8 +268,7 @@ impl Pool {
         let lane = &mut self.lanes[at];
         lane.user = User::Passing;
         lane.connection.renew();
-        self.shared.note_writes(batch, &mut lane.written);
-        let accepted = lane.connection.submit(now, batch);
+        let accepted = self.shared.accept_beside(now, batch, &mut lane.connection, &mut lane.written);
         debug_assert!(accepted.is_ok(), "it was well-formed");
     }
 
