@@ -20,7 +20,7 @@ use crate::machine::Slot;
 use crate::operation::{self, Script};
 use crate::outbox::Commands;
 use crate::pool::{Limits, Pool};
-use crate::pubsub::{Kind, LONGEST_NAME};
+use crate::pubsub::Kind;
 use crate::reply::FromReply;
 use crate::request::{Replies, Request};
 use crate::resp::Frame;
@@ -30,7 +30,6 @@ use crate::table::{Effect, RowId};
 use crate::transport::Transport;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use bytes::Bytes;
 use core::future::poll_fn;
 use lease::Leased;
 
@@ -149,11 +148,11 @@ impl Client {
     }
 
     /// Gives the messages of the channels `names` from when the server has confirmed them all, on a link of its own that all
-    /// subscriptions share.
+    /// subscriptions share. Further names can be added and taken away.
     ///
     /// # Errors
     /// [`Error::OneStream`] when the transport has no stream for it, [`Error::TooLarge`] when a name is longer than
-    /// [`LONGEST_NAME`], and whatever a command may fail with: nothing is subscribed to then.
+    /// [`LONGEST_NAME`](crate::pubsub::LONGEST_NAME), and whatever a command may fail with: nothing is subscribed to then.
     pub async fn subscribe(&self, names: &[impl AsRef<[u8]>]) -> Result<Subscription, Error> {
         self.listen(Kind::Channel, names).await
     }
@@ -176,18 +175,8 @@ impl Client {
 
     async fn listen(&self, kind: Kind, names: &[impl AsRef<[u8]>]) -> Result<Subscription, Error> {
         let ears = self.handle.ears.clone().ok_or(Error::OneStream)?;
-        if names.iter().any(|name| name.as_ref().len() > LONGEST_NAME) {
-            return Err(Error::TooLarge);
-        }
-        let names: Vec<_> = names.iter().map(|name| Bytes::copy_from_slice(name.as_ref())).collect();
-        let shared = ears.shared.clone();
-        // dropped before it is confirmed, it ends what was begun
-        let (subscription, slot) = Subscription::begin(self.shared(), ears, kind, names)?;
-        Pending { shared, slots: alloc::vec![slot] }
-            .outcomes()
-            .await
-            .into_iter()
-            .try_for_each(|outcome| outcome.map(drop))?;
+        let mut subscription = Subscription::new(self.shared(), ears);
+        subscription.join(kind, names).await?;
         Ok(subscription)
     }
 
@@ -321,13 +310,13 @@ fn push(batch: &mut BatchBuffer, slot: Slot, call: &Call, role: u32) {
 }
 
 /// Commands that were submitted; dropping it gives them up.
-struct Pending {
-    shared: Arc<Shared>,
-    slots: Vec<Slot>,
+pub(crate) struct Pending {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) slots: Vec<Slot>,
 }
 
 impl Pending {
-    async fn outcomes(mut self) -> Vec<Result<Frame, Error>> {
+    pub(crate) async fn outcomes(mut self) -> Vec<Result<Frame, Error>> {
         poll_fn(|cx| self.shared.poll_all(&self.slots, cx)).await;
         self.shared.settle(&core::mem::take(&mut self.slots))
     }
