@@ -125,7 +125,7 @@ export class Channel {
       engine.forget(slot, error);
       return SETTLED;
     }
-    const externals = outbox.externals.get(outbox.count - 1);
+    const externals = outbox.lastExternals;
     if (externals !== undefined) engine.externals.hold(slot, externals, this.lease & LANE);
     // it may settle as it is sent: from then on the slot is another's
     if (signal !== undefined) engine.abortable(slot, signal);

@@ -127,6 +127,10 @@ export class Engine implements Home {
     return this.#settings.connector;
   }
 
+  get isListener(): boolean {
+    return this.#settings.listener !== undefined;
+  }
+
   /** See {@link Settings.runtimeChecks}. */
   get checks(): boolean {
     return this.#settings.runtimeChecks;
@@ -424,11 +428,12 @@ export class Engine implements Home {
     const { queueTimeout, retryDelay, maxRetryDelay, maxResends, offline, highWater, maxReplyBytes, keepAlive, features } = this.#settings;
     const { maxConnections, minIdle, maxIdleTime, poolTimeout } = this.#settings;
     const lengths = host.giveTexts([username, password, clientName]);
-    const [seed] = crypto.getRandomValues(new Uint32Array(1));
+    // what spreads attempts is no secret: Node takes milliseconds to load what makes those
+    const seed = Math.random() * 2 ** 32;
     const { listener } = this.#settings;
     const listens = listener === undefined ? 0 : listener.monitors ? 2 : 1;
     const times = [connectTimeout, timeout, queueTimeout, retryDelay, maxRetryDelay];
-    const words = [protocol, database, ...times, maxResends, seed!, ...offline, ...highWater, maxReplyBytes, keepAlive, maxConnections, minIdle, maxIdleTime, poolTimeout, features, listens, ...lengths];
+    const words = [protocol, database, ...times, maxResends, seed, ...offline, ...highWater, maxReplyBytes, keepAlive, maxConnections, minIdle, maxIdleTime, poolTimeout, features, listens, ...lengths];
     const wordsAt = host.exports.host_words(words.length) >>> 2;
     host.words.set(words, wordsAt);
     host.exports.host_configure();

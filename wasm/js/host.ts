@@ -56,9 +56,8 @@ export class Host {
   readonly codec: Codec = createCodec();
   readonly exports: Exports;
   readonly #registers: number;
-  #buffer: ArrayBuffer | undefined;
-  #bytes!: Uint8Array;
-  #words!: Uint32Array;
+  #bytes = new Uint8Array(0);
+  #words = new Uint32Array(0);
 
   constructor() {
     compiled ??= compile();
@@ -68,8 +67,6 @@ export class Host {
 
   #refresh(): void {
     const { buffer } = this.exports.memory;
-    if (this.#buffer === buffer) return;
-    this.#buffer = buffer;
     this.#bytes = new Uint8Array(buffer);
     this.#words = new Uint32Array(buffer);
     this.codec.attach(buffer);
@@ -77,13 +74,14 @@ export class Host {
 
   /** Memory as bytes. Never keep it: growth ends it. */
   get bytes(): Uint8Array {
-    this.#refresh();
+    // growth leaves nothing of a view: asking for the memory each time takes longer
+    if (this.#bytes.length === 0) this.#refresh();
     return this.#bytes;
   }
 
   /** Memory as words. Never keep it: growth ends it. */
   get words(): Uint32Array {
-    this.#refresh();
+    if (this.#words.length === 0) this.#refresh();
     return this.#words;
   }
 

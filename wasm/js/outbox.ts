@@ -179,6 +179,11 @@ export class Outbox {
     return next;
   }
 
+  /** Large arguments of the last command. */
+  get lastExternals(): Large[] | undefined {
+    return this.#externals?.get(this.count - 1);
+  }
+
   /** Large arguments by the positions of their commands. */
   get externals(): ReadonlyMap<number, Large[]> {
     return this.#externals ?? NONE;

@@ -8,10 +8,12 @@ import { Reader, type Replies } from "./reader.js";
 import { allocate } from "./text.js";
 import { isUntrusted } from "./tls.js";
 
-/** The socket of the shared connection reads at most this much at once, those of leases less: they are many. */
-const CHUNK = 256 << 10;
-const LEASED_CHUNK = 64 << 10;
-/** The core decodes this much at once, so that its memory stays in the processor's cache. */
+/**
+ * The socket of the shared connection reads at most this much at once. With more, whoever waits for what came first, and the server with him,
+ * waits for the rest to be worked through. Two texts of 64 KiB fit in with what is around them: what is whole is not copied together.
+ */
+const CHUNK = 129 << 10;
+/** The core decodes this much at once, so that its memory stays in the processor's cache. Other sockets read no more: they are many, or bring messages, which are small. */
 const SLICE = 32 << 10;
 /** And this much behind a large text, which another may follow that does not pass through there. */
 const BEHIND = 256;
@@ -25,6 +27,8 @@ export const LANE = 0xff;
 export interface Home extends Replies {
   readonly endpoint: Endpoint;
   readonly connector: Connector;
+  /** Whether only what is sent unasked is of interest. */
+  readonly isListener: boolean;
   /** Who knows the credentials, where a function gives them. */
   readonly keeper: Keeper | undefined;
   /** The core, unless it failed. */
@@ -111,8 +115,10 @@ export class Wire {
     };
     const sink: Sink = {
       onData: (bytes) => {
-        const kept = this.#home.busy ? bytes.slice() : bytes;
-        arrive(() => this.#onData(link, kept));
+        if (this.#home.busy) {
+          const kept = bytes.slice();
+          arrive(() => this.#onData(link, kept));
+        } else if (ours()) this.#onData(link, bytes);
       },
       onClose: (error) => arrive(() => this.#onClose(link, error)),
       onDrain: () => arrive(() => this.#onDrain()),
@@ -157,7 +163,7 @@ export class Wire {
   /** Gives where the socket reads to next. It never is the core's memory: growth would take that away while a read is pending. */
   #place(): Uint8Array {
     this.#direct = this.#reader.room();
-    return this.#direct ?? (this.#chunk ??= allocate(this.lane === 0 ? CHUNK : LEASED_CHUNK));
+    return this.#direct ?? (this.#chunk ??= allocate(this.lane > 0 || this.#home.isListener ? SLICE : CHUNK));
   }
 
   #onRead(link: number, count: number, sink: Sink): void {
@@ -197,13 +203,14 @@ export class Wire {
   /** Has the core decode the next slice of `bytes`; gives where it ends. */
   #receive(host: Host, link: number, bytes: Uint8Array, at: number): number {
     const address = host.exports.host_window(link);
-    const part = bytes.subarray(at, at + Math.min(this.#slice, host.register(0)));
+    const end = Math.min(bytes.length, at + this.#slice, at + host.register(0));
+    const part = at === 0 && end === bytes.length ? bytes : bytes.subarray(at, end);
     host.bytes.set(part, address);
     const words = host.exports.host_receive(now(), link, part.length);
-    const end = at + part.length - host.register(1);
-    this.#slice = host.register(1) > 0 ? BEHIND : SLICE;
+    const back = host.register(1);
+    this.#slice = back > 0 ? BEHIND : SLICE;
     if (words > 0) this.#reader.read(host, host.exports.host_tape() >>> 2, words, host.register(0));
-    return end;
+    return end - back;
   }
 
   #onDrain(): void {
