@@ -24,6 +24,8 @@ pub(crate) const EAR: Slot = Slot(u32::MAX - 1);
 const NOBODY: Slot = Slot(u32::MAX - 2);
 /// How many messages wait by default.
 const LIMIT: usize = 10_000;
+/// Bytes that may wait.
+const LARGEST: usize = 64 << 20;
 
 /// What somebody published.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,7 +148,7 @@ impl Subscription {
         let mut state = self.ears.state.lock();
         let closed = state.closed;
         let Some(inbox) = state.inboxes.get_mut(&self.id) else { return Poll::Ready(None) };
-        match inbox.queue.pop_front() {
+        match inbox.take() {
             Some(event) => Poll::Ready(Some(event)),
             None if closed || inbox.over => Poll::Ready(None),
             None => {
@@ -163,8 +165,8 @@ impl Subscription {
         self.with_inbox(|inbox| if inbox.queue.is_empty() { inbox.gap.take() } else { None })?
     }
 
-    /// Sets how many messages may wait, one at least, 10 000 by default: what becomes of those beyond says [`overflow`](Self::overflow).
-    /// The [`Gap`] before the next one counts what was let go.
+    /// Sets how many messages may wait, one at least, 10 000 by default, and no more than 64 MiB of them either way: what becomes of those
+    /// beyond says [`overflow`](Self::overflow). The [`Gap`] before the next one counts what was let go.
     pub fn limit(&mut self, messages: usize) {
         self.with_inbox(|inbox| inbox.limit = messages.max(1));
     }
@@ -394,6 +396,8 @@ struct Inbox {
     /// What it listens to.
     names: Registry,
     queue: VecDeque<Event>,
+    /// Bytes in the queue.
+    size: usize,
     /// What is missing before the message that comes next.
     gap: Option<Gap>,
     waker: Option<Waker>,
@@ -410,6 +414,7 @@ impl Inbox {
         Self {
             names: Registry::new(),
             queue: VecDeque::new(),
+            size: 0,
             gap: None,
             waker: None,
             limit: LIMIT,
@@ -428,9 +433,22 @@ impl Inbox {
         self.waker.take()
     }
 
+    fn is_full(&self) -> bool {
+        self.queue.len() >= self.limit || self.size >= LARGEST
+    }
+
+    /// Gives what comes next.
+    fn take(&mut self) -> Option<Event> {
+        let event = self.queue.pop_front()?;
+        if let Event::Message(message) = &event {
+            self.size -= message.data.len();
+        }
+        Some(event)
+    }
+
     /// Takes a confirmation; gives whom to wake.
     fn confirm(&mut self, event: Event) -> Option<Waker> {
-        if !self.confirmations || self.queue.len() >= self.limit {
+        if !self.confirmations || self.is_full() {
             return None;
         }
         self.queue.push_back(event);
@@ -439,27 +457,23 @@ impl Inbox {
 
     /// Takes a message; gives whom to wake.
     fn push(&mut self, mut message: Message) -> Option<Waker> {
-        let lost = Gap { lost: None, dropped: 1 };
-        if self.overflow != Overflow::DropOldest && self.queue.len() >= self.limit {
-            self.over = self.overflow == Overflow::Close;
-            return self.miss(lost);
-        }
-        message.gap = self.gap.take();
-        self.queue.push_back(Event::Message(message));
-        while self.queue.len() > self.limit {
-            let Some(Event::Message(dropped)) = self.queue.pop_front() else { continue };
-            let mut lost = lost;
-            if let Some(before) = dropped.gap {
-                lost.join(before);
+        while self.is_full() {
+            let mut lost = Gap { lost: None, dropped: 1 };
+            if self.overflow != Overflow::DropOldest {
+                self.over = self.overflow == Overflow::Close;
+                return self.miss(lost);
             }
+            let Some(Event::Message(oldest)) = self.take() else { continue };
+            lost.join(oldest.gap.unwrap_or_default());
             let next = self.queue.iter_mut().find_map(|event| match event {
                 Event::Message(next) => Some(&mut next.gap),
                 _ => None,
             });
-            if let Some(next) = next {
-                next.get_or_insert_default().join(lost);
-            }
+            next.unwrap_or(&mut self.gap).get_or_insert_default().join(lost);
         }
+        message.gap = self.gap.take();
+        self.size += message.data.len();
+        self.queue.push_back(Event::Message(message));
         self.waker.take()
     }
 }
@@ -663,5 +677,41 @@ impl State {
 impl core::fmt::Debug for Ears {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str("Ears")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(data: &Bytes) -> Message {
+        Message { channel: Bytes::new(), pattern: None, data: data.clone(), gap: None }
+    }
+
+    #[test]
+    fn what_waits_is_bounded_in_bytes_and_gaps_stand_where_something_is_missing() {
+        let large = Bytes::from(alloc::vec![0; 16 << 20]);
+        let mut inbox = Inbox::new();
+        inbox.confirmations = true;
+        inbox.miss(Gap { lost: Some((Instant(1), Instant(2))), dropped: 0 });
+        inbox.push(message(&large));
+        inbox.confirm(Event::Subscribed(Kind::Channel, Bytes::new()));
+        for _ in 0..5 {
+            inbox.push(message(&large));
+        }
+        assert_eq!(
+            (inbox.queue.len(), inbox.size),
+            (4, LARGEST),
+            "the confirmation was between two that went"
+        );
+        let gap = Gap { lost: Some((Instant(1), Instant(2))), dropped: 2 };
+        assert_eq!(inbox.take(), Some(Event::Message(Message { gap: Some(gap), ..message(&large) })));
+        inbox.push(message(&Bytes::from(alloc::vec![0; LARGEST])));
+        inbox.push(message(&Bytes::from_static(b"x")));
+        assert_eq!((inbox.queue.len(), inbox.size), (1, 1), "the largest waits for no other");
+        let gap = Gap { lost: None, dropped: 4 };
+        let last = message(&Bytes::from_static(b"x"));
+        assert_eq!(inbox.take(), Some(Event::Message(Message { gap: Some(gap), ..last })));
+        assert_eq!((inbox.take(), inbox.size, inbox.gap), (None, 0, None));
     }
 }
