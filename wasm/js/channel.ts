@@ -9,6 +9,8 @@ import { LANE } from "./wire.js";
 
 /** More than this leaves at once instead of at the end of the tick: the server works while the rest is being asked for. */
 const FULL_COMMANDS = 128;
+/** The same where all that leaves at once is encrypted for itself. */
+const FULL_SECURED = 512;
 /** The same for pipelines, which are batches already. */
 const FULL_PIPELINES = 40;
 const FULL_BYTES = 64 << 10;
@@ -31,6 +33,7 @@ export class Channel {
   readonly outbox = new Outbox();
   /** The core that knows the lease. */
   readonly host: Host | undefined;
+  readonly #full: number;
   #closed = false;
   /** Those of listeners, which end with this one. */
   readonly children = new Set<Channel>();
@@ -39,6 +42,7 @@ export class Channel {
     this.engine = engine;
     this.lease = lease;
     this.host = engine.host;
+    this.#full = engine.endpoint.tls ? FULL_SECURED : FULL_COMMANDS;
     engine.add(this);
   }
 
@@ -135,7 +139,7 @@ export class Channel {
       engine.memo?.remember(engine.host!, what, mode, args, engine.keptValue);
       return SETTLED;
     }
-    this.#schedule(FULL_COMMANDS);
+    this.#schedule(this.#full);
     return slot;
   }
 
