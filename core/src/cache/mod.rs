@@ -142,6 +142,14 @@ pub(crate) struct Written {
     keys: Vec<u32>,
 }
 
+/// A lease that asks.
+pub(crate) struct Lease<'a> {
+    /// Whether the server would answer on its link as on any other.
+    pub(crate) neutral: bool,
+    /// What it is writing.
+    pub(crate) written: &'a mut Written,
+}
+
 /// Beyond so many keys all are forgotten.
 const MOST_WRITTEN: usize = 1_000;
 
@@ -196,7 +204,8 @@ impl Cache {
         &self.store.epoch
     }
 
-    /// Decides about `request`, a command of `row` whose reply has `shape`; what it writes is forgotten.
+    /// Decides about `request`, a command of `row` whose reply has `shape` and that is asked for on the shared link, or on that of `lease`;
+    /// what it writes is forgotten.
     #[inline(never)]
     pub(crate) fn take(
         &mut self,
@@ -205,21 +214,41 @@ impl Cache {
         request: &Request<'_>,
         row: Row,
         shape: Shape,
+        lease: Option<&mut Lease<'_>>,
     ) -> Verdict {
         if writes(row) {
-            let mut written = Written::NOTHING;
-            self.note_write(row, request, &mut written);
+            // on the shared link what is asked for later is executed later
+            let mut own = Written::NOTHING;
+            self.note_write(row, request, lease.map_or(&mut own, |lease| lease.written));
             return Verdict::Send;
         }
-        if !may_be_kept(caching, request, row) {
+        let alone = request.flags & (flags::MULTI | flags::MEMBER | flags::EXEC | flags::UNCACHED) == 0;
+        let asked = request.flags & flags::CACHED != 0 || caching.tracking != Tracking::OptIn;
+        if !(row.is_cacheable() && alone && asked && request.args().all(|arg| arg.is_short(LONGEST))) {
             return Verdict::Send;
         }
         let words = words(row, request);
-        let hash = self.note_request(row, &words);
-        let found = match self.find(now, hash, request.slot, shape) {
-            Ok(()) => return Verdict::Hit,
-            Err(found) => found,
-        };
+        if let Some(Lease { neutral, written }) = &lease {
+            let mut known = *neutral && !written.all;
+            row.each_key(&words, &mut |key| known &= !written.keys.contains(&self.hash(key)));
+            if !known {
+                return Verdict::Send;
+            }
+        }
+        self.write_request(row, &words);
+        let hash = self.hash(&self.request);
+        let found = self.store.find(hash, &self.request);
+        if let Some(entry) = found.and_then(|entry| self.store.get(entry))
+            && entry.until > now
+            && let Some(reply) = &entry.reply
+        {
+            self.hits.push(Hit { slot: request.slot, shape, reply: reply.clone() });
+            self.stats.hits += 1;
+            return Verdict::Hit;
+        }
+        if lease.is_some() {
+            return Verdict::Send;
+        }
         let entry = match found {
             Some(entry) => entry,
             None => {
@@ -243,47 +272,14 @@ impl Cache {
         Verdict::Miss(registration)
     }
 
-    /// Tells whether the reply to `request`, which is asked for on another link, is there, and nothing `written` may change it: then it is
-    /// given.
-    #[inline(never)]
-    pub(crate) fn give(
-        &mut self,
-        caching: &Caching,
-        now: Instant,
-        request: &Request<'_>,
-        row: Row,
-        shape: Shape,
-        written: &Written,
-    ) -> bool {
-        if written.all || !may_be_kept(caching, request, row) {
-            return false;
-        }
-        let words = words(row, request);
-        let mut known = true;
-        row.each_key(&words, &mut |key| known &= !written.keys.contains(&self.hash(key)));
-        let hash = self.note_request(row, &words);
-        known && self.find(now, hash, request.slot, shape).is_ok()
-    }
-
-    /// Gives the reply to the request at hand, whose hash is `hash`; where it is not there, its entry, if there is one.
-    fn find(&mut self, now: Instant, hash: u32, slot: Slot, shape: Shape) -> Result<(), Option<u32>> {
-        let found = self.store.find(hash, &self.request);
-        let entry = found.and_then(|entry| self.store.get(entry)).filter(|entry| entry.until > now);
-        let reply = entry.and_then(|entry| entry.reply.clone()).ok_or(found)?;
-        self.hits.push(Hit { slot, shape, reply });
-        self.stats.hits += 1;
-        Ok(())
-    }
-
-    /// Notes what an entry is found by, the row, and the arguments with their lengths; gives its hash.
-    fn note_request(&mut self, row: Row, words: &[&[u8]]) -> u32 {
+    /// Writes what an entry is found by: the row, and the arguments with their lengths.
+    fn write_request(&mut self, row: Row, words: &[&[u8]]) {
         self.request.clear();
         self.request.extend_from_slice(&row.id().0.to_le_bytes());
         for word in words.get(row.words()..).unwrap_or_default() {
             self.request.extend_from_slice(&(word.len() as u32).to_le_bytes());
             self.request.extend_from_slice(word);
         }
-        self.hash(&self.request)
     }
 
     fn life(&self, entry: u32) -> u32 {
@@ -303,10 +299,7 @@ impl Cache {
 
     /// Forgets what a command of the client's own may change, and adds it to `written`.
     #[inline(never)]
-    pub(crate) fn note_write(&mut self, row: Row, request: &Request<'_>, written: &mut Written) {
-        if !writes(row) {
-            return;
-        }
+    fn note_write(&mut self, row: Row, request: &Request<'_>, written: &mut Written) {
         written.all |= row.key_specs().is_empty() || written.keys.len() > MOST_WRITTEN;
         let words = words(row, request);
         row.each_key(&words, &mut |key| {
@@ -444,13 +437,6 @@ impl Cache {
     fn hash(&self, bytes: &[u8]) -> u32 {
         finish(add(self.seed, bytes))
     }
-}
-
-/// Tells whether the reply to `request`, a command of `row`, may be kept, or may be one that is.
-fn may_be_kept(caching: &Caching, request: &Request<'_>, row: Row) -> bool {
-    let alone = request.flags & (flags::MULTI | flags::MEMBER | flags::EXEC | flags::UNCACHED) == 0;
-    let asked = request.flags & flags::CACHED != 0 || caching.tracking != Tracking::OptIn;
-    row.is_cacheable() && alone && asked && request.args().all(|arg| arg.is_short(LONGEST))
 }
 
 /// Tells whether the server tells of changes of `key`.
