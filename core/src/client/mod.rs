@@ -62,6 +62,8 @@ struct Handle {
     entropy: Option<[u8; 16]>,
     /// Subscriptions, where the transport has a stream for them.
     ears: Option<Arc<Ears>>,
+    /// There are leases.
+    leases: bool,
 }
 
 impl Drop for Handle {
@@ -92,7 +94,13 @@ impl Client {
             driver.listen(second, Pool::new(config, none), ears.clone());
             ears
         });
-        (Self { handle: Arc::new(Handle { shared, entropy, ears }), lease: None }, driver)
+        (
+            Self {
+                handle: Arc::new(Handle { shared, entropy, ears, leases: limits.max_connections > 0 }),
+                lease: None,
+            },
+            driver,
+        )
     }
 
     /// Like [`new`](Self::new), where security is demanded, as by a `rediss://` URL.
@@ -235,7 +243,7 @@ impl Client {
     /// Runs an operation whose reply is a number.
     async fn operate(&self, kind: u16, args: &[&[u8]]) -> Result<i64, Error> {
         let pending = self.submit(1, |slots, commands| {
-            slots.iter().for_each(|&slot| push_operation(commands, slot, kind, args));
+            slots.iter().for_each(|&slot| push_operation(commands, slot, kind, args.iter().copied()));
         })?;
         i64::from_reply(Replies::new(pending.outcomes().await).take()?)
     }
@@ -293,9 +301,9 @@ fn push_text(batch: &mut BatchBuffer, slot: Slot, call: &Call, script: &Script, 
     batch.push(slot, operation::by_text(call.row()), role, None, args);
 }
 
-fn push_operation(commands: &mut Commands, slot: Slot, kind: u16, args: &[&[u8]]) {
+fn push_operation<'a>(commands: &mut Commands, slot: Slot, kind: u16, args: impl Iterator<Item = &'a [u8]>) {
     commands.converses = true;
-    commands.batch.push(slot, RowId(kind), flags::OPERATION, None, args.iter().copied());
+    commands.batch.push(slot, RowId(kind), flags::OPERATION, None, args);
 }
 
 fn push(batch: &mut BatchBuffer, slot: Slot, call: &Call, role: u32) {

@@ -21,6 +21,24 @@ impl Machine for Pool {
         if lease == LeaseId::SHARED { self.submit(now, batch) } else { self.submit_leased(now, lease, batch) }
     }
 
+    fn lease(&mut self, now: Instant, slot: Slot) -> bool {
+        match self.vacancy() {
+            Some(at) => self.grant(now, at, slot),
+            None => self.wait(now, slot, None),
+        }
+        self.supply(now);
+        true
+    }
+
+    fn release(&mut self, now: Instant, lease: LeaseId) {
+        let Some(at) = self.holder(lease) else { return };
+        self.lanes[at].user = User::Passing;
+        if self.lanes[at].connection.may_block() {
+            self.lanes[at].connection.hang_up();
+        }
+        self.review(now, at);
+    }
+
     fn cancel(&mut self, now: Instant, slot: Slot) -> Option<bool> {
         self.shared.cancel(now, slot).or_else(|| self.cancel_leased(now, slot))
     }

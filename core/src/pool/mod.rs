@@ -42,7 +42,7 @@ impl Default for Limits {
 /// A [`Machine`] with one shared connection and up to [`Limits::max_connections`] leased ones.
 ///
 /// A command that blocks does so on a connection of its own, which goes back when it settles; whoever gives it up closes its link.
-/// [`lease`](Self::lease) gives a connection to whoever changes what a connection is, or waits for its writes.
+/// [`lease`](Machine::lease) gives a connection to whoever changes what a connection is, or waits for its writes.
 pub struct Pool {
     limits: Limits,
     shared: Connection,
@@ -156,16 +156,6 @@ impl Pool {
         self.shared.connect(now);
     }
 
-    /// Asks for a lease: [`Action::Leased`] tells of it, or [`Action::Settle`] that there is none. [`Machine::cancel`] gives it up
-    /// while it is waited for.
-    pub fn lease(&mut self, now: Instant, slot: Slot) {
-        match self.vacancy() {
-            Some(at) => self.grant(now, at, slot),
-            None => self.wait(now, slot, None),
-        }
-        self.supply(now);
-    }
-
     /// Accepts every command of `batch`, in order, on the connection of `lease`. They wait for its first link; once that is lost
     /// they fail with [`Reason::LeaseLost`].
     ///
@@ -190,17 +180,6 @@ impl Pool {
             }
         }
         Ok(())
-    }
-
-    /// Ends a lease. Its connection goes back when what is in flight is answered, or at once when that blocks; it is closed unless it
-    /// is as good as a new one.
-    pub fn release(&mut self, now: Instant, lease: LeaseId) {
-        let Some(at) = self.holder(lease) else { return };
-        self.lanes[at].user = User::Passing;
-        if self.lanes[at].connection.may_block() {
-            self.lanes[at].connection.hang_up();
-        }
-        self.review(now, at);
     }
 
     /// Fails what blocks, and whoever waits for a connection; everything else goes on.
