@@ -186,6 +186,19 @@ pub trait Machine {
         self.submit(now, batch)
     }
 
+    /// Asks for a lease: [`Action::Leased`] tells of it, or [`Action::Settle`] that there is none. [`cancel`](Self::cancel) gives it up while
+    /// it is waited for. Gives whether this machine has any.
+    fn lease(&mut self, now: Instant, slot: Slot) -> bool {
+        let _ = (now, slot);
+        false
+    }
+
+    /// Ends a lease. Its connection goes back when what is in flight is answered, or at once when that blocks; it is closed unless it
+    /// is as good as a new one.
+    fn release(&mut self, now: Instant, lease: LeaseId) {
+        let _ = (now, lease);
+    }
+
     /// Gives up the command in `slot`: it is not sent if it was not yet, and its reply is dropped otherwise.
     ///
     /// Gives whether the server may execute it; `None` when no such command is waiting.

@@ -1,10 +1,11 @@
 //! Messages of channels and patterns, for as many tasks as want them, over one link.
 
 use crate::batch::flags;
-use crate::client::Client;
-use crate::machine::{Failure, LeaseId, Slot};
+use crate::client::{Client, Pending};
+use crate::error::Error;
+use crate::machine::{Failure, LeaseId, Reason, Slot};
 use crate::outbox::Commands;
-use crate::pubsub::{KINDS, Kind, Notice};
+use crate::pubsub::{KINDS, Kind, LONGEST_NAME, Notice, Registry};
 use crate::resp::Frame;
 use crate::slab::Shared;
 use crate::table;
@@ -23,6 +24,8 @@ pub(crate) const EAR: Slot = Slot(u32::MAX - 1);
 const NOBODY: Slot = Slot(u32::MAX - 2);
 /// How many messages wait by default.
 const LIMIT: usize = 10_000;
+/// Bytes that may wait.
+const LARGEST: usize = 64 << 20;
 
 /// What somebody published.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,8 +46,31 @@ pub struct Gap {
     /// Since when and until when the link was lost, on the transport's clock: what was published in this time may be missing. Until
     /// [`Instant::NEVER`] where the server does not allow one of the names any more: nothing comes of that until it is subscribed to again.
     pub lost: Option<(Instant, Instant)>,
-    /// How many messages were let go because nobody took them in time, the oldest first.
+    /// How many messages were let go because nobody took them in time.
     pub dropped: u64,
+}
+
+/// What becomes of messages that nobody takes in time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Overflow {
+    /// The oldest are let go.
+    #[default]
+    DropOldest,
+    /// The new ones are.
+    DropNewest,
+    /// The subscription is closed: [`Subscription::take_gap`] counts what came too late, once everything before was given.
+    Close,
+}
+
+/// What a [`Subscription`] is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// What somebody published.
+    Message(Message),
+    /// The server has confirmed a name: when it was asked for, by whomever of this client, and again after a lost link.
+    Subscribed(Kind, Bytes),
+    /// A name that this subscription left is not listened to any more.
+    Unsubscribed(Kind, Bytes),
 }
 
 impl Gap {
@@ -57,7 +83,7 @@ impl Gap {
     }
 }
 
-/// The messages of the names that it was made with, from then on until it is dropped.
+/// The messages of some names, until it is closed or dropped.
 ///
 /// All subscriptions of a client share a link of their own, on which each name is subscribed to once; it counts among
 /// [`max_connections`](crate::pool::Limits::max_connections), and is closed when the last of them is dropped. When that link is lost, it is
@@ -85,7 +111,12 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// Gives the next message; `None` when the driver is gone and everything was given.
+    pub(crate) fn new(client: Client, ears: Arc<Ears>) -> Self {
+        let id = ears.state.lock().open();
+        Self { _client: client, ears, id }
+    }
+
+    /// Gives the next message; `None` when the subscription is over, or the driver gone, and everything was given.
     ///
     /// # Cancellation
     /// Dropping the future loses nothing.
@@ -95,12 +126,32 @@ impl Subscription {
 
     /// Gives the next message, or has the task woken when there is one, or a gap; `None` as with [`next`](Self::next).
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
+        loop {
+            match self.poll_event(cx) {
+                Poll::Ready(Some(Event::Message(message))) => return Poll::Ready(Some(message)),
+                Poll::Ready(Some(_)) => {}
+                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    /// Gives the next message or, where [they are wanted](Self::confirmations), confirmation; `None` as with [`next`](Self::next).
+    ///
+    /// # Cancellation
+    /// Dropping the future loses nothing.
+    pub async fn next_event(&mut self) -> Option<Event> {
+        poll_fn(|cx| self.poll_event(cx)).await
+    }
+
+    /// Gives the next message or confirmation, or has the task woken when there is one, or a gap; `None` as with [`next`](Self::next).
+    pub fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Event>> {
         let mut state = self.ears.state.lock();
         let closed = state.closed;
         let Some(inbox) = state.inboxes.get_mut(&self.id) else { return Poll::Ready(None) };
-        match inbox.queue.pop_front() {
-            Some(message) => Poll::Ready(Some(message)),
-            None if closed => Poll::Ready(None),
+        match inbox.take() {
+            Some(event) => Poll::Ready(Some(event)),
+            None if closed || inbox.over => Poll::Ready(None),
             None => {
                 let old = inbox.waker.replace(cx.waker().clone());
                 drop(state);
@@ -112,50 +163,205 @@ impl Subscription {
 
     /// Gives what is missing before a message that is yet to come, which then does not tell it.
     pub fn take_gap(&mut self) -> Option<Gap> {
-        let mut state = self.ears.state.lock();
-        let inbox = state.inboxes.get_mut(&self.id)?;
-        if inbox.queue.is_empty() { inbox.gap.take() } else { None }
+        self.with_inbox(|inbox| if inbox.queue.is_empty() { inbox.gap.take() } else { None })?
     }
 
-    /// Sets how many messages may wait, one at least, 10 000 by default: beyond that the oldest are let go, and the [`Gap`] before the
-    /// next one counts them.
+    /// Sets how many messages may wait, one at least, 10 000 by default, and no more than 64 MiB of them either way: what becomes of those
+    /// beyond says [`overflow`](Self::overflow). The [`Gap`] before the next one counts what was let go.
     pub fn limit(&mut self, messages: usize) {
-        if let Some(inbox) = self.ears.state.lock().inboxes.get_mut(&self.id) {
-            inbox.limit = messages.max(1);
-        }
+        self.with_inbox(|inbox| inbox.limit = messages.max(1));
     }
 
-    /// Begins to keep messages of `names`, and asks the server for them: the answer comes to the slot given back.
-    pub(crate) fn begin(
-        client: Client,
-        ears: Arc<Ears>,
-        kind: Kind,
-        names: Vec<Bytes>,
-    ) -> Result<(Self, Slot), Failure> {
-        let (mut id, mut slots) = (0, [Slot(0)]);
-        ears.shared.submit(LeaseId::SHARED, &mut slots, |slots, commands| {
+    /// Sets what becomes of messages that nobody takes in time; at first the oldest are let go.
+    pub fn overflow(&mut self, overflow: Overflow) {
+        self.with_inbox(|inbox| inbox.overflow = overflow);
+    }
+
+    /// Sets whether confirmations are told from now on, at first not. They are not told while as many messages wait as may.
+    pub fn confirmations(&mut self, told: bool) {
+        self.with_inbox(|inbox| inbox.confirmations = told);
+    }
+
+    /// Gives the names of the channels that it listens to, shard channels among them.
+    pub fn channels(&self) -> Vec<Bytes> {
+        [Kind::Channel, Kind::Shard].into_iter().flat_map(|kind| self.names(kind)).collect()
+    }
+
+    /// Gives the patterns that it listens to.
+    pub fn patterns(&self) -> Vec<Bytes> {
+        self.names(Kind::Pattern)
+    }
+
+    /// Listens to the channels `names` too, from when the server has confirmed them all.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] when a name is longer than [`LONGEST_NAME`], and whatever a command may fail with: it listens then to what it
+    /// did before.
+    ///
+    /// # Cancellation
+    /// Dropping the future is likewise.
+    pub async fn subscribe(&mut self, names: &[impl AsRef<[u8]>]) -> Result<(), Error> {
+        self.join(Kind::Channel, names).await
+    }
+
+    /// Likewise, to the channels whose names match the glob `patterns`.
+    ///
+    /// # Errors
+    /// See [`subscribe`](Self::subscribe).
+    pub async fn psubscribe(&mut self, patterns: &[impl AsRef<[u8]>]) -> Result<(), Error> {
+        self.join(Kind::Pattern, patterns).await
+    }
+
+    /// Likewise, to shard channels.
+    ///
+    /// # Errors
+    /// See [`subscribe`](Self::subscribe).
+    pub async fn ssubscribe(&mut self, names: &[impl AsRef<[u8]>]) -> Result<(), Error> {
+        self.join(Kind::Shard, names).await
+    }
+
+    /// Listens to the channels `names` no more, or to none at all where there are no names. It returns when the server has confirmed those
+    /// that nobody else listens to.
+    ///
+    /// # Errors
+    /// Whatever a command may fail with. Nothing comes of these names any more either way.
+    ///
+    /// # Cancellation
+    /// What was begun goes on when the future is dropped.
+    pub async fn unsubscribe(&mut self, names: &[impl AsRef<[u8]>]) -> Result<(), Error> {
+        self.leave(Kind::Channel, names).await
+    }
+
+    /// Likewise, to patterns.
+    ///
+    /// # Errors
+    /// See [`unsubscribe`](Self::unsubscribe).
+    pub async fn punsubscribe(&mut self, patterns: &[impl AsRef<[u8]>]) -> Result<(), Error> {
+        self.leave(Kind::Pattern, patterns).await
+    }
+
+    /// Likewise, to shard channels.
+    ///
+    /// # Errors
+    /// See [`unsubscribe`](Self::unsubscribe).
+    pub async fn sunsubscribe(&mut self, names: &[impl AsRef<[u8]>]) -> Result<(), Error> {
+        self.leave(Kind::Shard, names).await
+    }
+
+    /// Ends it as dropping it does, and returns when the server has confirmed that.
+    ///
+    /// # Errors
+    /// Whatever a command may fail with. It is over either way.
+    pub async fn close(mut self) -> Result<(), Error> {
+        for kind in KINDS {
+            self.leave(kind, &[&[]; 0]).await?;
+        }
+        Ok(())
+    }
+
+    fn with_inbox<T>(&self, task: impl FnOnce(&mut Inbox) -> T) -> Option<T> {
+        self.ears.state.lock().inboxes.get_mut(&self.id).map(task)
+    }
+
+    fn names(&self, kind: Kind) -> Vec<Bytes> {
+        self.with_inbox(|inbox| copies(inbox.names.names(kind))).unwrap_or_default()
+    }
+
+    /// Begins to keep messages of `names`, and waits for the server to confirm them.
+    pub(crate) async fn join(&mut self, kind: Kind, names: &[impl AsRef<[u8]>]) -> Result<(), Error> {
+        if names.iter().any(|name| name.as_ref().len() > LONGEST_NAME) {
+            return Err(Error::TooLarge);
+        }
+        if self.with_inbox(|inbox| inbox.over) == Some(true) {
+            return Err(Failure { reason: Reason::Closed, maybe_executed: false }.into());
+        }
+        let names = copies(names);
+        // until it is confirmed, what was begun ends with this
+        let mut joining = Joining { ears: &self.ears, id: self.id, kind, names: Vec::new() };
+        let mut slots = [Slot(0)];
+        self.ears.shared.submit(LeaseId::SHARED, &mut slots, |slots, commands| {
             ask(commands, slots[0], kind, true, &names);
-            id = ears.state.lock().join(kind, names);
+            joining.names = self.ears.state.lock().join(self.id, kind, &names);
         })?;
-        Ok((Self { _client: client, ears, id }, slots[0]))
+        self.settled(slots).await?;
+        joining.names.clear();
+        Ok(())
+    }
+
+    async fn leave(&mut self, kind: Kind, names: &[impl AsRef<[u8]>]) -> Result<(), Error> {
+        let names = if names.is_empty() { self.names(kind) } else { copies(names) };
+        // until that is confirmed, it is asked for again with this
+        let mut leaving = Leaving { ears: &self.ears, kind, unheard: Vec::new() };
+        let (mut left, mut slots) = (Vec::new(), [Slot(0)]);
+        self.ears.shared.submit(LeaseId::SHARED, &mut slots, |slots, commands| {
+            (left, leaving.unheard) = self.ears.state.lock().leave(self.id, kind, &names);
+            ask(commands, slots[0], kind, false, &leaving.unheard);
+        })?;
+        let settled = self.settled(slots);
+        if !leaving.unheard.is_empty() {
+            settled.await?;
+            leaving.unheard.clear();
+        }
+        let wakers: Option<Vec<_>> = self.with_inbox(|inbox| {
+            let events = left.into_iter().map(|name| Event::Unsubscribed(kind, name));
+            events.filter_map(|event| inbox.confirm(event)).collect()
+        });
+        wakers.into_iter().flatten().for_each(Waker::wake);
+        Ok(())
+    }
+
+    /// Waits for the reply to what was asked for.
+    async fn settled(&self, slots: [Slot; 1]) -> Result<(), Error> {
+        let pending = Pending { shared: self.ears.shared.clone(), slots: slots.into() };
+        pending.outcomes().await.into_iter().try_for_each(|outcome| outcome.map(drop))
     }
 }
 
 impl Drop for Subscription {
     fn drop(&mut self) {
         let Some(inbox) = self.ears.state.lock().inboxes.remove(&self.id) else { return };
-        // a driver that is gone has closed the link
-        let _ = self.ears.shared.submit(LeaseId::SHARED, &mut [], |_, commands| {
-            let unheard = self.ears.state.lock().leave(self.id, inbox.kind, &inbox.names);
-            if !unheard.is_empty() {
-                ask(commands, NOBODY, inbox.kind, false, &unheard);
-            }
-        });
+        for kind in KINDS {
+            self.ears.leave(self.id, kind, &copies(inbox.names.names(kind)));
+        }
     }
 }
 
-/// Writes the command that begins or ends a subscription.
+/// Names that somebody joins, and leaves again unless that is confirmed.
+struct Joining<'a> {
+    ears: &'a Ears,
+    id: u32,
+    kind: Kind,
+    names: Vec<Bytes>,
+}
+
+impl Drop for Joining<'_> {
+    fn drop(&mut self) {
+        self.ears.leave(self.id, self.kind, &self.names);
+    }
+}
+
+/// Names that nobody listens to any more, and that the server has to confirm.
+struct Leaving<'a> {
+    ears: &'a Ears,
+    kind: Kind,
+    unheard: Vec<Bytes>,
+}
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        self.ears.end(self.kind, core::mem::take(&mut self.unheard));
+    }
+}
+
+fn copies(names: &[impl AsRef<[u8]>]) -> Vec<Bytes> {
+    names.iter().map(|name| Bytes::copy_from_slice(name.as_ref())).collect()
+}
+
+/// Writes the command that begins a subscription, or ends it where there is something to end.
 fn ask(commands: &mut Commands, slot: Slot, kind: Kind, begins: bool, names: &[Bytes]) {
+    if !begins && names.is_empty() {
+        return;
+    }
     let row = table::find(match (kind, begins) {
         (Kind::Channel, true) => b"SUBSCRIBE",
         (Kind::Pattern, true) => b"PSUBSCRIBE",
@@ -188,16 +394,37 @@ struct State {
 
 /// What waits for one subscription.
 struct Inbox {
-    kind: Kind,
-    names: Vec<Bytes>,
-    queue: VecDeque<Message>,
+    /// What it listens to.
+    names: Registry,
+    queue: VecDeque<Event>,
+    /// Bytes in the queue.
+    size: usize,
     /// What is missing before the message that comes next.
     gap: Option<Gap>,
     waker: Option<Waker>,
     limit: usize,
+    overflow: Overflow,
+    /// Whether confirmations are wanted.
+    confirmations: bool,
+    /// It was closed since nobody took its messages.
+    over: bool,
 }
 
 impl Inbox {
+    const fn new() -> Self {
+        Self {
+            names: Registry::new(),
+            queue: VecDeque::new(),
+            size: 0,
+            gap: None,
+            waker: None,
+            limit: LIMIT,
+            overflow: Overflow::DropOldest,
+            confirmations: false,
+            over: false,
+        }
+    }
+
     /// Notes what is missing; gives whom to wake.
     fn miss(&mut self, mut gap: Gap) -> Option<Waker> {
         if let Some(before) = self.gap.take() {
@@ -207,38 +434,98 @@ impl Inbox {
         self.waker.take()
     }
 
-    /// Takes a message; gives whom to wake.
-    fn push(&mut self, mut message: Message) -> Option<Waker> {
-        message.gap = self.gap.take();
-        self.queue.push_back(message);
-        while self.queue.len() > self.limit {
-            let mut lost = Gap { lost: None, dropped: 1 };
-            if let Some(before) = self.queue.pop_front().and_then(|message| message.gap) {
-                lost.join(before);
-            }
-            if let Some(first) = self.queue.front_mut() {
-                first.gap.get_or_insert_default().join(lost);
-            }
+    fn is_full(&self) -> bool {
+        self.queue.len() >= self.limit || self.size >= LARGEST
+    }
+
+    /// Gives what comes next.
+    fn take(&mut self) -> Option<Event> {
+        let event = self.queue.pop_front()?;
+        if let Event::Message(message) = &event {
+            self.size -= message.data.len();
         }
+        Some(event)
+    }
+
+    /// Takes a confirmation; gives whom to wake.
+    fn confirm(&mut self, event: Event) -> Option<Waker> {
+        if !self.confirmations || self.is_full() {
+            return None;
+        }
+        self.queue.push_back(event);
         self.waker.take()
     }
+
+    /// Takes a message; gives whom to wake.
+    fn push(&mut self, mut message: Message) -> Option<Waker> {
+        while self.is_full() {
+            let mut lost = Gap { lost: None, dropped: 1 };
+            if self.overflow != Overflow::DropOldest {
+                self.over = self.overflow == Overflow::Close;
+                return self.miss(lost);
+            }
+            let Some(Event::Message(oldest)) = self.take() else { continue };
+            lost.join(oldest.gap.unwrap_or_default());
+            let next = self.queue.iter_mut().find_map(|event| match event {
+                Event::Message(next) => Some(&mut next.gap),
+                _ => None,
+            });
+            next.unwrap_or(&mut self.gap).get_or_insert_default().join(lost);
+        }
+        message.gap = self.gap.take();
+        self.size += message.data.len();
+        self.queue.push_back(Event::Message(message));
+        self.waker.take()
+    }
+}
+
+/// What is to be done once nothing is locked any more.
+#[derive(Default)]
+struct Errands {
+    wakers: Vec<Waker>,
+    /// Names that the server has and that nobody listens to.
+    unheard: Vec<(Kind, Bytes)>,
 }
 
 impl Ears {
     /// Hands out what the server sent unasked.
     pub(crate) fn hear(&self, told: Frame) {
         let mut state = self.state.lock();
-        let mut wakers = Vec::new();
+        let mut errands = Errands::default();
         match told {
-            Frame::Array(items) => state.hear(items, &mut wakers),
+            Frame::Array(items) => state.hear(items, &mut errands),
             data @ Frame::Bulk(_) => {
                 let channel = state.channel.clone();
-                state.publish(Kind::Channel, channel.clone(), channel, None, Some(data), &mut wakers);
+                state.publish(Kind::Channel, channel.clone(), channel, None, Some(data), &mut errands);
             }
             _ => {}
         }
         drop(state);
-        wakers.into_iter().for_each(Waker::wake);
+        errands.wakers.into_iter().for_each(Waker::wake);
+        if !errands.unheard.is_empty() {
+            for kind in KINDS {
+                let own = errands.unheard.iter().filter(|(of, _)| *of == kind);
+                self.end(kind, own.map(|(_, name)| name.clone()).collect());
+            }
+        }
+    }
+
+    /// Ends what `id` has begun.
+    fn leave(&self, id: u32, kind: Kind, names: &[Bytes]) {
+        // a driver that is gone has closed the link
+        let _ = self.shared.submit(LeaseId::SHARED, &mut [], |_, commands| {
+            let (_, unheard) = self.state.lock().leave(id, kind, names);
+            ask(commands, NOBODY, kind, false, &unheard);
+        });
+    }
+
+    /// Has the server end those of `names` that nobody listens to.
+    fn end(&self, kind: Kind, mut names: Vec<Bytes>) {
+        let _ = self.shared.submit(LeaseId::SHARED, &mut [], |_, commands| {
+            let state = self.state.lock();
+            names.retain(|name| !state.names.contains_key(&(kind, name.clone())));
+            ask(commands, NOBODY, kind, false, &names);
+        });
     }
 
     /// Tells whether nobody listens to anything.
@@ -257,34 +544,50 @@ impl Ears {
 }
 
 impl State {
-    /// Begins to keep messages of `names`; gives the number of who does.
-    fn join(&mut self, kind: Kind, names: Vec<Bytes>) -> u32 {
+    /// Begins a subscription to nothing yet; gives its number.
+    fn open(&mut self) -> u32 {
         let id = self.next;
         self.next += 1;
-        for name in &names {
-            let ids = self.names.entry((kind, name.clone())).or_default();
-            if !ids.contains(&id) {
-                ids.push(id);
-            }
-        }
-        let inbox = Inbox { kind, names, queue: VecDeque::new(), gap: None, waker: None, limit: LIMIT };
-        self.inboxes.insert(id, inbox);
+        self.inboxes.insert(id, Inbox::new());
         id
     }
 
-    /// Gives those of `names` that nobody listens to any more, now that `id` does not.
-    fn leave(&mut self, id: u32, kind: Kind, names: &[Bytes]) -> Vec<Bytes> {
-        let mut unheard = names.to_vec();
-        unheard.retain(|name| {
-            let key = (kind, name.clone());
-            let Some(ids) = self.names.get_mut(&key) else { return false };
-            ids.retain(|other| *other != id);
-            ids.is_empty() && self.names.remove(&key).is_some()
-        });
-        unheard
+    /// Has `id` keep messages of `names`; gives those of which it did not before.
+    fn join(&mut self, id: u32, kind: Kind, names: &[Bytes]) -> Vec<Bytes> {
+        let Some(inbox) = self.inboxes.get_mut(&id) else { return Vec::new() };
+        let mut joined = Vec::new();
+        for name in names {
+            let ids = self.names.entry((kind, name.clone())).or_default();
+            if !ids.contains(&id) {
+                ids.push(id);
+                inbox.names.note(kind, name, true);
+                joined.push(name.clone());
+            }
+        }
+        joined
     }
 
-    fn hear(&mut self, items: Vec<Frame>, wakers: &mut Vec<Waker>) {
+    /// Has `id` keep nothing more of `names`; gives those of which it did, and of these those that nobody listens to any more.
+    fn leave(&mut self, id: u32, kind: Kind, names: &[Bytes]) -> (Vec<Bytes>, Vec<Bytes>) {
+        let (mut left, mut unheard) = (Vec::new(), Vec::new());
+        for name in names {
+            let key = (kind, name.clone());
+            let Some(ids) = self.names.get_mut(&key) else { continue };
+            let Some(at) = ids.iter().position(|other| *other == id) else { continue };
+            ids.remove(at);
+            left.push(name.clone());
+            if ids.is_empty() {
+                self.names.remove(&key);
+                unheard.push(name.clone());
+            }
+            if let Some(inbox) = self.inboxes.get_mut(&id) {
+                inbox.names.note(kind, name, false);
+            }
+        }
+        (left, unheard)
+    }
+
+    fn hear(&mut self, items: Vec<Frame>, errands: &mut Errands) {
         let mut items = items.into_iter();
         let Some(Frame::Integer(code)) = items.next() else { return };
         match (Notice::from_code(code), [items.next(), items.next(), items.next()]) {
@@ -293,31 +596,52 @@ impl State {
                 [Some(Frame::Bulk(channel)), data, None],
             ) => {
                 self.channel = channel.clone();
-                self.publish(notice.kind(), channel.clone(), channel, None, data, wakers);
+                self.publish(notice.kind(), channel.clone(), channel, None, data, errands);
             }
             (Some(Notice::Pmessage), [Some(Frame::Bulk(pattern)), Some(Frame::Bulk(channel)), data]) => {
-                self.publish(Kind::Pattern, pattern.clone(), channel, Some(pattern), data, wakers);
+                self.publish(Kind::Pattern, pattern.clone(), channel, Some(pattern), data, errands);
             }
             (Some(Notice::Gap), [Some(Frame::Integer(from)), Some(to), Some(Frame::Array(names))]) => {
                 let to = if let Frame::Integer(to) = to { Instant(to as u64) } else { Instant::NEVER };
                 let gap = Gap { lost: Some((Instant(from as u64), to)), dropped: 0 };
                 for (kind, names) in KINDS.into_iter().zip(names) {
-                    self.miss(kind, names, gap, wakers);
+                    self.miss(kind, names, gap, errands);
+                }
+            }
+            (Some(notice), [Some(Frame::Bulk(name)), ..]) if notice.confirms() == Some(true) => {
+                let kind = notice.kind();
+                for id in self.names.get(&(kind, name.clone())).into_iter().flatten() {
+                    if let Some(inbox) = self.inboxes.get_mut(id) {
+                        errands.wakers.extend(inbox.confirm(Event::Subscribed(kind, name.clone())));
+                    }
                 }
             }
             _ => {}
         }
     }
 
-    /// Messages of `names` are missing.
-    fn miss(&mut self, kind: Kind, names: Frame, gap: Gap, wakers: &mut Vec<Waker>) {
+    /// Messages of `names` are missing, for ever where they are not allowed any more.
+    fn miss(&mut self, kind: Kind, names: Frame, gap: Gap, errands: &mut Errands) {
         let Frame::Array(names) = names else { return };
+        let over = gap.lost.is_some_and(|(_, to)| to == Instant::NEVER);
         for name in names {
             let Frame::Bulk(name) = name else { continue };
-            for id in self.names.get(&(kind, name)).into_iter().flatten() {
+            let key = (kind, name);
+            let Some(ids) = self.names.get(&key) else {
+                // what was to end it was given up
+                errands.unheard.push(key);
+                continue;
+            };
+            for id in ids {
                 if let Some(inbox) = self.inboxes.get_mut(id) {
-                    wakers.extend(inbox.miss(gap));
+                    errands.wakers.extend(inbox.miss(gap));
+                    if over {
+                        inbox.names.note(kind, &key.1, false);
+                    }
                 }
+            }
+            if over {
+                self.names.remove(&key);
             }
         }
     }
@@ -329,9 +653,10 @@ impl State {
         channel: Bytes,
         pattern: Option<Bytes>,
         data: Option<Frame>,
-        wakers: &mut Vec<Waker>,
+        errands: &mut Errands,
     ) {
         let (Some(Frame::Bulk(data)), Some(ids)) = (data, self.names.get(&(kind, name))) else { return };
+        let mut over = Vec::new();
         for id in ids {
             if let Some(inbox) = self.inboxes.get_mut(id) {
                 let message = Message {
@@ -340,7 +665,16 @@ impl State {
                     data: data.clone(),
                     gap: None,
                 };
-                wakers.extend(inbox.push(message));
+                errands.wakers.extend(inbox.push(message));
+                if inbox.over {
+                    over.push((*id, core::mem::replace(&mut inbox.names, Registry::new())));
+                }
+            }
+        }
+        for (id, names) in over {
+            for kind in KINDS {
+                let (_, unheard) = self.leave(id, kind, &copies(names.names(kind)));
+                errands.unheard.extend(unheard.into_iter().map(|name| (kind, name)));
             }
         }
     }
@@ -349,5 +683,41 @@ impl State {
 impl core::fmt::Debug for Ears {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str("Ears")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(data: &Bytes) -> Message {
+        Message { channel: Bytes::new(), pattern: None, data: data.clone(), gap: None }
+    }
+
+    #[test]
+    fn what_waits_is_bounded_in_bytes_and_gaps_stand_where_something_is_missing() {
+        let large = Bytes::from(alloc::vec![0; 16 << 20]);
+        let mut inbox = Inbox::new();
+        inbox.confirmations = true;
+        inbox.miss(Gap { lost: Some((Instant(1), Instant(2))), dropped: 0 });
+        inbox.push(message(&large));
+        inbox.confirm(Event::Subscribed(Kind::Channel, Bytes::new()));
+        for _ in 0..5 {
+            inbox.push(message(&large));
+        }
+        assert_eq!(
+            (inbox.queue.len(), inbox.size),
+            (4, LARGEST),
+            "the confirmation was between two that went"
+        );
+        let gap = Gap { lost: Some((Instant(1), Instant(2))), dropped: 2 };
+        assert_eq!(inbox.take(), Some(Event::Message(Message { gap: Some(gap), ..message(&large) })));
+        inbox.push(message(&Bytes::from(alloc::vec![0; LARGEST])));
+        inbox.push(message(&Bytes::from_static(b"x")));
+        assert_eq!((inbox.queue.len(), inbox.size), (1, 1), "the largest waits for no other");
+        let gap = Gap { lost: None, dropped: 4 };
+        let last = message(&Bytes::from_static(b"x"));
+        assert_eq!(inbox.take(), Some(Event::Message(Message { gap: Some(gap), ..last })));
+        assert_eq!((inbox.take(), inbox.size, inbox.gap), (None, 0, None));
     }
 }

@@ -37,7 +37,7 @@ const check = async (t, program, cache, seed) => {
   const locks = new Array(KEYS).fill(undefined);
   let flushed = 0;
   let operations = 0;
-  const count = { reads: 0, writes: 0, news: 0, kills: 0, flushes: 0 };
+  const count = { reads: 0, leased: 0, writes: 0, news: 0, kills: 0, flushes: 0 };
   const going = () => operations++ < OPERATIONS;
 
   const holding = async (keys, work) => {
@@ -62,34 +62,41 @@ const check = async (t, program, cache, seed) => {
 
   const read = async () => {
     const [one, two] = [random(KEYS), random(KEYS)];
+    const reader = await readers();
     const least = [told[one], told[two]];
     count.reads++;
+    if (reader !== kept) count.leased++;
     switch (random(4)) {
       case 0: {
-        const [first, second] = await kept.mget([name(one), name(two)]);
+        const [first, second] = await reader.mget([name(one), name(two)]);
         assertFresh(one, first, least[0], "MGET");
         assertFresh(two, second, least[1], "MGET");
         break;
       }
       case 1: {
-        const [first, second] = await kept.pipeline({ transaction: false }).get(name(one)).get(name(two)).execute();
+        const [first, second] = await reader.pipeline({ transaction: false }).get(name(one)).get(name(two)).execute();
         assertFresh(one, first, least[0], "a pipeline");
         assertFresh(two, second, least[1], "a pipeline");
         break;
       }
       default:
-        assertFresh(one, await kept.get(name(one)), least[0], "GET");
+        assertFresh(one, await reader.get(name(one)), least[0], "GET");
     }
   };
 
   let lease;
-  /** Gives who writes next: the client, a lease of it, which is lost with its connection, or somebody else. */
+  /** Gives a lease, which is lost with its connection. */
+  const leased = () => (lease ??= redis.lease());
+  /** Gives who reads next: the client, or a lease of it. */
+  const readers = async () => (random(3) === 0 ? (await leased()).with({ cache: true }) : kept);
+
+  /** Gives who writes next: the client, a lease of it, or somebody else. */
   const writer = async () => {
     switch (random(4)) {
       case 0:
         return redis;
       case 1:
-        return (lease ??= redis.lease());
+        return leased();
       default:
         return beside;
     }
@@ -148,7 +155,7 @@ const check = async (t, program, cache, seed) => {
     while (going()) await work();
   };
   const loops = [
-    ...Array.from({ length: 12 }, () => loop(read)),
+    ...Array.from({ length: 12 }, () => loop(() => forgiving(read))),
     ...Array.from({ length: 2 }, () => loop(() => forgiving(write))),
     loop(hear),
     loop(async () => {

@@ -153,6 +153,20 @@ describe("a reply that is kept", () => {
     assert.equal(fake.link.commands.length, 1, "it was asked for again");
   });
 
+  test("is given on a lease at once, whatever else is asked for in the same tick", async (t) => {
+    const { redis, fake } = faked(t, (args) => (args[0] === "GET" ? bulk(args[1]) : ok), { greet, cache: {} });
+    const lease = await redis.lease();
+    assert.deepEqual([await redis.get("a"), await redis.get("b")], ["a", "b"]);
+    for (let times = 0; times < 3; times++) {
+      assert.deepEqual(await Promise.all([lease.get("a"), redis.get("b"), lease.get("b"), redis.get("a")]), ["a", "b", "b", "a"]);
+      assert.deepEqual(await Promise.all([redis.get(`c${times}`), lease.get("a"), redis.get("b")]), [`c${times}`, "a", "b"]);
+      assert.deepEqual(await Promise.all([lease.get(`d${times}`), redis.get("a"), lease.get("b")]), [`d${times}`, "a", "b"]);
+      assert.deepEqual(await Promise.all([redis.get("a"), redis.get("b")]), ["a", "b"]);
+    }
+    assert.equal(fake.commands.length, 8);
+    await lease.release();
+  });
+
   test("gives way to a write of the client's own in the same tick", async (t) => {
     let value = "old";
     const { redis, fake } = faked(t, (args) => (args[0] === "SET" ? ((value = args[2]), ok) : bulk(value)), { greet, cache: {} });
@@ -247,14 +261,78 @@ for (const server of allPrograms) {
       assert.ok(redis.cacheStats.hits > 100, JSON.stringify(redis.cacheStats));
     });
 
-    test("a lease reads what the server has, not what is kept", async (t) => {
-      const { redis } = await started(t);
+    test("a lease is given what is kept, alone and in pipelines, but not what it must ask for", async (t) => {
+      const { redis, other } = await started(t);
       await redis.set("k", "1");
       await redis.get("k");
       const lease = await redis.lease();
+      const hits = () => redis.cacheStats.hits;
       for (let times = 0; times < 3; times++) assert.equal(await lease.get("k"), "1");
-      assert.equal(redis.cacheStats.hits, 0);
+      assert.deepEqual(await lease.pipeline({ transaction: false }).get("k").echo("x").get("k").execute(), ["1", "x", "1"]);
+      assert.deepEqual(await Promise.all([lease.get("k"), redis.get("k"), lease.echo("x"), lease.get("k")]), ["1", "1", "x", "1"]);
+      assert.equal(hits(), 8);
+      const asked = async (what) => {
+        const before = hits();
+        await what();
+        assert.equal(hits(), before);
+      };
+      await asked(() => lease.with({ cache: false }).get("k"));
+      await asked(() => lease.multi().get("k").execute());
+      await asked(async () => {
+        await lease.watch("k");
+        assert.equal(await lease.get("k"), "1");
+        await lease.unwatch();
+      });
+      await asked(async () => {
+        const pipe = await redis.pipeline().watch("k");
+        assert.equal(await pipe.get("k"), "1");
+        await pipe.reset();
+      });
+      await asked(() => redis.transaction(async (pipe) => assert.equal(await pipe.get("k"), "1"), ["k"]));
+      assert.equal(await lease.get("k"), "1");
+      await other.set("k", "2");
+      await redis.ping();
+      assert.equal(await lease.get("k"), "2");
+      await lease.set("k", "3");
+      assert.deepEqual([await lease.get("k"), await redis.get("k"), await lease.get("k")], ["3", "3", "3"]);
+      await lease.select(1);
+      await asked(async () => assert.equal(await lease.get("k"), null));
       await lease.release();
+    });
+
+    test("no update is lost to what is kept", async (t) => {
+      const { redis, other } = await started(t);
+      await redis.set("n", "0");
+      let raised = 0;
+      let raising = true;
+      const raise = async () => {
+        while (raising) {
+          await redis.transaction(
+            async (pipe) => {
+              const value = Number(await pipe.get("n"));
+              return pipe.multi().set("n", String(value + 1));
+            },
+            ["n"],
+            { maxAttempts: 1_000 },
+          );
+          raised++;
+        }
+      };
+      const read = async () => {
+        const lease = await redis.lease();
+        let last = 0;
+        while (raised < 300) {
+          const value = Number(await (raised % 2 === 0 ? lease : redis).get("n"));
+          assert.ok(value >= last, `${value} after ${last}`);
+          last = raised;
+          // what is kept is given without waiting for anybody
+          await turn();
+        }
+        raising = false;
+        await lease.release();
+      };
+      await Promise.all([raise(), raise(), read()]);
+      assert.equal(await other.get("n"), String(raised));
     });
 
     test("only what was opted in is kept", async (t) => {

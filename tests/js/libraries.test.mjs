@@ -2,9 +2,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { CommandNotSupportedError, Library, RedisError, ResponseError } from "redwire";
-import { faked } from "./support/client.mjs";
+import { faked, keepAlive } from "./support/client.mjs";
 import { everywhere } from "./support/everywhere.mjs";
 import { handshake } from "./support/fake.mjs";
+import { array, bulk, error } from "./support/resp.mjs";
 import { rejection } from "./support/until.mjs";
 
 const code = `
@@ -142,6 +143,18 @@ everywhere((world) => {
     await redis.functionDelete("alien");
   });
 
+  test("a library's code may be large", async () => {
+    const { redis } = world;
+    const size = 1 << 20;
+    // characters of one, two and three bytes
+    for (const character of ["x", "é", "日"]) {
+      const large = `#!lua name=large\nlocal text = '${character.repeat(size)}'\nredis.register_function('size', function() return #text end)`;
+      const { functions } = await redis.registerLibrary("large", large, { replace: true });
+      assert.equal(await functions.size(), size * Buffer.byteLength(character));
+    }
+    await redis.functionDelete("large");
+  });
+
   test("a library of a client that gives bytes gives bytes, under names that are text", async () => {
     const bytes = world.redis.with({ decodeResponses: false });
     const lib = await bytes.registerLibrary(MyLib, { replace: true });
@@ -173,6 +186,31 @@ test("[promise 59] a server before 7.0 has no libraries: CommandNotSupportedErro
     assert.match(refused.message, /FUNCTION (LOAD|LIST) needs version 7 of the server, which is 6\.2\.0/);
   }
   assert.deepEqual(fake.commands, []);
+});
+
+test("a library that the server refuses to load is not asked for", async (t) => {
+  const { fake, redis } = faked(t, ([name]) => name === "FUNCTION" && error("READONLY You can't write against a read only replica."));
+  const refused = await rejection(redis.registerLibrary("mylib", code));
+  assert.deepEqual([refused.name, refused.code, refused.command, refused.maybeExecuted], ["ReadOnlyError", "READONLY", "FUNCTION LOAD", false]);
+  assert.deepEqual([...new Set(fake.commands.map((words) => words.slice(0, 2).join(" ")))], ["FUNCTION LOAD"]);
+});
+
+test("a library is loaded once, though the connection is lost before it is listed", async (t) => {
+  keepAlive(t);
+  let lost = 0;
+  const listed = array([array([bulk("library_name"), bulk("mylib"), bulk("engine"), bulk("LUA"), bulk("functions"), array([])])]);
+  const answer = ([, what], link) => {
+    if (what === "LOAD") return bulk("mylib");
+    if (what !== "LIST") return undefined;
+    if (lost++ > 0) return listed;
+    link.end();
+    return undefined;
+  };
+  const { fake, redis } = faked(t, answer, { retryDelay: 1 });
+  const library = await redis.registerLibrary("mylib", `#!lua name=mylib\n${"-".repeat(1 << 17)}`);
+  assert.deepEqual(Object.keys(library.functions), []);
+  assert.deepEqual(fake.commands.map((words) => words[1]), ["LOAD", "LIST", "LIST"]);
+  assert.equal(fake.commands[0][2].length, (1 << 17) + 17);
 });
 
 test("what is no library is refused, and nothing is sent", async (t) => {

@@ -77,6 +77,17 @@ everywhere((world) => {
       await endless.release();
     });
 
+    test(`${of}: a lock's name is any text or bytes`, async () => {
+      for (const name of ["", "é".repeat(100_000), new Uint8Array(100_000).fill(0xff)]) {
+        const named = lock(name, { timeout: 10_000 });
+        assert.equal(await named.acquire(), true);
+        assert.equal(await named.extend(1000), true);
+        assert.deepEqual([await named.owned(), await world.redis.strlen(name), await world.redis.dbsize()], [true, 32, 1]);
+        await named.release();
+        assert.equal(await world.redis.dbsize(), 0);
+      }
+    });
+
     test(`${of}: whatever goes on at once, a lock that is held is extended and released`, async () => {
       const { redis } = world;
       const busy = lock("k", { timeout: 10_000 });
@@ -162,6 +173,17 @@ everywhere((world) => {
       assert.equal(said(await rejection(lost)), "the lock's time is up");
     });
   }
+
+  test("a Lock asks for no script, and takes a connection of its own", async () => {
+    const { redis } = world;
+    const lock = redis.lock("k", { lockClass: Lock, timeout: 10_000 });
+    await redis.configResetstat();
+    await lock.acquire();
+    await lock.extend(1000);
+    await lock.release();
+    const stats = await redis.info("commandstats");
+    assert.deepEqual([stats.cmdstat_exec.calls, stats.cmdstat_eval, stats.cmdstat_evalsha], [2, undefined, undefined]);
+  });
 
   test("blocks of one object hold it each for itself", async (t) => {
     keepAlive(t);

@@ -2,8 +2,9 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { after, before, describe, test } from "node:test";
-import { AuthorizationError, ConnectionError, PubSubError, Redis } from "redwire";
-import { missing, programs, startServer } from "./support/servers.mjs";
+import { AuthorizationError, ConnectionError, PubSubError, Redis, RedisError } from "redwire";
+import { startProxy } from "./support/proxy.mjs";
+import { freePort, missing, programs, startServer } from "./support/servers.mjs";
 import { rejection, until, within } from "./support/until.mjs";
 
 const bytes = (text) => new Uint8Array(Buffer.from(text));
@@ -454,6 +455,41 @@ describe("subscriptions", { skip: missing(plain) }, () => {
       assert.deepEqual([gaps.length, gap], [1, { channels: ["a"], patterns: [], dropped: 15 }]);
       assert.ok(from >= began && to >= from && to <= Date.now());
     }
+  });
+
+  test("what is left in an outage is not subscribed to for ever", async (t) => {
+    const proxy = await startProxy(t, server.port);
+    const client = new Redis({ port: proxy.port, queueTimeout: 50, timeout: 50, retryDelay: 1, maxRetryDelay: 5 });
+    t.after(() => client.destroy());
+    const pubsub = client.pubsub({ ignoreSubscribeMessages: true });
+    t.after(() => pubsub.close());
+    const [gaps, taken] = [[], []];
+    await client.subscribe("outage:kept", ({ data }) => taken.push(data), { onGap: (gap) => gaps.push(gap) });
+    const stop = await client.subscribe("outage:left", ({ data }) => taken.push(data));
+    await pubsub.subscribe("outage:one", "outage:other");
+    await pubsub.psubscribe("outage:p*");
+    const numbers = () => redis.pubsubNumsub("outage:kept", "outage:left", "outage:one", "outage:other");
+    assert.deepEqual(await numbers(), { "outage:kept": 1, "outage:left": 1, "outage:one": 1, "outage:other": 1 });
+    proxy.target = await freePort();
+    for (const link of proxy.links) link.cut();
+    // nobody waits for ever, and nobody has to ask again
+    assert.ok((await rejection(within(stop()))) instanceof RedisError);
+    assert.ok((await rejection(within(pubsub.unsubscribe("outage:one")))) instanceof RedisError);
+    assert.ok((await rejection(within(pubsub.punsubscribe()))) instanceof RedisError);
+    proxy.target = server.port;
+    const reading = pubsub.getMessage({ timeout: 5_000 });
+    await until(() => gaps.length === 1);
+    await until(async () => {
+      const { "outage:left": left, "outage:one": one, ...kept } = await numbers();
+      return left === 0 && one === 0 && kept["outage:kept"] === 1 && kept["outage:other"] === 1 && (await redis.pubsubNumpat()) === 0;
+    });
+    await redis.publish("outage:other", "x");
+    await redis.publish("outage:kept", "y");
+    let came = await reading;
+    while (came === null) came = await within(pubsub.getMessage());
+    assert.deepEqual(came, message("outage:other", "x"));
+    await until(() => taken.length === 1);
+    assert.deepEqual([taken, pubsub.channels, pubsub.patterns], [["y"], new Set(["outage:other"]), new Set()]);
   });
 
   test("a large message makes as many small ones go as it must", async (t) => {

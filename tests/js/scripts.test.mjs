@@ -126,9 +126,14 @@ everywhere((world) => {
     const refused = await rejection(write({ keys: ["foo"], readonly: true }));
     assert.ok(refused instanceof ResponseError);
     assert.equal(await redis.get("foo"), "2");
-    const pipe = redis.pipeline();
-    redis.registerScript(lua)({ keys: ["foo"], args: [4], readonly: true, client: pipe });
-    assert.deepEqual(await pipe.execute(), [8]);
+    const reads = redis.registerScript(lua);
+    for (const transaction of [true, false]) {
+      await redis.scriptFlush();
+      const pipe = redis.pipeline({ transaction });
+      for (const args of [[4], [5]]) reads({ keys: ["foo"], args, readonly: true, client: pipe });
+      assert.deepEqual(await pipe.execute(), [8, 10]);
+      assert.deepEqual(await redis.scriptExists(reads.sha), [true]);
+    }
   });
 
   test("scripts run through views, leases and watching pipelines, each giving what it gives", async () => {

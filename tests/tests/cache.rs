@@ -8,7 +8,7 @@ use oorandom::Rand32;
 use redwire_core::batch::{BatchBuffer, flags};
 use redwire_core::cache::{CacheStats, Caching, Tracking};
 use redwire_core::connection::{Config, Protocol};
-use redwire_core::machine::{Action, LeaseId, LinkId, Machine, Reason, Segment, Slot};
+use redwire_core::machine::{Action, Failure, LeaseId, LinkId, Machine, Reason, Segment, Slot};
 use redwire_core::pool::Pool;
 use redwire_core::resp::{Frame, Limits};
 use redwire_core::table::RowId;
@@ -403,11 +403,17 @@ struct Leased {
     shared: LinkId,
     link: LinkId,
     lease: LeaseId,
+    /// What was sent last.
+    sent: String,
 }
 
 impl Leased {
     fn new() -> Self {
-        let mut pool = Pool::new(config(Caching::default()), redwire_core::pool::Limits::default());
+        Self::with(Caching::default())
+    }
+
+    fn with(caching: Caching) -> Self {
+        let mut pool = Pool::new(config(caching), redwire_core::pool::Limits::default());
         let mut caller = Caller::default();
         let now = Instant(1_000);
         pool.connect(now);
@@ -429,14 +435,21 @@ impl Leased {
             pool.handle_bytes(now, link, hello.as_bytes(), &mut caller);
         }
         while pool.poll_action().is_some() {}
-        Self { pool, caller, shared, link, lease }
+        Self { pool, caller, shared, link, lease, sent: String::new() }
     }
 
     /// Submits `line` on the lease or not; gives whether it was sent.
     fn asks(&mut self, leased: bool, slot: u32, line: &str) -> bool {
+        self.asks_with(leased, slot, &[(line, 0)])
+    }
+
+    /// Submits lines with their flags at once, in slots from `slot` on.
+    fn asks_with(&mut self, leased: bool, slot: u32, lines: &[(&str, u32)]) -> bool {
         let mut buffer = BatchBuffer::default();
-        let args = words(line);
-        buffer.push(Slot(slot), RowId::UNKNOWN, 0, None, args.iter().map(Vec::as_slice));
+        for ((line, flags), slot) in lines.iter().zip(slot..) {
+            let args = words(line);
+            buffer.push(Slot(slot), RowId::UNKNOWN, *flags, None, args.iter().map(Vec::as_slice));
+        }
         let accepted = match leased {
             true => self.pool.submit_leased(Instant(1_000), self.lease, &buffer.batch()),
             false => self.pool.submit(Instant(1_000), &buffer.batch()),
@@ -444,7 +457,21 @@ impl Leased {
         assert_eq!(accepted, Ok(()));
         self.pool.poll_cached(&mut self.caller);
         let link = if leased { self.link } else { self.shared };
-        !transmit(&mut self.pool, link).is_empty()
+        self.sent = transmit(&mut self.pool, link);
+        !self.sent.is_empty()
+    }
+
+    /// Has `reply` to `line` kept.
+    fn keep(&mut self, slot: u32, line: &str, reply: &str) {
+        assert!(self.asks(false, slot, line), "{line} is not known yet");
+        self.reply(self.shared, reply);
+    }
+
+    fn replied(&self, slot: u32) -> Option<&Frame> {
+        match self.caller.outcomes.get(&slot)?.as_slice() {
+            [Outcome::Reply(reply)] => Some(reply),
+            other => unreachable!("slot {slot}: {other:?}"),
+        }
     }
 
     fn reply(&mut self, link: LinkId, wire: &str) {
@@ -488,6 +515,148 @@ fn a_write_on_a_lease_is_seen_by_every_read_behind_its_reply() {
         assert!(!all.asks(false, 12, "GET k"));
         all.pool.handle_closed(Instant(1_000), link);
         assert!(all.asks(false, 13, "GET k"), "{write}");
+    }
+}
+
+#[test]
+fn a_lease_is_given_what_is_kept() {
+    let mut all = Leased::new();
+    all.keep(1, "GET k", "$1\r\nv\r\n");
+    assert!(!all.asks(true, 2, "GET k"));
+    assert_eq!(all.replied(2), Some(&bulk("v")));
+    // what it asks for itself is not kept: nobody would tell of its change
+    let link = all.link;
+    for slot in [3, 4] {
+        assert!(all.asks(true, slot, "GET other"));
+        all.reply(link, "$1\r\nw\r\n");
+    }
+    assert!(all.asks(false, 5, "GET other"));
+    // in between others, and in its own place and form
+    assert!(all.asks_with(
+        true,
+        10,
+        &[("GET k", 0), ("PING", 0), ("get k", flags::RAW), ("ECHO x", 0), ("GET k", 0)]
+    ));
+    assert_eq!(all.sent, "*1\r\n$4\r\nPING\r\n*2\r\n$4\r\nECHO\r\n$1\r\nx\r\n");
+    all.reply(link, "+PONG\r\n$1\r\nx\r\n");
+    let told: Vec<_> = (10..15).filter_map(|slot| all.replied(slot).cloned()).collect();
+    assert_eq!(told, [bulk("v"), simple("PONG"), bulk("v"), bulk("x"), bulk("v")]);
+    let stats = all.pool.shared().cache_stats();
+    assert_eq!((stats.hits, stats.misses), (4, 2));
+    all.reply(all.shared, &invalidate(&["k"]));
+    assert!(all.asks(true, 20, "GET k"), "it is not kept any more");
+}
+
+#[test]
+fn a_lease_is_given_nothing_where_its_server_might_say_something_else() {
+    let transaction = [("MULTI", flags::MULTI), ("INCR n", flags::MEMBER), ("EXEC", flags::EXEC)];
+    let unsettled: &[&[(&str, u32)]] = &[
+        &[("WATCH other", 0)],
+        &[("MULTI", 0)],
+        &[("SELECT 1", 0)],
+        &[("AUTH someone secret", 0)],
+        &[("CLIENT REPLY OFF", 0)],
+        &[("CLIENT REPLY SKIP", 0)],
+        &[("CLIENT TRACKING ON", 0)],
+        &[("HELLO 2", 0)],
+        &[("RESET", 0)],
+        &[("MODULE.COMMAND x", 0)],
+        &[("WATCH other", 0), ("UNWATCH", 0)],
+        &transaction,
+    ];
+    for &before in unsettled {
+        // in the same batch, and in a later one
+        for apart in [false, true] {
+            let mut all = Leased::new();
+            all.keep(1, "GET k", "$1\r\nv\r\n");
+            let mut lines = before.to_vec();
+            if apart {
+                assert!(all.asks_with(true, 10, &lines));
+                lines.clear();
+            }
+            lines.push(("GET k", 0));
+            assert!(all.asks_with(true, 20, &lines));
+            assert!(all.sent.ends_with("$3\r\nGET\r\n$1\r\nk\r\n"), "{before:?}");
+        }
+    }
+    let mut all = Leased::new();
+    all.keep(1, "GET k", "$1\r\nv\r\n");
+    assert!(all.asks_with(true, 2, &[("GET k", flags::UNCACHED)]));
+
+    let mut all = Leased::with(Caching { tracking: Tracking::OptIn, ..Caching::default() });
+    assert!(all.asks_with(false, 1, &[("GET k", flags::CACHED)]));
+    all.reply(all.shared, "+OK\r\n$1\r\nv\r\n");
+    assert!(all.asks(true, 2, "GET k"));
+    assert!(!all.asks_with(true, 3, &[("GET k", flags::CACHED)]));
+}
+
+#[test]
+fn a_lease_is_given_what_is_kept_again_once_its_link_is_as_any_other() {
+    let dialogues = [
+        ("WATCH other", "+OK\r\n", "UNWATCH", "+OK\r\n"),
+        ("MULTI", "+OK\r\n", "DISCARD", "+OK\r\n"),
+        ("MULTI", "+OK\r\n", "EXEC", "*0\r\n"),
+        ("WATCH other", "+OK\r\n", "EXEC", "_\r\n"),
+        ("CLIENT REPLY OFF", "", "CLIENT REPLY ON", "+OK\r\n"),
+    ];
+    for (begin, begun, end, ended) in dialogues {
+        let mut all = Leased::new();
+        let link = all.link;
+        all.keep(1, "GET k", "$1\r\nv\r\n");
+        assert!(all.asks(true, 2, begin));
+        all.reply(link, begun);
+        assert!(all.asks_with(true, 3, &[("GET k", flags::UNCACHED), (end, 0)]));
+        all.reply(
+            link,
+            if begin == "MULTI" {
+                "+QUEUED\r\n"
+            } else if begun.is_empty() {
+                ""
+            } else {
+                "$1\r\nw\r\n"
+            },
+        );
+        assert!(all.asks(true, 5, "GET k"), "{end} may be refused");
+        all.reply(link, &[ended, "$1\r\nw\r\n"].concat());
+        assert!(!all.asks(true, 6, "GET k"), "{begin}, {end}");
+        assert_eq!(all.replied(6), Some(&bulk("v")));
+    }
+}
+
+#[test]
+fn a_lease_whose_link_is_lost_is_given_nothing() {
+    let mut all = Leased::new();
+    all.keep(1, "GET k", "$1\r\nv\r\n");
+    all.pool.handle_closed(Instant(1_000), all.link);
+    while all.pool.poll_action().is_some() {}
+    assert!(!all.asks(true, 2, "GET k"));
+    let lost = Failure { reason: Reason::LeaseLost, maybe_executed: false };
+    assert_eq!(all.pool.poll_action(), Some(Action::Settle(Slot(2), lost)));
+    assert_eq!(all.replied(2), None);
+}
+
+#[test]
+fn what_a_lease_writes_is_seen_by_its_own_reads_behind_it() {
+    for write in ["SET k new", "FLUSHALL", "MODULE.WRITE x"] {
+        let mut all = Leased::new();
+        let (shared, link) = (all.shared, all.link);
+        all.keep(1, "GET k", "$3\r\nold\r\n");
+        assert!(all.asks_with(true, 2, &[(write, 0), ("GET k", 0)]));
+        assert_eq!(all.replied(3), None, "{write} comes before it");
+        // the other link does not know of it yet
+        all.keep(4, "GET k", "$3\r\nold\r\n");
+        assert!(!all.asks(false, 5, "GET k"));
+        assert!(all.asks(true, 6, "GET k"), "{write} is on its way");
+        all.reply(link, "+OK\r\n$3\r\nnew\r\n$3\r\nnew\r\n");
+        assert!(all.asks(true, 7, "GET k"), "{write} happened");
+        assert!(all.asks(false, 8, "GET k"), "{write} happened");
+        all.reply(shared, "$3\r\nnew\r\n");
+        all.reply(link, "$3\r\nnew\r\n");
+        assert_eq!(
+            !all.asks(true, 9, "GET k"),
+            !write.starts_with("MODULE"),
+            "what is unknown may leave anything behind"
+        );
     }
 }
 

@@ -3,7 +3,7 @@
 
 use redwire_core::argument::ToArg;
 use redwire_core::cache::Caching;
-use redwire_core::client::{Client, Library, Watched};
+use redwire_core::client::{Client, Library, LockBuilder, Watched};
 use redwire_core::command::Command;
 use redwire_core::commands::*;
 use redwire_core::connection::{Config, Protocol};
@@ -88,12 +88,14 @@ cases! {
     promise_51_a_script_survives_a_flush_between_any_two_calls
     promise_52_promise_53_promise_54_scripts_run_in_transactions_and_pipelines
     promise_52_promise_53_a_batch_calls_more_scripts_than_a_server_keeps
+    promise_52_promise_53_a_script_is_known_behind_a_batch_that_called_it
     promise_41_promise_57_commands_of_scripts_and_functions_are_typed
     readonly_scripts_are_refused_a_write
     promise_58_promise_60_promise_64_promise_65_promise_66_promise_67_libraries_have_functions
     promise_61_promise_62_promise_63_a_library_is_replaced_when_told_to
     promise_68_promise_69_promise_70_promise_71_promise_72_promise_73_promise_74_promise_75_promise_76_a_library_is_bound
     a_library_is_updated_and_its_flags_decide
+    a_library_may_be_large
     promise_77_promise_78_promise_80_promise_81_promise_82_promise_83_promise_89_tuples_are_pipelines
     promise_84_promise_85_a_transaction_is_one_unit_and_a_tuple_is_not
     promise_86_promise_87_promise_88_promise_90_a_watched_key_that_changes_begins_it_anew
@@ -109,6 +111,7 @@ cases! {
     locks_wait_for_each_other
     locks_are_extended
     locks_that_are_dropped_are_given_back
+    locks_without_scripts_ask_for_none_and_leave_other_transactions_alone
 }
 
 const MULTIPLY: &str = "
@@ -200,6 +203,39 @@ async fn promise_52_promise_53_a_batch_calls_more_scripts_than_a_server_keeps(
     assert_eq!(r.atomic(calls()).await?, expected);
     r.execute(script_flush()).await?;
     assert_eq!(r.execute(calls()).await?, expected);
+    Ok(())
+}
+
+async fn promise_52_promise_53_a_script_is_known_behind_a_batch_that_called_it(
+    _: &World,
+    r: Client,
+) -> Outcome {
+    let (one, two) = (Script::new("return 'one' .. ARGV[1]"), Script::new("return 'two'"));
+    let digests = || script_exists([one.sha(), two.sha()]);
+    let calls = || {
+        let first = one.call::<String>(&[], &[&1]);
+        (
+            first,
+            digests(),
+            one.call::<String>(&[], &[&2]),
+            two.call_ro::<String>(&[], &[]),
+            two.call_ro::<String>(&[], &[]),
+        )
+    };
+    let replies = ("one1".into(), vec![true, false], "one2".into(), "two".into(), "two".into());
+    // whatever the server knows before, and whether it is one unit
+    for _ in 0..2 {
+        for alone in [true, false] {
+            r.execute(script_flush()).await?;
+            let found = if alone { r.execute(calls()).await? } else { r.atomic(calls()).await? };
+            assert_eq!(found, replies);
+            assert_eq!(r.execute(digests()).await?, [true, true]);
+        }
+    }
+    // forgotten in the midst of it, it is sent anew
+    let forgotten = (two.call_ro::<String>(&[], &[]), script_flush(), two.call_ro::<String>(&[], &[]));
+    assert_eq!(r.execute(forgotten).await?, ("two".into(), true, "two".into()));
+    assert_eq!(r.execute(digests()).await?, [false, true]);
     Ok(())
 }
 
@@ -365,6 +401,17 @@ async fn a_library_is_updated_and_its_flags_decide(_: &World, client: Client) ->
     assert_eq!(client.execute(call(&library)).await?, "two");
     assert!(library.update(&client, "#!lua name=lib\nnonsense").await.is_err());
     assert_eq!(client.execute(call(&library)).await?, "two");
+    Ok(())
+}
+
+async fn a_library_may_be_large(_: &World, client: Client) -> Outcome {
+    let code = format!(
+        "#!lua name=large\nlocal text = '{}'\nredis.register_function('size', function() return #text end)",
+        "x".repeat(1 << 20)
+    );
+    let library = client.register_library("large", &code, true).await?;
+    let size = library.function("size").expect("a function").call::<usize>(&[], &[]);
+    assert_eq!(client.execute(size).await?, 1 << 20);
     Ok(())
 }
 
@@ -622,34 +669,43 @@ async fn transactions_count_right_while_their_links_are_killed(world: &World, r:
     Ok(())
 }
 
+/// A lock of either kind.
+fn locks(client: &Client, name: &str) -> [LockBuilder; 2] {
+    [client.lock(name), client.lock(name).watching()]
+}
+
 async fn promise_128_promise_129_promise_130_a_lock_is_taken_and_given_back(
     _: &World,
     client: Client,
 ) -> Outcome {
-    assert!(client.execute(flushall()).await?);
-    let lock = client.lock("lalala");
-    let held = lock.acquire().await?;
-    assert_eq!(client.execute(get("lalala").text()).await?.as_deref(), Some(held.token()));
-    assert!(lock.try_acquire().await?.is_none());
-    assert!(lock.locked().await? && held.owned().await?);
-    assert_eq!(held.valid_until(), None);
-    held.release().await?;
-    assert!(!lock.locked().await?);
-    // what is released cannot be released again: it is gone
-    assert!(lock.try_acquire().await?.is_some());
+    for lock in locks(&client, "lalala") {
+        assert!(client.execute(flushall()).await?);
+        let held = lock.acquire().await?;
+        assert_eq!(client.execute(get("lalala").text()).await?.as_deref(), Some(held.token()));
+        assert!(lock.try_acquire().await?.is_none());
+        assert!(lock.locked().await? && held.owned().await?);
+        assert_eq!(held.valid_until(), None);
+        held.release().await?;
+        assert!(!lock.locked().await?);
+        // what is released cannot be released again: it is gone
+        assert!(lock.try_acquire().await?.is_some());
+    }
     Ok(())
 }
 
 async fn scenario_3_a_lock_whose_time_is_up_is_somebody_elses(world: &World, client: Client) -> Outcome {
-    let lock = client.lock("lock").timeout(Duration::from_millis(60)).sleep(Duration::from_millis(10));
-    let mut first = lock.acquire().await?;
-    // waits for the first one's time to be up
-    let second = world.client().lock("lock").sleep(Duration::from_millis(10)).acquire().await?;
-    assert_eq!(first.extend(Duration::from_secs(1)).await, Err(Error::Lock(LockError::Lost)));
-    assert!(!first.owned().await?);
-    assert_eq!(first.release().await, Err(Error::Lock(LockError::Lost)));
-    assert!(second.owned().await?);
-    second.release().await
+    for lock in locks(&client, "lock") {
+        let lock = lock.timeout(Duration::from_millis(60)).sleep(Duration::from_millis(10));
+        let mut first = lock.acquire().await?;
+        // waits for the first one's time to be up
+        let second = world.client().lock("lock").sleep(Duration::from_millis(10)).acquire().await?;
+        assert_eq!(first.extend(Duration::from_secs(1)).await, Err(Error::Lock(LockError::Lost)));
+        assert!(!first.owned().await?);
+        assert_eq!(first.release().await, Err(Error::Lock(LockError::Lost)));
+        assert!(second.owned().await?);
+        second.release().await?;
+    }
+    Ok(())
 }
 
 async fn scenario_5_the_numbers_of_a_lock_grow(world: &World, r: Client) -> Outcome {
@@ -672,12 +728,14 @@ async fn locks_wait_for_each_other(world: &World, r: Client) -> Outcome {
     const CONTENDERS: u32 = 4;
     let (inside, entered) = (AtomicBool::new(false), AtomicU32::new(0));
     thread::scope(|scope| {
-        for _ in 0..CONTENDERS {
+        for contender in 0..CONTENDERS as usize {
             let client = world.client();
             let (inside, entered) = (&inside, &entered);
             scope.spawn(move || {
                 wait(async {
-                    let lock = client.lock("lock").timeout(Duration::from_secs(10));
+                    let [scripted, watching] = locks(&client, "lock");
+                    let lock = if contender % 2 == 0 { scripted } else { watching };
+                    let lock = lock.timeout(Duration::from_secs(10));
                     let lock = lock.sleep(Duration::from_millis(2));
                     for _ in 0..10 {
                         let held = lock.acquire().await.expect("the lock");
@@ -704,31 +762,95 @@ async fn locks_wait_for_each_other(world: &World, r: Client) -> Outcome {
 }
 
 async fn locks_are_extended(_: &World, r: Client) -> Outcome {
-    let mut held = r.lock("lock").timeout(Duration::from_secs(10)).acquire().await?;
-    let before = held.valid_until().expect("a limit");
-    held.extend(Duration::from_secs(20)).await?;
-    let after = held.valid_until().expect("a limit");
-    assert!((19_000..=20_000).contains(&(after.0 - before.0)), "{before:?} {after:?}");
-    assert!((29_000..=30_000).contains(&r.execute(pttl("lock")).await?));
-    held.release().await?;
-    let mut held = r.lock("lock").acquire().await?;
-    assert_eq!(held.extend(Duration::from_secs(1)).await, Err(Error::Lock(LockError::Unlimited)));
+    for lock in locks(&r, "lock") {
+        let mut held = lock.clone().timeout(Duration::from_secs(10)).acquire().await?;
+        let before = held.valid_until().expect("a limit");
+        held.extend(Duration::from_secs(20)).await?;
+        let after = held.valid_until().expect("a limit");
+        assert!((19_000..=20_000).contains(&(after.0 - before.0)), "{before:?} {after:?}");
+        assert!((29_000..=30_000).contains(&r.execute(pttl("lock")).await?));
+        held.release().await?;
+        let mut held = lock.acquire().await?;
+        assert_eq!(held.extend(Duration::from_secs(1)).await, Err(Error::Lock(LockError::Unlimited)));
+        held.release().await?;
+    }
     Ok(())
 }
 
 async fn locks_that_are_dropped_are_given_back(world: &World, r: Client) -> Outcome {
-    let lock = r.lock("lock").sleep(Duration::from_millis(2)).blocking_timeout(Duration::from_secs(5));
-    drop(lock.acquire().await?);
-    // by the last of a client's handles, too
-    let other = world.client();
-    let held = other.lock("lock").acquire().await?;
-    drop((other, held));
-    drop(lock.acquire().await?);
-    // nobody waits for this one, and it was sent
-    let mut taking = Box::pin(lock.acquire());
-    std::future::poll_fn(|cx| Poll::Ready(taking.as_mut().poll(cx).is_ready())).await;
-    drop(taking);
-    lock.acquire().await?.release().await
+    for watching in [false, true] {
+        let of = |client: &Client| locks(client, "lock")[usize::from(watching)].clone();
+        let lock = of(&r).sleep(Duration::from_millis(2)).blocking_timeout(Duration::from_secs(5));
+        drop(lock.acquire().await?);
+        // by the last of a client's handles, too
+        let other = world.client();
+        let held = of(&other).acquire().await?;
+        drop((other, held));
+        drop(lock.acquire().await?);
+        // nobody waits for this one, and it was sent
+        let mut taking = Box::pin(lock.acquire());
+        std::future::poll_fn(|cx| Poll::Ready(taking.as_mut().poll(cx).is_ready())).await;
+        drop(taking);
+        lock.acquire().await?.release().await?;
+    }
+    Ok(())
+}
+
+async fn locks_without_scripts_ask_for_none_and_leave_other_transactions_alone(
+    world: &World,
+    r: Client,
+) -> Outcome {
+    let brief = |lock: LockBuilder| lock.timeout(Duration::from_secs(10)).sleep(Duration::from_millis(2));
+    r.execute(command("CONFIG").arg("RESETSTAT")).await?;
+    for _ in 0..2 {
+        let mut held = brief(r.lock("lock").watching()).acquire().await?;
+        held.extend(Duration::from_secs(1)).await?;
+        held.release().await?;
+    }
+    let stats = r.execute(command("INFO").arg("commandstats").typed::<Record>()).await?;
+    assert_eq!(stats.get::<Record>("cmdstat_exec")?.get::<u32>("calls")?, 4);
+    assert!(stats.get::<Record>("cmdstat_evalsha").is_err() && stats.get::<Record>("cmdstat_eval").is_err());
+    // on a lease of the caller's they take turns with what else watches keys there
+    let own = r.lease().await?;
+    let lock = brief(own.lock("lock").watching());
+    r.execute(set("n", 0)).await?;
+    let mut held = lock.acquire().await?;
+    let tries = AtomicU32::new(0);
+    let mut counting = Box::pin(own.transaction(&["n"], async |watched| {
+        let n: i64 = watched.execute(get("n").typed()).await?;
+        // somebody counts too, while the lock wants to be extended
+        if tries.fetch_add(1, Ordering::Relaxed) == 0 {
+            r.execute(incr("n")).await?;
+        }
+        Ok((set("n", n + 1),))
+    }));
+    let mut extending = Box::pin(held.extend(Duration::from_secs(20)));
+    let (mut counted, mut extended) = (None, None);
+    std::future::poll_fn(|cx| {
+        if counted.is_none()
+            && let Poll::Ready(outcome) = counting.as_mut().poll(cx)
+        {
+            counted = Some(outcome);
+        }
+        if extended.is_none()
+            && let Poll::Ready(outcome) = extending.as_mut().poll(cx)
+        {
+            extended = Some(outcome);
+        }
+        if counted.is_some() && extended.is_some() { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    drop((counting, extending));
+    assert_eq!((counted, extended), (Some(Ok((true,))), Some(Ok(()))));
+    assert_eq!((r.execute(get("n").typed::<i64>()).await?, tries.into_inner()), (2, 2));
+    assert!((29_000..=30_000).contains(&r.execute(pttl("lock")).await?));
+    drop(held);
+    lock.acquire().await?.release().await?;
+    // where there are no leases, it is not taken
+    let refused = world.lone_client().lock("lock").watching().acquire().await;
+    assert!(matches!(refused, Err(Error::OneStream)), "{refused:?}");
+    assert_eq!(r.execute(exists(["lock"])).await?, 0);
+    Ok(())
 }
 
 /// Without entropy there are no tokens, and so no locks.

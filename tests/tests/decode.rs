@@ -96,6 +96,22 @@ fn values_follow_each_other() {
 }
 
 #[test]
+fn texts_of_any_length_come_whole_or_cut_anywhere() {
+    for length in [0, 9, 10, 99, 100, 999, 1000, 9999, 10_000, 99_999] {
+        let text = "x".repeat(length);
+        let wire = format!("*2\r\n${length}\r\n{text}\r\n:1\r\n");
+        let expected = (vec![array(&[bulk(&text), int(1)])], Ok(()));
+        assert_eq!(whole(wire.as_bytes()), expected, "{length}");
+        for at in (0..16).chain(wire.len() - 8..wire.len()) {
+            let (head, tail) = wire.as_bytes().split_at(at.min(wire.len()));
+            assert_eq!(decode(Limits::default(), [head, tail]), expected, "{length}, cut at {at}");
+        }
+        let wrong = format!("${length}\r\n{text}.\n");
+        assert_eq!(whole(wrong.as_bytes()).1, Err(DecodeError::Newline), "{length}");
+    }
+}
+
+#[test]
 fn a_double_may_be_no_number() {
     for wire in [&b",nan\r\n"[..], b",-nan\r\n"] {
         assert!(matches!(whole(wire).0[..], [Frame::Double(value)] if value.is_nan()));

@@ -37,6 +37,8 @@ struct State {
     flushed: usize,
     incoming: VecDeque<u8>,
     calls: u32,
+    /// Another stream to the same server.
+    second: Option<World>,
 }
 
 impl World {
@@ -71,6 +73,7 @@ impl Transport for World {
             room: state.room,
             step: state.step,
             refuse: state.refuse,
+            second: state.second.take(),
             ..State::default()
         };
         Poll::Ready(Ok(()))
@@ -116,6 +119,10 @@ impl Transport for World {
         self.state().open = false;
     }
 
+    fn another(&self) -> Option<Self> {
+        self.state().second.clone()
+    }
+
     fn is_secure(&self) -> bool {
         false
     }
@@ -148,8 +155,12 @@ struct Stage {
 
 impl Stage {
     fn new(step: usize) -> Self {
+        Self::with(step, None)
+    }
+
+    fn with(step: usize, second: Option<World>) -> Self {
         let world = World::default();
-        *world.state() = State { room: usize::MAX, step, ..State::default() };
+        *world.state() = State { room: usize::MAX, step, second, ..State::default() };
         let config = Config {
             protocol: Protocol::Resp2,
             library: None,
@@ -536,4 +547,74 @@ fn an_empty_list_where_one_value_is_needed_is_refused_with_its_name_and_nothing_
     assert!(poll(&mut allowed).is_pending());
     stage.turn();
     assert_eq!(stage.world.hears(), "*3\r\n$4\r\nEVAL\r\n$8\r\nreturn 1\r\n$1\r\n0\r\n");
+}
+
+#[test]
+fn what_is_left_in_an_outage_is_not_subscribed_to_for_ever() {
+    const CONFIRMED: &str =
+        "*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n*3\r\n$9\r\nsubscribe\r\n$1\r\nb\r\n:2\r\n";
+    for dropped in [true, false] {
+        let listening = World::default();
+        *listening.state() = State { room: usize::MAX, step: usize::MAX, ..State::default() };
+        let mut stage = Stage::with(usize::MAX, Some(listening.clone()));
+        let client = stage.client.clone();
+        let subscribed = |stage: &mut Stage, name: &'static str| {
+            let client = client.clone();
+            let mut asked = Box::pin(async move { client.subscribe(&[name]).await });
+            assert!(poll(&mut asked).is_pending());
+            stage.turn();
+            assert!(listening.hears().contains("SUBSCRIBE"));
+            listening.says(format!("*3\r\n$9\r\nsubscribe\r\n$1\r\n{name}\r\n:1\r\n").as_bytes());
+            stage.turn();
+            let Poll::Ready(Ok(subscription)) = poll(&mut asked) else { unreachable!("it is confirmed") };
+            subscription
+        };
+        let mut left = subscribed(&mut stage, "a");
+        let mut kept = subscribed(&mut stage, "b");
+        {
+            let mut state = listening.state();
+            (state.hung_up, state.refuse) = (true, true);
+        }
+        stage.turn();
+        assert!(!listening.state().open);
+        let advance = |stage: &mut Stage, milliseconds: u64| {
+            for _ in 0..milliseconds / 100 {
+                listening.state().now += 100;
+                stage.world.state().now += 100;
+                stage.turn();
+            }
+        };
+        if dropped {
+            drop(left);
+            advance(&mut stage, 20_000);
+        } else {
+            let mut leaving = Box::pin(async {
+                let outcome = left.unsubscribe(&["a"]).await;
+                (outcome, left.channels())
+            });
+            assert!(poll(&mut leaving).is_pending());
+            advance(&mut stage, 20_000);
+            let Poll::Ready((outcome, channels)) = poll(&mut leaving) else { unreachable!("time is up") };
+            assert!(matches!(outcome, Err(Error::Failure(_))) && channels.is_empty());
+            advance(&mut stage, 20_000);
+        }
+        listening.state().refuse = false;
+        advance(&mut stage, 1_000);
+        listening.says(CONFIRMED.as_bytes());
+        stage.turn();
+        let asked = listening.hears();
+        assert!(asked.ends_with("*2\r\n$11\r\nUNSUBSCRIBE\r\n$1\r\na\r\n"), "{asked}");
+        listening.says(b"*3\r\n$11\r\nunsubscribe\r\n$1\r\na\r\n:1\r\n");
+        listening.says(b"*3\r\n$7\r\nmessage\r\n$1\r\nb\r\n$1\r\nx\r\n");
+        stage.turn();
+        let Poll::Ready(Some(message)) = kept.poll_next(&mut Context::from_waker(Waker::noop())) else {
+            unreachable!("it was published")
+        };
+        assert!(message.data == "x" && message.gap.is_some());
+        // the next link knows of one name only
+        listening.state().hung_up = true;
+        stage.turn();
+        advance(&mut stage, 1_000);
+        assert!(listening.hears().ends_with("*2\r\n$9\r\nSUBSCRIBE\r\n$1\r\nb\r\n"));
+    }
 }

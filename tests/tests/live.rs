@@ -770,6 +770,24 @@ fn kept(brand: Brand) -> Outcome {
             })
             .expect("it runs")?;
         assert_eq!(driver.connection().cache_stats().hits, 5);
+        driver
+            .block_on(async {
+                let lease = redis.lease().await?;
+                let read = || get("kept:key").cached(true);
+                assert_eq!(lease.execute((read(), ping(), read())).await?.2, Some(Bytes::from("1")));
+                lease.execute(watch(["kept:key"])).await?;
+                // nobody was told yet, but who watches asks
+                written("2")?;
+                assert_eq!(lease.execute(read()).await?, Some(Bytes::from("2")));
+                lease.execute(unwatch()).await?;
+                redis.execute(ping()).await?;
+                lease.execute(set("kept:key", "1")).await?;
+                assert_eq!(redis.execute(read()).await?, Some(Bytes::from("1")));
+                assert_eq!(lease.execute(read()).await?, Some(Bytes::from("1")));
+                Outcome::Ok(())
+            })
+            .expect("it runs")?;
+        assert_eq!(driver.connection().cache_stats().hits, 8);
         written("2")?;
         driver
             .block_on(async {

@@ -1,7 +1,7 @@
 //! Mutual exclusion: processes that contend for a lock, crash with it, sleep over its time and are cut off, and a history of who held it when.
 //!
-//! `REDWIRE_ACQUISITIONS` says how often it is taken; `REDWIRE_CONTENDER` is what `tests/src/bin/contender.rs` is in JavaScript, told a class
-//! of locks first: half of the processes run it.
+//! `REDWIRE_ACQUISITIONS` says how often it is taken; `REDWIRE_CONTENDER` is what `tests/src/bin/contender.rs` is in JavaScript: half
+//! of the processes run it. Both are told a class of locks first.
 #![cfg(unix)]
 
 use redwire_tests::server::{Brand, Server};
@@ -77,14 +77,15 @@ fn contend(
 fn no_two_hold_a_lock_at_once() {
     let Some(server) = Server::shared(Brand::Redis) else { return };
     let total: usize = env::var("REDWIRE_ACQUISITIONS").map_or(500, |text| text.parse().expect("a number"));
-    let native = vec![env!("CARGO_BIN_EXE_contender").to_owned()];
+    let native = |class: &str| [env!("CARGO_BIN_EXE_contender"), class].map(str::to_owned).to_vec();
     let script = env::var("REDWIRE_CONTENDER").ok();
     let scripted = |class: &str| match &script {
         Some(script) => ["node", script, class].map(str::to_owned).to_vec(),
-        None => native.clone(),
+        None => native(class),
     };
     const CONTENDERS: usize = 4;
-    let programs: [_; CONTENDERS] = [native.clone(), scripted("LuaLock"), native.clone(), scripted("Lock")];
+    let programs: [_; CONTENDERS] =
+        [native("LuaLock"), scripted("LuaLock"), native("Lock"), scripted("Lock")];
     let (address, count) = (server.address(), total / CONTENDERS);
     let contend = |(contender, program): (usize, Vec<String>)| {
         thread::spawn(move || contend(&program, address, contender, count))

@@ -1,11 +1,15 @@
 //! Conversations as dialogues: scripts that a server does not know, and locks.
 
+use redwire_core::batch::BatchBuffer;
 use redwire_core::connection::{Config, Protocol};
-use redwire_core::machine::{Machine, Reason};
+use redwire_core::machine::{LeaseId, Machine, Reason};
 use redwire_core::operation::{Script, kind};
+use redwire_core::pool::Limits;
 use redwire_core::resp::Frame;
-use redwire_tests::model::{Hello, Options, Outcome, Pair, Peer, Server, Store, plain};
-use redwire_tests::wire::{bulk, error};
+use redwire_tests::model::{
+    Fleet, Hello, Options, Outcome, Pair, Peer, Reaction, Server, Store, plain, requests,
+};
+use redwire_tests::wire::{bulk, error, simple};
 
 const OK: &str = "+OK\r\n";
 const NIL: &str = "$-1\r\n";
@@ -620,4 +624,297 @@ fn a_conversation_that_failed_is_not_given_up_as_well() {
     peer.retry();
     peer.open();
     assert!(peer.sent()[0].starts_with("EVAL if redis.call('get', KEYS[1]) == ARGV[1]"));
+}
+
+/// A pool whose server has the lock, until 10 000 on its clock.
+fn keeper(protocol: u8, limits: Limits) -> Fleet {
+    let hello = if protocol == 3 { Hello::Known } else { Hello::Unknown };
+    let server = Server::new(Options { hello, setinfo: true, ..Options::default() });
+    let mut fleet = Fleet::new(Config { backoff: (1, 1), ..Config::default() }, limits, server);
+    fleet.server.store.execute(&[b"SET", b"lock", b"token", b"PX", b"10000"]);
+    fleet
+}
+
+fn ask_for(fleet: &mut Fleet, lease: Option<LeaseId>, slot: u32, kind: u16, line: &str) {
+    fleet.react(Reaction::Submit(lease, requests::operation(slot, kind, line)));
+}
+
+fn answered(fleet: &Fleet, slot: u32) -> i64 {
+    match fleet.outcome(slot) {
+        Some(&Outcome::Reply(Frame::Integer(answer))) => answer,
+        outcome => unreachable!("{slot} has {outcome:?}"),
+    }
+}
+
+/// What was executed on leased links, behind their handshakes.
+fn apart(fleet: &Fleet) -> Vec<String> {
+    let leased = fleet.sessions().filter(|(link, _)| link.lane() != 0).flat_map(|(_, session)| &session.log);
+    let lines = leased.map(|one| String::from_utf8_lossy(&one.words.join(&b' ')).into_owned());
+    lines.filter(|line| !line.starts_with("CLIENT ")).collect()
+}
+
+/// Moves everything, as far as the server has executed `line` on a leased link and nobody knows.
+fn serve_until(fleet: &mut Fleet, line: &str) {
+    for _ in 0..1_000 {
+        for at in 0..fleet.wires.len() {
+            fleet.open(at);
+            fleet.read(at, usize::MAX);
+            fleet.write(at, usize::MAX);
+            fleet.serve(at, usize::MAX, false);
+        }
+        if apart(fleet).iter().any(|executed| executed == line) {
+            return;
+        }
+    }
+    unreachable!("{line} was not executed: {:?}", apart(fleet));
+}
+
+const RELEASED: [&str; 5] = ["WATCH lock", "GET lock", "MULTI", "DEL lock", "EXEC"];
+
+#[test]
+fn locks_are_released_and_extended_by_transactions_on_a_link_of_their_own() {
+    for protocol in [2, 3] {
+        let mut fleet = keeper(protocol, Limits::default());
+        ask_for(&mut fleet, None, 1, kind::WATCH_EXTEND, "lock token 500");
+        fleet.settle();
+        // counted from before the server was asked
+        assert_eq!(answered(&fleet, 1), 1_000 + 10_500 - 107);
+        let extended = ["WATCH lock", "GET lock", "PTTL lock", "MULTI", "PEXPIRE lock 10500", "EXEC"];
+        assert_eq!(apart(&fleet), extended);
+        ask_for(&mut fleet, None, 2, kind::WATCH_RELEASE, "lock token");
+        fleet.settle();
+        assert_eq!((answered(&fleet, 2), fleet.server.store.text("lock")), (1, None));
+        assert_eq!(
+            apart(&fleet),
+            [&extended[..], &RELEASED].concat(),
+            "on the same link, which was given back"
+        );
+        assert!(fleet.pool.is_quiet());
+    }
+}
+
+#[test]
+fn a_lock_that_is_not_the_owners_or_has_no_limit_is_left_alone_and_so_is_the_link() {
+    for protocol in [2, 3] {
+        let mut fleet = keeper(protocol, Limits::default());
+        let unchanged = |fleet: &mut Fleet, slot, kind, line: &str, asked: &[&str]| {
+            ask_for(fleet, None, slot, kind, line);
+            fleet.settle();
+            assert_eq!(answered(fleet, slot), 0);
+            let log = apart(fleet);
+            assert_eq!(log[log.len() - asked.len()..], *asked);
+        };
+        let asked = ["WATCH lock", "GET lock", "UNWATCH"];
+        unchanged(&mut fleet, 1, kind::WATCH_RELEASE, "lock other", &asked);
+        unchanged(&mut fleet, 2, kind::WATCH_EXTEND, "lock other 500", &asked);
+        fleet.server.store.execute(&[b"SET", b"lock", b"token"]);
+        let asked = ["WATCH lock", "GET lock", "PTTL lock", "UNWATCH"];
+        unchanged(&mut fleet, 3, kind::WATCH_EXTEND, "lock token 500", &asked);
+        assert_eq!(fleet.server.store.text("lock"), Some(&b"token"[..]));
+        fleet.server.store.execute(&[b"DEL", b"lock"]);
+        unchanged(&mut fleet, 4, kind::WATCH_RELEASE, "lock token", &["WATCH lock", "GET lock", "UNWATCH"]);
+        // whoever has the link next finds nothing that was watched
+        let leased = fleet.sessions().filter(|(link, _)| link.lane() != 0);
+        assert!(leased.map(|(_, session)| session).all(|session| !session.is_changed()));
+        assert_eq!(fleet.wires.len(), 2, "it is one link, and still open");
+        // a reply that says something else is told
+        fleet.server.store.execute(&[b"RPUSH", b"lock", b"x"]);
+        ask_for(&mut fleet, None, 5, kind::WATCH_RELEASE, "lock token");
+        fleet.settle();
+        let wrong = error("WRONGTYPE Operation against a key holding the wrong kind of value");
+        assert_eq!(fleet.outcome(5), Some(&Outcome::Reply(wrong)));
+    }
+}
+
+#[test]
+fn a_lock_that_is_touched_while_it_is_looked_at_is_looked_at_again() {
+    let mut fleet = keeper(3, Limits::default());
+    ask_for(&mut fleet, None, 1, kind::WATCH_EXTEND, "lock token 500");
+    serve_until(&mut fleet, "PTTL lock");
+    fleet.server.store.execute(&[b"PEXPIRE", b"lock", b"20000"]);
+    fleet.settle();
+    assert_eq!(answered(&fleet, 1), 1_000 + 20_500 - 207);
+    ask_for(&mut fleet, None, 2, kind::WATCH_RELEASE, "lock token");
+    serve_until(&mut fleet, "GET lock");
+    // its time is up, and another takes it
+    fleet.server.store.now += 30_000;
+    fleet.server.store.execute(&[b"SET", b"lock", b"other"]);
+    fleet.settle();
+    assert_eq!((answered(&fleet, 2), fleet.server.store.text("lock")), (0, Some(&b"other"[..])));
+}
+
+#[test]
+fn a_transaction_that_is_not_queued_fails_with_what_the_server_said_of_it() {
+    const REFUSED: &str = "NOPERM this user has no permissions to run the 'del' command";
+    let mut peer = peer();
+    let mut batch = BatchBuffer::default();
+    batch.push(
+        redwire_core::machine::Slot(1),
+        redwire_core::table::RowId(kind::WATCH_RELEASE),
+        redwire_core::batch::flags::OPERATION,
+        None,
+        [&b"lock"[..], b"token"].into_iter(),
+    );
+    // who is on a lease is on a link of its own already
+    peer.connection.converse(peer.now, LeaseId(1), &batch.batch()).expect("it is well-formed");
+    assert_eq!(peer.sent(), ["WATCH lock"]);
+    peer.reply("+OK\r\n");
+    assert_eq!(peer.sent(), ["GET lock"]);
+    peer.reply("$5\r\ntoken\r\n");
+    assert_eq!(peer.sent(), ["MULTI", "DEL lock", "EXEC"]);
+    peer.reply(format!("+OK\r\n-{REFUSED}\r\n-EXECABORT Transaction discarded\r\n"));
+    assert_eq!(peer.replied(1), Some(&error(REFUSED)));
+    // without leases there is no such link
+    peer.operate(2, kind::WATCH_RELEASE, "lock token");
+    assert_eq!(peer.sent(), [""; 0]);
+    assert_eq!(peer.failed(2), Some((Reason::PoolTimeout, false)));
+}
+
+#[test]
+fn a_lock_without_scripts_waits_for_a_link_and_can_be_given_up_anywhere() {
+    let mut fleet = keeper(3, Limits { max_connections: 1, pool_timeout: 100, ..Limits::default() });
+    fleet.lease(1);
+    let Some(&Outcome::Leased(lease)) = fleet.outcome(1) else { unreachable!("a lease") };
+    fleet.settle();
+    for slot in 2..5 {
+        ask_for(&mut fleet, None, slot, kind::WATCH_RELEASE, "lock token");
+    }
+    assert_eq!(fleet.cancel(3), Some(false));
+    fleet.advance(50);
+    fleet.settle();
+    assert_eq!((apart(&fleet).len(), fleet.outcome(2)), (0, None));
+    fleet.release(lease);
+    serve_until(&mut fleet, "GET lock");
+    // the link that watches is not for the next one
+    fleet.cancel(2);
+    fleet.settle();
+    assert_eq!(answered(&fleet, 4), 1);
+    let watching = fleet.over.iter().filter(|(link, session)| link.lane() == 1 && session.is_changed());
+    assert_eq!(watching.count(), 1);
+    // and who gets none in time is told so
+    fleet.lease(5);
+    ask_for(&mut fleet, None, 6, kind::WATCH_RELEASE, "lock token");
+    fleet.advance(100);
+    let outcome = fleet.outcome(6);
+    assert!(
+        matches!(outcome, Some(Outcome::Failed(failure)) if failure.reason == Reason::PoolTimeout),
+        "{outcome:?}"
+    );
+}
+
+#[test]
+fn a_release_without_scripts_is_cut_at_every_byte() {
+    for protocol in [2, 3] {
+        // where it is cut: in what is written, and in what is read, until there is nothing more to cut
+        for reading in [false, true] {
+            for cut in 0.. {
+                let mut fleet = keeper(protocol, Limits::default());
+                ask_for(&mut fleet, None, 1, kind::WATCH_RELEASE, "lock token");
+                let mut left = cut;
+                while left > 0 && fleet.outcome(1).is_none() {
+                    for at in 0..fleet.wires.len() {
+                        if left == 0 {
+                            break;
+                        }
+                        fleet.open(at);
+                        let written = fleet.write(at, if reading { usize::MAX } else { 1 });
+                        fleet.serve(at, usize::MAX, false);
+                        let read = fleet.read(at, if reading { 1 } else { usize::MAX });
+                        left -= if reading { read } else { written };
+                    }
+                }
+                if fleet.outcome(1).is_some() {
+                    assert_eq!(answered(&fleet, 1), 1);
+                    assert!(cut > RELEASED.concat().len(), "{cut}");
+                    break;
+                }
+                let leased = fleet.wires.iter().position(|wire| wire.link.lane() == 1);
+                leased.into_iter().for_each(|at| fleet.cut(at));
+                fleet.settle();
+                while fleet.outcome(1).is_none() || !fleet.pool.is_quiet() {
+                    fleet.advance(10);
+                    fleet.settle();
+                }
+                // deleted or not, and told the truth
+                let executed = fleet.server.store.text("lock").is_none();
+                let execs = apart(&fleet).iter().filter(|line| *line == "EXEC").count();
+                assert!(execs <= 1 + usize::from(!executed), "{execs}");
+                match fleet.outcome(1) {
+                    Some(Outcome::Reply(reply)) => assert_eq!((reply, executed), (&Frame::Integer(1), true)),
+                    Some(Outcome::Failed(failure)) => {
+                        assert!(!executed || failure.maybe_executed, "cut at {cut}: {failure:?}");
+                    }
+                    other => unreachable!("cut at {cut}: {other:?}"),
+                }
+                assert!(fleet.pool.is_quiet());
+            }
+        }
+    }
+}
+
+/// The library that its own code names.
+const LISTED: &str =
+    "*1\r\n*6\r\n$12\r\nlibrary_name\r\n$3\r\nlib\r\n$6\r\nengine\r\n$3\r\nLUA\r\n$9\r\nfunctions\r\n*0\r\n";
+
+fn listed() -> Frame {
+    let pairs =
+        [("library_name", simple("lib")), ("engine", simple("LUA")), ("functions", Frame::Map(vec![]))];
+    let library = Frame::Map(pairs.map(|(name, value)| (simple(name), value)).into());
+    Frame::Map(vec![(simple("lib"), library)])
+}
+
+#[test]
+fn a_library_is_listed_when_it_was_loaded_wherever_the_replies_are_cut() {
+    let wire = "$3\r\nlib\r\n";
+    for split in 1..wire.len() {
+        let mut peer = peer();
+        peer.operate(1, kind::LIBRARY, "REPLACE #!lua");
+        assert_eq!(peer.sent(), ["FUNCTION LOAD REPLACE #!lua"]);
+        let (start, end) = wire.split_at(split);
+        peer.reply(start);
+        assert_eq!(peer.sent(), [""; 0]);
+        peer.reply(end);
+        assert_eq!(peer.sent(), ["FUNCTION LIST LIBRARYNAME lib"]);
+        let (start, end) = LISTED.split_at(split * 5);
+        peer.reply(start);
+        peer.reply(end);
+        assert_eq!(peer.replied(1), Some(&listed()));
+    }
+}
+
+#[test]
+fn a_library_that_is_refused_is_not_listed() {
+    const REFUSED: &str = "ERR Library 'lib' already exists";
+    let mut peer = peer();
+    peer.operate(1, kind::LIBRARY, "#!lua");
+    peer.sent();
+    peer.reply(format!("-{REFUSED}\r\n"));
+    assert_eq!(peer.replied(1), Some(&error(REFUSED)));
+    assert_eq!(peer.sent(), [""; 0]);
+}
+
+#[test]
+fn whoever_loads_a_library_learns_whether_it_may_be_loaded() {
+    let mut peer = peer();
+    peer.operate(1, kind::LIBRARY, "#!lua");
+    peer.close();
+    assert_eq!(peer.failed(1), None, "it was not sent, and waits");
+    let mut peer = self::peer();
+    peer.operate(1, kind::LIBRARY, "#!lua");
+    peer.sent();
+    peer.close();
+    assert_eq!(peer.failed(1), Some((Reason::Dropped, true)));
+    // the list is asked for again, but not for ever
+    let mut peer = Peer::ready(2, Config { queue_timeout: 100, backoff: (1, 1), ..plain() });
+    peer.operate(1, kind::LIBRARY, "#!lua");
+    peer.sent();
+    peer.reply("$3\r\nlib\r\n");
+    peer.sent();
+    peer.close();
+    peer.retry();
+    peer.open();
+    assert_eq!(peer.sent(), ["FUNCTION LIST LIBRARYNAME lib"]);
+    peer.close();
+    peer.advance(1_000);
+    assert!(matches!(peer.failed(1), Some((_, true))), "{:?}", peer.outcome(1));
 }

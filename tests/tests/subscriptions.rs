@@ -8,8 +8,8 @@ use redwire_core::connection::{Config, Credentials, Protocol};
 use redwire_core::embedded::Embedded;
 use redwire_core::error::Error;
 use redwire_core::owned::Bytes;
-use redwire_core::pubsub::LONGEST_NAME;
-use redwire_core::subscription::{Message, Subscription};
+use redwire_core::pubsub::{Kind, LONGEST_NAME};
+use redwire_core::subscription::{Event, Gap, Message, Overflow, Subscription};
 use redwire_core::time::Instant;
 use redwire_tests::server::{Brand, Server, fixture};
 use redwire_tests::transport::{Socket, Ticks, Tls, halves};
@@ -199,6 +199,7 @@ fn a_name_that_is_not_allowed_any_more_is_told_by_a_gap_without_an_end() {
         };
         assert!(gap(&mut rest).await < Some(Instant::NEVER));
         assert_eq!(gap(&mut both).await, Some(Instant::NEVER));
+        assert_eq!(both.channels(), names(&["narrow:b"]));
         narrow.execute(publish("narrow:b", "x")).await?;
         assert_eq!(
             (both.next().await, rest.next().await),
@@ -309,6 +310,169 @@ fn who_is_too_slow_is_told_how_many_were_let_go() {
             (&b"7"[..], Some((None, 7)))
         );
         assert_eq!(slow.next().await, message(&name, None, "8"));
+        Ok(())
+    });
+}
+
+#[test]
+fn who_is_too_slow_may_keep_the_oldest_or_be_closed() {
+    everywhere("overflow", async |redis, own| {
+        let [name, end] = ["slow", "end"].map(|name| format!("{own}{name}"));
+        let dropped = |dropped| Some(Gap { lost: None, dropped });
+        let mut oldest = redis.subscribe(&[&name]).await?;
+        oldest.limit(3);
+        oldest.overflow(Overflow::DropNewest);
+        let mut closed = redis.subscribe(&[&name]).await?;
+        closed.psubscribe(&[format!("{own}p*")]).await?;
+        closed.limit(3);
+        closed.overflow(Overflow::Close);
+        let mut quick = redis.subscribe(&[&end]).await?;
+        for number in 0..10 {
+            redis.execute(publish(&name, number)).await?;
+        }
+        redis.execute(publish(&end, "end")).await?;
+        assert!(quick.next().await.is_some(), "everything before it came");
+        for subscription in [&mut oldest, &mut closed] {
+            for number in ["0", "1", "2"] {
+                assert_eq!(subscription.take_gap(), None, "it is behind what waits");
+                assert_eq!(subscription.next().await, message(&name, None, number));
+            }
+        }
+        assert!(is_pending(&mut oldest));
+        redis.execute(publish(&name, "10")).await?;
+        let next = oldest.next().await.expect("the driver is there");
+        assert_eq!((&next.data[..], next.gap), (&b"10"[..], dropped(7)));
+        // what came too late is counted, and the server is not asked for more
+        assert_eq!((closed.next().await, closed.take_gap()), (None, dropped(1)));
+        assert_eq!((closed.channels(), closed.patterns()), (Vec::new(), Vec::new()));
+        assert!(matches!(closed.subscribe(&[&name]).await, Err(Error::Failure(_))));
+        assert_eq!(heard(&redis, &[&name]).await?, [1], "the other listens");
+        quick.subscribe(&[&name]).await?;
+        assert_eq!(redis.execute(publish(format!("{own}p"), "x")).await?, 0);
+        Ok(())
+    });
+}
+
+/// Gives how many clients listen to each of `names`.
+async fn heard(redis: &Client, names: &[&String]) -> Result<Vec<i64>, Error> {
+    let counted = pubsub_numsub().channels(names).typed::<Vec<(String, i64)>>();
+    Ok(redis.execute(counted).await?.into_iter().map(|(_, count)| count).collect())
+}
+
+fn names(names: &[&str]) -> Vec<Bytes> {
+    names.iter().map(|name| Bytes::copy_from_slice(name.as_bytes())).collect()
+}
+
+#[test]
+fn promise_105_and_promise_119_a_subscription_takes_further_names_and_leaves_some() {
+    everywhere("further", async |redis, own| {
+        let [a, b, c] = ["a", "b", "c"].map(|name| format!("{own}{name}"));
+        let (pattern, shard) = (format!("{own}p*"), format!("{own}shard"));
+        let mut all = redis.subscribe(&[&a, &b]).await?;
+        let other = redis.subscribe(&[&b]).await?;
+        all.subscribe(&[&c, &a]).await?;
+        all.psubscribe(&[&pattern]).await?;
+        all.ssubscribe(&[&shard]).await?;
+        assert_eq!(all.channels(), names(&[&a, &b, &c, &shard]));
+        assert_eq!(all.patterns(), names(&[&pattern]));
+        for (name, data) in [(&a, "1"), (&b, "2"), (&c, "3"), (&format!("{own}p"), "4")] {
+            assert!(redis.execute(publish(name, data)).await? >= 1);
+        }
+        redis.execute(spublish(&shard, "5")).await?;
+        for (name, pattern, data) in [
+            (&a, None, "1"),
+            (&b, None, "2"),
+            (&c, None, "3"),
+            (&format!("{own}p"), Some(pattern.as_str()), "4"),
+            (&shard, None, "5"),
+        ] {
+            assert_eq!(all.next().await, message(name, pattern, data));
+        }
+        all.unsubscribe(&[&a, &b, &"never".into()]).await?;
+        assert_eq!(heard(&redis, &[&a, &b, &c]).await?, [0, 1, 1], "the other listens to one of them");
+        assert_eq!(all.channels(), names(&[&c, &shard]));
+        all.sunsubscribe(&[&shard]).await?;
+        redis.execute(publish(&b, "not for it")).await?;
+        redis.execute(publish(&c, "6")).await?;
+        assert_eq!(all.next().await, message(&c, None, "6"));
+        let none: [&str; 0] = [];
+        all.unsubscribe(&none).await?;
+        assert_eq!((all.channels(), all.patterns()), (Vec::new(), names(&[&pattern])));
+        assert_eq!(heard(&redis, &[&a, &b, &c]).await?, [0, 1, 0]);
+        all.punsubscribe(&none).await?;
+        assert!(is_pending(&mut all));
+        all.subscribe(&[&a]).await?;
+        redis.execute(publish(&a, "7")).await?;
+        assert_eq!(all.next().await, message(&a, None, "7"));
+        all.close().await?;
+        other.close().await?;
+        assert_eq!(heard(&redis, &[&a, &b, &c]).await?, [0, 0, 0]);
+        Ok(())
+    });
+}
+
+#[test]
+fn what_is_not_confirmed_leaves_a_subscription_as_it_was() {
+    let Some(server) = Server::shared(Brand::Redis) else { return };
+    let (redis, mut driver) =
+        Client::new(Socket::new(server.address()).expect("a socket"), Config::default());
+    let user = ["SETUSER", "some", "on", ">secret", "+@all", "~*", "resetchannels", "&some:*"];
+    let user = user.into_iter().fold(raw("ACL"), |all, arg| all.arg(arg));
+    driver.block_on(redis.execute(user)).expect("a client").expect("a user");
+    let credentials = Credentials { username: Some(b"some".to_vec()), password: b"secret".to_vec() };
+    let config = Config { credentials: Some(credentials), ..Config::default() };
+    let (some, mut own) = Client::new(Socket::new(server.address()).expect("a socket"), config);
+    own.block_on(async {
+        let mut one = some.subscribe(&["some:a"]).await?;
+        assert!(matches!(one.subscribe(&["some:a", "some:b", "other"]).await, Err(Error::Server(_))));
+        assert!(matches!(one.subscribe(&["x".repeat(LONGEST_NAME + 1)]).await, Err(Error::TooLarge)));
+        {
+            let mut dropped = pin!(one.psubscribe(&["some:*"]));
+            assert!(dropped.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        }
+        assert_eq!((one.channels(), one.patterns()), (names(&["some:a"]), Vec::new()));
+        one.subscribe(&["some:c"]).await?;
+        assert_eq!(some.execute(publish("some:a", "x")).await?, 1, "it is as it was");
+        assert_eq!(some.execute(publish("some:b", "x")).await?, 0);
+        assert_eq!(one.next().await, message("some:a", None, "x"));
+        {
+            let mut dropped = pin!(one.unsubscribe(&["some:a"]));
+            assert!(dropped.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        }
+        one.subscribe(&["some:d"]).await?;
+        assert_eq!(some.execute(publish("some:a", "x")).await?, 0, "it is left all the same");
+        Outcome::Ok(())
+    })
+    .expect("a client")
+    .expect("it is allowed");
+}
+
+#[test]
+fn promise_99_and_promise_106_confirmations_are_told_where_they_are_wanted() {
+    everywhere("confirmed", async |redis, own| {
+        let [a, b] = ["a", "b"].map(|name| Bytes::from(format!("{own}{name}")));
+        let mut one = redis.subscribe(&[&a]).await?;
+        let mut other = redis.subscribe(&[&b]).await?;
+        one.confirmations(true);
+        one.subscribe(&[&b]).await?;
+        redis.execute(publish(&b, "x")).await?;
+        let published = message(&format!("{own}b"), None, "x").expect("a message");
+        assert_eq!(one.next_event().await, Some(Event::Subscribed(Kind::Channel, b.clone())));
+        assert_eq!(one.next_event().await, Some(Event::Message(published.clone())));
+        one.unsubscribe(&[&b, &a]).await?;
+        for name in [&b, &a] {
+            assert_eq!(one.next_event().await, Some(Event::Unsubscribed(Kind::Channel, name.clone())));
+        }
+        one.subscribe(&[&b]).await?;
+        redis.execute(publish(&b, "x")).await?;
+        assert_eq!(one.next().await, Some(published.clone()), "who asks for messages only gets them only");
+        for _ in 0..2 {
+            assert_eq!(other.next_event().await, Some(Event::Message(published.clone())));
+        }
+        // what is subscribed to again is confirmed again
+        kill(&redis, own).await?;
+        assert_eq!(one.next_event().await, Some(Event::Subscribed(Kind::Channel, b.clone())));
+        assert!(is_pending(&mut other));
         Ok(())
     });
 }

@@ -1,7 +1,10 @@
 import { kindOf, type Key } from "./outbox.js";
 import { encode } from "./text.js";
 
-/** How replies are kept until the server says that one of their keys changed. Needs RESP3. */
+/**
+ * How replies are kept until the server says that one of their keys changed. A lease is given them too, unless something was done to its
+ * connection (`WATCH`, `MULTI`, `SELECT` ...). Needs RESP3.
+ */
 export interface CacheOptions {
   /** Replies kept at most, however many keys each has; what was not used for longest goes first. Default 10 000. */
   maxKeys?: number;
@@ -22,7 +25,7 @@ export interface CacheOptions {
 export interface CacheStats {
   /** Replies that were given from the cache. */
   hits: number;
-  /** Replies that were not there, or not any more. */
+  /** Replies that were not there, or not any more, and were asked for to be kept. */
   misses: number;
   /** Replies that went to make room. */
   evictions: number;

@@ -135,7 +135,7 @@ export class Channel {
     if (signal !== undefined) engine.abortable(slot, signal);
     if (timeout !== undefined) engine.sooner = true;
     if (what & Flag.OPERATION) engine.waits = true;
-    if (this.lease === 0 && engine.isKept(outbox)) {
+    if (engine.isKept(this)) {
       engine.memo?.remember(engine.host!, what, mode, args, engine.keptValue);
       return SETTLED;
     }

@@ -315,23 +315,25 @@ export class Engine implements Home {
     if (this.#boxes.length < BOXES) this.#boxes.push(box);
   }
 
-  /** Hands the core what is to be sent; tells whether some of it was kept. */
-  #submit(): boolean {
-    if (this.#parent !== undefined && !this.#isPlaced(this.#parent)) return false;
-    let told = false;
-    for (const { outbox, lease } of this.#channels) {
-      if (outbox.count === 0) continue;
-      try {
-        const at = now();
-        outbox.submit((this.host ??= this.#start()), at, lease);
-        // where there is no link, or another than the shared one, who knows which limit holds
-        if (!this.#wires[0]?.ready || this.#wires.length > 1 || at + (this.#settings.timeout || Infinity) < this.#timerAt) this.sooner = true;
-        if (this.#kept !== undefined && this.#tell(this.host, this.#kept)) told = true;
-      } catch (error) {
-        this.trap(error);
-      }
+  /** Hands the core what is to be sent. */
+  #submit(): void {
+    if (this.#parent !== undefined && !this.#isPlaced(this.#parent)) return;
+    for (const channel of this.#channels) this.#hand(channel);
+  }
+
+  /** Hands the core what is to be sent of one channel; tells whether some of it was kept. */
+  #hand({ outbox, lease }: Channel): boolean {
+    if (outbox.count === 0) return false;
+    try {
+      const at = now();
+      outbox.submit((this.host ??= this.#start()), at, lease);
+      // where there is no link, or another than the shared one, who knows which limit holds
+      if (!this.#wires[0]?.ready || this.#wires.length > 1 || at + (this.#settings.timeout || Infinity) < this.#timerAt) this.sooner = true;
+      return this.#kept !== undefined && this.#tell(this.host, this.#kept);
+    } catch (error) {
+      this.trap(error);
+      return false;
     }
-    return told;
   }
 
   /** Settles commands whose replies are kept; tells whether there was one. */
@@ -342,9 +344,9 @@ export class Engine implements Home {
     return words > 0;
   }
 
-  /** Settles the only command of this tick, which is in `outbox`, at once where its reply is kept: it need not wait for others. */
-  isKept(outbox: Outbox): boolean {
-    return this.#kept !== undefined && outbox.count === 1 && !this.#flushing && !this.busy && this.#submit();
+  /** Settles the only command of this tick on `channel` at once where its reply is kept: it need not wait for others. */
+  isKept(channel: Channel): boolean {
+    return this.#kept !== undefined && channel.outbox.count === 1 && !this.#flushing && !this.busy && this.#hand(channel);
   }
 
   /** What became of commands whose replies may be kept; `undefined` where none is. */

@@ -1,6 +1,6 @@
 import { RedisError } from "./errors.js";
+import { Operation, type Keeper } from "./lock.js";
 import { kindOf } from "./outbox.js";
-import type { Redis } from "./redis.js";
 import type { CallOptions, Caller } from "./script.js";
 
 /** A function of a library. */
@@ -13,8 +13,8 @@ export type LibraryClass<L extends Library> = (new () => L) & { NAME: string; CO
 interface Binding {
   name: string;
   client: Caller;
-  /** The same client, whose replies have their plain form. */
-  plain: Redis;
+  /** The same client. */
+  home: Keeper;
   functions: Record<string, LibraryFunction>;
 }
 
@@ -60,8 +60,7 @@ export abstract class Library {
   static {
     bind = async (library, binding, code, replace) => {
       library.#binding = binding;
-      if (code !== undefined) await library.#load(code, replace);
-      await library.#list();
+      await library.#read(code?.trimStart(), replace);
     };
   }
 
@@ -72,22 +71,22 @@ export abstract class Library {
 
   /** FUNCTION LOAD REPLACE: replaces the library's code, whose first line must name it, and reads its functions anew. */
   async update(code: string): Promise<boolean> {
-    await this.#load(code, true);
-    await this.#list();
+    await this.#read(code.trimStart(), true);
     return true;
   }
 
-  async #load(code: string, replace: boolean): Promise<void> {
-    const { name, plain } = this.#bound();
-    const loaded = await plain.functionLoad(code.trimStart(), replace ? { replace } : {});
-    if (loaded !== name) throw new RedisError(`the code is that of library ${loaded}, which is loaded now, not of ${name}`, { command: "FUNCTION LOAD" });
-  }
-
-  async #list(): Promise<void> {
+  /** Reads what functions it has, after loading `code` where there is some. */
+  async #read(code: string | undefined, replace: boolean): Promise<void> {
     const binding = this.#bound();
-    const { name, client, plain } = binding;
-    const found = await plain.functionList({ libraryname: name });
-    if (!Object.hasOwn(found, name)) throw new RedisError(`No library found for ${name}`, { command: "FUNCTION LIST" });
+    const { name, client, home } = binding;
+    const command = code === undefined ? "FUNCTION LIST" : "FUNCTION LOAD";
+    const found: Awaited<ReturnType<typeof home.plain.functionList>> =
+      code === undefined ? await home.plain.functionList({ libraryname: name }) : await home.operate(Operation.LIBRARY, command, [...(replace ? ["REPLACE"] : []), code]);
+    if (!Object.hasOwn(found, name)) {
+      const [other] = Object.keys(found);
+      const alien = code !== undefined && other !== undefined;
+      throw new RedisError(alien ? `the code is that of library ${other}, which is loaded now, not of ${name}` : `No library found for ${name}`, { command });
+    }
     binding.functions = Object.create(null) as Binding["functions"];
     for (const [called, { flags }] of Object.entries(found[name]!.functions)) {
       binding.functions[called] = functionOf(client, called, flags.has("no-writes"));
@@ -109,13 +108,13 @@ const functionOf =
     readonly ? client.fcallRo(name, keys, args) : client.fcall(name, keys, args);
 
 /** Gives the library that `what`, a name or a class, is about, bound to `client`; loads `code`, or that of the class, first. @internal */
-export const libraryOf = async (what: string | LibraryClass<Library>, client: Caller, plain: Redis, load?: { code?: string; replace: boolean }): Promise<Library> => {
+export const libraryOf = async (what: string | LibraryClass<Library>, client: Caller, home: Keeper, load?: { code?: string; replace: boolean }): Promise<Library> => {
   const type = typeof what === "function" ? what : undefined;
   const name = type === undefined ? what : type.NAME;
   const code = load?.code ?? (load && type?.CODE);
   if (typeof name !== "string" || name === "") throw new TypeError(`library: parameter 'name' expected a name, or a class with NAME, got ${kindOf(what)}`);
   if (load !== undefined && code === undefined && (type === undefined || load.replace)) throw new TypeError(`registerLibrary: parameter 'code' expected the code of library ${name}, got none`);
   const library = type === undefined ? new Plain() : new type();
-  await bind(library, { name, client, plain, functions: {} }, code, load?.replace === true);
+  await bind(library, { name, client, home, functions: {} }, code, load?.replace === true);
   return library;
 };

@@ -1,9 +1,7 @@
 import { LockError } from "./errors.js";
 import { kindOf, type Key } from "./outbox.js";
-import type { Pipeline } from "./pipeline.js";
 import type { Redis } from "./redis.js";
 import { laterUnheld, type Timer } from "./timer.js";
-import type { Watching } from "./watching.js";
 
 /** What a lock is. Times are whole milliseconds, below 2^32. */
 export interface LockOptions {
@@ -22,7 +20,7 @@ export interface Keeper {
   /** The client, whose replies have their plain form. */
   readonly plain: Redis;
   /** Carries on a conversation of the core's: see `operation::kind` there. */
-  operate(kind: Operation, command: string, args: unknown[], signal?: AbortSignal): Promise<number>;
+  operate<R = number>(kind: Operation, command: string, args: unknown[], signal?: AbortSignal): Promise<R>;
 }
 
 /** Numbers of `operation::kind` in the core. */
@@ -31,6 +29,9 @@ export const enum Operation {
   RELEASE,
   EXTEND,
   FENCE,
+  WATCH_RELEASE,
+  WATCH_EXTEND,
+  LIBRARY,
 }
 
 /** How a lock is held. */
@@ -72,7 +73,7 @@ export interface Held {
 export class Lock {
   readonly #home: Keeper;
   /** The key. */
-  protected readonly name: Key;
+  readonly #name: Key;
   readonly #timeout: number | undefined;
   readonly #sleep: number;
   readonly #blockingTimeout: number | undefined;
@@ -84,7 +85,7 @@ export class Lock {
     for (const [option, value] of Object.entries({ timeout, sleep, blockingTimeout })) check(`lock: option '${option}'`, value, option === "timeout" ? 1 : 0);
     if (timeout !== undefined && sleep > timeout) throw new LockError("'sleep' must be less than 'timeout'");
     this.#home = home;
-    this.name = name;
+    this.#name = name;
     this.#timeout = timeout;
     this.#sleep = sleep;
     this.#blockingTimeout = blockingTimeout;
@@ -109,7 +110,7 @@ export class Lock {
     const [random, ...words] = crypto.getRandomValues(new Uint32Array(5));
     const token = words.map((word) => word.toString(16).padStart(8, "0")).join("");
     const wait = blocking ? (blockingTimeout ?? "") : 0;
-    const until = await this.operate(Operation.ACQUIRE, "SET", [token, this.#timeout ?? 0, this.#sleep, wait, random], signal);
+    const until = await this.#operate(Operation.ACQUIRE, "SET", [token, this.#timeout ?? 0, this.#sleep, wait, random], signal);
     if (until === 0) return undefined;
     return (this.#grip = { token, until: until < 0 ? Infinity : until });
   }
@@ -127,7 +128,8 @@ export class Lock {
     if (token === undefined) throw new LockError("Cannot release an unlocked lock");
     grip.token = undefined;
     grip.until = 0;
-    if (!(await this.drop(token))) throw new LockError("Cannot release a lock that's no longer owned");
+    const [command, release] = this.ways;
+    if ((await this.#operate(release, command, [token])) === 0) throw new LockError("Cannot release a lock that's no longer owned");
   }
 
   /**
@@ -143,7 +145,8 @@ export class Lock {
     if (token === undefined) throw new LockError("Cannot extend an unlocked lock");
     if (this.#timeout === undefined) throw new LockError("Cannot extend a lock with no timeout");
     check("extend: parameter 'milliseconds'", milliseconds, 1);
-    const until = await this.prolong(token, milliseconds);
+    const [command, , prolong] = this.ways;
+    const until = await this.#operate(prolong, command, [token, milliseconds]);
     if (until === 0) throw new LockError("Cannot extend a lock that's no longer owned");
     if (grip.token !== undefined) grip.until = until;
     return true;
@@ -161,20 +164,20 @@ export class Lock {
   }
 
   async #fence({ token }: Grip): Promise<number> {
-    const fence = token === undefined ? 0 : await this.operate(Operation.FENCE, "EVALSHA", [token]);
+    const fence = token === undefined ? 0 : await this.#operate(Operation.FENCE, "EVALSHA", [token]);
     if (fence === 0) throw new LockError("Cannot fence a lock that's not owned");
     return fence;
   }
 
   /** Tells whether anybody holds it: EXISTS. */
   async locked(): Promise<boolean> {
-    return (await this.plain.exists(this.name)) === 1;
+    return (await this.#home.plain.exists(this.#name)) === 1;
   }
 
   /** Tells whether this object holds it, by the server: GET. */
   async owned(): Promise<boolean> {
     const { token } = this.#grip;
-    return token !== undefined && (await this.plain.get(this.name)) === token;
+    return token !== undefined && (await this.#home.plain.get(this.#name)) === token;
   }
 
   /**
@@ -212,49 +215,20 @@ export class Lock {
     return result;
   }
 
-  /** The client, whose replies have their plain form. */
-  protected get plain(): Redis {
-    return this.#home.plain;
+  #operate(kind: Operation, command: string, args: unknown[], signal?: AbortSignal): Promise<number> {
+    return this.#home.operate(kind, command, [this.#name, ...args], signal);
   }
 
-  /** Carries on a conversation of the core's about the key. */
-  protected operate(kind: Operation, command: string, args: unknown[], signal?: AbortSignal): Promise<number> {
-    return this.#home.operate(kind, command, [this.name, ...args], signal);
-  }
-
-  /** Deletes the key if it holds `token`, and gives whether it did. */
-  protected async drop(token: string): Promise<boolean> {
-    return 1 === (await this.#change(token, async (watching) => watching.multi().del(this.name)));
-  }
-
-  /** Gives the key `milliseconds` more if it holds `token` and has a time to live; gives until when it is held then, or 0. */
-  protected async prolong(token: string, milliseconds: number): Promise<number> {
-    let until = 0;
-    const done = await this.#change(token, async (watching) => {
-      const asked = performance.now();
-      const left = (await watching.pttl(this.name)) + milliseconds;
-      // clocks do not run alike
-      until = asked + left - left / 100 - 2;
-      return left > milliseconds ? watching.multi().pexpire(this.name, left) : undefined;
-    });
-    return done === true ? until : 0;
-  }
-
-  async #change(token: string, change: (watching: Watching) => Promise<Pipeline<string, any> | undefined>): Promise<unknown> {
-    // begun anew until nothing disturbs it: what GET says decides
-    const [done] = await this.plain.transaction(async (watching) => ((await watching.get(this.name)) === token ? change(watching) : undefined), [this.name]);
-    return done;
+  /** The core's conversations that release and extend it, and what is said first there. */
+  protected get ways(): readonly [command: string, release: Operation, extend: Operation] {
+    return ["WATCH", Operation.WATCH_RELEASE, Operation.WATCH_EXTEND];
   }
 }
 
 /** A {@link Lock} that is released and extended by scripts: one round trip each. */
 export class LuaLock extends Lock {
-  protected override async drop(token: string): Promise<boolean> {
-    return (await this.operate(Operation.RELEASE, "EVALSHA", [token])) === 1;
-  }
-
-  protected override prolong(token: string, milliseconds: number): Promise<number> {
-    return this.operate(Operation.EXTEND, "EVALSHA", [token, milliseconds]);
+  protected override get ways(): readonly [command: string, release: Operation, extend: Operation] {
+    return ["EVALSHA", Operation.RELEASE, Operation.EXTEND];
   }
 }
 

@@ -82,7 +82,9 @@ export class Outbox {
           this.#text += arg;
           words[this.#used++] = arg.length;
         } else {
-          this.#put(arg, what & Flag.OPERATION ? 0 : what & ROW, command, index);
+          // the core keeps what an operation is given
+          if (what & Flag.OPERATION) this.#put(arg, Infinity, 0, command, index);
+          else this.#put(arg, COPIED, what & ROW, command, index);
         }
       }
     } catch (error) {
@@ -96,10 +98,10 @@ export class Outbox {
     this.count++;
   }
 
-  #put(arg: unknown, row: number, command: string, index: number): void {
+  #put(arg: unknown, most: number, row: number, command: string, index: number): void {
     switch (typeof arg) {
       case "string":
-        return arg.length < COPIED ? this.#putLong(arg) : this.#putExternal(pieces(arg));
+        return arg.length < most ? this.#putLong(arg) : this.#putExternal(pieces(arg));
       case "number":
         if (Number.isNaN(arg)) break;
       // fall through
@@ -110,7 +112,7 @@ export class Outbox {
         return;
       }
       case "object":
-        if (arg instanceof Uint8Array) return arg.length < COPIED ? this.#putBytes(arg) : this.#putExternal([arg]);
+        if (arg instanceof Uint8Array) return arg.length < most ? this.#putBytes(arg) : this.#putExternal([arg]);
     }
     if (row !== 0) throw illegal(row, index, arg);
     throw new TypeError(`${command.toLowerCase()}: argument ${index + 1} expected string | Uint8Array | number | bigint, got ${kindOf(arg)}`);

@@ -513,11 +513,11 @@ class Client extends Methods {
 
   registerLibrary(what: string | LibraryClass<Library>, code?: string | { replace?: boolean }, options?: { replace?: boolean }): Promise<Library> {
     const { replace = false } = (typeof code === "object" ? code : options) ?? {};
-    return libraryOf(what, this.#asCaller(), this.plain, { code: typeof code === "string" ? code : undefined, replace });
+    return libraryOf(what, this.#asCaller(), this, { code: typeof code === "string" ? code : undefined, replace });
   }
 
   loadLibrary(what: string | LibraryClass<Library>): Promise<Library> {
-    return libraryOf(what, this.#asCaller(), this.plain);
+    return libraryOf(what, this.#asCaller(), this);
   }
 
   getLibrary(what: string | LibraryClass<Library>): Promise<Library> {
@@ -535,14 +535,16 @@ class Client extends Methods {
 
   /** The client without what its view makes of replies, all of which are the server's. */
   get plain(): Redis {
-    const view: View = { ...this.#view, mode: 0, flags: Flag.UNCACHED, adapter: undefined, retry: undefined };
-    return this.#viewed(view) as unknown as Redis;
+    return this.#plain() as unknown as Redis;
   }
 
-  /** Carries on a conversation of the core's: see `operation::kind` there. */
-  operate(kind: Operation, command: string, args: unknown[], signal?: AbortSignal): Promise<number> {
-    const client = signal === undefined ? this : this.with({ signal });
-    return client.#once(Flag.OPERATION | kind, command, args, 0) as Promise<number>;
+  #plain(signal = this.#view.signal): Client {
+    return this.#viewed({ ...this.#view, mode: 0, flags: Flag.UNCACHED, adapter: undefined, retry: undefined, signal });
+  }
+
+  /** Carries on a conversation of the core's, which begins with `command`: see `operation::kind` there. */
+  operate<R>(kind: Operation, command: string, args: unknown[], signal?: AbortSignal): Promise<R> {
+    return this.#plain(signal).run(kind, command, args, needsOf(rowOf(command)), Flag.OPERATION) as Promise<R>;
   }
 
   multi(): Queued {

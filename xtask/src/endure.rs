@@ -9,7 +9,7 @@ use crate::{build, servers, test, tree};
 /// A million schedules of each world, unless `count` says.
 pub(crate) fn simulate(count: Option<&str>) -> Result<ExitCode> {
     let count = number(count, 1_000_000)?;
-    for what in ["simulate", "simulate_pool", "simulate_client", "listening", "cache"] {
+    for what in ["simulate", "simulate_pool", "simulate_client", "listening", "cache", "cache_leases"] {
         step(format!("{count} schedules of {what}"));
         let mut command = cargo();
         command.args(["test", "--quiet", "--release", "--package", "redwire-tests", "--test", what]);

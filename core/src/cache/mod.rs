@@ -25,7 +25,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use store::{OVERHEAD, Store};
 
-/// How replies are kept. Demands RESP3.
+/// How replies are kept: those that come on the shared link, for whoever asks again there or on a lease whose link is as any other. Demands
+/// RESP3.
 #[derive(Clone, Debug)]
 pub struct Caching {
     /// How many replies are kept at most; one to a command with several keys counts once. What was not used for longest goes first.
@@ -67,7 +68,7 @@ impl Default for Caching {
 pub struct CacheStats {
     /// Replies that were given from the cache.
     pub hits: u64,
-    /// Replies that were not there, or not any more.
+    /// Replies that were not there, or not any more, and were asked for to be kept.
     pub misses: u64,
     /// Replies that went to make room.
     pub evictions: u64,
@@ -141,6 +142,14 @@ pub(crate) struct Written {
     keys: Vec<u32>,
 }
 
+/// A lease that asks.
+pub(crate) struct Lease<'a> {
+    /// Whether the server would answer on its link as on any other.
+    pub(crate) neutral: bool,
+    /// What it is writing.
+    pub(crate) written: &'a mut Written,
+}
+
 /// Beyond so many keys all are forgotten.
 const MOST_WRITTEN: usize = 1_000;
 
@@ -195,7 +204,8 @@ impl Cache {
         &self.store.epoch
     }
 
-    /// Decides about `request`, a command of `row` whose reply has `shape`; what it writes is forgotten.
+    /// Decides about `request`, a command of `row` whose reply has `shape` and that is asked for on the shared link, or on that of `lease`;
+    /// what it writes is forgotten.
     #[inline(never)]
     pub(crate) fn take(
         &mut self,
@@ -204,10 +214,12 @@ impl Cache {
         request: &Request<'_>,
         row: Row,
         shape: Shape,
+        lease: Option<&mut Lease<'_>>,
     ) -> Verdict {
         if writes(row) {
-            let mut written = Written::NOTHING;
-            self.note_write(row, request, &mut written);
+            // on the shared link what is asked for later is executed later
+            let mut own = Written::NOTHING;
+            self.note_write(row, request, lease.map_or(&mut own, |lease| lease.written));
             return Verdict::Send;
         }
         let alone = request.flags & (flags::MULTI | flags::MEMBER | flags::EXEC | flags::UNCACHED) == 0;
@@ -216,6 +228,13 @@ impl Cache {
             return Verdict::Send;
         }
         let words = words(row, request);
+        if let Some(Lease { neutral, written }) = &lease {
+            let mut known = *neutral && !written.all;
+            row.each_key(&words, &mut |key| known &= !written.keys.contains(&self.hash(key)));
+            if !known {
+                return Verdict::Send;
+            }
+        }
         self.write_request(row, &words);
         let hash = self.hash(&self.request);
         let found = self.store.find(hash, &self.request);
@@ -226,6 +245,9 @@ impl Cache {
             self.hits.push(Hit { slot: request.slot, shape, reply: reply.clone() });
             self.stats.hits += 1;
             return Verdict::Hit;
+        }
+        if lease.is_some() {
+            return Verdict::Send;
         }
         let entry = match found {
             Some(entry) => entry,
@@ -277,10 +299,7 @@ impl Cache {
 
     /// Forgets what a command of the client's own may change, and adds it to `written`.
     #[inline(never)]
-    pub(crate) fn note_write(&mut self, row: Row, request: &Request<'_>, written: &mut Written) {
-        if !writes(row) {
-            return;
-        }
+    fn note_write(&mut self, row: Row, request: &Request<'_>, written: &mut Written) {
         written.all |= row.key_specs().is_empty() || written.keys.len() > MOST_WRITTEN;
         let words = words(row, request);
         row.each_key(&words, &mut |key| {

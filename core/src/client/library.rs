@@ -1,11 +1,14 @@
 //! Libraries of functions that the server keeps.
 
-use super::Client;
+use super::{Client, push_operation};
 use crate::argument::ToArg;
 use crate::command::Command;
 use crate::commands::{fcall, fcall_ro, function_list, function_load};
 use crate::error::Error;
+use crate::operation::kind;
 use crate::record::Record;
+use crate::reply::FromReply;
+use crate::request::Request;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -32,8 +35,15 @@ impl Client {
     /// when the server is older than Redis 7.0; [`Error::NoLibrary`] when the code's own name is another.
     pub async fn register_library(&self, name: &str, code: &str, replace: bool) -> Result<Library, Error> {
         let load = function_load(code.trim_start());
-        let loaded = self.execute(if replace { load.replace() } else { load }).await?;
-        if loaded == name { self.load_library(name).await } else { Err(Error::NoLibrary) }
+        let load = if replace { load.replace() } else { load };
+        self.count(&load)?;
+        let pending = self.submit(1, |slots, commands| {
+            load.calls(&mut |call| {
+                let args = || call.args().iter();
+                slots.iter().for_each(|&slot| push_operation(commands, slot, kind::LIBRARY, args()));
+            });
+        })?;
+        Library::find(name, FromReply::from_reply(pending.replies(&load).await.take()?)?)
     }
 
     /// Finds the functions of the library `name`: `FUNCTION LIST`.
@@ -41,17 +51,20 @@ impl Client {
     /// # Errors
     /// [`Error::NoLibrary`] when the server has none with this name; [`Error::Unsupported`] when it is older than Redis 7.0.
     pub async fn load_library(&self, name: &str) -> Result<Library, Error> {
-        let libraries = self.execute(function_list().libraryname(name)).await?;
-        // the name was taken for a pattern
-        let found = libraries.into_iter().find(|library| library.0 == name);
-        let (_, library) = found.ok_or(Error::NoLibrary)?;
-        let functions: Vec<(String, Record)> = library.get("functions")?;
-        let functions = functions.into_iter().map(Function::read).collect::<Result<_, _>>()?;
-        Ok(Library { name: name.into(), functions })
+        Library::find(name, self.execute(function_list().libraryname(name)).await?)
     }
 }
 
 impl Library {
+    /// Finds the library `name` among `libraries`: others are there where the name was taken for a pattern, or the code had another.
+    fn find(name: &str, libraries: Vec<(String, Record)>) -> Result<Self, Error> {
+        let found = libraries.into_iter().find(|library| library.0 == name);
+        let (_, library) = found.ok_or(Error::NoLibrary)?;
+        let functions: Vec<(String, Record)> = library.get("functions")?;
+        let functions = functions.into_iter().map(Function::read).collect::<Result<_, _>>()?;
+        Ok(Self { name: name.into(), functions })
+    }
+
     /// Gives its name.
     pub fn name(&self) -> &str {
         &self.name

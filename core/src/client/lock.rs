@@ -3,6 +3,7 @@
 use super::{Client, push_operation};
 use crate::commands::{exists, get};
 use crate::error::{Error, LockError};
+use crate::machine::LeaseId;
 use crate::operation::kind;
 use crate::sha1::sha1_hex;
 use crate::time::Instant;
@@ -32,6 +33,7 @@ impl Client {
             timeout: None,
             sleep: None,
             blocking_timeout: None,
+            watches: false,
         }
     }
 
@@ -51,6 +53,7 @@ pub struct LockBuilder {
     timeout: Option<Duration>,
     sleep: Option<Duration>,
     blocking_timeout: Option<Duration>,
+    watches: bool,
 }
 
 impl LockBuilder {
@@ -70,13 +73,21 @@ impl LockBuilder {
         Self { blocking_timeout: Some(wait), ..self }
     }
 
+    /// Has it released and extended by transactions that watch the key, on a [lease](Client::lease) that is taken for it, instead of scripts:
+    /// four round trips where these need one. On a client that is a lease already, they wait for transactions on it; a lock that is dropped
+    /// there is given back by a script all the same.
+    pub fn watching(self) -> Self {
+        Self { watches: true, ..self }
+    }
+
     /// Takes the lock, as soon as it is free.
     ///
     /// A reply that was lost with its link does no harm: the lock is known by its token. Dropping the future gives the lock back if it was
     /// taken.
     ///
     /// # Errors
-    /// [`Error::Lock`] when it was not to be had in time, or cannot be; what a command can fail with.
+    /// [`Error::Lock`] when it was not to be had in time, or cannot be; [`Error::OneStream`] when it is a [`watching`](Self::watching) one and
+    /// the transport gives no stream for that; what a command can fail with.
     pub async fn acquire(&self) -> Result<Held, Error> {
         self.take(self.blocking_timeout).await?.ok_or(LockError::Taken.into())
     }
@@ -103,6 +114,9 @@ impl LockBuilder {
         if sleep > longest {
             return Err(LockError::Sleep.into());
         }
+        if self.watches && !self.client.handle.leases {
+            return Err(Error::OneStream);
+        }
         let token = self.client.token()?;
         let digits = |duration: Duration| milliseconds(duration).to_string();
         let ttl = self.timeout.map_or("0".into(), digits);
@@ -113,8 +127,8 @@ impl LockBuilder {
         let texts = [&self.name, &ttl, &sleep, &wait, &random].map(String::as_bytes);
         let [name, ttl, sleep, wait, random] = texts;
         // the reply may have come when nobody waits for it any more
-        let mut held =
-            Held { client: self.client.clone(), name: name.into(), token, valid_until: None, held: true };
+        let (client, watches) = (self.client.clone(), self.watches);
+        let mut held = Held { client, name: name.into(), token, watches, valid_until: None, held: true };
         let end = self.client.operate(kind::ACQUIRE, &[name, &token, ttl, sleep, wait, random]).await;
         held.held = matches!(end, Ok(end) if end != 0);
         held.valid_until = u64::try_from(end?).ok().map(Instant);
@@ -128,6 +142,8 @@ pub struct Held {
     client: Client,
     name: Vec<u8>,
     token: [u8; 40],
+    /// It is released and extended without scripts.
+    watches: bool,
     valid_until: Option<Instant>,
     /// Nobody has given it back.
     held: bool,
@@ -180,7 +196,8 @@ impl Held {
             return Err(LockError::Unlimited.into());
         }
         let time = milliseconds(time).to_string();
-        let end = self.client.operate(kind::EXTEND, &[&self.name, &self.token, time.as_bytes()]).await?;
+        let kind = if self.watches { kind::WATCH_EXTEND } else { kind::EXTEND };
+        let end = self.change(kind, &[&self.name, &self.token, time.as_bytes()]).await?;
         if end == 0 {
             return Err(LockError::Lost.into());
         }
@@ -193,20 +210,31 @@ impl Held {
     /// # Errors
     /// [`Error::Lock`] when it was not held any more; what a command can fail with.
     pub async fn release(mut self) -> Result<(), Error> {
-        let released = self.client.operate(kind::RELEASE, &[&self.name, &self.token]).await;
+        let kind = if self.watches { kind::WATCH_RELEASE } else { kind::RELEASE };
+        let released = self.change(kind, &[&self.name, &self.token]).await;
         // a failure may have come before the server gave it back: dropping tries again
         self.held = released.is_err();
         if released? == 0 { Err(LockError::Lost.into()) } else { Ok(()) }
+    }
+
+    async fn change(&self, kind: u16, args: &[&[u8]]) -> Result<i64, Error> {
+        // on a lease of the caller's others may watch keys too
+        let _gate =
+            if self.watches && self.client.lease.is_some() { Some(self.client.gate().await) } else { None };
+        self.client.operate(kind, args).await
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
         if self.held {
-            let (name, token) = (&self.name, &self.token);
-            let shared = &self.client.handle.shared;
-            shared.detach(self.client.lease_id(), |slot, outbox| {
-                push_operation(outbox, slot, kind::RELEASE, &[name, token])
+            let args = [&self.name[..], &self.token];
+            let lease = self.client.lease_id();
+            // nobody can wait here for those who watch keys on the same link
+            let apart = self.watches && lease == LeaseId::SHARED;
+            let kind = if apart { kind::WATCH_RELEASE } else { kind::RELEASE };
+            self.client.handle.shared.detach(lease, |slot, outbox| {
+                push_operation(outbox, slot, kind, args.into_iter());
             });
         }
     }

@@ -20,7 +20,7 @@ use crate::machine::Slot;
 use crate::operation::{self, Script};
 use crate::outbox::Commands;
 use crate::pool::{Limits, Pool};
-use crate::pubsub::{Kind, LONGEST_NAME};
+use crate::pubsub::Kind;
 use crate::reply::FromReply;
 use crate::request::{Replies, Request};
 use crate::resp::Frame;
@@ -30,7 +30,6 @@ use crate::table::{Effect, RowId};
 use crate::transport::Transport;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use bytes::Bytes;
 use core::future::poll_fn;
 use lease::Leased;
 
@@ -63,6 +62,8 @@ struct Handle {
     entropy: Option<[u8; 16]>,
     /// Subscriptions, where the transport has a stream for them.
     ears: Option<Arc<Ears>>,
+    /// There are leases.
+    leases: bool,
 }
 
 impl Drop for Handle {
@@ -93,7 +94,13 @@ impl Client {
             driver.listen(second, Pool::new(config, none), ears.clone());
             ears
         });
-        (Self { handle: Arc::new(Handle { shared, entropy, ears }), lease: None }, driver)
+        (
+            Self {
+                handle: Arc::new(Handle { shared, entropy, ears, leases: limits.max_connections > 0 }),
+                lease: None,
+            },
+            driver,
+        )
     }
 
     /// Like [`new`](Self::new), where security is demanded, as by a `rediss://` URL.
@@ -149,13 +156,14 @@ impl Client {
     }
 
     /// Gives the messages of the channels `names` from when the server has confirmed them all, on a link of its own that all
-    /// subscriptions share. It counts among [`max_connections`](Limits::max_connections) until the last of them is dropped.
+    /// subscriptions share. Further names can be added and taken away. The link counts among
+    /// [`max_connections`](Limits::max_connections) until nobody listens to anything.
     ///
     /// # Errors
     /// [`Error::OneStream`] when the transport has no stream for it,
     /// [`Reason::PoolTimeout`](crate::machine::Reason::PoolTimeout) when no connection came free within
     /// [`pool_timeout`](Limits::pool_timeout), [`Error::TooLarge`] when a name is longer than
-    /// [`LONGEST_NAME`], and whatever a command may fail with: nothing is subscribed to then.
+    /// [`LONGEST_NAME`](crate::pubsub::LONGEST_NAME), and whatever a command may fail with: nothing is subscribed to then.
     pub async fn subscribe(&self, names: &[impl AsRef<[u8]>]) -> Result<Subscription, Error> {
         self.listen(Kind::Channel, names).await
     }
@@ -178,18 +186,8 @@ impl Client {
 
     async fn listen(&self, kind: Kind, names: &[impl AsRef<[u8]>]) -> Result<Subscription, Error> {
         let ears = self.handle.ears.clone().ok_or(Error::OneStream)?;
-        if names.iter().any(|name| name.as_ref().len() > LONGEST_NAME) {
-            return Err(Error::TooLarge);
-        }
-        let names: Vec<_> = names.iter().map(|name| Bytes::copy_from_slice(name.as_ref())).collect();
-        let shared = ears.shared.clone();
-        // dropped before it is confirmed, it ends what was begun
-        let (subscription, slot) = Subscription::begin(self.shared(), ears, kind, names)?;
-        Pending { shared, slots: alloc::vec![slot] }
-            .outcomes()
-            .await
-            .into_iter()
-            .try_for_each(|outcome| outcome.map(drop))?;
+        let mut subscription = Subscription::new(self.shared(), ears);
+        subscription.join(kind, names).await?;
         Ok(subscription)
     }
 
@@ -248,7 +246,7 @@ impl Client {
     /// Runs an operation whose reply is a number.
     async fn operate(&self, kind: u16, args: &[&[u8]]) -> Result<i64, Error> {
         let pending = self.submit(1, |slots, commands| {
-            slots.iter().for_each(|&slot| push_operation(commands, slot, kind, args));
+            slots.iter().for_each(|&slot| push_operation(commands, slot, kind, args.iter().copied()));
         })?;
         i64::from_reply(Replies::new(pending.outcomes().await).take()?)
     }
@@ -310,9 +308,9 @@ fn push_text(batch: &mut BatchBuffer, slot: Slot, call: &Call, script: &Script, 
     batch.push(slot, operation::by_text(call.row()), role, None, args);
 }
 
-fn push_operation(commands: &mut Commands, slot: Slot, kind: u16, args: &[&[u8]]) {
+fn push_operation<'a>(commands: &mut Commands, slot: Slot, kind: u16, args: impl Iterator<Item = &'a [u8]>) {
     commands.converses = true;
-    commands.batch.push(slot, RowId(kind), flags::OPERATION, None, args.iter().copied());
+    commands.batch.push(slot, RowId(kind), flags::OPERATION, None, args);
 }
 
 fn push(batch: &mut BatchBuffer, slot: Slot, call: &Call, role: u32) {
@@ -327,13 +325,13 @@ fn push(batch: &mut BatchBuffer, slot: Slot, call: &Call, role: u32) {
 }
 
 /// Commands that were submitted; dropping it gives them up.
-struct Pending {
-    shared: Arc<Shared>,
-    slots: Vec<Slot>,
+pub(crate) struct Pending {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) slots: Vec<Slot>,
 }
 
 impl Pending {
-    async fn outcomes(mut self) -> Vec<Result<Frame, Error>> {
+    pub(crate) async fn outcomes(mut self) -> Vec<Result<Frame, Error>> {
         poll_fn(|cx| self.shared.poll_all(&self.slots, cx)).await;
         self.shared.settle(&core::mem::take(&mut self.slots))
     }

@@ -87,23 +87,28 @@ impl Client {
         F: Fn(Watched) -> U,
         U: Future<Output = Result<Q, Error>>,
     {
-        let shared = &self.handle.shared;
-        let lease = self.lease_id();
-        poll_fn(|cx| shared.poll_watch(lease, cx)).await;
-        let mut guard = Guard { shared, lease, watching: true };
+        let mut gate = self.gate().await;
+        gate.watching = true;
         self.watch(keys).await?;
         let request = decide(Watched { client: self.clone() }).await?;
         let mut replies = match self.count(&request)? {
             0 => Replies::new(Vec::new()),
             count => {
-                guard.watching = false;
+                gate.watching = false;
                 let pending = self.conclude(&request)?;
                 // whoever comes now sends behind the EXEC
-                drop(guard);
+                drop(gate);
                 pending.transaction(count).await.map_err(unexecuted)?
             }
         };
         request.read(&mut replies)
+    }
+
+    /// Waits until nobody else watches keys on its link.
+    pub(super) async fn gate(&self) -> Gate<'_> {
+        let (shared, lease) = (&self.handle.shared, self.lease_id());
+        poll_fn(|cx| shared.poll_watch(lease, cx)).await;
+        Gate { shared, lease, watching: false }
     }
 
     async fn watch(&self, keys: &[&str]) -> Result<(), Error> {
@@ -143,13 +148,13 @@ fn unexecuted(error: Error) -> Error {
 }
 
 /// The only one that watches keys, until it is dropped.
-struct Guard<'a> {
+pub(super) struct Gate<'a> {
     shared: &'a Arc<Shared>,
     lease: LeaseId,
     watching: bool,
 }
 
-impl Drop for Guard<'_> {
+impl Drop for Gate<'_> {
     fn drop(&mut self) {
         if self.watching {
             let command = unwatch();

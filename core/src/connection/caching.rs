@@ -2,11 +2,12 @@
 
 use super::adapter::Adapter;
 use super::inbound::Route;
-use super::queue::{self, Queue, Terms};
+use super::queue::{self, Role, Terms};
+use super::traces::Note;
 use super::{Config, Connection};
 use crate::batch::{Batch, Malformed};
-use crate::cache::{Cache, CacheStats, Caching, Hit, Tracking, Verdict, Written};
-use crate::machine::ReplySink;
+use crate::cache::{Cache, CacheStats, Caching, Hit, Lease, Tracking, Verdict, Written};
+use crate::machine::{Machine, ReplySink};
 use crate::resp::Decoder;
 use crate::time::Instant;
 use alloc::boxed::Box;
@@ -41,50 +42,37 @@ impl Connection {
         batch: &Batch<'a>,
         mut aside: Option<&mut Vec<Batch<'a>>>,
     ) -> Result<(), Malformed> {
-        let mut unchecked = *batch;
-        while unchecked.next_request()?.is_some() {}
         let Some((cache, caching)) = made(&mut self.cache, &self.config) else { return Ok(()) };
         let queue = &mut self.queue;
-        let opt_in = caching.tracking == Tracking::OptIn;
-        let mut accept = |queue: &mut Queue, run: &Batch<'a>, rest: &Batch<'a>| {
-            let run = run.before(rest);
-            if run.words.is_empty() { Ok(()) } else { queue.accept(terms, &run, aside.as_deref_mut()) }
-        };
-        // commands from here on were not accepted yet
-        let (mut run, mut rest) = (*batch, *batch);
-        loop {
-            let before = rest;
-            let Some(request) = rest.next_request()? else { return accept(queue, &run, &rest) };
-            let row = queue::known_row(&request);
-            let shape = queue::shape_of(row, &request);
-            let verdict = cache.take(caching, terms.now, &request, row, shape);
-            if matches!(verdict, Verdict::Send) {
-                continue;
+        sift(cache, caching, terms.now, batch, None, &mut |run, registration| {
+            if registration != 0 && caching.tracking == Tracking::OptIn {
+                queue.ask(CACHING);
             }
-            if matches!(verdict, Verdict::Hit) || opt_in {
-                accept(queue, &run, &before)?;
-                run = before;
+            if !run.words.is_empty() {
+                queue.accept(terms, run, aside.as_deref_mut())?;
             }
-            if let Verdict::Miss(registration) = verdict {
-                if opt_in {
-                    queue.ask(CACHING);
-                }
-                accept(queue, &run, &rest)?;
+            if registration != 0 {
                 queue.register(registration);
             }
-            run = rest;
-        }
+            Ok(())
+        })
     }
 
-    /// Forgets what the commands of `batch`, which are sent on another link, may change; adds it to `written`.
-    #[cold]
+    /// Has the connection of a `lease` accept the commands of `batch`, but for those whose reply is there, as long as its link is as any
+    /// other; adds what they may change to `written`.
     #[inline(never)]
-    pub(crate) fn note_writes(&mut self, batch: &Batch<'_>, written: &mut Written) {
-        let Some((cache, _)) = made(&mut self.cache, &self.config) else { return };
-        let mut rest = *batch;
-        while let Ok(Some(request)) = rest.next_request() {
-            cache.note_write(queue::known_row(&request), &request, written);
-        }
+    pub(crate) fn accept_beside(
+        &mut self,
+        now: Instant,
+        batch: &Batch<'_>,
+        lease: &mut Self,
+        written: &mut Written,
+    ) -> Result<(), Malformed> {
+        let Some((cache, caching)) = made(&mut self.cache, &self.config) else {
+            return lease.submit(now, batch);
+        };
+        let asking = Lease { neutral: lease.is_neutral(), written };
+        sift(cache, caching, now, batch, Some(asking), &mut |run, _| lease.submit(now, run))
     }
 
     /// Forgets what was `written` on another link.
@@ -132,6 +120,43 @@ impl Connection {
             core::mem::swap(&mut cache.shaper, &mut self.link.shaper);
         }
         core::mem::replace(&mut self.link.decoder, Decoder::new(self.config.limits))
+    }
+}
+
+/// Gives `send` the commands of `batch`, in runs, but for those whose reply is there; with each run the registration of the reply to its
+/// last command, or 0.
+#[inline(never)]
+fn sift<'a>(
+    cache: &mut Cache,
+    caching: &Caching,
+    now: Instant,
+    batch: &Batch<'a>,
+    mut lease: Option<Lease<'_>>,
+    send: &mut dyn FnMut(&Batch<'a>, u32) -> Result<(), Malformed>,
+) -> Result<(), Malformed> {
+    let mut unchecked = *batch;
+    while unchecked.next_request()?.is_some() {}
+    // commands from here on were not sent yet
+    let (mut run, mut rest) = (*batch, *batch);
+    loop {
+        let before = rest;
+        let Some(request) = rest.next_request()? else { return send(&run, 0) };
+        let row = queue::known_row(&request);
+        if let Some(lease) = &mut lease {
+            lease.neutral &= Note::of(row, Role::Plain, &request) == Note::Nothing;
+        }
+        let shape = queue::shape_of(row, &request);
+        let (end, registration) = match cache.take(caching, now, &request, row, shape, lease.as_mut()) {
+            Verdict::Send => continue,
+            Verdict::Hit => (&before, 0),
+            Verdict::Miss(registration) => (&rest, registration),
+        };
+        if registration != 0 && caching.tracking == Tracking::OptIn {
+            send(&run.before(&before), 0)?;
+            run = before;
+        }
+        send(&run.before(end), registration)?;
+        run = rest;
     }
 }
 

@@ -41,7 +41,7 @@ impl Route {
         match entry.role {
             Role::Multi | Role::Member => Self::Queued,
             _ if !entry.live => Self::Tombstone,
-            Role::Plain if entry.attended => Self::Attended(Adapter::new(entry.shape, flat)),
+            _ if entry.attended => Self::Attended(Adapter::new(entry.shape, flat)),
             Role::Plain => Self::Forward(Adapter::new(entry.shape, flat)),
             Role::Exec => Self::Exec { depth: 0, index: 0, element: Adapter::new(entry.shape, flat) },
         }

@@ -66,6 +66,13 @@ impl Connection {
         traces.answers(Note::Nothing) && !traces.is_open()
     }
 
+    /// Tells whether the server would answer what is asked now as it would on any other link: nothing was left behind there, and nothing
+    /// that is not answered might leave something.
+    pub(super) fn is_neutral(&self) -> bool {
+        let harmless = |note| note == Note::Nothing;
+        !self.session.spent && self.session.traces.is_none() && self.queue.notes().all(harmless)
+    }
+
     /// Gives what the commands will have done to the link when all of them are executed.
     fn outlook(&self) -> Traces {
         let mut traces = self.session.traces;

@@ -3,7 +3,7 @@
 use super::outgoing::NOBODY;
 use super::script::ScriptCall;
 use super::tap::{Heard, Open, Tap};
-use super::{Operation, Outgoing, Script, Step, lock};
+use super::{Operation, Outgoing, Reply, Script, Step, library, lock, watching};
 use crate::batch::{Batch, BatchBuffer, Malformed, Request, flags};
 use crate::machine::{Action, Failure, LeaseId, LinkId, Machine, Reason, ReplySink, Segment, Slot};
 use crate::time::Instant;
@@ -24,6 +24,12 @@ pub mod kind {
     pub const EXTEND: u16 = 3;
     /// Asks for a number above all that holders of a lock were given before: key, token. The reply is 0 where the token is not its owner's.
     pub const FENCE: u16 = 4;
+    /// What [`RELEASE`] does, without a script: WATCH, GET, and a transaction, on a link of its own.
+    pub const WATCH_RELEASE: u16 = 5;
+    /// What [`EXTEND`] does, likewise.
+    pub const WATCH_EXTEND: u16 = 6;
+    /// Loads a library: what `FUNCTION LOAD` is given. The reply is that of `FUNCTION LIST`, about the library that the code was of.
+    pub const LIBRARY: u16 = 7;
 }
 
 /// A machine that carries on conversations: [`Operation`]s in the slots of their callers.
@@ -56,10 +62,25 @@ pub(super) struct Talks {
 }
 
 pub(super) struct Talk {
-    /// Where its commands go.
+    /// Where it was begun.
     lease: LeaseId,
+    /// The link that it has to itself.
+    own: Option<LeaseId>,
     pub(super) operation: Box<dyn Operation + Send>,
     awaited: Awaited,
+    /// Why the server did not queue what it said.
+    pub(super) refusal: Option<Reply>,
+}
+
+impl Talk {
+    fn new(lease: LeaseId, operation: Box<dyn Operation + Send>, awaited: Awaited) -> Self {
+        Self { lease, own: None, operation, awaited, refusal: None }
+    }
+
+    /// Gives where its commands go.
+    fn place(&self) -> LeaseId {
+        self.own.unwrap_or(self.lease)
+    }
 }
 
 /// What a conversation waits for.
@@ -71,6 +92,8 @@ pub(super) enum Awaited {
     Forward(&'static [u8]),
     /// Its time.
     Wake(Instant),
+    /// A link of its own.
+    Lease,
 }
 
 impl Talks {
@@ -201,7 +224,7 @@ impl<M: Machine> Conversations<M> {
     #[inline(never)]
     pub fn begin(&mut self, now: Instant, lease: LeaseId, slot: Slot, operation: Box<dyn Operation + Send>) {
         self.now = now;
-        self.talks.put(slot, Talk { lease, operation, awaited: Awaited::Wake(now) });
+        self.talks.put(slot, Talk::new(lease, operation, Awaited::Wake(now)));
         self.wake(slot);
     }
 
@@ -212,7 +235,7 @@ impl<M: Machine> Conversations<M> {
         if let Some(script) = self.script(sha).cloned() {
             let operation = Box::new(ScriptCall::new(script, request));
             let awaited = Awaited::Forward(super::script::NOSCRIPT);
-            self.talks.put(request.slot, Talk { lease, operation, awaited });
+            self.talks.put(request.slot, Talk::new(lease, operation, awaited));
         }
     }
 
@@ -232,11 +255,49 @@ impl<M: Machine> Conversations<M> {
                 self.talks.wake = Some(self.talks.wake.map_or(at, |wake| wake.min(at)));
                 Awaited::Wake(at)
             }
+            Step::Lease => Awaited::Lease,
         };
         let Some(talk) = self.talks.get(slot) else { return };
         talk.awaited = awaited;
-        let lease = talk.lease;
-        self.flush(lease);
+        let place = talk.place();
+        self.flush(place);
+        if step == Step::Lease {
+            self.lend(slot);
+        }
+    }
+
+    /// Gets the conversation in `slot` a link of its own, in place of the one that it may have.
+    fn lend(&mut self, slot: Slot) {
+        let Some(talk) = self.talks.get(slot) else { return };
+        if let Some(lease) = talk.own.take() {
+            self.machine.release(self.now, lease);
+        }
+        if talk.lease != LeaseId::SHARED {
+            self.wake(slot);
+        } else if !self.machine.lease(self.now, slot) {
+            self.talks.take(slot);
+            self.failed.push((slot, Failure { reason: Reason::PoolTimeout, maybe_executed: false }));
+        }
+    }
+
+    /// Takes `lease` for the conversation in `slot`; gives whether one waits for it.
+    fn settle_in(&mut self, slot: Slot, lease: LeaseId) -> bool {
+        let talk = self.talks.get(slot).filter(|talk| matches!(talk.awaited, Awaited::Lease));
+        let waits = talk.map(|talk| talk.own = Some(lease)).is_some();
+        if waits {
+            self.wake(slot);
+        }
+        waits
+    }
+
+    /// Ends the conversation in `slot`: sends the last that it wrote, and gives its link back.
+    #[inline(never)]
+    fn end(&mut self, slot: Slot) {
+        let Some(talk) = self.talks.take(slot) else { return };
+        self.flush(talk.place());
+        if let Some(lease) = talk.own {
+            self.machine.release(self.now, lease);
+        }
     }
 
     /// Sends what a conversation on `lease` wrote.
@@ -253,12 +314,10 @@ impl<M: Machine> Conversations<M> {
     #[inline(never)]
     fn resume(&mut self) {
         for (slot, step) in core::mem::take(&mut self.heard.steps) {
-            let lease = self.talks.get(slot).map(|talk| talk.lease);
             match step {
                 Some(step) => self.go_on(slot, step),
-                None => drop(self.talks.take(slot)),
+                None => self.end(slot),
             }
-            lease.into_iter().for_each(|lease| self.flush(lease));
         }
     }
 
@@ -271,7 +330,7 @@ impl<M: Machine> Conversations<M> {
         let failure = match self.talks.get(slot) {
             // nothing may begin anew
             Some(_) if failure.reason == Reason::Closed => {
-                self.talks.take(slot);
+                self.end(slot);
                 failure
             }
             Some(talk) => {
@@ -282,9 +341,7 @@ impl<M: Machine> Conversations<M> {
                         return None;
                     }
                     ControlFlow::Break(failure) => {
-                        let lease = talk.lease;
-                        self.talks.take(slot);
-                        self.flush(lease);
+                        self.end(slot);
                         failure
                     }
                 }
@@ -323,11 +380,14 @@ fn operation(now: Instant, request: &Request<'_>) -> Box<dyn Operation + Send> {
     for (place, arg) in args.iter_mut().zip(request.args()) {
         *place = arg.bytes();
     }
-    if request.row.0 == kind::ACQUIRE {
-        return Box::new(lock::Acquire::new(now, args, request.timeout));
-    }
     let [key, token, milliseconds, ..] = args;
     match request.row.0 {
+        kind::ACQUIRE => Box::new(lock::Acquire::new(now, args, request.timeout)),
+        kind::LIBRARY => Box::new(library::Load::new(request)),
+        kind::WATCH_RELEASE => Box::new(watching::Change::new(key, token, None, request.timeout)),
+        kind::WATCH_EXTEND => {
+            Box::new(watching::Change::new(key, token, Some(milliseconds), request.timeout))
+        }
         kind::RELEASE => Box::new(lock::release(key, token, request.timeout)),
         kind::FENCE => Box::new(lock::fence(key, token, request.timeout)),
         _ => Box::new(lock::Extend::new(key, token, milliseconds, request.timeout)),
@@ -357,15 +417,25 @@ impl<M: Machine> Machine for Conversations<M> {
         self.machine.submit_on(now, lease, batch)
     }
 
+    fn lease(&mut self, now: Instant, slot: Slot) -> bool {
+        self.now = now;
+        self.machine.lease(now, slot)
+    }
+
+    fn release(&mut self, now: Instant, lease: LeaseId) {
+        self.now = now;
+        self.machine.release(now, lease);
+    }
+
     fn cancel(&mut self, now: Instant, slot: Slot) -> Option<bool> {
         self.now = now;
         let cancelled = self.machine.cancel(now, slot);
-        let Some(mut talk) = self.talks.take(slot) else { return cancelled };
+        let Some(talk) = self.talks.get(slot) else { return cancelled };
         // what it waits for has failed already where the machine does not know it: its caller is about to be told
         let failed = cancelled.is_none() && !matches!(talk.awaited, Awaited::Wake(_));
         let maybe_executed = cancelled.unwrap_or(failed);
         talk.operation.abandon(maybe_executed, &mut Outgoing::new(slot, &mut self.out));
-        self.flush(talk.lease);
+        self.end(slot);
         (!failed).then_some(maybe_executed)
     }
 
@@ -439,10 +509,11 @@ impl<M: Machine> Machine for Conversations<M> {
                         return Some(action);
                     }
                 }
+                Some(Action::Leased(slot, lease)) if self.settle_in(slot, lease) => {}
                 Some(action) => {
                     match action {
                         Action::Close(link, _) => self.leave(link),
-                        Action::Unanswered(slot) => drop(self.talks.take(slot)),
+                        Action::Unanswered(slot) => self.end(slot),
                         _ => {}
                     }
                     return Some(action);

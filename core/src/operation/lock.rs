@@ -91,7 +91,7 @@ impl Operation for Extend {
 }
 
 /// Gives until when its owner can count on a lock that lives `ttl` milliseconds from `since` on at the earliest, unless it is over.
-fn valid_until(ttl: u64, since: Instant, now: Instant) -> Option<Instant> {
+pub(super) fn valid_until(ttl: u64, since: Instant, now: Instant) -> Option<Instant> {
     let drift = ttl / 100 + 2;
     Some(Instant((since.0 + ttl).saturating_sub(drift))).filter(|&end| end > now)
 }
@@ -207,7 +207,7 @@ impl Acquire {
 
 /// Reads decimal digits; what is too large is as large as can be.
 #[inline(never)]
-fn number(text: &[u8]) -> u32 {
+pub(super) fn number(text: &[u8]) -> u32 {
     let add = |number: u32, digit: &u8| {
         number.saturating_mul(10).saturating_add(u32::from(digit.wrapping_sub(b'0')))
     };

@@ -4,6 +4,7 @@
 //!          start, woken                 reply, failed
 //!   (idle) ------------> Listen, Forward -------------> Listen, Forward   another command
 //!                                        -------------> Wait              nothing until then
+//!                                        -------------> Lease             nothing until it has a link to itself
 //!                                        -------------> Answer            the caller's slot is settled
 //! ```
 //!
@@ -12,10 +13,12 @@
 //! most, and settles its slot once, as commands do.
 
 mod conversations;
+mod library;
 mod lock;
 mod outgoing;
 mod script;
 mod tap;
+mod watching;
 
 pub use conversations::{Conversations, kind};
 pub use outgoing::Outgoing;
@@ -29,7 +32,7 @@ use core::ops::ControlFlow;
 
 /// A conversation: what to send first, and after each reply.
 pub trait Operation {
-    /// Writes the next command: at the start, and when a wait is over.
+    /// Writes the next command: at the start, and when a wait is over, or the link there.
     fn next(&mut self, now: Instant, out: &mut Outgoing<'_>) -> Step;
 
     /// Takes the reply that it listened for, or the error that was not to be passed on.
@@ -63,6 +66,9 @@ pub enum Step {
     Forward(&'static [u8]),
     /// Nothing is sent before; [`Operation::next`] is asked then.
     Wait(Instant),
+    /// What it says from now on is said on a link of its own, which goes back when it ends, or asks for another; [`Operation::next`] is asked
+    /// when that is there. Who began it on a lease has given it one.
+    Lease,
 }
 
 /// How a conversation ends.
@@ -74,7 +80,8 @@ pub enum Answer {
     Error(Vec<u8>),
 }
 
-/// A reply that a conversation listened for: the whole of a short one, no more than its kind of any other.
+/// A reply that a conversation listened for: the whole of a short one, no more than its kind of any other. A list of one is told as its
+/// element, and a transaction that the server would not queue as the error that says why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
     /// A status, or user data of at most [`SHORT`](Self::SHORT) bytes.

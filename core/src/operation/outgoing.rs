@@ -4,8 +4,12 @@ use crate::batch::{
     BatchBuffer, Kept,
     flags::{self, CONVERSATION},
 };
+use crate::draft;
 use crate::machine::Slot;
 use crate::table::RowId;
+
+const MULTI: RowId = const { draft::id("MULTI") };
+const EXEC: RowId = const { draft::id("EXEC") };
 
 /// The slot of commands whose reply nobody waits for. Slots of callers are smaller.
 pub(super) const NOBODY: Slot = Slot(1 << 31);
@@ -37,6 +41,15 @@ impl<'a> Outgoing<'a> {
         rest: &Kept,
     ) {
         self.batch.push_with(self.slot, row, flags | CONVERSATION, timeout, args, rest);
+    }
+
+    /// Writes a transaction of one command, which is answered as that would be, or by null where a key that was watched has changed.
+    pub fn transaction(&mut self, row: RowId, timeout: Option<u32>, args: &[&[u8]]) {
+        for (row, role, args) in
+            [(MULTI, flags::MULTI, &[][..]), (row, flags::MEMBER, args), (EXEC, flags::EXEC, &[])]
+        {
+            self.command(row, flags::RAW | role, timeout, args);
+        }
     }
 
     /// Writes a command whose reply is dropped, and that is sent again when its link is lost: executing it twice must do no harm.

@@ -5,7 +5,7 @@ use crate::batch::BatchBuffer;
 use crate::machine::{ReplySink, Slot};
 use crate::operation::conversations::{Awaited, Talks};
 use crate::operation::outgoing::NOBODY;
-use crate::resp::{Event, Sink, Text, tell};
+use crate::resp::{Aggregate, Event, Sink, Text, tell};
 use crate::time::Instant;
 use alloc::vec::Vec;
 use core::ops::ControlFlow;
@@ -65,14 +65,17 @@ impl<S: ReplySink> ReplySink for Tap<'_, S> {
     }
 
     fn queue_error(&mut self, slot: Slot, index: u32, text: &[u8]) {
-        self.sink.queue_error(slot, index, text);
+        match self.talks.get(slot) {
+            Some(talk) => drop(talk.refusal.get_or_insert_with(|| error(text))),
+            None => self.sink.queue_error(slot, index, text),
+        }
     }
 
     #[inline(never)]
     fn attend(&mut self, slot: Slot) {
         *self.open = match self.talks.awaits(slot) {
             Some(Awaited::Forward(code)) => Open::Either(slot, code),
-            Some(Awaited::Listen | Awaited::Wake(_)) => Open::Listening(slot, None),
+            Some(Awaited::Listen | Awaited::Lease | Awaited::Wake(_)) => Open::Listening(slot, None),
             None if slot == NOBODY => Open::Dropped,
             None => {
                 self.sink.begin(slot);
@@ -95,6 +98,8 @@ impl<S: ReplySink> ReplySink for Tap<'_, S> {
                 self.sink.begin(slot);
                 return true;
             }
+            // a transaction of one command is answered as that is
+            (Open::Listening(_, None), Event::Open(Aggregate::Array, Some(1))) => {}
             (Open::Listening(_, reply @ None), event) => *reply = Some(short(event)),
             (Open::Callers | Open::Last(_), _) => return true,
             _ => {}
@@ -120,6 +125,8 @@ impl<S: ReplySink> Tap<'_, S> {
     /// Gives a conversation its reply, and the caller the answer, if it is one: at once, for the next reply may come in several pieces.
     fn go_on(&mut self, slot: Slot, reply: Reply) {
         let Some(talk) = self.talks.get(slot) else { return };
+        let refusal = talk.refusal.take().filter(|_| matches!(reply, Reply::Error(_)));
+        let reply = refusal.unwrap_or(reply);
         let step = match talk.operation.reply(self.now, reply, &mut Outgoing::new(slot, self.out)) {
             ControlFlow::Continue(step) => Some(step),
             ControlFlow::Break(answer) => {

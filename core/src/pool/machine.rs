@@ -1,6 +1,6 @@
 //! What the world does to a pool, and what the pool wants of it: each link's business is its connection's.
 
-use super::{Lane, Pool, User};
+use super::{Lane, Pool, User, waiting::Want};
 use crate::batch::{Batch, Malformed};
 use crate::connection::Connection;
 use crate::machine::{Action, LeaseId, LinkId, Machine, ReplySink, Segment, Slot};
@@ -19,6 +19,20 @@ impl Machine for Pool {
 
     fn submit_on(&mut self, now: Instant, lease: LeaseId, batch: &Batch<'_>) -> Result<(), Malformed> {
         if lease == LeaseId::SHARED { self.submit(now, batch) } else { self.submit_leased(now, lease, batch) }
+    }
+
+    fn lease(&mut self, now: Instant, slot: Slot) -> bool {
+        self.admit(now, slot, Want::Lease);
+        true
+    }
+
+    fn release(&mut self, now: Instant, lease: LeaseId) {
+        let Some(at) = self.holder(lease) else { return };
+        self.lanes[at].user = User::Passing;
+        if self.lanes[at].connection.may_block() {
+            self.lanes[at].connection.hang_up();
+        }
+        self.review(now, at);
     }
 
     fn cancel(&mut self, now: Instant, slot: Slot) -> Option<bool> {

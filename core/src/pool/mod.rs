@@ -42,7 +42,7 @@ impl Default for Limits {
 /// A [`Machine`] with one shared connection and up to [`Limits::max_connections`] leased ones.
 ///
 /// A command that blocks does so on a connection of its own, which goes back when it settles; whoever gives it up closes its link.
-/// [`lease`](Self::lease) gives a connection to whoever changes what a connection is, or waits for its writes; [`place`](Self::place) counts
+/// [`lease`](Machine::lease) gives a connection to whoever changes what a connection is, or waits for its writes; [`place`](Self::place) counts
 /// a connection that is driven elsewhere, such as one that listens.
 pub struct Pool {
     limits: Limits,
@@ -157,13 +157,7 @@ impl Pool {
         self.shared.connect(now);
     }
 
-    /// Asks for a lease: [`Action::Leased`] tells of it, or [`Action::Settle`] that there is none. [`Machine::cancel`] gives it up
-    /// while it is waited for.
-    pub fn lease(&mut self, now: Instant, slot: Slot) {
-        self.admit(now, slot, Want::Lease);
-    }
-
-    /// Asks for a place alone, as for a [`lease`](Self::lease): nothing is opened in it, and it counts as a connection, that of the caller's, until
+    /// Asks for a place alone, as for a [`lease`](Machine::lease): nothing is opened in it, and it counts as a connection, that of the caller's, until
     /// it is given back.
     pub fn place(&mut self, now: Instant, slot: Slot) {
         self.admit(now, slot, Want::Place);
@@ -190,9 +184,8 @@ impl Pool {
         batch: &Batch<'_>,
     ) -> Result<(), Malformed> {
         if let Some(at) = self.holder(lease) {
-            let lane = &mut self.lanes[at];
-            self.shared.note_writes(batch, &mut lane.written);
-            return lane.connection.submit(now, batch);
+            let Lane { connection, written, .. } = &mut self.lanes[at];
+            return self.shared.accept_beside(now, batch, connection, written);
         }
         let mut rest = *batch;
         while rest.next_request()?.is_some() {}
@@ -203,17 +196,6 @@ impl Pool {
             }
         }
         Ok(())
-    }
-
-    /// Ends a lease. Its connection goes back when what is in flight is answered, or at once when that blocks; it is closed unless it
-    /// is as good as a new one.
-    pub fn release(&mut self, now: Instant, lease: LeaseId) {
-        let Some(at) = self.holder(lease) else { return };
-        self.lanes[at].user = User::Passing;
-        if self.lanes[at].connection.may_block() {
-            self.lanes[at].connection.hang_up();
-        }
-        self.review(now, at);
     }
 
     /// Fails what blocks, and whoever waits for a connection; everything else goes on.
@@ -292,8 +274,7 @@ impl Pool {
         let lane = &mut self.lanes[at];
         lane.user = User::Passing;
         lane.connection.renew();
-        self.shared.note_writes(batch, &mut lane.written);
-        let accepted = lane.connection.submit(now, batch);
+        let accepted = self.shared.accept_beside(now, batch, &mut lane.connection, &mut lane.written);
         debug_assert!(accepted.is_ok(), "it was well-formed");
     }
 

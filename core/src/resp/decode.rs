@@ -497,7 +497,7 @@ impl Default for Decoder {
 }
 
 /// Texts up to this length are taken with their header in one step.
-const SHORT: usize = 1000;
+const SHORT: usize = 10_000;
 
 /// Takes the two texts of a message from the start of `input`, with the bytes used, where all of it is there and short; `push` is the tag of
 /// what is sent unasked, `limit` what whole texts are shorter than.
@@ -526,6 +526,9 @@ fn short_bulk(body: &[u8], limit: usize) -> Option<(&[u8], usize)> {
         [a @ b'0'..=b'9', b @ b'0'..=b'9', b'\r', b'\n', ..] => (digit(*a) * 10 + digit(*b), 4),
         [a @ b'0'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', b'\r', b'\n', ..] => {
             (digit(*a) * 100 + digit(*b) * 10 + digit(*c), 5)
+        }
+        [a @ b'0'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', d @ b'0'..=b'9', b'\r', b'\n', ..] => {
+            (digit(*a) * 1000 + digit(*b) * 100 + digit(*c) * 10 + digit(*d), 6)
         }
         _ => return None,
     };

@@ -1,6 +1,6 @@
 //! Takes a lock again and again, as roughly as a process can; for the test that no two hold it at once.
 //!
-//! Told where the server is, the lock's name, how often to take it, and a seed. Writes a line per time that it held the lock: what it did with
+//! Told the class of locks, as `contender.mjs` is, where the server is, the lock's name, how often to take it, and a seed. Writes a line per time that it held the lock: what it did with
 //! it, and from when until when, in milliseconds, it could rely on it.
 
 use oorandom::Rand32;
@@ -35,10 +35,12 @@ enum Deed {
 fn main() {
     let mut arguments = std::env::args().skip(1);
     let mut next = || arguments.next().expect("an argument");
+    let class = next();
     let (address, name) = (next().parse().expect("an address"), next());
     let (count, seed): (u32, u64) = (next().parse().expect("a number"), next().parse().expect("a number"));
     let client = client(address, Config { backoff: (1, 20), ..Config::default() });
-    let lock = client.lock(&name).timeout(TIMEOUT).sleep(Duration::from_millis(2));
+    let lock = if class == "Lock" { client.lock(&name).watching() } else { client.lock(&name) };
+    let lock = lock.timeout(TIMEOUT).sleep(Duration::from_millis(2));
     let mut random = Rand32::new(seed);
     for _ in 0..count {
         let deed = match random.rand_range(0..100) {

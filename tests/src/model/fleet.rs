@@ -129,6 +129,11 @@ impl Fleet {
     fn accept(&mut self, lease: Option<LeaseId>, batch: &Batch<'_>) {
         let accepted = self.pool.converse(self.now, lease.unwrap_or(LeaseId::SHARED), batch);
         accepted.expect("the batch is well-formed");
+        let mut caller = Caller::default();
+        self.pool.poll_cached(&mut caller);
+        for (slot, outcomes) in caller.outcomes {
+            self.outcomes.entry(slot).or_default().extend(outcomes);
+        }
         let mut rest = *batch;
         while let Ok(Some(request)) = rest.next_request() {
             let slot = request.slot.0;
@@ -267,6 +272,19 @@ impl Fleet {
             wire.replies.extend(words);
         }
         ready
+    }
+
+    /// Has somebody else, or who is at another link, execute a command, of which the link at `at` is told what it is to be told.
+    pub fn tell(&mut self, at: usize, command: &Words) {
+        let words: Vec<&[u8]> = command.iter().map(Vec::as_slice).collect();
+        if let Some(Wire { session: Some(session), replies, .. }) = self.wires.get_mut(at) {
+            replies.extend(session.tell(&words));
+        }
+    }
+
+    /// Gives how many bytes the server wrote on the link at `at` that the client did not read.
+    pub fn unread(&self, at: usize) -> usize {
+        self.wires.get(at).map_or(0, |wire| wire.replies.len())
     }
 
     /// Lets the client read up to `count` bytes of the link at `at`; gives how many there were.

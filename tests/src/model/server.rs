@@ -104,6 +104,13 @@ impl Session {
             || self.queued.is_some()
     }
 
+    /// Gives what the link is told of a command that was executed on another.
+    pub fn tell(&mut self, command: &[&[u8]]) -> Vec<u8> {
+        let Some(tracking) = &mut self.tracking else { return Vec::new() };
+        tracking.note_write(command);
+        tracking.tell(true).concat()
+    }
+
     /// Tells whether it waits with a blocking command.
     pub fn is_blocked(&self) -> bool {
         self.blocked.is_some()
@@ -218,9 +225,7 @@ impl Server {
     pub fn beside(&mut self, session: &mut Session, command: &Words) -> Vec<u8> {
         let words: Vec<&[u8]> = command.iter().map(Vec::as_slice).collect();
         self.store.execute(&words);
-        let Some(tracking) = &mut session.tracking else { return Vec::new() };
-        tracking.note_write(&words);
-        tracking.tell(true).concat()
+        session.tell(&words)
     }
 
     /// Gives the reply, unless it comes later.

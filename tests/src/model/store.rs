@@ -19,7 +19,7 @@ pub struct Store {
     pub now: u64,
     /// Texts by their digests.
     scripts: BTreeMap<Vec<u8>, Vec<u8>>,
-    /// How often each counter was written to.
+    /// How often each text was written to, or went by itself.
     writes: BTreeMap<Vec<u8>, u32>,
     /// What a new counter begins above: FLUSHALL raises it, so that counters never go back.
     pub least: i64,
@@ -68,11 +68,12 @@ impl Store {
     }
 
     fn expire(&mut self) {
-        let Self { expiries, texts, now, .. } = self;
+        let Self { expiries, texts, now, writes, .. } = self;
         expiries.retain(|key, at| {
             let lives = *at > *now;
             if !lives {
                 texts.remove(key);
+                *writes.entry(key.clone()).or_default() += 1;
             }
             lives
         });
@@ -80,9 +81,14 @@ impl Store {
 
     /// The script that counts.
     pub const COUNT: &[u8] = b"redis.call('INCR', KEYS[1]) return ARGV[1]";
-    /// Tells how often the counter at `key` was written to.
-    pub fn writes(&self, key: &[u8]) -> u32 {
+    /// Tells how often the text at `key` was written to.
+    pub fn writes(&mut self, key: &[u8]) -> u32 {
+        self.expire();
         self.writes.get(key).copied().unwrap_or_default()
+    }
+
+    fn touch(&mut self, key: &[u8]) {
+        *self.writes.entry(key.to_vec()).or_default() += 1;
     }
 
     /// Takes the first element of the list at `key`.
@@ -108,8 +114,21 @@ impl Store {
             }
             [b"GET", key] => text(self.texts.get(*key)),
             [b"SET", key, _, b"NX", ..] if self.texts.contains_key(*key) => Frame::Null,
+            [b"PTTL", key] => Frame::Integer(match self.expiries.get(*key) {
+                Some(at) => (at - self.now) as i64,
+                None => -1 - i64::from(!self.texts.contains_key(*key)),
+            }),
+            [b"PEXPIRE", key, time] => {
+                let known = self.texts.contains_key(*key);
+                if known {
+                    self.touch(key);
+                    self.expiries.insert(key.to_vec(), self.now + number(time));
+                }
+                Frame::Integer(known.into())
+            }
             [b"SET", key, value, b"GET"] => text(self.texts.insert(key.to_vec(), value.to_vec()).as_ref()),
             [b"SET", key, value, options @ ..] => {
+                self.touch(key);
                 self.expiries.remove(*key);
                 if let [.., b"PX", time] = options {
                     self.expiries.insert(key.to_vec(), self.now + number(time));
@@ -138,7 +157,7 @@ impl Store {
             }
             [b"MGET", keys @ ..] => Frame::Array(keys.iter().map(|key| text(self.texts.get(*key))).collect()),
             [b"INCR", key] => {
-                *self.writes.entry(key.to_vec()).or_default() += 1;
+                self.touch(key);
                 let value =
                     self.texts.entry(key.to_vec()).or_insert_with(|| self.least.to_string().into_bytes());
                 match std::str::from_utf8(value).ok().and_then(|text| text.parse::<i64>().ok()) {
@@ -156,6 +175,7 @@ impl Store {
                 simple("OK")
             }
             [b"DEL", keys @ ..] => {
+                keys.iter().for_each(|key| self.touch(key));
                 self.expiries.retain(|key, _| !keys.contains(&key.as_slice()));
                 Frame::Integer(keys.iter().filter(|key| self.texts.remove(**key).is_some()).count() as i64)
             }

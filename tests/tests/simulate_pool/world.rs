@@ -190,7 +190,8 @@ impl World {
             5 => match self.locks.pop_first() {
                 Some((key, holder)) => {
                     let slot = self.slot(Kind::Unlock);
-                    requests::operation(slot, kind::RELEASE, &format!("l{key} t{holder}"))
+                    let kind = [kind::RELEASE, kind::WATCH_RELEASE][self.up_to(1)];
+                    requests::operation(slot, kind, &format!("l{key} t{holder}"))
                 }
                 None => self.some(),
             },

@@ -21,6 +21,8 @@ interface Entry {
   confirmed: boolean;
   /** Subscriptions whose confirmation was not read. */
   pending: number;
+  /** Whether it was to end, and that was given up. */
+  unwanted?: boolean | undefined;
 }
 
 /** Who waits for what comes next. */
@@ -121,6 +123,7 @@ export class Subscriber implements PubSub<Str>, Listener {
       const before = entry.handler;
       if (pairs !== undefined) entry.handler = pairs[at]![1] as Handler<Str>;
       entry.pending++;
+      entry.unwanted = false;
       entries.set(key, entry);
       return { key, entry, before, handler: entry.handler };
     });
@@ -138,8 +141,26 @@ export class Subscriber implements PubSub<Str>, Listener {
   }
 
   async #unsubscribe(kind: Kind, given: readonly unknown[]): Promise<void> {
-    await this.#send(kind + ENDS, namesIn(VERBS[kind + ENDS]!.toLowerCase(), given));
+    const names = namesIn(VERBS[kind + ENDS]!.toLowerCase(), given);
+    const entries = this.#entries[kind]!;
+    const left = names.length === 0 ? [...entries.values()] : names.flatMap((name) => entries.get(keyOf(shown(name, this.mode))) ?? []);
+    for (const entry of left) entry.unwanted = undefined;
+    try {
+      await this.#send(kind + ENDS, names);
+    } catch (error) {
+      // unless it was subscribed to again
+      for (const entry of left) entry.unwanted ??= true;
+      throw error;
+    }
   }
+
+  /** Ends what was subscribed to again though it was to end. */
+  readonly #endAgain = (): void => {
+    for (const [kind, entries] of this.#entries.entries()) {
+      const names = [...entries.values()].filter(({ unwanted }) => unwanted).map(({ name }) => name);
+      if (names.length > 0) this.#unsubscribe(kind, names).catch(() => {});
+    }
+  };
 
   #send(verb: number, names: readonly Key[], timeout = this.#timeout): Promise<unknown> {
     const command = VERBS[verb]!;
@@ -258,7 +279,10 @@ export class Subscriber implements PubSub<Str>, Listener {
     if (notice === Notice.AGAIN) return { type: "message", channel: typeof this.#last === "string" ? this.#last : this.#last.slice(), pattern: null, data: first as Str };
     if (notice === Notice.PMESSAGE) return { type: "pmessage", channel: second as Str, pattern: first as Str, data: third as Str };
     if (notice <= Notice.SMESSAGE) return { type: "message", channel: (this.#last = first as Str), pattern: null, data: second as Str };
-    if (notice === Notice.GAP) return Loss.ofGap(first as number, second as number | RedisError, third as Names);
+    if (notice === Notice.GAP) {
+      queueMicrotask(this.#endAgain);
+      return Loss.ofGap(first as number, second as number | RedisError, third as Names);
+    }
     return [notice, first, second];
   }
 

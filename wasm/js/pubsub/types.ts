@@ -61,7 +61,10 @@ export interface PubSub<S extends Str = string> extends AsyncIterable<Message<S>
   psubscribe(...patterns: Names | [Handlers<S>]): Promise<void>;
   /** SSUBSCRIBE: subscribes to shard channels. */
   ssubscribe(...names: Names | [Handlers<S>]): Promise<void>;
-  /** UNSUBSCRIBE; without names, from all channels. Resolves when the server has confirmed it. */
+  /**
+   * UNSUBSCRIBE; without names, from all channels. Resolves when the server has confirmed it. Where it rejects since there was no connection
+   * in time, that is done on the next one.
+   */
   unsubscribe(...names: Names): Promise<void>;
   /** PUNSUBSCRIBE, likewise. */
   punsubscribe(...patterns: Names): Promise<void>;
