@@ -282,11 +282,12 @@ impl Shared {
         !over
     }
 
-    /// Tells whether somebody waits, and remembers whom to wake; what nobody waits for is forgotten, since nothing of it was taken over.
+    /// Tells whether somebody waits for commands to be taken over, and remembers whom to wake; what nobody waits for is forgotten, since nothing of it was taken over.
     pub(crate) fn is_awaited(&self, cx: &mut Context<'_>) -> bool {
         let mut state = self.state.lock();
         let old = state.remember(cx);
-        let awaited = state.entries.iter().any(|entry| matches!(entry, Entry::Waiting { .. }));
+        let waits = |entry: &Entry| matches!(entry, Entry::Waiting { .. });
+        let awaited = !state.outbox.shared.batch.is_empty() && state.entries.iter().any(waits);
         if !awaited {
             state.forget();
         }

@@ -310,10 +310,10 @@ impl Subscription {
         Ok(())
     }
 
-    /// Waits for the reply to what was asked for.
-    async fn settled(&self, slots: [Slot; 1]) -> Result<(), Error> {
+    /// Waits for the reply to what was asked for; gives it up when it is dropped, be it before it was polled.
+    fn settled(&self, slots: [Slot; 1]) -> impl Future<Output = Result<(), Error>> + use<> {
         let pending = Pending { shared: self.ears.shared.clone(), slots: slots.into() };
-        pending.outcomes().await.into_iter().try_for_each(|outcome| outcome.map(drop))
+        async { pending.outcomes().await.into_iter().try_for_each(|outcome| outcome.map(drop)) }
     }
 }
 

@@ -216,9 +216,13 @@ impl Schedule {
                 let kept = self.subscriptions.clone();
                 Box::pin(async move {
                     match client.subscribe(&[&name]).await {
-                        Ok(subscription) => {
+                        Ok(mut subscription) => {
                             world.happened.borrow_mut().subscriptions += 1;
-                            kept.borrow_mut().push(subscription);
+                            match world.below(3) {
+                                0 => world.note(subscription.close().await),
+                                1 => world.note(subscription.unsubscribe(&[&name, "never"]).await),
+                                _ => kept.borrow_mut().push(subscription),
+                            }
                         }
                         Err(error) => world.note(Err::<(), _>(error)),
                     }
