@@ -269,10 +269,7 @@ export class Engine implements Home {
 
   /** Has a fresh core know of a place that `child` has. */
   #replace(host: Host, child: Engine): void {
-    const take = (place: unknown): void => {
-      if (this.places.has(child)) this.places.set(child, place as Channel);
-      else giveBack(place);
-    };
+    const take = (place: unknown): void => void (this.places.has(child) ? this.places.set(child, place as Channel) : giveBack(place));
     host.exports.host_lease(now(), this.slots.open(take, () => {}, "", 0), true);
   }
 

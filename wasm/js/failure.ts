@@ -169,7 +169,7 @@ export const failure = (reason: Reason, detail: number, at: Situation, command?:
       return new ConnectionError(`${at.where} has reached its maximum number of clients${outcome}: raise its 'maxclients', or close other clients`, details);
     case Reason.POOL_TIMEOUT:
       return new TimeoutError(
-        `all ${at.maxConnections} connections to ${at.where} beside the shared one were in use for ${at.poolTimeout} ms (${at.maxConnections - at.listening} leased or blocking, ${at.listening} listening)${outcome}: give leases back sooner, close what listens, or raise 'maxConnections' or 'poolTimeout'`,
+        `all ${at.maxConnections} connections to ${at.where} beside the shared one were in use for ${at.poolTimeout} ms (${at.maxConnections - at.listening} leased or blocking, ${at.listening} listening)${outcome}: give them back sooner, or raise 'maxConnections' or 'poolTimeout'`,
         details,
       );
     case Reason.LEASE_LOST:

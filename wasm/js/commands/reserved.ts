@@ -47,7 +47,7 @@ export const leaseRefusalOf = (method: string, name: string, effect: string): Ty
 export const silentRefusalOf = (command: string, row: number): TypeError | undefined => {
   const effect = effectOf(row);
   if (effect === undefined || effect === "writes" || effect === "internal") return undefined;
-  return new TypeError(`${command} would change the connection, and nobody would know: use \`await redis.lease()\``);
+  return new TypeError(`${command} would change the connection: use \`await redis.lease()\``);
 };
 
 /**
