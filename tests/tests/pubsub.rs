@@ -121,7 +121,7 @@ fn the_channel_of_messages_in_a_row_is_told_once() {
         peer.reply([message("a", "1"), message("a", "2"), message("b", "3"), message("a", "4")].concat());
         peer.reply(message("a", "5"));
         // long ones come another way, and so does what is cut
-        let long = "x".repeat(2000);
+        let long = "x".repeat(12_000);
         peer.reply([message("a", &long), message("a", "6")].concat());
         let cut = message("a", "7");
         peer.reply(&cut[..9]);
