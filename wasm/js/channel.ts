@@ -5,6 +5,7 @@ import type { Host } from "./host.js";
 import type { Listener } from "./settings.js";
 import type { Gatherer } from "./slots.js";
 import type { Status } from "./status.js";
+import type { Version } from "./version.js";
 import { LANE } from "./wire.js";
 
 /** More than this leaves at once instead of at the end of the tick: the server works while the rest is being asked for. */
@@ -67,16 +68,8 @@ export class Channel {
     return this.engine.checks;
   }
 
-  get version(): string | undefined {
+  get version(): Version {
     return this.engine.version;
-  }
-
-  get gate(): Promise<void> | undefined {
-    return this.engine.gate;
-  }
-
-  awaitsVersion(): boolean {
-    return this.engine.awaitsVersion(this);
   }
 
   get status(): Status {
@@ -99,9 +92,9 @@ export class Channel {
 
   /** Sends a command; see {@link Outbox.push} for what it throws. */
   send(what: number, timeout: number | undefined, command: string, args: readonly unknown[], mode: number, signal?: AbortSignal): Promise<unknown> {
-    const { memo, host } = this.engine;
-    if (memo !== undefined && this.lease === 0 && this.outbox.count === 0) {
-      const value = memo.recall(host!, what, mode, args);
+    const { kept, host } = this.engine;
+    if (kept !== undefined && this.lease === 0 && this.outbox.count === 0) {
+      const value = kept.memo?.recall(host!, what, mode, args);
       if (value !== undefined) return Promise.resolve(value);
     }
     const promise = new Promise(executor);
@@ -136,7 +129,7 @@ export class Channel {
     if (timeout !== undefined) engine.sooner = true;
     if (what & Flag.OPERATION) engine.waits = true;
     if (engine.isKept(this)) {
-      engine.memo?.remember(engine.host!, what, mode, args, engine.keptValue);
+      engine.kept?.memo?.remember(engine.host!, what, mode, args, engine.kept.value);
       return SETTLED;
     }
     this.#schedule(this.#full);

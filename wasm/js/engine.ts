@@ -1,5 +1,5 @@
 import { Aborts } from "./aborts.js";
-import type { CacheSettings, CacheStats } from "./cache.js";
+import type { CacheStats } from "./cache.js";
 import type { Connector, Endpoint } from "./connector.js";
 import { Channel } from "./channel.js";
 import { Keeper } from "./credentials.js";
@@ -8,15 +8,16 @@ import { Externals } from "./externals.js";
 import { failure, Reason, type Situation } from "./failure.js";
 import { Host } from "./host.js";
 import { Errors, inspectLinks, type Inspection } from "./inspect.js";
-import { Memo } from "./memo.js";
-import { Flag, Outbox } from "./outbox.js";
+import { Kept, NOTHING_KEPT } from "./kept.js";
+import { Outbox } from "./outbox.js";
 import type { Notice, Told } from "./pubsub/notices.js";
-import { LISTENER, Reader } from "./reader.js";
+import { LISTENER } from "./reader.js";
 import { Scripts } from "./scripts.js";
 import type { Listener, Settings } from "./settings.js";
 import { Slots } from "./slots.js";
 import type { Status } from "./status.js";
 import { later, laterUnheld, type Timer } from "./timer.js";
+import { Version } from "./version.js";
 import { LANE, Wire, type Home } from "./wire.js";
 
 /** What the core wants done; numbers are those of `wasm/src/host.rs`. */
@@ -60,12 +61,8 @@ export class Engine implements Home {
   /** Refused commands of transactions until their EXEC is answered. */
   readonly #refused = new Map<number, RedisError[]>();
   host: Host | undefined;
-  /** Reads replies that are kept, while others may be half read. */
-  #kept: Reader | undefined;
-  /** The value of the last one. */
-  keptValue: unknown;
-  /** Values of replies that are kept. */
-  memo: Memo | undefined;
+  /** The replies that the core keeps. */
+  kept: Kept | undefined;
   /** By lane; the first is that of the shared connection. */
   #wires: Wire[] = [];
   #flushing = false;
@@ -102,9 +99,11 @@ export class Engine implements Home {
   /** Engines that listen, and their places in the pool. */
   readonly places = new Map<Engine, Channel>();
   readonly keeper: Keeper | undefined;
+  readonly version: Version;
 
   constructor(settings: Settings, parent?: Engine) {
     this.#settings = settings;
+    this.version = new Version(settings.verifyVersion);
     this.waits = settings.highWater[2] === 1;
     this.#parent = parent;
     this.#errors = parent === undefined ? new Errors() : parent.#errors;
@@ -143,40 +142,6 @@ export class Engine implements Home {
     return this.#settings.runtimeChecks;
   }
 
-  /** The version that the server says it has, where it does. */
-  #serverVersion: string | undefined;
-  /**
-   * The version of Redis that it is, once it is connected; empty where the server did not say in its greeting, null where it does not tell
-   * at all, or is a fork: their numbers say nothing of what Redis has.
-   */
-  redisVersion: string | null | undefined;
-  /** Resolves when the version is known or cannot be: what comes later waits behind what waits for it. */
-  gate: Promise<void> | undefined;
-
-  /** The version that commands must not be newer than, if it is known. */
-  get version(): string | undefined {
-    return (this.#settings.verifyVersion && this.redisVersion) || undefined;
-  }
-
-  /** Tells whether the version decides but is not known; {@link gate} then tells when it is. What has to be asked goes through `channel`. */
-  awaitsVersion(channel: Channel): boolean {
-    if (!this.#settings.verifyVersion || this.redisVersion || this.redisVersion === null) return false;
-    const open = (): void => (this.gate = undefined);
-    this.gate ??= this.#learnVersion(channel).then(open, open);
-    return true;
-  }
-
-  async #learnVersion(channel: Channel): Promise<void> {
-    await this.connect();
-    if (this.redisVersion !== "") return;
-    // not everyone may use INFO
-    const info = await channel.send(Flag.NAMED, undefined, "INFO", ["INFO", "server"], 0).catch(() => undefined);
-    const { valkey_version, redis_version } = Object(info) as Readonly<Record<string, string | undefined>>;
-    if (this.redisVersion !== "") return;
-    this.#serverVersion = valkey_version ?? redis_version;
-    this.redisVersion = (valkey_version === undefined && redis_version) || null;
-  }
-
   get status(): Status {
     return this.#status;
   }
@@ -211,7 +176,7 @@ export class Engine implements Home {
       waiting.push(...beside.waiting.map((one) => ({ ...one, link })));
       links[link] = { ...beside.links[0]!, kind: "listening" };
     }
-    const version = this.#serverVersion ? { version: this.#serverVersion } : {};
+    const version = this.version.said ? { version: this.version.said } : {};
     return { status: this.#status, server: this.#settings.where, ...version, links, waiting, lastErrors: this.#errors.list() };
   }
 
@@ -326,33 +291,21 @@ export class Engine implements Home {
       outbox.submit((this.host ??= this.#start()), at, lease);
       // where there is no link, or another than the shared one, who knows which limit holds
       if (!this.#wires[0]?.ready || this.#wires.length > 1 || at + (this.#settings.timeout || Infinity) < this.#timerAt) this.sooner = true;
-      return this.#kept !== undefined && this.#tell(this.host, this.#kept);
+      return this.kept !== undefined && this.kept.tell();
     } catch (error) {
       this.trap(error);
       return false;
     }
   }
 
-  /** Settles commands whose replies are kept; tells whether there was one. */
-  #tell(host: Host, kept: Reader): boolean {
-    const words = host.exports.host_cached();
-    // such texts stand apart from each other: nothing beside them is worth reading
-    if (words > 0) kept.read(host, host.exports.host_tape() >>> 2, words, 0);
-    return words > 0;
-  }
-
   /** Settles the only command of this tick on `channel` at once where its reply is kept: it need not wait for others. */
   isKept(channel: Channel): boolean {
-    return this.#kept !== undefined && channel.outbox.count === 1 && !this.#flushing && !this.busy && this.#hand(channel);
+    return this.kept !== undefined && channel.outbox.count === 1 && !this.#flushing && !this.busy && this.#hand(channel);
   }
 
   /** What became of commands whose replies may be kept; `undefined` where none is. */
   get cacheStats(): CacheStats | undefined {
-    if (this.#settings.cache === undefined) return undefined;
-    const { host } = this;
-    const numbers = host === undefined ? new Float64Array(6) : new Float64Array(host.exports.memory.buffer, host.exports.host_cache_stats(), 6);
-    const [hits, misses, evictions, invalidations, keys, bytes] = numbers as unknown as [number, number, number, number, number, number];
-    return { hits: hits + (this.memo?.hits ?? 0), misses, evictions, invalidations, keys, bytes };
+    return this.#settings.cache === undefined ? undefined : (this.kept?.stats ?? { ...NOTHING_KEPT });
   }
 
   /** Sends everything at the end of the tick. */
@@ -453,7 +406,7 @@ export class Engine implements Home {
     this.arrive(() => {
       this.#submit();
       if (this.host !== undefined) this.#call((host) => host.exports.host_shutdown());
-      this.host = this.#kept = this.memo = undefined;
+      this.host = this.kept = undefined;
       this.#attempt?.fail(new ConnectionError("the client was closed"));
       this.#attempt = undefined;
       clearTimeout(this.#timer);
@@ -482,7 +435,7 @@ export class Engine implements Home {
     const wordsAt = host.exports.host_words(words.length) >>> 2;
     host.words.set(words, wordsAt);
     host.exports.host_configure();
-    if (this.#settings.cache !== undefined) this.#keep(host, this.#settings.cache);
+    if (this.#settings.cache !== undefined) this.kept = new Kept(host, this.#settings.cache, this);
     for (const child of this.places.keys()) this.#replace(host, child);
     this.keeper?.renew();
     return host;
@@ -494,27 +447,6 @@ export class Engine implements Home {
       const [user, secret] = host.giveTexts([username, password]);
       host.exports.host_authenticate(user!, secret!);
     });
-  }
-
-  /** Has the core keep replies. */
-  #keep(host: Host, { numbers, prefixes }: CacheSettings): void {
-    const lengths = prefixes.map((prefix) => prefix.length);
-    let at = host.exports.host_input(lengths.reduce((sum, length) => sum + length, 0));
-    for (const prefix of prefixes) {
-      host.bytes.set(prefix, at);
-      at += prefix.length;
-    }
-    const words = [...numbers, ...lengths];
-    const wordsAt = host.exports.host_words(words.length) >>> 2;
-    host.words.set(words, wordsAt);
-    host.exports.host_cache(words.length);
-    const reply = (slot: number, value: unknown, failed: boolean): void => {
-      this.keptValue = value;
-      this.#settle(slot, value, failed);
-    };
-    this.#kept = new Reader({ modeOf: (slot) => this.modeOf(slot), commandOf: (slot) => this.commandOf(slot), reply, tell: () => {}, refused: () => {} }, host);
-    // what is kept for some time only, the core must be asked for
-    this.memo = numbers[3] === 0 ? new Memo() : undefined;
   }
 
   /** Works through what the core wants done and sent, and then through what arrived meanwhile. */
@@ -576,8 +508,7 @@ export class Engine implements Home {
         const wire = this.#wires[id & LANE]!;
         wire.ready = true;
         if (wire.lane !== 0) return;
-        this.#serverVersion = host.text(host.exports.host_version());
-        this.redisVersion = detail === 0 ? this.#serverVersion : null;
+        this.version.greet(host.text(host.exports.host_version()), detail !== 0);
         this.#trouble = undefined;
         this.#attempt?.succeed();
         this.#attempt = undefined;
@@ -739,7 +670,7 @@ export class Engine implements Home {
   trap(cause: unknown): void {
     const host = this.host;
     const wires = this.#wires;
-    this.host = this.#kept = this.memo = undefined;
+    this.host = this.kept = undefined;
     this.#wires = [];
     this.#timerAt = Infinity;
     clearTimeout(this.#timer);

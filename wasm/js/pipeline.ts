@@ -283,10 +283,10 @@ export class Queued extends Methods implements Runner {
         const refusal = channel.refusal();
         if (refusal !== undefined) throw refusal;
         signal?.throwIfAborted();
-        if (needs.length > 0) channel.awaitsVersion();
-        if (channel.gate !== undefined) await channel.gate;
+        if (needs.length > 0) channel.version.isAwaited(channel);
+        if (channel.version.gate !== undefined) await channel.version.gate;
         for (const [command, need] of needs) {
-          const error = unsupported(command, need, channel.version);
+          const error = unsupported(command, need, channel.version.limit);
           if (error !== undefined) throw error;
         }
         for (const [lua, again] of scripts) if (again) channel.engine.learn(lua);

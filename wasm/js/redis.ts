@@ -307,8 +307,8 @@ class Client extends Methods {
   run(row: number, command: string, args: unknown[], needs?: Needs, what = 0): Promise<unknown> {
     const channel = this.#channel;
     if (needs !== undefined) {
-      if (channel.awaitsVersion()) return channel.gate!.then(() => this.run(row, command, args, channel.version === undefined ? undefined : needs, what));
-      const error = unsupported(command, needs, channel.version);
+      if (channel.version.isAwaited(channel)) return channel.version.gate!.then(() => this.run(row, command, args, channel.version.limit === undefined ? undefined : needs, what));
+      const error = unsupported(command, needs, channel.version.limit);
       if (error !== undefined) return Promise.reject(error);
     }
     const { mode, adapter, flags } = this.#view;
@@ -340,7 +340,7 @@ class Client extends Methods {
     const channel = this.#channel;
     const refusal = channel.refusal(command) ?? (flags & Flag.SILENT ? silentRefusalOf(command, what & Flag.NAMED ? rowOf(knownAs(args)) : what & ROW) : undefined);
     if (refusal !== undefined) return Promise.reject(refusal);
-    if (channel.gate !== undefined) return channel.gate.then(() => this.#once(what, command, args, mode));
+    if (channel.version.gate !== undefined) return channel.version.gate.then(() => this.#once(what, command, args, mode));
     if (what & Flag.SCRIPT) args = [channel.engine.learn(args[0] as string), ...args.slice(1)];
     what |= flags;
     if (flags & Flag.RAW) mode |= Mode.WIDE;
@@ -369,9 +369,9 @@ class Client extends Methods {
     const row = typeof command === "string" ? rowOf(command.trim().toUpperCase()) : 0;
     if (row === 0) throw new TypeError(`supports: parameter 'command' expected the name of a command, got ${kindOf(command)}`);
     await this.#channel.engine.connect();
-    if (this.#channel.awaitsVersion()) await this.#channel.gate;
+    if (this.#channel.version.isAwaited(this.#channel)) await this.#channel.version.gate;
     const { name, since } = planOf(row);
-    const version = this.#channel.engine.redisVersion;
+    const version = this.#channel.version.redis;
     const isNew = !name.includes(".") && (since === undefined || Boolean(version && !isOlder(version, since)));
     // before 7.0 COMMAND INFO knew no second words
     if (version && isOlder(version, "7") && name.includes(" ")) return isNew;

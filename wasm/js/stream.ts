@@ -57,8 +57,8 @@ export class Stream extends Methods implements Gatherer {
   /** Sends all commands of `source` and gives how many there were. */
   async execute(source: Source<InertCommand>, { onResult, signal = this.#view.signal }: StreamOptions): Promise<number> {
     signal?.throwIfAborted();
-    this.#channel.awaitsVersion();
-    await this.#channel.gate;
+    this.#channel.version.isAwaited(this.#channel);
+    await this.#channel.version.gate;
     const abort = (): void => this.#stop({ error: signal!.reason });
     signal?.addEventListener("abort", abort);
     this.#send(source).then(
@@ -136,7 +136,7 @@ export class Stream extends Methods implements Gatherer {
   run(row: number, command: string, args: unknown[], needs?: Needs): void {
     const channel = this.#channel;
     const { mode, flags, timeout, adapter } = this.#view;
-    const error = (needs !== undefined && unsupported(command, needs, channel.version)) || channel.refusal(command);
+    const error = (needs !== undefined && unsupported(command, needs, channel.version.limit)) || channel.refusal(command);
     if (error) return this.fail(error);
     if (mode & ENCODED) args = encoded(command, args, mode);
     const place = this.#next % this.#slots.length;

@@ -19,7 +19,7 @@ const LARGE: usize = 16 << 10;
 const WINDOW: usize = 160 << 10;
 /// The longest line of MONITOR: a command with all its arguments.
 const LONGEST_LINE: usize = 64 << 20;
-/// The slot of what is sent unasked; that of `wasm/js/engine.ts`.
+/// The slot of what is sent unasked; that of `wasm/js/reader.ts`.
 const LISTENER: Slot = Slot(u32::MAX - 1);
 
 /// One client's machine. See the module's documentation for how memory is shared.
