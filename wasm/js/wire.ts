@@ -13,7 +13,9 @@ import { isUntrusted } from "./tls.js";
  * waits for the rest to be worked through. Two texts of 64 KiB fit in with what is around them: what is whole is not copied together.
  */
 const CHUNK = 129 << 10;
-/** The core decodes this much at once, so that its memory stays in the processor's cache. Other sockets read no more: they are many, or bring messages, which are small. */
+/** The same of other sockets, which are many, or bring messages, which are small. */
+const SMALL_CHUNK = 16 << 10;
+/** The core decodes this much at once, so that its memory stays in the processor's cache. */
 const SLICE = 32 << 10;
 /** And this much behind a large text, which another may follow that does not pass through there. */
 const BEHIND = 256;
@@ -163,7 +165,7 @@ export class Wire {
   /** Gives where the socket reads to next. It never is the core's memory: growth would take that away while a read is pending. */
   #place(): Uint8Array {
     this.#direct = this.#reader.room();
-    return this.#direct ?? (this.#chunk ??= allocate(this.lane > 0 || this.#home.isListener ? SLICE : CHUNK));
+    return this.#direct ?? (this.#chunk ??= allocate(this.lane > 0 || this.#home.isListener ? SMALL_CHUNK : CHUNK));
   }
 
   #onRead(link: number, count: number, sink: Sink): void {
