@@ -282,7 +282,8 @@ impl Shared {
         !over
     }
 
-    /// Tells whether somebody waits for commands to be taken over, and remembers whom to wake; what nobody waits for is forgotten, since nothing of it was taken over.
+    /// Tells whether somebody waits for commands to be taken over, and remembers whom to wake; what nobody waits for is forgotten, since
+    /// nothing of it was taken over.
     pub(crate) fn is_awaited(&self, cx: &mut Context<'_>) -> bool {
         let mut state = self.state.lock();
         let old = state.remember(cx);

@@ -432,8 +432,7 @@ export class Engine implements Home {
     const listens = listener === undefined ? 0 : listener.monitors ? 2 : 1;
     const times = [connectTimeout, timeout, queueTimeout, retryDelay, maxRetryDelay];
     const words = [protocol, database, ...times, maxResends, seed, ...offline, ...highWater, maxReplyBytes, keepAlive, maxConnections, minIdle, maxIdleTime, poolTimeout, features, listens, ...lengths];
-    const wordsAt = host.exports.host_words(words.length) >>> 2;
-    host.words.set(words, wordsAt);
+    host.giveWords(words);
     host.exports.host_configure();
     if (this.#settings.cache !== undefined) this.kept = new Kept(host, this.#settings.cache, this);
     for (const child of this.places.keys()) this.#replace(host, child);

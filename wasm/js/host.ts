@@ -90,16 +90,26 @@ export class Host {
     return this.words[this.#registers + index]!;
   }
 
-  /** Copies texts to the input, one behind the other; gives their lengths, all ones where there is none. */
+  /** Copies texts to the input, as {@link giveBytes} does. */
   giveTexts(texts: readonly (string | undefined)[]): number[] {
-    const encoded = texts.map((text) => (text === undefined ? undefined : encode(text)));
-    let at = this.exports.host_input(encoded.reduce((sum, text) => sum + (text?.length ?? 0), 0));
-    return encoded.map((text) => {
-      if (text === undefined) return ABSENT;
-      this.bytes.set(text, at);
-      at += text.length;
-      return text.length;
+    return this.giveBytes(texts.map((text) => (text === undefined ? undefined : encode(text))));
+  }
+
+  /** Copies `parts` to the input, one behind the other; gives their lengths, all ones where there is none. */
+  giveBytes(parts: readonly (Uint8Array | undefined)[]): number[] {
+    let at = this.exports.host_input(parts.reduce((sum, part) => sum + (part?.length ?? 0), 0));
+    return parts.map((part) => {
+      if (part === undefined) return ABSENT;
+      this.bytes.set(part, at);
+      at += part.length;
+      return part.length;
     });
+  }
+
+  /** Copies `words` to where the core looks for them. */
+  giveWords(words: readonly number[]): void {
+    const at = this.exports.host_words(words.length) >>> 2;
+    this.words.set(words, at);
   }
 
   /** Gives the text whose length a call gave and whose address it left in the first register. */

@@ -16,15 +16,8 @@ export class Kept {
   /** Has the core keep replies, which `replies` takes. */
   constructor(host: Host, { numbers, prefixes }: CacheSettings, replies: Pick<Replies, "modeOf" | "commandOf" | "reply">) {
     this.#host = host;
-    const lengths = prefixes.map((prefix) => prefix.length);
-    let at = host.exports.host_input(lengths.reduce((sum, length) => sum + length, 0));
-    for (const prefix of prefixes) {
-      host.bytes.set(prefix, at);
-      at += prefix.length;
-    }
-    const words = [...numbers, ...lengths];
-    const wordsAt = host.exports.host_words(words.length) >>> 2;
-    host.words.set(words, wordsAt);
+    const words = [...numbers, ...host.giveBytes(prefixes)];
+    host.giveWords(words);
     host.exports.host_cache(words.length);
     const reply = (slot: number, value: unknown, failed: boolean): void => {
       this.value = value;

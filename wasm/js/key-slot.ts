@@ -9,7 +9,6 @@ export const keySlot = (key: Key): number => {
   }
   const bytes = typeof key === "string" ? encode(key) : key;
   const host = pure();
-  const at = host.exports.host_input(bytes.length);
-  host.bytes.set(bytes, at);
-  return host.exports.host_key_slot(bytes.length);
+  const [length] = host.giveBytes([bytes]);
+  return host.exports.host_key_slot(length!);
 };

@@ -1,5 +1,4 @@
 import type { Host } from "./host.js";
-import { encode } from "./text.js";
 
 /** The texts of so many scripts are kept, and as many are known in a pipeline: servers forget those that EVAL told them beyond 500. */
 export const SCRIPTS = 256;
@@ -31,10 +30,8 @@ export class Scripts {
       this.#known.delete(oldest);
       place = free;
     }
-    const text = encode(lua);
-    const at = host.exports.host_input(text.length);
-    host.bytes.set(text, at);
-    const address = host.exports.host_script(text.length, place);
+    const [length] = host.giveTexts([lua]);
+    const address = host.exports.host_script(length!, place);
     const digest = String.fromCharCode(...host.bytes.subarray(address, address + 40));
     this.#known.set(lua, { digest, place });
     return digest;

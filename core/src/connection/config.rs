@@ -64,8 +64,8 @@ pub struct Config {
     /// Milliseconds that a command waits for a link, or for room on it, at most, each time that it has to; 0: no limit.
     pub queue_timeout: u32,
     /// The first and the last ceiling, in milliseconds, of the time between attempts to open a link: it doubles with each attempt, and
-    /// the time is any up to it. After a link on which a command was answered, or that lived as long as the last one, it begins anew; after a permanent failure, as a wrong
-    /// password, it is the last one.
+    /// the time is any up to it. After a link on which a command was answered, or that lived as long as the last one, it begins anew; after a
+    /// permanent failure, as a wrong password, it is the last one.
     pub backoff: (u32, u32),
     /// Any number that other clients do not have: it spreads attempts, so that not all clients of a server come back at once.
     pub seed: u32,

@@ -6,10 +6,9 @@ use crate::machine::{LeaseId, Slot};
 pub(super) const PLACE: Slot = Slot(u32::MAX - 3);
 
 /// The place of the link that listens: it is opened, and anything taken over from clients for it, only while there is one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     /// Nobody wants one: there is no link.
-    #[default]
     None,
     /// It is waited for.
     Asked,
