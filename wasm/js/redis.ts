@@ -58,7 +58,7 @@ export interface ViewOptions extends DecodingOptions {
  * A client of one server. It connects on first use, shares one connection among all callers, and sends what one tick asks for in one
  * write, in order.
  */
-export interface Redis<S extends Str = string, N = number, F extends Forms = Plain, V = S, I = Value> extends Commands<World<S, N, F, V, I>>, Iterators<S, number, V> {
+export interface Redis<S extends Str = string, N = number, F extends Forms = Plain, V = S, I = Value> extends Commands<World<S, N, F, V, I>>, Iterators<S, V> {
   /** Where it stands: `idle`, `connecting`, `ready`, `reconnecting`, `closing` or `closed`. */
   readonly status: Status;
   /** Settles when it is connected, connecting if need be; rejects when that fails. */
@@ -401,7 +401,8 @@ class Client extends Methods {
   }
 
   #pages(scan: Method, key: Key[], options?: object): AsyncGenerator<unknown> {
-    const client = this.with({ raw: false });
+    // objects would put names in another order, and have no bytes
+    const client = this.with({ raw: false, maps: "entries" });
     return pages((cursor) => scan.call(client, ...key, cursor, options));
   }
 

@@ -1,4 +1,4 @@
-import { Pool, Redis, ResponseError, type Adapter, type CacheStats, type Lease, type Pipeline } from "redwire";
+import { Pool, Redis, ResponseError, type Adapter, type CacheStats, type Iterators, type Lease, type Pipeline } from "redwire";
 import { json } from "redwire/adapters";
 import { get, hgetall } from "redwire/commands";
 
@@ -43,6 +43,13 @@ export const forms = async (): Promise<void> => {
   same<typeof both, Map<Uint8Array, Uint8Array>>(true);
   const again = text.with({ raw: true }).with({ raw: false });
   same<typeof again, Redis<string>>(true);
+};
+
+export const iterators = async (): Promise<void> => {
+  const big = bytes.with({ integers: "bigint" });
+  const scans: Iterators<Uint8Array> = big;
+  for await (const [name, value] of scans.hscanIter("h")) same<[typeof name, typeof value], [Uint8Array, Uint8Array]>(true);
+  for await (const [member, score] of big.zscanIter("z")) same<[typeof member, typeof score], [Uint8Array, number]>(true);
 };
 
 export const leases = async (): Promise<void> => {
