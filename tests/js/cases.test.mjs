@@ -127,8 +127,8 @@ for (const [call, expected] of cases) {
 for (const [what, call, message] of [
   ["an empty filter", (r) => r.clientKill({}), /^clientKill: parameter 'filter' expected .*, got an empty one$/],
   ["no filter", (r) => r.clientKill(true), /^clientKill: parameter 'filter' expected /],
-  ["no metric", (r) => r.hotkeysStart({ count: 5 }), /^hotkeysStart: expected one of 'cpu', 'net', got none$/],
-  ["no operation", (r) => r.bitfield("k", [{}]), /^bitfield: expected one of /],
+  ["no metric", (r) => r.hotkeysStart({ count: 5 }), /^hotkeysStart: parameter 'options' expected one of 'cpu', 'net', got none$/],
+  ["no operation", (r) => r.bitfield("k", [{}]), /^bitfield: parameter 'operation' expected one of 'overflow', 'get', 'set', 'incrby', got none$/],
   ["a single group", (r) => r.geoadd("g", [1, 2, "a"]), /^geoadd: parameter 'data' expected /],
 ]) {
   test(`${what} is refused, and nothing is sent`, async (t) => {
