@@ -73,7 +73,10 @@ export interface Redis<S extends Str = string, N = number, F extends Forms = Pla
   readonly cacheStats: CacheStats | undefined;
   /** Sends any command: `name` as Redis spells it, its words separated by spaces. What the table knows gets its usual reply shape. */
   call(name: string, ...args: Value[]): Promise<unknown>;
-  /** Tells whether the server has a command, connecting if need be; where it may not be asked, whether it is new enough. */
+  /**
+   * Tells whether the server has a command, of whatever name, connecting if need be; where it may not be asked, whether it is new enough,
+   * and `false` for what redwire does not know.
+   */
   supports(command: string): Promise<boolean>;
   /** BITFIELD: without operations, gives a builder of them. */
   bitfield: ((key: Key) => Bitfield<N>) & Commands<World<S, N, F, V, I>>["bitfield"];
@@ -366,18 +369,20 @@ class Client extends Methods {
   }
 
   async supports(command: string): Promise<boolean> {
-    const row = typeof command === "string" ? rowOf(command.trim().toUpperCase()) : 0;
-    if (row === 0) throw new TypeError(`supports: parameter 'command' expected the name of a command, got ${kindOf(command)}`);
+    if (typeof command !== "string") throw new TypeError(`supports: parameter 'command' expected the name of a command, got ${kindOf(command)}`);
     await this.#channel.engine.connect();
     if (this.#channel.version.isAwaited(this.#channel)) await this.#channel.version.gate;
-    const { name, since } = planOf(row);
+    const words = command.trim().toUpperCase().split(/\s+/);
+    const name = words.join(" ");
+    const row = rowOf(name);
     const version = this.#channel.version.redis;
-    const isNew = !name.includes(".") && (since === undefined || Boolean(version && !isOlder(version, since)));
+    const since = row === 0 ? undefined : planOf(row).since;
+    const isNew = row !== 0 && !name.includes(".") && (since === undefined || Boolean(version && !isOlder(version, since)));
     // before 7.0 COMMAND INFO knew no second words
-    if (version && isOlder(version, "7") && name.includes(" ")) return isNew;
+    if (version && isOlder(version, "7") && words.length > 1) return isNew;
     try {
-      // versions tell nothing of modules, nor of forks, and not every server tells its version
-      const infos = await this.call("COMMAND INFO", name.replace(" ", "|"));
+      // versions tell nothing of modules, nor of forks, and not every server tells its version; the table does not know all that a server may have
+      const infos = await this.call("COMMAND INFO", words.join("|"));
       if (Array.isArray(infos)) return infos[0] !== null && infos[0] !== undefined;
     } catch (error) {
       // not everyone may ask
