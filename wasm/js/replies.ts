@@ -42,10 +42,10 @@ export interface World<S extends Str = string, N = number, F extends Forms = Pla
 }
 
 /** A set of `T`. Bytes are never equal, so where user data is bytes it is an array. */
-export type SetOf<S extends Str = string, F extends Forms = Plain, T = S> = S extends string ? (F["sets"] extends "array" ? T[] : Set<T>) : T[];
+export type SetOf<S extends Str = string, F extends Forms = Plain, T = S> = S extends string ? { set: Set<T>; array: T[] }[F["sets"]] : T[];
 
 /** A map in the server's order; the keys of an object are strings whatever they are. */
-export type MapOf<F extends Forms, K, V> = F["maps"] extends "map" ? Map<K, V> : F["maps"] extends "entries" ? [key: K, value: V][] : Record<string, V>;
+export type MapOf<F extends Forms, K, V> = { object: Record<string, V>; map: Map<K, V>; entries: [key: K, value: V][] }[F["maps"]];
 
 /** What INFO tells: numbers where the server writes numbers, an object where it writes `name=value` pairs. */
 export interface Info<N = number> {

@@ -1,4 +1,4 @@
-import { Pool, Redis, ResponseError, type Adapter, type CacheStats, type Iterators, type Lease, type Pipeline } from "redwire";
+import { Pool, Redis, ResponseError, type Adapter, type CacheStats, type Iterators, type Lease, type Options, type Pipeline } from "redwire";
 import { json } from "redwire/adapters";
 import { get, hgetall } from "redwire/commands";
 
@@ -43,6 +43,38 @@ export const forms = async (): Promise<void> => {
   same<typeof both, Map<Uint8Array, Uint8Array>>(true);
   const again = text.with({ raw: true }).with({ raw: false });
   same<typeof again, Redis<string>>(true);
+};
+
+/** What only the program knows when it runs. */
+declare const flag: boolean;
+declare const perhaps: boolean | undefined;
+declare const maps: "object" | "map";
+declare const sets: "set" | "array";
+declare const options: Options;
+
+export const undecided = async (): Promise<void> => {
+  const either = new Redis({ decodeResponses: flag });
+  same<typeof either, Redis<string | Uint8Array>>(true);
+  const [url, made, view] = [new Redis("redis://h", { decodeResponses: flag }), Redis.fromUrl("redis://h", { decodeResponses: flag }), text.with({ decodeResponses: flag })];
+  same<typeof url, typeof either>(true);
+  same<typeof made, typeof either>(true);
+  same<typeof view, typeof either>(true);
+  const [got, members] = [await either.get("k"), await either.smembers("s")];
+  same<[typeof got, typeof members], [string | Uint8Array | null, Set<string | Uint8Array> | (string | Uint8Array)[]]>(true);
+  const [decided, patient, still] = [either.with({ decodeResponses: true }), either.with({ timeout: 5 }), bytes.with({ decodeResponses: perhaps })];
+  same<typeof decided, Redis<string>>(true);
+  same<typeof patient, typeof either>(true);
+  same<typeof still, typeof either>(true);
+  // options that may or may not say so are taken for those that do not
+  const [plain, beside, kept] = [new Redis(options), new Redis("redis://h", options), bytes.duplicate(options)];
+  same<typeof plain, Redis<string>>(true);
+  same<typeof beside, Redis<string>>(true);
+  same<typeof kept, Redis<Uint8Array>>(true);
+  const written = { decodeResponses: false } satisfies Options;
+  const shown = new Redis(written);
+  same<typeof shown, Redis<Uint8Array>>(true);
+  const [hash, set] = [await text.with({ maps }).hgetall("h"), await text.with({ sets }).smembers("s")];
+  same<[typeof hash, typeof set], [Record<string, string> | Map<string, string>, Set<string> | string[]]>(true);
 };
 
 export const iterators = async (): Promise<void> => {
