@@ -47,6 +47,9 @@ export type SetOf<S extends Str = string, F extends Forms = Plain, T = S> = S ex
 /** A map in the server's order; the keys of an object are strings whatever they are. */
 export type MapOf<F extends Forms, K, V> = { object: Record<string, V>; map: Map<K, V>; entries: [key: K, value: V][] }[F["maps"]];
 
+/** The places `P` in a tuple, where the option `O` brings them: where it is `true`. */
+export type If<O, P extends unknown[]> = O extends true ? P : [];
+
 /** What INFO tells: numbers where the server writes numbers, an object where it writes `name=value` pairs. */
 export interface Info<N = number> {
   [field: string]: string | number | N | Record<string, string | number | N> | Record<string, string | number | N>[];

@@ -1,6 +1,6 @@
 import { Pool, Redis, ResponseError, type Adapter, type CacheStats, type Iterators, type Lease, type Options, type Pipeline } from "redwire";
 import { json } from "redwire/adapters";
-import { get, hgetall } from "redwire/commands";
+import { geosearch, get, hgetall } from "redwire/commands";
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 const same = <A, B>(_: Same<A, B>): void => {};
@@ -43,6 +43,28 @@ export const forms = async (): Promise<void> => {
   same<typeof both, Map<Uint8Array, Uint8Array>>(true);
   const again = text.with({ raw: true }).with({ raw: false });
   same<typeof again, Redis<string>>(true);
+};
+
+export const places = async (): Promise<void> => {
+  const at = [{ frommember: "a" }, { byradius: [5, "km"] }] as const;
+  const plain = await text.geosearch("g", ...at, { asc: true });
+  const near = await text.geosearch("g", ...at, { withdist: true, count: 5, asc: true });
+  const all = await bytes.with({ integers: "bigint" }).geosearch("g", ...at, { withcoord: true, withdist: true, withhash: true });
+  const where = await text.georadiusbymember("g", "a", 5, "km", { withcoord: true });
+  same<typeof plain, string[]>(true);
+  same<typeof near, [member: string, dist: number][]>(true);
+  same<typeof all, [member: Uint8Array, dist: number, hash: bigint, coord: [lon: number, lat: number]][]>(true);
+  same<typeof where, [member: string, coord: [lon: number, lat: number]][]>(true);
+  const [scored, paid, both] = [await text.ft.sugget("s", "p", { withscores: true }), await text.ft.sugget("s", "p", { withpayloads: true, max: 1 }), await text.ft.sugget("s", "p", { withscores: true, withpayloads: true })];
+  same<typeof scored, [suggestion: string, score: number][]>(true);
+  same<typeof paid, [suggestion: string, payload: string | null][]>(true);
+  same<typeof both, [suggestion: string, score: number, payload: string | null][]>(true);
+  const [inert] = await bytes.execute([geosearch("g", ...at, { withdist: true })]);
+  same<typeof inert, [member: Uint8Array, dist: number][]>(true);
+  const queued = await text.pipeline().geosearch("g", ...at, { withhash: true }).execute();
+  same<typeof queued, [[member: string, hash: number][]]>(true);
+  // @ts-expect-error not an option
+  await text.geosearch("g", ...at, { withdist: true, withdits: true });
 };
 
 /** What only the program knows when it runs. */

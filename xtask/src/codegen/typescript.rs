@@ -8,7 +8,7 @@ use super::arguments::{Piece, camel};
 use super::facts::{Command, Facts, Unit};
 use super::reply_types;
 use super::rust_shapes;
-use super::typescript_calls;
+use super::typescript_calls::{self, Overload};
 use crate::run::{Failure, Result};
 
 /// The parameters of all interfaces of commands; see `wasm/js/commands/give.ts`.
@@ -34,7 +34,7 @@ pub(crate) struct Texts {
 /// A method: its name, its ways to be called, and what is to be read above it.
 struct Method {
     name: String,
-    overloads: Vec<(String, String)>,
+    overloads: Vec<Overload>,
     doc: String,
 }
 
@@ -51,7 +51,7 @@ pub(crate) fn types(facts: &Facts) -> Result<Texts> {
             |pieces: &[&Piece]| options.name(&command.name, argument_types::options(pieces));
         let mut overloads = typescript_calls::overloads(command, &aliases, &mut name_options)
             .map_err(|Failure(what)| Failure(format!("{}: {what}", command.name)))?;
-        for (_, reply) in &mut overloads {
+        for Overload { reply, .. } in &mut overloads {
             *reply = structures.name(command, std::mem::take(reply));
         }
         let method = Method { name, overloads, doc: doc(command) };
@@ -67,7 +67,8 @@ pub(crate) fn types(facts: &Facts) -> Result<Texts> {
     let replies = reply_types::typescript_aliases(&aliases) + &structures.text;
     let commands = interfaces(&rooms) + &lease_interface(&leased);
     let arguments = ["Fields", "Groups", "Int", "Key", "Several", "UnixTime", "Value"];
-    let shapes = ["AnyWorld", "ClientInfo", "ClusterNode", "Forms", "Info", "MapOf", "SetOf", "Str", "World"];
+    let shapes =
+        ["AnyWorld", "ClientInfo", "ClusterNode", "Forms", "If", "Info", "MapOf", "SetOf", "Str", "World"];
     let named: Vec<String> = replies
         .lines()
         .filter_map(|line| Some(line.strip_prefix("export type ")?.split(['<', ' ']).next()?.to_string()))
@@ -103,7 +104,8 @@ pub(crate) fn types(facts: &Facts) -> Result<Texts> {
     })
 }
 
-fn contains_word(text: &str, word: &str) -> bool {
+/// Tells whether `word` stands in `text` as a word of its own.
+pub(crate) fn contains_word(text: &str, word: &str) -> bool {
     text.match_indices(word).any(|(at, _)| {
         let is_part = |letter: Option<char>| {
             letter.is_some_and(|letter| letter.is_ascii_alphanumeric() || letter == '_')
@@ -161,9 +163,9 @@ fn lease_interface(methods: &[Method]) -> String {
 fn write_methods(text: &mut String, methods: &[Method]) {
     for Method { name, overloads, doc } in methods {
         let _ = writeln!(text, "  /** {doc} */");
-        for (parameters, reply) in overloads {
+        for Overload { generics, parameters, reply } in overloads {
             let (parameters, reply) = (in_world(parameters), in_world(reply));
-            let _ = writeln!(text, "  {name}({parameters}): Give<W, T, {reply}>[K];");
+            let _ = writeln!(text, "  {name}{generics}({parameters}): Give<W, T, {reply}>[K];");
         }
     }
 }
