@@ -394,7 +394,11 @@ mod tests {
             ("struct{a-b:int,c?:bulk,*:any}", "{ \"a-b\": N; c?: S; [field: string]: unknown }", "Record"),
             ("empty|tuple(ts:int,value:double)", "null | [ts: N, value: number]", "Option<(i64, f64)>"),
             ("case{resp2: int; *: text}", "string", "String"),
-            ("tuple(m:bulk,if(A) d:double,if(B) h:int)", "[m: S, ...rest: (number | N)[]]", "Frame"),
+            (
+                "tuple(m:bulk,if(A) d:double,if(B) h:int)",
+                "[m: S, ...If<A, [d: number]>, ...If<B, [h: N]>]",
+                "Frame",
+            ),
         ] {
             assert_eq!(typescript(&shape(text), &aliases), typescript_type, "{text}");
             assert_eq!(rust(&shape(text), &aliases), rust_type, "{text}");
