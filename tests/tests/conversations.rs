@@ -105,7 +105,7 @@ cases! {
     a_transaction_that_takes_its_time_delays_nobody
     transactions_read_what_the_server_has
     transactions_count_right_while_their_links_are_killed
-    promise_128_promise_129_promise_130_a_lock_is_taken_and_given_back
+    promise_126_promise_127_promise_128_promise_129_promise_130_a_lock_is_taken_and_given_back
     scenario_3_a_lock_whose_time_is_up_is_somebody_elses
     scenario_5_the_numbers_of_a_lock_grow
     locks_wait_for_each_other
@@ -677,7 +677,7 @@ fn locks(client: &Client, name: &str) -> [LockBuilder; 2] {
     [client.lock(name), client.lock(name).watching()]
 }
 
-async fn promise_128_promise_129_promise_130_a_lock_is_taken_and_given_back(
+async fn promise_126_promise_127_promise_128_promise_129_promise_130_a_lock_is_taken_and_given_back(
     _: &World,
     client: Client,
 ) -> Outcome {
