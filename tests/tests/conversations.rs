@@ -233,9 +233,12 @@ async fn promise_52_promise_53_a_script_is_known_behind_a_batch_that_called_it(
         }
     }
     // forgotten in the midst of it, it is sent anew
-    let forgotten = (two.call_ro::<String>(&[], &[]), script_flush(), two.call_ro::<String>(&[], &[]));
-    assert_eq!(r.execute(forgotten).await?, ("two".into(), true, "two".into()));
-    assert_eq!(r.execute(digests()).await?, [false, true]);
+    let forgotten = || (two.call_ro::<String>(&[], &[]), script_flush(), two.call_ro::<String>(&[], &[]));
+    for alone in [true, false] {
+        let found = if alone { r.execute(forgotten()).await? } else { r.atomic(forgotten()).await? };
+        assert_eq!(found, ("two".into(), true, "two".into()));
+        assert_eq!(r.execute(digests()).await?, [false, true]);
+    }
     Ok(())
 }
 
