@@ -1,7 +1,7 @@
 // Locks: the seed's sample, and what must hold when replies, connections or time are lost.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Lock, LockError, LuaLock, Redis, RedisError } from "redwire";
+import { ConnectionError, Lock, LockError, LuaLock, Redis, RedisError } from "redwire";
 import { faked, keepAlive } from "./support/client.mjs";
 import { everywhere } from "./support/everywhere.mjs";
 import { array, bulk, integer, nil, ok } from "./support/resp.mjs";
@@ -9,6 +9,7 @@ import { rejection, until, within } from "./support/until.mjs";
 
 /** Gives what `error` says, which must be of locks. */
 const said = (error) => (assert.ok(error instanceof LockError && error instanceof RedisError, String(error)), error.message);
+const isClosed = (error) => assert.ok(error instanceof ConnectionError && /closed/.test(error.message), String(error));
 const aborted = (signal) => until(() => signal.aborted && signal.reason, "the signal aborts");
 
 everywhere((world) => {
@@ -138,6 +139,41 @@ everywhere((world) => {
       await held[Symbol.asyncDispose]();
       await held[Symbol.asyncDispose]();
       assert.equal(await redis.exists("k"), 0);
+    });
+
+    test(`${of}: a client that is closed waits for no lock, nor does a lease that is released`, async () => {
+      const { redis } = world;
+      const mine = lock("k", { timeout: 10_000 });
+      await mine.acquire();
+      const client = world.connect();
+      const lease = await client.lease();
+      const [leased, ...waiting] = [lease, client, client].map((on) => on.lock("k", { lockClass, sleep: 1 }).acquire());
+      waiting.push(client.lock("k", { lockClass }).run(() => assert.fail()));
+      const answers = [client.lock("free", { lockClass }).acquire({ blocking: false }), client.lock("k", { lockClass }).acquire({ blocking: false })];
+      await lease.ping();
+      const left = [leased, lease.release()];
+      isClosed(await rejection(left[0]));
+      await left[1];
+      const closing = client.close();
+      for (const given of waiting) isClosed(await rejection(given));
+      await within(closing);
+      assert.deepEqual(await Promise.all(answers), [true, false]);
+      await mine.release();
+      await redis.del("free");
+      assert.equal(await redis.exists("k"), 0);
+    });
+
+    test(`${of}: a try that is on its way when its client is closed leaves no lock behind`, async () => {
+      for (let turns = 0; turns < 4; turns++) {
+        const client = world.connect();
+        await client.ping();
+        const acquiring = client.lock("k", { lockClass }).acquire();
+        for (let turn = 0; turn < turns; turn++) await null;
+        const closing = client.close();
+        isClosed(await rejection(acquiring));
+        await within(closing);
+        assert.equal(await world.redis.exists("k"), 0);
+      }
     });
 
     test(`${of}: a lock that extends itself outlives its timeout, and stops when it is released`, async (t) => {
@@ -314,6 +350,27 @@ test("a try that is given up while it is on its way is taken back", async (t) =>
   controller.abort(reason);
   assert.equal(await rejection(acquiring), reason);
   await until(() => state.token === undefined && state.released === 1, "it was deleted");
+});
+
+test("a client is not closed before the lock that it gave up is deleted", async (t) => {
+  keepAlive(t);
+  let [tried, deleted] = [];
+  const { redis } = faked(t, ([name], link) => {
+    if (name === "SET") tried = link;
+    else deleted = link;
+  });
+  await redis.ready;
+  const acquiring = redis.lock("k", { timeout: 10_000 }).acquire();
+  await until(() => tried, "it was tried");
+  let closed = false;
+  const closing = redis.close().then(() => (closed = true));
+  const error = await rejection(acquiring);
+  isClosed(error);
+  assert.equal(error.maybeExecuted, true);
+  await until(() => deleted, "it is being deleted");
+  assert.deepEqual([closed, redis.status], [false, "closing"]);
+  deleted.send(Buffer.concat([ok, integer(1)]));
+  assert.equal(await within(closing), true);
 });
 
 test("what cannot be a lock is refused, and nothing is sent", async (t) => {

@@ -35,7 +35,7 @@ export class Pool {
     return this.#engine.onStateChange(listener);
   }
 
-  /** Waits for what is in flight, at most `timeout` ms (default: no limit), then closes all connections; what blocks rejects at once. */
+  /** Waits for what is in flight, at most `timeout` ms (default: no limit), then closes all connections; what blocks, or waits for a lock, rejects at once. */
   close({ timeout }: { timeout?: number } = {}): Promise<void> {
     return this.#engine.close(timeout);
   }

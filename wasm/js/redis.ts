@@ -167,7 +167,7 @@ export interface Redis<S extends Str = string, N = number, F extends Forms = Pla
   /** Gives a client with connections of its own and the same options, but for `options`; one with a `pool` shares that. */
   duplicate<const O extends Options>(options?: O): Viewed<O, S, N, F, V, I>;
   /**
-   * Waits for what is in flight, at most `timeout` ms (default: no limit), then closes the connections; what blocks rejects at once.
+   * Waits for what is in flight, at most `timeout` ms (default: no limit), then closes the connections; what blocks, or waits for a lock, rejects at once.
    * Takes no more commands at once. With a `pool` it takes no more commands, and everything else is the pool's business.
    */
   close(options?: { timeout?: number }): Promise<void>;
