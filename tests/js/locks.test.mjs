@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { ConnectionError, Lock, LockError, LuaLock, Redis, RedisError } from "redwire";
 import { faked, keepAlive } from "./support/client.mjs";
 import { everywhere } from "./support/everywhere.mjs";
+import { startServer } from "./support/servers.mjs";
 import { array, bulk, integer, nil, ok } from "./support/resp.mjs";
 import { rejection, until, within } from "./support/until.mjs";
 
@@ -173,6 +174,71 @@ everywhere((world) => {
         isClosed(await rejection(acquiring));
         await within(closing);
         assert.equal(await world.redis.exists("k"), 0);
+      }
+    });
+
+    test(`${of}: a signal of its view's does not keep it from being released, nor from extending itself`, async (t) => {
+      keepAlive(t);
+      const { redis } = world;
+      const viewed = () => {
+        const controller = new AbortController();
+        return [controller, redis.with({ signal: controller.signal }).lock("k", { lockClass, timeout: 300 })];
+      };
+      const [run, inRun] = viewed();
+      const value = await inRun.run(
+        async (held) => {
+          const first = held.validUntil;
+          run.abort(new Error("enough"));
+          await until(() => held.signal.aborted || held.validUntil > first + 150, "it was extended twice");
+          return held.signal.aborted;
+        },
+        { autoExtend: true },
+      );
+      assert.deepEqual([value, await redis.exists("k")], [false, 0]);
+      const [hold, inHold] = viewed();
+      const held = await inHold.hold();
+      hold.abort(new Error("enough"));
+      await held[Symbol.asyncDispose]();
+      assert.equal(await redis.exists("k"), 0);
+      const [release, acquired] = viewed();
+      await acquired.acquire();
+      release.abort(new Error("enough"));
+      assert.equal((await rejection(acquired.extend(100))).message, "enough");
+      await acquired.release();
+      assert.equal(await redis.exists("k"), 0);
+    });
+
+    test(`${of}: a lock that was lost while its block ran is a LockError, though it cannot be released either`, async (t) => {
+      keepAlive(t);
+      const own = await startServer(world.server.program);
+      t.after(() => own.stop());
+      const client = new Redis({ path: own.path, queueTimeout: 100, retryDelay: 1 });
+      t.after(() => client.destroy());
+      await client.connect();
+      const lost = client.lock("k", { lockClass, timeout: 100 }).run(async (held) => {
+        await own.stop();
+        await aborted(held.signal);
+      });
+      const error = await rejection(lost);
+      assert.equal(said(error), "the lock's time is up");
+      assert.ok(error.cause instanceof RedisError && !(error.cause instanceof LockError), String(error.cause));
+    });
+
+    test(`${of}: its name is what it was when it was made, in the encoding of its view`, async () => {
+      const { redis } = world;
+      const latin1 = redis.with({ encoding: "latin1" });
+      const named = latin1.lock("é", { lockClass, timeout: 10_000 });
+      await named.acquire();
+      assert.deepEqual([await latin1.exists("é"), await redis.exists(new Uint8Array([0xe9])), await named.locked(), await named.owned()], [1, 1, true, true]);
+      await named.release();
+      assert.equal(await redis.dbsize(), 0);
+      assert.throws(() => redis.with({ encoding: "ascii" }).lock("é", { lockClass }), { name: "TypeError", message: /^lock: argument 1 has characters that the encoding ascii lacks/ });
+      for (const name of [new Uint8Array([1, 2]), Buffer.from("ab")]) {
+        const mine = redis.lock(name, { lockClass });
+        await mine.acquire();
+        name[0] = 9;
+        await mine.release();
+        assert.equal(await redis.dbsize(), 0);
       }
     });
 

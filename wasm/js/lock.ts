@@ -19,8 +19,8 @@ export interface LockOptions {
 export interface Keeper {
   /** The client, whose replies have their plain form. */
   readonly plain: Redis;
-  /** Carries on a conversation of the core's: see `operation::kind` there. */
-  operate<R = number>(kind: Operation, command: string, args: unknown[], signal?: AbortSignal): Promise<R>;
+  /** Carries on a conversation of the core's: see `operation::kind` there. The client's signal gives it up, or `signal` in its place; `null`: none does. */
+  operate<R = number>(kind: Operation, command: string, args: unknown[], signal?: AbortSignal | null): Promise<R>;
 }
 
 /** Numbers of `operation::kind` in the core. */
@@ -85,7 +85,7 @@ export class Lock {
     for (const [option, value] of Object.entries({ timeout, sleep, blockingTimeout })) check(`lock: option '${option}'`, value, option === "timeout" ? 1 : 0);
     if (timeout !== undefined && sleep > timeout) throw new LockError("'sleep' must be less than 'timeout'");
     this.#home = home;
-    this.#name = name;
+    this.#name = typeof name === "string" ? name : new Uint8Array(name);
     this.#timeout = timeout;
     this.#sleep = sleep;
     this.#blockingTimeout = blockingTimeout;
@@ -116,7 +116,7 @@ export class Lock {
   }
 
   /**
-   * Releases the lock, where it is still this object's. After a `ConnectionError` it may be held until its time is up.
+   * Releases the lock, where it is still this object's, even when the view's signal has aborted. After a `ConnectionError` it may be held until its time is up.
    * @throws LockError when this object does not hold it, or does not any more.
    */
   async release(): Promise<void> {
@@ -129,7 +129,7 @@ export class Lock {
     grip.token = undefined;
     grip.until = 0;
     const [command, release] = this.ways;
-    if ((await this.#operate(release, command, [token])) === 0) throw new LockError("Cannot release a lock that's no longer owned");
+    if ((await this.#operate(release, command, [token], null)) === 0) throw new LockError("Cannot release a lock that's no longer owned");
   }
 
   /**
@@ -140,7 +140,7 @@ export class Lock {
     return this.#extend(this.#grip, milliseconds);
   }
 
-  async #extend(grip: Grip, milliseconds: number): Promise<true> {
+  async #extend(grip: Grip, milliseconds: number, signal?: null): Promise<true> {
     const { token } = grip;
     if (token === undefined) throw new LockError("Cannot extend an unlocked lock");
     if (this.#timeout === undefined) throw new LockError("Cannot extend a lock with no timeout");
@@ -187,7 +187,7 @@ export class Lock {
   async hold({ autoExtend = false, signal }: HoldOptions = {}): Promise<Held> {
     const grip = await this.#take({ signal });
     if (grip === undefined) throw new LockError("the lock was not to be had within 'blockingTimeout'");
-    const extend = (milliseconds: number): Promise<true> => this.#extend(grip, milliseconds);
+    const extend = (milliseconds: number): Promise<true> => this.#extend(grip, milliseconds, null);
     return new Holding(
       grip,
       this.#timeout,
@@ -210,12 +210,14 @@ export class Lock {
       await held[Symbol.asyncDispose]().catch(() => {});
       throw error;
     }
-    await held[Symbol.asyncDispose]();
-    held.signal.throwIfAborted();
+    let cause: unknown;
+    await held[Symbol.asyncDispose]().catch((error: unknown) => (cause = error));
+    if (held.signal.aborted) throw cause === undefined ? held.signal.reason : new LockError((held.signal.reason as LockError).message, { cause });
+    if (cause !== undefined) throw cause;
     return result;
   }
 
-  #operate(kind: Operation, command: string, args: unknown[], signal?: AbortSignal): Promise<number> {
+  #operate(kind: Operation, command: string, args: unknown[], signal?: AbortSignal | null): Promise<number> {
     return this.#home.operate(kind, command, [this.#name, ...args], signal);
   }
 

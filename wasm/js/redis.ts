@@ -48,7 +48,7 @@ export interface ViewOptions extends DecodingOptions {
   cache?: boolean;
   /** When commands that failed are sent again, and after how long; `false`: never, whatever the client's option says. Not of pipelines. */
   retry?: RetryPolicy | false;
-  /** Gives up every command made through the view: its promise rejects with `signal.reason`. */
+  /** Gives up every command made through the view: its promise rejects with `signal.reason`. What is held or listened to already stays, and can be ended. */
   signal?: AbortSignal;
   /** Makes values of the caller's own of what keys hold, and the other way round; `json` of `redwire/adapters` is one. */
   adapter?: Adapter;
@@ -151,7 +151,7 @@ export interface Redis<S extends Str = string, N = number, F extends Forms = Pla
   /**
    * Makes a lock of the key `name`; no server is asked. On a lease it is taken, released and extended on that connection.
    * @throws LockError where `sleep` is longer than `timeout`.
-   * @throws TypeError for times that are no whole milliseconds, or 2^32 and more.
+   * @throws TypeError for times that are no whole milliseconds, or 2^32 and more, and for a name that the view's encoding lacks characters for.
    */
   lock(name: Key, options?: LockOptions): Lock;
   /**
@@ -530,7 +530,8 @@ class Client extends Methods {
 
   lock(name: Key, options: LockOptions = {}): Lock {
     const { lockClass = LuaLock } = options;
-    return new lockClass(this, name, options);
+    const { mode } = this.#view;
+    return new lockClass(this, mode & ENCODED ? (encoded("lock", [name], mode)[0] as Key) : name, options);
   }
 
   /** The client without what its view makes of replies, all of which are the server's. */
@@ -538,12 +539,12 @@ class Client extends Methods {
     return this.#plain() as unknown as Redis;
   }
 
-  #plain(signal = this.#view.signal): Client {
-    return this.#viewed({ ...this.#view, mode: 0, flags: Flag.UNCACHED, adapter: undefined, retry: undefined, signal });
+  #plain(signal: AbortSignal | null | undefined = this.#view.signal): Client {
+    return this.#viewed({ ...this.#view, mode: 0, flags: Flag.UNCACHED, adapter: undefined, retry: undefined, signal: signal ?? undefined });
   }
 
   /** Carries on a conversation of the core's, which begins with `command`: see `operation::kind` there. */
-  operate<R>(kind: Operation, command: string, args: unknown[], signal?: AbortSignal): Promise<R> {
+  operate<R>(kind: Operation, command: string, args: unknown[], signal?: AbortSignal | null): Promise<R> {
     return this.#plain(signal).run(kind, command, args, needsOf(rowOf(command)), Flag.OPERATION) as Promise<R>;
   }
 
