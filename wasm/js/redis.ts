@@ -6,6 +6,7 @@ import { addLeased, Methods, take } from "./commands/methods.js";
 import { planOf, rowOf } from "./commands/plan.js";
 import { knownAs, rawCall, silentRefusalOf } from "./commands/reserved.js";
 import { isOlder, needsOf, unsupported, type Needs } from "./commands/versions.js";
+import { checkSignal, unlessAborted } from "./aborts.js";
 import { customCommand, type CommandDefinition } from "./custom.js";
 import { Channel } from "./channel.js";
 import { Engine } from "./engine.js";
@@ -16,9 +17,9 @@ import type { Inspection } from "./inspect.js";
 import { pages, type Iterators } from "./iterators.js";
 import { connectNode } from "./node.js";
 import { resolveOptions, settingsOf, type Options } from "./options.js";
-import { kindOf, Flag, ROW, type Key, type Value } from "./outbox.js";
+import { kindOf, unexpected, Flag, ROW, type Key, type Value } from "./outbox.js";
 import { Library, libraryOf, type LibraryClass } from "./library.js";
-import { LuaLock, type Lock, type LockOptions, type Operation } from "./lock.js";
+import { Lock, LuaLock, type LockOptions, type Operation } from "./lock.js";
 import { Queued, type Held, type Pipeline, type RawPipeline, type Yields } from "./pipeline.js";
 import { engineOf } from "./pool.js";
 import { listenersOf, type SubscribeOptions } from "./pubsub/listeners.js";
@@ -33,7 +34,6 @@ import { Stream, type Source, type StreamOptions } from "./stream.js";
 import { isRetryPolicy, persist, type RetryPolicy } from "./retry.js";
 import type { Status } from "./status.js";
 import { decodes, encoded, withDecoding, type Adapting, type DataWith, type DecodingOptions, type Fitting, type FormsWith, type GivenWith, type IntegersWith, type ValuesWith, type View } from "./view.js";
-import { later } from "./timer.js";
 import type { RawWatching, TransactionOptions, Watching } from "./watching.js";
 
 /** What a view changes. */
@@ -156,7 +156,7 @@ export interface Redis<S extends Str = string, N = number, F extends Forms = Pla
   lock(name: Key, options?: LockOptions): Lock;
   /**
    * Takes a connection of its own, once one is free: at most `maxConnections` are in use at once, by leases, blocking commands and what
-   * listens, and whoever waits longer than `poolTimeout` rejects with a {@link TimeoutError}. `signal` gives up waiting.
+   * listens, and whoever waits longer than `poolTimeout` rejects with a {@link TimeoutError}. `signal`, by default the view's, gives up waiting.
    */
   lease(options?: { signal?: AbortSignal }): Promise<Lease<S, N, F, V, I>>;
   /**
@@ -300,14 +300,14 @@ class Client extends Methods {
   }
 
   onStateChange(listener: (status: Status, cause?: unknown) => void): () => void {
-    if (typeof listener !== "function") throw new TypeError(`onStateChange: parameter 'listener' expected a function, got ${kindOf(listener)}`);
+    if (typeof listener !== "function") throw unexpected("onStateChange: parameter 'listener'", "a function", listener);
     return this.#channel.engine.onStateChange(listener);
   }
 
   run(row: number, command: string, args: unknown[], needs?: Needs, what = 0): Promise<unknown> {
     const channel = this.#channel;
     if (needs !== undefined) {
-      if (channel.version.isAwaited(channel)) return channel.version.gate!.then(() => this.run(row, command, args, channel.version.limit === undefined ? undefined : needs, what));
+      if (channel.version.isAwaited(channel)) return unlessAborted(channel.version.gate, this.#view.signal).then(() => this.run(row, command, args, channel.version.limit === undefined ? undefined : needs, what));
       const error = unsupported(command, needs, channel.version.limit);
       if (error !== undefined) return Promise.reject(error);
     }
@@ -340,7 +340,7 @@ class Client extends Methods {
     const channel = this.#channel;
     const refusal = channel.refusal(command) ?? (flags & Flag.SILENT ? silentRefusalOf(command, what & Flag.NAMED ? rowOf(knownAs(args)) : what & ROW) : undefined);
     if (refusal !== undefined) return Promise.reject(refusal);
-    if (channel.version.gate !== undefined) return channel.version.gate.then(() => this.#once(what, command, args, mode));
+    if (channel.version.gate !== undefined) return unlessAborted(channel.version.gate, signal).then(() => this.#once(what, command, args, mode));
     if (what & Flag.SCRIPT) args = [channel.engine.learn(args[0] as string), ...args.slice(1)];
     what |= flags;
     if (flags & Flag.RAW) mode |= Mode.WIDE;
@@ -367,7 +367,7 @@ class Client extends Methods {
 
   async supports(command: string): Promise<boolean> {
     const row = typeof command === "string" ? rowOf(command.trim().toUpperCase()) : 0;
-    if (row === 0) throw new TypeError(`supports: parameter 'command' expected the name of a command, got ${kindOf(command)}`);
+    if (row === 0) throw unexpected("supports: parameter 'command'", "the name of a command", command);
     await this.#channel.engine.connect();
     if (this.#channel.version.isAwaited(this.#channel)) await this.#channel.version.gate;
     const { name, since } = planOf(row);
@@ -444,7 +444,7 @@ class Client extends Methods {
   }
 
   async execute(commands: readonly InertCommand[]): Promise<unknown[]> {
-    if (!Array.isArray(commands)) throw new TypeError(`execute: parameter 'commands' expected an array, got ${kindOf(commands)}`);
+    if (!Array.isArray(commands)) throw unexpected("execute: parameter 'commands'", "an array", commands);
     const pipeline = this.pipeline({ transaction: false });
     for (const inert of commands as readonly InertCommand[]) take(pipeline, inert);
     return pipeline.execute();
@@ -453,9 +453,11 @@ class Client extends Methods {
   async pipelineStream(source: Source<InertCommand>, options: StreamOptions = {}): Promise<number> {
     const { window = 1000 } = options;
     if (Object(source)[Symbol.asyncIterator] === undefined && Object(source)[Symbol.iterator] === undefined) {
-      throw new TypeError(`pipelineStream: parameter 'source' expected an iterable, got ${kindOf(source)}`);
+      throw unexpected("pipelineStream: parameter 'source'", "an iterable", source);
     }
-    if (!Number.isInteger(window) || window < 1) throw new TypeError(`pipelineStream: option 'window' expected a whole number above 0, got ${kindOf(window)}`);
+    if (!Number.isInteger(window) || window < 1) throw unexpected("pipelineStream: option 'window'", "a whole number above 0", window);
+    if (options.onResult !== undefined && typeof options.onResult !== "function") throw unexpected("pipelineStream: option 'onResult'", "a function", options.onResult);
+    checkSignal("pipelineStream", options.signal);
     return new Stream(this.#channel, this.#view, window).execute(source, options);
   }
 
@@ -476,8 +478,12 @@ class Client extends Methods {
     keys: readonly Key[],
     { watchDelay = 0, valueFromCallable = false, maxAttempts = Infinity, signal = this.#view.signal }: TransactionOptions = {},
   ): Promise<unknown> {
-    if (typeof fn !== "function") throw new TypeError(`transaction: parameter 'fn' expected a function, got ${kindOf(fn)}`);
-    if (!Array.isArray(keys)) throw new TypeError(`transaction: parameter 'keys' expected an array, got ${kindOf(keys)}`);
+    if (typeof fn !== "function") throw unexpected("transaction: parameter 'fn'", "a function", fn);
+    if (!Array.isArray(keys)) throw unexpected("transaction: parameter 'keys'", "an array", keys);
+    for (const [option, value, least] of [["watchDelay", watchDelay, 0], ["maxAttempts", maxAttempts, 1]] as const) {
+      if (typeof value !== "number" || !(value >= least)) throw unexpected(`transaction: option '${option}'`, `a number from ${least}`, value);
+    }
+    checkSignal("transaction", signal);
     const client = signal === this.#view.signal ? this : this.with({ signal });
     for (let attempt = 1; ; attempt++) {
       signal?.throwIfAborted();
@@ -485,7 +491,7 @@ class Client extends Methods {
       try {
         if (keys.length > 0) await pipeline.watch(...keys);
         else await pipeline.hold();
-        const value = await fn(pipeline);
+        const value = await unlessAborted(fn(pipeline), signal);
         const results = await pipeline.execute();
         return valueFromCallable ? value : results;
       } catch (error) {
@@ -493,7 +499,7 @@ class Client extends Methods {
       } finally {
         await pipeline.reset();
       }
-      if (watchDelay > 0) await pause(watchDelay, signal);
+      if (watchDelay > 0) await this.#channel.engine.pause(watchDelay, signal);
     }
   }
 
@@ -513,7 +519,7 @@ class Client extends Methods {
 
   registerLibrary(what: string | LibraryClass<Library>, code?: string | { replace?: boolean }, options?: { replace?: boolean }): Promise<Library> {
     const { replace = false } = (typeof code === "object" ? code : options) ?? {};
-    return libraryOf(what, this.#asCaller(), this, { code: typeof code === "string" ? code : undefined, replace });
+    return libraryOf(what, this.#asCaller(), this, { code: typeof code === "object" ? undefined : code, replace });
   }
 
   loadLibrary(what: string | LibraryClass<Library>): Promise<Library> {
@@ -530,6 +536,7 @@ class Client extends Methods {
 
   lock(name: Key, options: LockOptions = {}): Lock {
     const { lockClass = LuaLock } = options;
+    if (lockClass !== Lock && !(lockClass?.prototype instanceof Lock)) throw unexpected("lock: option 'lockClass'", "a class of locks", lockClass);
     const { mode } = this.#view;
     return new lockClass(this, mode & ENCODED ? (encoded("lock", [name], mode)[0] as Key) : name, options);
   }
@@ -553,27 +560,28 @@ class Client extends Methods {
   }
 
   pubsub(options?: PubSubOptions<Str>): Subscriber {
-    const { mode, timeout } = this.#view;
-    return new Subscriber((listener) => this.#channel.child(listener), mode, timeout, options);
+    const { mode, timeout, signal } = this.#view;
+    return new Subscriber((listener) => this.#channel.child(listener), mode, timeout, options, signal);
   }
 
   subscribe(channel: Key, handler: Handler<Str>, options?: SubscribeOptions<Str>): Promise<() => Promise<void>> {
-    return listenersOf(this.#channel, this.#view.mode).add(Kind.CHANNEL, channel, handler, options);
+    return listenersOf(this.#channel, this.#view.mode).add(Kind.CHANNEL, channel, handler, options, this.#view.signal);
   }
 
   psubscribe(pattern: Key, handler: Handler<Str>, options?: SubscribeOptions<Str>): Promise<() => Promise<void>> {
-    return listenersOf(this.#channel, this.#view.mode).add(Kind.PATTERN, pattern, handler, options);
+    return listenersOf(this.#channel, this.#view.mode).add(Kind.PATTERN, pattern, handler, options, this.#view.signal);
   }
 
   ssubscribe(channel: Key, handler: Handler<Str>, options?: SubscribeOptions<Str>): Promise<() => Promise<void>> {
-    return listenersOf(this.#channel, this.#view.mode).add(Kind.SHARD, channel, handler, options);
+    return listenersOf(this.#channel, this.#view.mode).add(Kind.SHARD, channel, handler, options, this.#view.signal);
   }
 
   monitor(options?: MonitorOptions): AsyncIterableIterator<MonitorEntry<Str>> {
-    return new Monitor((listener) => this.#channel.child(listener), this.#view.mode, options);
+    return new Monitor((listener) => this.#channel.child(listener), this.#view.mode, { signal: this.#view.signal, ...options });
   }
 
-  async lease({ signal }: { signal?: AbortSignal } = {}): Promise<Client> {
+  async lease({ signal = this.#view.signal }: { signal?: AbortSignal | undefined } = {}): Promise<Client> {
+    checkSignal("lease", signal);
     const refusal = this.#channel.refusal();
     if (refusal !== undefined) throw refusal;
     return new Leased(this, this.#view, await this.#channel.engine.lease(signal));
@@ -618,22 +626,6 @@ class Client extends Methods {
     return this.close();
   }
 }
-
-/** Resolves after `milliseconds`. */
-const pause = (milliseconds: number, signal: AbortSignal | undefined): Promise<void> =>
-  new Promise((resolve, reject) => {
-    const end = (settle: () => void) => (): void => {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", abort);
-      settle();
-    };
-    const abort = end(() => reject(signal!.reason));
-    const timer = later(
-      end(() => resolve()),
-      milliseconds,
-    );
-    signal?.addEventListener("abort", abort);
-  });
 
 /** The implementation of {@link Lease}. */
 class Leased extends Client {
