@@ -447,6 +447,13 @@ test("what cannot be a lock is refused, and nothing is sent", async (t) => {
   }
   for (const name of [undefined, null, {}]) assert.throws(() => redis.lock(name), { name: "TypeError", message: /^lock: parameter 'name' expected string \| Uint8Array/ });
   assert.ok((await rejection(redis.lock("k").acquire({ blockingTimeout: "x" }))) instanceof TypeError);
+  for (const lockClass of [null, 5, Date, () => {}, {}]) assert.throws(() => redis.lock("k", { lockClass }), { name: "TypeError", message: /^lock: option 'lockClass' expected a class of locks, got/ });
+  assert.equal((await rejection(redis.lock("k").run(5))).message, "run: parameter 'fn' expected a function, got number");
+  const signal = new AbortController();
+  for (const given of [redis.lock("k").acquire({ signal }), redis.lock("k").hold({ signal }), redis.lock("k").run(() => {}, { signal })]) {
+    const { name, message } = await rejection(given);
+    assert.deepEqual([name, message], ["TypeError", "acquire: option 'signal' expected an AbortSignal, got AbortController"]);
+  }
   assert.deepEqual(fake.commands, []);
   assert.equal(Symbol.asyncDispose in Lock.prototype, false);
   assert.equal(typeof Redis, "function");

@@ -1,5 +1,6 @@
+import { checkSignal } from "./aborts.js";
 import { LockError } from "./errors.js";
-import { kindOf, type Key } from "./outbox.js";
+import { unexpected, type Key } from "./outbox.js";
 import type { Redis } from "./redis.js";
 import { laterUnheld, type Timer } from "./timer.js";
 
@@ -81,7 +82,7 @@ export class Lock {
 
   /** For `redis.lock(name, options)`. */
   constructor(home: Keeper, name: Key, { timeout, sleep = Math.min(100, timeout ?? 100), blockingTimeout }: LockOptions) {
-    if (typeof name !== "string" && !(name instanceof Uint8Array)) throw new TypeError(`lock: parameter 'name' expected string | Uint8Array, got ${kindOf(name)}`);
+    if (typeof name !== "string" && !(name instanceof Uint8Array)) throw unexpected("lock: parameter 'name'", "string | Uint8Array", name);
     for (const [option, value] of Object.entries({ timeout, sleep, blockingTimeout })) check(`lock: option '${option}'`, value, option === "timeout" ? 1 : 0);
     if (timeout !== undefined && sleep > timeout) throw new LockError("'sleep' must be less than 'timeout'");
     this.#home = home;
@@ -107,6 +108,7 @@ export class Lock {
 
   async #take({ blocking = true, blockingTimeout = this.#blockingTimeout, signal }: Parameters<Lock["acquire"]>[0] = {}): Promise<Grip | undefined> {
     check("acquire: option 'blockingTimeout'", blockingTimeout, 0);
+    checkSignal("acquire", signal);
     const [random, ...words] = crypto.getRandomValues(new Uint32Array(5));
     const token = words.map((word) => word.toString(16).padStart(8, "0")).join("");
     const wait = blocking ? (blockingTimeout ?? "") : 0;
@@ -146,7 +148,7 @@ export class Lock {
     if (this.#timeout === undefined) throw new LockError("Cannot extend a lock with no timeout");
     check("extend: parameter 'milliseconds'", milliseconds, 1);
     const [command, , prolong] = this.ways;
-    const until = await this.#operate(prolong, command, [token, milliseconds]);
+    const until = await this.#operate(prolong, command, [token, milliseconds], signal);
     if (until === 0) throw new LockError("Cannot extend a lock that's no longer owned");
     if (grip.token !== undefined) grip.until = until;
     return true;
@@ -202,6 +204,7 @@ export class Lock {
    * @throws LockError when it was not to be had within `blockingTimeout`, or was lost before `fn` was done.
    */
   async run<R>(fn: (held: Held) => Promise<R> | R, options?: HoldOptions): Promise<R> {
+    if (typeof fn !== "function") throw unexpected("run: parameter 'fn'", "a function", fn);
     const held = await this.hold(options);
     let result: R;
     try {
@@ -313,6 +316,6 @@ class Holding implements Held {
 
 const check = (what: string, value: number | undefined, least: number): void => {
   if (value !== undefined && !(Number.isInteger(value) && value >= least && value < 2 ** 32)) {
-    throw new TypeError(`${what} expected whole milliseconds, at least ${least}, got ${kindOf(value)}`);
+    throw unexpected(what, `whole milliseconds, at least ${least}`, value);
   }
 };

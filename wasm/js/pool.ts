@@ -1,7 +1,7 @@
 import { Engine } from "./engine.js";
 import { connectNode } from "./node.js";
 import { resolveOptions, settingsOf, type Options } from "./options.js";
-import { kindOf } from "./outbox.js";
+import { unexpected } from "./outbox.js";
 import type { Status } from "./status.js";
 import type { DecodingOptions } from "./view.js";
 
@@ -14,7 +14,7 @@ export class Pool {
 
   static {
     engineOf = (pool) => {
-      if (!(pool instanceof Pool)) throw new TypeError(`options: 'pool' expected a Pool, got ${kindOf(pool)}`);
+      if (!(pool instanceof Pool)) throw unexpected("options: 'pool'", "a Pool", pool);
       return pool.#engine;
     };
   }

@@ -1,4 +1,4 @@
-import { kindOf, type Key, type Value } from "./outbox.js";
+import { kindOf, unexpected, type Key, type Value } from "./outbox.js";
 import type { Methods } from "./commands/methods.js";
 import type { Queue, RawPipeline } from "./pipeline.js";
 import type { AnyWorld } from "./replies.js";
@@ -47,7 +47,7 @@ export const scriptOf = (home: Runner, lua: string): Script => {
   if (typeof lua !== "string" || lua === "") throw new TypeError(`registerScript: parameter 'lua' expected the text of a script, got ${lua === "" ? "none" : kindOf(lua)}`);
   const call = ({ client = home as unknown as Caller, ...options }: CallOptions & { client?: Caller } = {}): unknown => {
     const runner = client as unknown as Runner;
-    if (typeof runner?.script !== "function") throw new TypeError(`script: option 'client' expected a client or a pipeline, got ${kindOf(client)}`);
+    if (typeof runner?.script !== "function") return Promise.reject(unexpected("script: option 'client'", "a client or a pipeline", client));
     let words: unknown[];
     try {
       words = wordsOf(options);
@@ -62,7 +62,7 @@ export const scriptOf = (home: Runner, lua: string): Script => {
 /** Gives what a script is called with, behind its name. */
 const wordsOf = ({ keys = [], args = [] }: CallOptions): unknown[] => {
   for (const [name, list] of Object.entries({ keys, args })) {
-    if (!Array.isArray(list)) throw new TypeError(`script: option '${name}' expected an array, got ${kindOf(list)}`);
+    if (!Array.isArray(list)) throw unexpected(`script: option '${name}'`, "an array", list);
   }
   return [keys.length, ...keys, ...args];
 };
