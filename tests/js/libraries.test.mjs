@@ -134,6 +134,7 @@ everywhere((world) => {
     assert.equal(await lib.update(code.replace("return a[1]", "return 'new ' .. a[1]").replaceAll("'ping'", "'pong'")), true);
     assert.equal(await lib.echo("x"), "new x");
     assert.deepEqual(Object.keys(lib.functions).sort(), ["echo", "get", "hmmget", "pong"]);
+    for (const options of [null, "k", ["k"]]) assert.match((await rejection(lib.functions.pong(options))).message, /^pong: parameter 'options' expected an object, got (null|string|Array)$/);
     for (const client of [{}, null, 5]) assert.match((await rejection(lib.functions.pong({ client }))).message, /^pong: option 'client' expected a client, got (Object|null|number)$/);
     assert.ok((await rejection(lib.ping())) instanceof RedisError);
     const wrong = await rejection(lib.update("#!lua name=mylib\nthis is no lua"));

@@ -1,7 +1,7 @@
 import { RedisError } from "./errors.js";
 import { Operation, type Keeper } from "./lock.js";
 import { unexpected } from "./outbox.js";
-import type { CallOptions, Caller } from "./script.js";
+import { optionsRefusal, type CallOptions, type Caller } from "./script.js";
 
 /** A function of a library. */
 export type LibraryFunction = (options?: CallOptions & { client?: Caller }) => Promise<unknown>;
@@ -105,7 +105,10 @@ class Plain extends Library {}
 /** Gives the function `name`, called by `home` unless its caller says otherwise. */
 const functionOf =
   (home: Caller, name: string, reads: boolean): LibraryFunction =>
-  async ({ keys = [], args = [], client = home, readonly = reads } = {}) => {
+  async (options = {}) => {
+    const refused = optionsRefusal(name, options);
+    if (refused !== undefined) throw refused;
+    const { keys = [], args = [], client = home, readonly = reads } = options;
     if (typeof client?.fcall !== "function") throw unexpected(`${name}: option 'client'`, "a client", client);
     return readonly ? client.fcallRo(name, keys, args) : client.fcall(name, keys, args);
   };

@@ -47,7 +47,10 @@ export interface Runner extends Methods {
 /** Makes the script `lua` of `home`. @internal */
 export const scriptOf = (home: Runner, lua: string): Script => {
   if (typeof lua !== "string" || lua === "") throw new TypeError(`registerScript: parameter 'lua' expected the text of a script, got ${lua === "" ? "none" : kindOf(lua)}`);
-  const call = ({ client = home as unknown as Caller, ...options }: CallOptions & { client?: Caller } = {}): unknown => {
+  const call = (given: CallOptions & { client?: Caller } = {}): unknown => {
+    const refused = optionsRefusal("script", given);
+    if (refused !== undefined) return Promise.reject(refused);
+    const { client = home as unknown as Caller, ...options } = given;
     const runner = client as unknown as Runner;
     if (typeof runner?.script !== "function") return Promise.reject(unexpected("script: option 'client'", "a client or a pipeline", client));
     let words: unknown[];
@@ -60,6 +63,10 @@ export const scriptOf = (home: Runner, lua: string): Script => {
   };
   return Object.defineProperty(call, "sha", { get: () => home.shaOf(lua), enumerable: true }) as unknown as Script;
 };
+
+/** Gives the error for what are no options of `method`. @internal */
+export const optionsRefusal = (method: string, options: unknown): TypeError | undefined =>
+  Object(options) !== options || Array.isArray(options) ? unexpected(`${method}: parameter 'options'`, "an object", options) : undefined;
 
 /** Gives what a script is called with, behind its name. */
 const wordsOf = ({ keys = [], args = [] }: CallOptions): unknown[] => {
