@@ -457,6 +457,43 @@ describe("subscriptions", { skip: missing(plain) }, () => {
     }
   });
 
+  test("a signal gives up what waits to be subscribed to, and nothing of it stays", async (t) => {
+    const proxy = await startProxy(t, server.port);
+    const client = new Redis({ port: proxy.port });
+    t.after(() => client.destroy());
+    const reason = new Error("enough");
+    const controller = new AbortController();
+    const view = client.with({ signal: controller.signal });
+    const pubsub = view.pubsub({ ignoreSubscribeMessages: true });
+    t.after(() => pubsub.close());
+    const taken = [];
+    const kept = ({ data }) => taken.push(data);
+    await client.subscribe("given:kept", kept);
+    await pubsub.subscribe("given:own");
+    let [held, ended] = [0, 0];
+    proxy.onRequest = ([name]) => (name === "SUBSCRIBE" ? { delay: 20, held: held++ } : undefined);
+    proxy.onReply = (reply) => void (reply.includes("unsubscribe") && ended++);
+    const waiting = [view.subscribe("given:up", () => assert.fail()), pubsub.subscribe("given:up", "given:own")];
+    await until(() => held === 2);
+    controller.abort(reason);
+    for (const given of waiting) assert.equal(await rejection(given), reason);
+    await until(() => ended === 2, "both were unsubscribed");
+    assert.deepEqual(await redis.pubsubNumsub("given:up", "given:own", "given:kept"), { "given:up": 0, "given:own": 1, "given:kept": 1 });
+    assert.deepEqual(pubsub.channels, new Set(["given:own"]));
+    assert.equal(await rejection(pubsub.subscribe("given:up")), reason);
+    await redis.publish("given:kept", "x");
+    await until(() => taken.length === 1);
+    // of a connection that is not there yet, nothing is asked
+    const early = new AbortController();
+    const unasked = client.duplicate().with({ signal: early.signal });
+    t.after(() => unasked.destroy());
+    const given = [unasked.subscribe("given:up", () => assert.fail()), unasked.pubsub().subscribe("given:up")];
+    early.abort(reason);
+    for (const promise of given) assert.equal(await rejection(promise), reason);
+    await unasked.close();
+    assert.equal((await redis.pubsubNumsub("given:up"))["given:up"], 0);
+  });
+
   test("what is left in an outage is not subscribed to for ever", async (t) => {
     const proxy = await startProxy(t, server.port);
     const client = new Redis({ port: proxy.port, queueTimeout: 50, timeout: 50, retryDelay: 1, maxRetryDelay: 5 });

@@ -221,7 +221,11 @@ test("what is no script, no list and no client is refused, and nothing is sent",
   const { fake, redis } = faked(t, () => undefined);
   for (const text of ["", undefined, null, 1, {}]) assert.throws(() => redis.registerScript(text), { name: "TypeError", message: /^registerScript: parameter 'lua' expected/ });
   const script = redis.registerScript("return 1");
-  assert.throws(() => script({ client: {} }), { name: "TypeError", message: /^script: option 'client' expected a client or a pipeline, got Object/ });
+  for (const options of [null, "k", 5, ["k"]]) assert.match((await rejection(script(options))).message, /^script: parameter 'options' expected an object, got (null|string|number|Array)$/);
+  for (const client of [{}, null, 5]) {
+    const { name, message } = await rejection(script({ client }));
+    assert.ok(name === "TypeError" && /^script: option 'client' expected a client or a pipeline, got (Object|null|number)$/.test(message), message);
+  }
   for (const options of [{ keys: "k" }, { args: "a" }, { keys: new Set() }]) {
     const refused = await rejection(script(options));
     assert.ok(refused instanceof TypeError && /^script: option '(keys|args)' expected an array/.test(refused.message), refused.message);

@@ -1,5 +1,6 @@
 // WATCH, immediate mode and `transaction`: the seed's samples, every illegal order, and counting under fire.
 import assert from "node:assert/strict";
+import { getEventListeners } from "node:events";
 import { test } from "node:test";
 import { ConnectionError, Lock, RedisError, ResponseError, TimeoutError, WatchError } from "redwire";
 import { faked } from "./support/client.mjs";
@@ -304,6 +305,48 @@ test("a pipeline whose client is closed says so", async (t) => {
   for (const refused of [await rejection(redis.pipeline().watch("k")), await rejection(redis.transaction(increment, ["k"]))]) {
     assert.ok(refused instanceof ConnectionError && /closed/.test(refused.message));
   }
+});
+
+test("a transaction is given up while its function is busy, and gives its connection back", async (t) => {
+  const { redis } = faked(t, () => ok, { maxConnections: 1, poolTimeout: 50 });
+  const reason = new Error("enough");
+  for (const keys of [["k"], []]) {
+    const controller = new AbortController();
+    let began = false;
+    const given = redis.transaction(() => new Promise(() => (began = true)), keys, { signal: controller.signal });
+    await until(() => began);
+    controller.abort(reason);
+    assert.equal(await rejection(given), reason);
+    assert.equal(getEventListeners(controller.signal, "abort").length, 0);
+    await (await redis.lease()).release();
+  }
+});
+
+test("a transaction that waits to try again ends with its client", async (t) => {
+  const { redis, fake } = faked(t, ([name]) => (name === "EXEC" ? Buffer.from("_\r\n") : ok));
+  let tries = 0;
+  const given = redis.transaction((watching) => (tries++, watching.multi().set("k", "v")), ["k"], { watchDelay: 60_000 });
+  await until(() => fake.commands.some(([name]) => name === "EXEC") && redis.inspect().waiting.length === 0);
+  await redis.close();
+  const refused = await rejection(given);
+  assert.ok(refused instanceof ConnectionError && /closed/.test(refused.message), String(refused));
+  assert.equal(tries, 1);
+});
+
+test("what a transaction does not take is refused, and nothing is sent", async (t) => {
+  const { redis, fake } = faked(t, () => ok);
+  for (const [options, expected] of [
+    [{ maxAttempts: 0 }, "'maxAttempts' expected a number from 1, got number"],
+    [{ maxAttempts: NaN }, "'maxAttempts' expected a number from 1, got NaN"],
+    [{ maxAttempts: {} }, "'maxAttempts' expected a number from 1, got Object"],
+    [{ watchDelay: -1 }, "'watchDelay' expected a number from 0, got number"],
+    [{ watchDelay: "5" }, "'watchDelay' expected a number from 0, got string"],
+    [{ signal: new AbortController() }, "'signal' expected an AbortSignal, got AbortController"],
+  ]) {
+    const { name, message } = await rejection(redis.transaction(() => {}, ["k"], options));
+    assert.deepEqual([name, message], ["TypeError", `transaction: option ${expected}`]);
+  }
+  assert.deepEqual(fake.commands, []);
 });
 
 test("a watch that rejects keeps no connection, unless another one holds it", async (t) => {

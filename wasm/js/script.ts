@@ -1,4 +1,4 @@
-import { kindOf, type Key, type Value } from "./outbox.js";
+import { kindOf, unexpected, type Key, type Value } from "./outbox.js";
 import type { Methods } from "./commands/methods.js";
 import type { Queue, RawPipeline } from "./pipeline.js";
 import type { AnyWorld } from "./replies.js";
@@ -47,9 +47,12 @@ export interface Runner extends Methods {
 /** Makes the script `lua` of `home`. @internal */
 export const scriptOf = (home: Runner, lua: string): Script => {
   if (typeof lua !== "string" || lua === "") throw new TypeError(`registerScript: parameter 'lua' expected the text of a script, got ${lua === "" ? "none" : kindOf(lua)}`);
-  const call = ({ client = home as unknown as Caller, ...options }: CallOptions & { client?: Caller } = {}): unknown => {
+  const call = (given: CallOptions & { client?: Caller } = {}): unknown => {
+    const refused = optionsRefusal("script", given);
+    if (refused !== undefined) return Promise.reject(refused);
+    const { client = home as unknown as Caller, ...options } = given;
     const runner = client as unknown as Runner;
-    if (typeof runner?.script !== "function") throw new TypeError(`script: option 'client' expected a client or a pipeline, got ${kindOf(client)}`);
+    if (typeof runner?.script !== "function") return Promise.reject(unexpected("script: option 'client'", "a client or a pipeline", client));
     let words: unknown[];
     try {
       words = wordsOf(options);
@@ -61,10 +64,14 @@ export const scriptOf = (home: Runner, lua: string): Script => {
   return Object.defineProperty(call, "sha", { get: () => home.shaOf(lua), enumerable: true }) as unknown as Script;
 };
 
+/** Gives the error for what are no options of `method`. @internal */
+export const optionsRefusal = (method: string, options: unknown): TypeError | undefined =>
+  Object(options) !== options || Array.isArray(options) ? unexpected(`${method}: parameter 'options'`, "an object", options) : undefined;
+
 /** Gives what a script is called with, behind its name. */
 const wordsOf = ({ keys = [], args = [] }: CallOptions): unknown[] => {
   for (const [name, list] of Object.entries({ keys, args })) {
-    if (!Array.isArray(list)) throw new TypeError(`script: option '${name}' expected an array, got ${kindOf(list)}`);
+    if (!Array.isArray(list)) throw unexpected(`script: option '${name}'`, "an array", list);
   }
   return [keys.length, ...keys, ...args];
 };

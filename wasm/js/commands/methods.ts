@@ -2,7 +2,7 @@ import type { Adapter } from "../adapter.js";
 import { builds } from "../bitfield.js";
 import { encode } from "./encode.js";
 import type { InertCommand } from "./inert.js";
-import { kindOf } from "../outbox.js";
+import { unexpected } from "../outbox.js";
 import { names } from "../packed.js";
 import { effectOf, methodOf, planOf, rowOf, type Plan } from "./plan.js";
 import { leaseRefusalOf, refusalOf } from "./reserved.js";
@@ -60,7 +60,7 @@ const reserved = new Set<number>();
  */
 export const take = (target: Methods, inert: InertCommand): void => {
   const row = typeof inert === "object" && inert !== null && Array.isArray(inert.args) ? rowOf(inert.command) : 0;
-  if (row === 0 || reserved.has(row)) throw new TypeError(`execute: parameter 'commands' expected commands made by redwire/commands, got ${kindOf(inert)}`);
+  if (row === 0 || reserved.has(row)) throw unexpected("execute: parameter 'commands'", "commands made by redwire/commands", inert);
   make(target, row, planOf(row), inert.args as unknown[]);
 };
 

@@ -1,4 +1,4 @@
-import { kindOf } from "../outbox.js";
+import { unexpected } from "../outbox.js";
 import { effectOf, rowOf } from "./plan.js";
 
 /** What to use instead of a command that changes what a connection is, by its effect: other callers share the connection. */
@@ -61,7 +61,7 @@ export const silentRefusalOf = (command: string, row: number): TypeError | undef
  * @throws TypeError then, and when the name is none.
  */
 export const rawCall = (name: unknown, args: readonly unknown[], refuse: typeof leaseRefusalOf): unknown[] => {
-  if (typeof name !== "string" || name.trim() === "") throw new TypeError(`call: parameter 'name' expected a command's name, got ${kindOf(name)}`);
+  if (typeof name !== "string" || name.trim() === "") throw unexpected("call: parameter 'name'", "a command's name", name);
   const words: unknown[] = name.trim().split(/ +/);
   for (const arg of args) words.push(arg);
   const known = knownAs(words);

@@ -1,9 +1,10 @@
+import { unlessAborted } from "../aborts.js";
 import type { Channel } from "../channel.js";
 import type { Listener } from "../settings.js";
 import type { RedisError } from "../errors.js";
-import type { Key } from "../outbox.js";
+import { unexpected, type Key } from "../outbox.js";
 import type { Str } from "../replies.js";
-import { DATA, keyOf, namesIn, shown, unexpected } from "./names.js";
+import { DATA, keyOf, namesIn, shown } from "./names.js";
 import type { Gap, Kind, Published } from "./notices.js";
 import { Subscriber } from "./subscriber.js";
 import type { Handler } from "./types.js";
@@ -43,12 +44,13 @@ class Listeners {
     this.#mode = mode;
   }
 
-  /** Gives every message of `name` to `handler` until the function given back is called. */
-  async add(kind: Kind, name: Key, handler: Handler<Str>, { onError, onGap }: SubscribeOptions<Str> = {}): Promise<() => Promise<void>> {
+  /** Gives every message of `name` to `handler` until the function given back is called; `signal` gives up waiting for that. */
+  async add(kind: Kind, name: Key, handler: Handler<Str>, { onError, onGap }: SubscribeOptions<Str> = {}, signal?: AbortSignal): Promise<() => Promise<void>> {
     const verb = VERBS[kind]!;
     for (const [what, given] of Object.entries({ handler, onError, onGap })) {
       if (typeof given !== "function" && (given !== undefined || what === "handler")) throw unexpected(`${verb}: '${what}'`, "a function", given);
     }
+    signal?.throwIfAborted();
     const key = keyOf(shown(namesIn(verb, [name])[0]!, this.#mode));
     const subscriber = (this.#subscriber ??= this.#start());
     const all = this.#heard[kind]!;
@@ -68,9 +70,10 @@ class Listeners {
       return this.#rest() ?? subscriber[ENDS[kind]!](name);
     };
     try {
-      await heard.ready;
+      await unlessAborted(heard.ready, signal);
     } catch (error) {
-      await stop().catch(() => {});
+      const stopped = stop().catch(() => {});
+      if (!signal?.aborted) await stopped;
       throw error;
     }
     return stop;

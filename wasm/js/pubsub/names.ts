@@ -1,4 +1,4 @@
-import { kindOf, type Key } from "../outbox.js";
+import { unexpected, type Key } from "../outbox.js";
 import { ENCODED, Mode } from "../reader.js";
 import type { Str } from "../replies.js";
 import { decode, encode, latin1 } from "../text.js";
@@ -10,9 +10,6 @@ const LONGEST = 64 << 10;
 export const DATA = Mode.BYTES | ENCODED;
 
 const bytesOf = (name: Key): Uint8Array => (typeof name === "string" ? encode(name) : name);
-
-/** Gives the error for something that is not what it has to be. */
-export const unexpected = (what: string, expected: string, value: unknown): TypeError => new TypeError(`${what} expected ${expected}, got ${kindOf(value)}`);
 
 /**
  * Gives the names that `method` was called with.

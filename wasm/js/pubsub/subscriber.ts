@@ -2,14 +2,14 @@ import type { Channel } from "../channel.js";
 import { rowOf } from "../commands/plan.js";
 import type { Listener } from "../settings.js";
 import { PubSubError, type RedisError } from "../errors.js";
-import { Flag, type Key } from "../outbox.js";
+import { Flag, unexpected, type Key } from "../outbox.js";
 import { ENCODED, Mode } from "../reader.js";
 import type { SetOf, Str } from "../replies.js";
 import { later, type Timer } from "../timer.js";
 import { encoded } from "../view.js";
 import { Inbox, type Item } from "./inbox.js";
 import { Loss } from "./loss.js";
-import { DATA, keyOf, namesIn, shown, unexpected } from "./names.js";
+import { DATA, keyOf, namesIn, shown } from "./names.js";
 import { confirmationOf, Kind, kindOfNotice, Notice, type Message, type Names, type Published, type Told } from "./notices.js";
 import type { GetMessageOptions, Handler, PubSub, PubSubOptions, RunOptions, Worker } from "./types.js";
 
@@ -53,6 +53,8 @@ export class Subscriber implements PubSub<Str>, Listener {
   readonly mode: number;
   readonly #channel: Channel;
   readonly #timeout: number | undefined;
+  /** Gives up subscribing. */
+  readonly #signal: AbortSignal | undefined;
   readonly #options: PubSubOptions<Str>;
   readonly #inbox: Inbox;
   readonly #entries: readonly Map<string, Entry>[] = [new Map(), new Map(), new Map()];
@@ -68,8 +70,8 @@ export class Subscriber implements PubSub<Str>, Listener {
   /** Why it ended, unless it was closed. */
   #failure: unknown;
 
-  /** Listens on a channel made by `make`; `mode` is how data is read, `timeout` that of its commands. */
-  constructor(make: (listener: Listener) => Channel, mode: number, timeout: number | undefined, options: PubSubOptions<Str> = {}) {
+  /** Listens on a channel made by `make`; `mode` is how data is read, `timeout` that of its commands, and `signal` gives up subscribing. */
+  constructor(make: (listener: Listener) => Channel, mode: number, timeout: number | undefined, options: PubSubOptions<Str> = {}, signal?: AbortSignal) {
     const { ignoreSubscribeMessages, bufferLimit = 10_000, onOverflow, onGap } = options;
     if (ignoreSubscribeMessages !== undefined && typeof ignoreSubscribeMessages !== "boolean") throw unexpected("pubsub: 'ignoreSubscribeMessages'", "a boolean", ignoreSubscribeMessages);
     if (!Number.isInteger(bufferLimit) || bufferLimit < 1) throw unexpected("pubsub: 'bufferLimit'", "a whole number from 1", bufferLimit);
@@ -77,6 +79,7 @@ export class Subscriber implements PubSub<Str>, Listener {
     if (onGap !== undefined && typeof onGap !== "function") throw unexpected("pubsub: 'onGap'", "a function", onGap);
     this.mode = mode & DATA;
     this.#timeout = timeout;
+    this.#signal = signal;
     this.#options = options;
     this.#inbox = new Inbox(bufferLimit, onOverflow === "drop-newest", (told) => this.#note(told));
     this.#channel = make(this);
@@ -115,6 +118,8 @@ export class Subscriber implements PubSub<Str>, Listener {
     if (names.length === 0) throw new TypeError(`${method}: expected one name at least`);
     for (const [, handler] of pairs ?? []) if (typeof handler !== "function") throw unexpected(`${method}: a handler`, "a function", handler);
     if (pairs === undefined && this.#running !== undefined) throw new PubSubError(`${method}: while run() reads, a name needs a handler`);
+    const signal = this.#signal;
+    signal?.throwIfAborted();
     const entries = this.#entries[kind]!;
     const asked = names.map((name, at) => {
       const own = shown(name, this.mode);
@@ -129,13 +134,16 @@ export class Subscriber implements PubSub<Str>, Listener {
     });
     this.#used = true;
     try {
-      await this.#send(kind, names);
+      await this.#send(kind, names, undefined, signal);
     } catch (error) {
       for (const { key, entry, before, handler } of asked) {
         if (entry.handler === handler) entry.handler = before;
         if (entry.pending > 0) entry.pending--;
         if (entry.pending === 0 && !entry.confirmed) entries.delete(key);
       }
+      // the server may have got it
+      const left = asked.filter(({ key }) => !entries.has(key)).map(({ entry }) => entry.name);
+      if (signal?.aborted && left.length > 0 && this.#channel.engine.status === "ready") this.#send(kind + ENDS, left).catch(() => {});
       throw error;
     }
   }
@@ -162,11 +170,11 @@ export class Subscriber implements PubSub<Str>, Listener {
     }
   };
 
-  #send(verb: number, names: readonly Key[], timeout = this.#timeout): Promise<unknown> {
+  #send(verb: number, names: readonly Key[], timeout = this.#timeout, signal?: AbortSignal): Promise<unknown> {
     const command = VERBS[verb]!;
     const refusal = this.#failure ?? this.#channel.refusal(command);
     if (refusal !== undefined) return Promise.reject(refusal);
-    return this.#channel.send(rowOf(command) | Flag.IDEMPOTENT, timeout, command, this.mode & ENCODED ? encoded(command, names, this.mode) : names, this.mode);
+    return this.#channel.send(rowOf(command) | Flag.IDEMPOTENT, timeout, command, this.mode & ENCODED ? encoded(command, names, this.mode) : names, this.mode, signal);
   }
 
   get subscribed(): boolean {
