@@ -58,7 +58,7 @@ pub struct Pool {
 struct Lane {
     connection: Connection,
     user: User,
-    /// What commands that are not settled may write, as far as the shared connection keeps replies.
+    /// What commands may write that the server may not have executed yet, as far as the shared connection keeps replies.
     written: Written,
 }
 
@@ -317,7 +317,7 @@ impl Pool {
         if !lane.written.is_nothing() {
             // before anybody learns that it was written
             self.shared.forget(&lane.written);
-            if lane.connection.is_quiet() {
+            if lane.connection.is_executed() {
                 lane.written = Written::NOTHING;
             }
         }
