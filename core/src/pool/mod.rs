@@ -123,8 +123,8 @@ impl Pool {
         }
     }
 
-    /// Has the shared connection keep replies, before the first use. What is leased never reads them: who leases a connection wants its
-    /// own view of the server.
+    /// Has the shared connection keep replies, before the first use. What is leased is given them while its link is as any other, and what it
+    /// asks for is not kept.
     pub fn cache(&mut self, caching: Caching) {
         self.shared.cache(caching);
     }
