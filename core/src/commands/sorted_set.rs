@@ -627,7 +627,7 @@ builder! {
 }
 
 impl Zrank<Option<i64>> {
-    /// Adds `WITHSCORE`.
+    /// Adds `WITHSCORE`; since 7.2.0.
     pub fn withscore(self) -> Zrank<Option<(i64, f64)>> {
         Zrank(self.0.with(1, |out| "WITHSCORE".write_to(out)), PhantomData)
     }
@@ -797,7 +797,7 @@ builder! {
 }
 
 impl Zrevrank<Option<i64>> {
-    /// Adds `WITHSCORE`.
+    /// Adds `WITHSCORE`; since 7.2.0.
     pub fn withscore(self) -> Zrevrank<Option<(i64, f64)>> {
         Zrevrank(self.0.with(1, |out| "WITHSCORE".write_to(out)), PhantomData)
     }

@@ -407,7 +407,7 @@ impl<R> XgroupCreate<R> {
         Self(self.0.with(1, |out| "MKSTREAM".write_to(out)), PhantomData)
     }
 
-    /// Adds `ENTRIESREAD` with `entriesread`.
+    /// Adds `ENTRIESREAD` with `entriesread`; since 7.0.0.
     pub fn entriesread(self, entriesread: i64) -> Self {
         Self(
             self.0.with(2, |out| {
@@ -478,7 +478,7 @@ builder! {
 }
 
 impl<R> XgroupSetid<R> {
-    /// Adds `ENTRIESREAD` with `entriesread`.
+    /// Adds `ENTRIESREAD` with `entriesread`; since 7.0.0.
     pub fn entriesread(self, entriesread: i64) -> Self {
         Self(
             self.0.with(1, |out| {
@@ -540,7 +540,7 @@ impl<R> XinfoStream<R, Taken> {
 }
 
 impl<R> XinfoStream<R, Open> {
-    /// Adds `FULL`.
+    /// Adds `FULL`; since 6.0.0.
     pub fn full(self) -> XinfoStream<R, Taken> {
         XinfoStream(self.0.with(1, |out| "FULL".write_to(out)), PhantomData)
     }
