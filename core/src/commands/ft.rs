@@ -7,7 +7,7 @@ use crate::owned::{Bytes, Frame, Record, String, Vec};
 use crate::table::RowId;
 use core::marker::PhantomData;
 
-/// Searches an index and groups, computes and sorts the results in a pipeline.
+/// Searches an index and groups, computes and sorts the results in a pipeline; over RESP3 `warning` says why some may be missing.
 ///
 /// `FT.AGGREGATE`, since 1.1.0 of its module; O(1), growing with the matches and the steps.
 pub fn aggregate(index: impl ToArg, query: impl ToArg) -> Aggregate<Record> {
@@ -1481,7 +1481,7 @@ impl<R> Profile<R> {
     }
 }
 
-/// Finds the documents of an index that match a query.
+/// Finds the documents of an index that match a query; over RESP3 `warning` says why some may be missing.
 ///
 /// `FT.SEARCH`, since 1.0.0 of its module; O(N), N results of the query.
 pub fn search(index: impl ToArg, query: impl ToArg) -> Search<Record> {

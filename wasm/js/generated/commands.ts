@@ -952,8 +952,8 @@ export interface CfCommands<W extends AnyWorld = World, K extends Kind = "promis
   insert(key: Key, ...item: Several<W["I"]>): Give<W, T, (boolean | ResponseError)[]>[K];
   insert(key: Key, item: readonly W["I"][], options?: CfInsertOptions): Give<W, T, (boolean | ResponseError)[]>[K];
   /** CF.INSERTNX: adds those items that a cuckoo filter does not seem to hold yet, creating it if needed. O(N*(K+I)), N items, K sub-filters, I iterations; since bloom 1.0.0. */
-  insertnx(key: Key, ...item: Several<W["I"]>): Give<W, T, (W["N"] | boolean | ResponseError)[]>[K];
-  insertnx(key: Key, item: readonly W["I"][], options?: CfInsertnxOptions): Give<W, T, (W["N"] | boolean | ResponseError)[]>[K];
+  insertnx(key: Key, ...item: Several<W["I"]>): Give<W, T, (W["N"] | ResponseError)[]>[K];
+  insertnx(key: Key, item: readonly W["I"][], options?: CfInsertnxOptions): Give<W, T, (W["N"] | ResponseError)[]>[K];
   /** CF.LOADCHUNK: restores one saved piece of a cuckoo filter; start from an empty key. O(N), N capacity; since bloom 1.0.0. */
   loadchunk(key: Key, iterator: Int, data: Value): Give<W, T, boolean>[K];
   /** CF.MEXISTS: tells for several items whether a cuckoo filter probably holds each. O(K*N), K sub-filters, N items; since bloom 1.0.0. */
@@ -981,7 +981,7 @@ export interface CmsCommands<W extends AnyWorld = World, K extends Kind = "promi
 }
 /** The commands of `redis.ft`. */
 export interface FtCommands<W extends AnyWorld = World, K extends Kind = "promise", T extends unknown[] = []> {
-  /** FT.AGGREGATE: searches an index and groups, computes and sorts the results in a pipeline. O(1), growing with the matches and the steps; since search 1.1.0. */
+  /** FT.AGGREGATE: searches an index and groups, computes and sorts the results in a pipeline; over RESP3 `warning` says why some may be missing. O(1), growing with the matches and the steps; since search 1.1.0. */
   aggregate(index: Value, query: Value, options: FtAggregateOptions & { withcursor: { count?: Int; maxidle?: Int } | true }): Give<W, T, [page: AggregateResult<W["S"], W["N"], W["F"]>, cursor: string]>[K];
   aggregate(index: Value, query: Value, step: readonly ({ groupby: { property?: readonly Value[]; reduce?: readonly (Value | { function: Value; arg?: readonly Value[]; as?: Value })[] } | true; sortby?: undefined; apply?: undefined; limit?: undefined; filter?: undefined } | { groupby?: undefined; sortby: readonly (Value | { property: Value } & ({ asc?: true; desc?: undefined } | { asc?: undefined; desc?: true }))[] | ({ key: readonly (Value | { property: Value } & ({ asc?: true; desc?: undefined } | { asc?: undefined; desc?: true }))[]; max?: Int }) & ({ withcount?: true; withoutcount?: undefined } | { withcount?: undefined; withoutcount?: true }); apply?: undefined; limit?: undefined; filter?: undefined } | { groupby?: undefined; sortby?: undefined; apply: readonly [expression: Value, name: Value]; limit?: undefined; filter?: undefined } | { groupby?: undefined; sortby?: undefined; apply?: undefined; limit: readonly [offset: Int, num: Int]; filter?: undefined } | { groupby?: undefined; sortby?: undefined; apply?: undefined; limit?: undefined; filter: Value })[], options: FtAggregateOptions & { withcursor: { count?: Int; maxidle?: Int } | true }): Give<W, T, [page: AggregateResult<W["S"], W["N"], W["F"]>, cursor: string]>[K];
   aggregate(index: Value, query: Value, options?: FtAggregateOptions): Give<W, T, AggregateResult<W["S"], W["N"], W["F"]>>[K];
@@ -1031,7 +1031,7 @@ export interface FtCommands<W extends AnyWorld = World, K extends Kind = "promis
   profile(index: Value, querytype: "search" | "aggregate" | "hybrid", query: Value, ...option: Several<Value>): Give<W, T, unknown>[K];
   profile(index: Value, querytype: "search" | "aggregate" | "hybrid", query: Value, options?: FtProfileOptions): Give<W, T, unknown>[K];
   profile(index: Value, querytype: "search" | "aggregate" | "hybrid", query: Value, option: readonly Value[], options?: FtProfileOptions): Give<W, T, unknown>[K];
-  /** FT.SEARCH: finds the documents of an index that match a query. O(N), N results of the query; since search 1.0.0. */
+  /** FT.SEARCH: finds the documents of an index that match a query; over RESP3 `warning` says why some may be missing. O(N), N results of the query; since search 1.0.0. */
   search(index: Value, query: Value, options?: FtSearchOptions): Give<W, T, SearchResult<W["S"], W["N"], W["F"]>>[K];
   /** FT.SPELLCHECK: suggests corrections for the misspelled terms of a query. O(1); since search 1.4.0. */
   spellcheck(index: Value, query: Value, options?: FtSpellcheckOptions): Give<W, T, [W["S"], [correction: W["S"], score: number][]][]>[K];
