@@ -4,7 +4,7 @@ import { Operations, type Bitfield, type BitfieldReader } from "./bitfield.js";
 import type { InertCommand, ReplyOf } from "./commands/inert.js";
 import { addLeased, Methods, take } from "./commands/methods.js";
 import { planOf, rowOf } from "./commands/plan.js";
-import { knownAs, rawCall, silentRefusalOf } from "./commands/reserved.js";
+import { knownAs, leaseRefusalOf, rawCall, refusalOf, silentRefusalOf } from "./commands/reserved.js";
 import { isOlder, needsOf, unsupported, type Needs } from "./commands/versions.js";
 import { customCommand, type CommandDefinition } from "./custom.js";
 import { Channel } from "./channel.js";
@@ -18,7 +18,7 @@ import { connectNode } from "./node.js";
 import { resolveOptions, settingsOf, type Options } from "./options.js";
 import { kindOf, Flag, ROW, type Key, type Value } from "./outbox.js";
 import { Library, libraryOf, type LibraryClass } from "./library.js";
-import { LuaLock, type Lock, type LockOptions, type Operation } from "./lock.js";
+import { LuaLock, Operation, type Lock, type LockOptions } from "./lock.js";
 import { Queued, type Held, type Pipeline, type RawPipeline, type Yields } from "./pipeline.js";
 import { engineOf } from "./pool.js";
 import { listenersOf, type SubscribeOptions } from "./pubsub/listeners.js";
@@ -127,7 +127,8 @@ export interface Redis<S extends Str = string, N = number, F extends Forms = Pla
    * Watches `keys`, calls `fn` with a pipeline that executes commands at once until its `multi`, and then executes what was queued; all over
    * again, when a watched key changed meanwhile. Gives the transaction's results, typed where `fn` gives the pipeline. What `fn` throws is thrown.
    *
-   * Each try holds a connection of its own (WATCH, MULTI, EXEC, UNWATCH), and waits for one as {@link Redis.lease} does.
+   * Each try holds a connection of its own (WATCH, MULTI, EXEC, UNWATCH), and waits for one as {@link Redis.lease} does. On a lease it is that
+   * of the lease, where whatever else watches keys or is a transaction waits meanwhile: `fn` must not wait for such.
    * @throws WatchError when a key changed in each of `maxAttempts` tries.
    * @throws ConnectionError when the connection is lost behind EXEC, with `maybeExecuted: true`: nothing is tried again then.
    */
@@ -358,7 +359,7 @@ class Client extends Methods {
   call(name: string, ...args: unknown[]): Promise<unknown> {
     let words: unknown[];
     try {
-      words = rawCall(name, args, this.#channel.lease !== 0);
+      words = rawCall(name, args, this.#channel.lease === 0 ? refusalOf : leaseRefusalOf);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -463,12 +464,23 @@ class Client extends Methods {
     return new Queued(this.#channel, this.#view, transaction, () => this.#hold());
   }
 
-  /** Takes a connection for a pipeline. */
+  /** Takes a connection for a pipeline; on a lease, that of the lease, in turn. */
   async #hold(): Promise<Held> {
     const { signal } = this.#view;
-    const own = this.#channel.lease !== 0;
-    const client = own ? this : await this.lease(signal && { signal });
-    return { client: client as Client & LeaseCommands, channel: client.#channel, release: async () => (own ? undefined : client.close()) };
+    const { lease, turns } = this.#channel;
+    if (lease !== 0) await turns.take(signal);
+    const client = lease !== 0 ? this : await this.lease(signal && { signal });
+    let held = true;
+    return {
+      client: client as Client & LeaseCommands,
+      channel: client.#channel,
+      release: async () => {
+        if (!held) return;
+        held = false;
+        if (lease !== 0) turns.give();
+        else await client.close();
+      },
+    };
   }
 
   async transaction(
@@ -486,6 +498,7 @@ class Client extends Methods {
         if (keys.length > 0) await pipeline.watch(...keys);
         else await pipeline.hold();
         const value = await fn(pipeline);
+        if (value instanceof Queued && value !== pipeline) throw new TypeError("transaction: parameter 'fn' expected to give the pipeline that it was given, or a value, got another pipeline");
         const results = await pipeline.execute();
         return valueFromCallable ? value : results;
       } catch (error) {
@@ -542,9 +555,16 @@ class Client extends Methods {
     return this.#viewed({ ...this.#view, mode: 0, flags: Flag.UNCACHED, adapter: undefined, retry: undefined, signal });
   }
 
-  /** Carries on a conversation of the core's, which begins with `command`: see `operation::kind` there. */
-  operate<R>(kind: Operation, command: string, args: unknown[], signal?: AbortSignal): Promise<R> {
-    return this.#plain(signal).run(kind, command, args, needsOf(rowOf(command)), Flag.OPERATION) as Promise<R>;
+  /** Carries on a conversation of the core's, which begins with `command`: see `operation::kind` there. On a lease, those that watch keys take turns. */
+  async operate<R>(kind: Operation, command: string, args: unknown[], signal?: AbortSignal): Promise<R> {
+    const { lease, turns } = this.#channel;
+    const watches = lease !== 0 && (kind === Operation.WATCH_RELEASE || kind === Operation.WATCH_EXTEND);
+    if (watches) await turns.take(signal);
+    try {
+      return (await this.#plain(signal).run(kind, command, args, needsOf(rowOf(command)), Flag.OPERATION)) as R;
+    } finally {
+      if (watches) turns.give();
+    }
   }
 
   multi(): Queued {

@@ -50,6 +50,8 @@ export abstract class Methods {
 }
 
 const { make } = Methods;
+/** Rows of commands that change a connection. */
+const reserved = new Set<number>();
 
 /**
  * Appends an inert command to `target`.
@@ -57,7 +59,7 @@ const { make } = Methods;
  */
 export const take = (target: Methods, inert: InertCommand): void => {
   const row = typeof inert === "object" && inert !== null && Array.isArray(inert.args) ? rowOf(inert.command) : 0;
-  if (row === 0) throw new TypeError(`execute: parameter 'commands' expected commands made by redwire/commands, got ${kindOf(inert)}`);
+  if (row === 0 || reserved.has(row)) throw new TypeError(`execute: parameter 'commands' expected commands made by redwire/commands, got ${kindOf(inert)}`);
   make(target, row, planOf(row), inert.args as unknown[]);
 };
 
@@ -95,6 +97,7 @@ const namespace = (name: string): Gathered => {
 for (let row = 1; row < names.length; row++) {
   const name = names[row]!;
   const effect = effectOf(row);
+  if (effect !== undefined) reserved.add(row);
   if (effect === "internal") continue;
   const [module, method] = methodOf(name);
   let plan: Plan | undefined;
