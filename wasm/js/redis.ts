@@ -1,6 +1,5 @@
 import { isAdapter, adapted, type Adapter } from "./adapter.js";
 import type { CacheStats } from "./cache.js";
-import { Operations, type Bitfield, type BitfieldReader } from "./bitfield.js";
 import type { InertCommand, ReplyOf } from "./commands/inert.js";
 import { addLeased, Methods, take } from "./commands/methods.js";
 import { planOf, rowOf } from "./commands/plan.js";
@@ -75,10 +74,6 @@ export interface Redis<S extends Str = string, N = number, F extends Forms = Pla
   call(name: string, ...args: Value[]): Promise<unknown>;
   /** Tells whether the server has a command, connecting if need be; where it may not be asked, whether it is new enough. */
   supports(command: string): Promise<boolean>;
-  /** BITFIELD: without operations, gives a builder of them. */
-  bitfield: ((key: Key) => Bitfield<N>) & Commands<World<S, N, F, V, I>>["bitfield"];
-  /** BITFIELD_RO: without operations, gives a builder of them, which refuses those that write. */
-  bitfieldRo: ((key: Key) => BitfieldReader<N>) & Commands<World<S, N, F, V, I>>["bitfieldRo"];
   /** Gives a function for a command that the table does not know. */
   defineCommand<R = unknown>(definition: CommandDefinition<R>): (...args: Value[]) => Promise<R>;
   /** Gives a client that shares this one's connection and differs in `options`. */
@@ -248,7 +243,7 @@ const choices: Readonly<Record<string, [bits: number, yes: number, no: number]>>
 
 /** The methods that the table makes. */
 type Method = (...args: unknown[]) => Promise<unknown>;
-const made = Methods.prototype as unknown as Readonly<Record<"bitfield" | "bitfieldRo" | "scan" | "hscan" | "sscan" | "zscan", Method>>;
+const made = Methods.prototype as unknown as Readonly<Record<"scan" | "hscan" | "sscan" | "zscan", Method>>;
 
 class Client extends Methods {
   readonly #channel: Channel;
@@ -385,16 +380,6 @@ class Client extends Methods {
       if (!(error instanceof ResponseError)) throw error;
     }
     return isNew;
-  }
-
-  bitfield(key: Key, ...operations: unknown[]): unknown {
-    if (operations.length > 0) return made.bitfield.call(this, key, ...operations);
-    return new Operations((collected) => made.bitfield.call(this, key, collected), true);
-  }
-
-  bitfieldRo(key: Key, options?: object): unknown {
-    if (options !== undefined) return made.bitfieldRo.call(this, key, options);
-    return new Operations((collected) => made.bitfieldRo.call(this, key, { get: collected.map((operation) => operation["get"]) }), false);
   }
 
   defineCommand<R>(definition: CommandDefinition<R>): (...args: Value[]) => Promise<R> {

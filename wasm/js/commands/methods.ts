@@ -1,4 +1,5 @@
 import type { Adapter } from "../adapter.js";
+import { builds } from "../bitfield.js";
 import { encode } from "./encode.js";
 import type { InertCommand } from "./inert.js";
 import { kindOf } from "../outbox.js";
@@ -68,6 +69,7 @@ class Namespace {
   constructor(readonly target: Methods) {}
 }
 
+type Method = (this: Methods, ...args: unknown[]) => unknown;
 /** Methods by their names. Gathered in an object of their own: adding them to a class one by one takes a hundred times as long. */
 type Gathered = Record<string, unknown>;
 
@@ -119,6 +121,8 @@ for (let row = 1; row < names.length; row++) {
     };
   }
 }
+gathered["bitfield"] = builds(gathered["bitfield"] as Method, true);
+gathered["bitfieldRo"] = builds(gathered["bitfieldRo"] as Method, false);
 for (const methods of [gathered, ...namespaces.values()]) Object.setPrototypeOf(methods, Object.prototype);
 Object.setPrototypeOf(Methods.prototype, gathered);
 

@@ -5,6 +5,7 @@ import type { AggregateResult, CommandDoc, CommandInfo, GeoMember, Sample, Searc
 import type { AnyWorld, ClientInfo, ClusterNode, Info, MapOf, SetOf, World } from "../replies.js";
 import type { ResponseError } from "../errors.js";
 import type { Give, Kind } from "../commands/give.js";
+import type { Bitfield, BitfieldReader } from "../bitfield.js";
 
 /** The commands of a client; each rejects with a {@link ResponseError} when the server refuses it, and with a `TypeError`,
  * with nothing sent, when its arguments cannot be those of the command. `K` is what they give: promises, or pipelines whose results so far are `T`;
@@ -97,9 +98,11 @@ export interface Commands<W extends AnyWorld = World, K extends Kind = "promise"
   /** BITCOUNT: counts the bits set to 1 in a string or a part of it, 0 if the key is missing. O(N), N bytes examined; since 2.6.0. */
   bitcount(key: Key): Give<W, T, W["N"]>[K];
   bitcount(key: Key, start: Int, end: Int, options?: BitcountOptions): Give<W, T, W["N"]>[K];
-  /** BITFIELD: reads, writes and increments integers of any bit width inside a string. O(N), N operations; since 3.2.0. */
+  /** BITFIELD: reads, writes and increments integers of any bit width inside a string. O(N), N operations; since 3.2.0. Without operations, gives a builder of them. */
+  bitfield(key: Key): Bitfield<Give<W, T, (W["N"] | null)[]>[K]>;
   bitfield(key: Key, ...operation: Several<{ overflow?: "wrap" | "sat" | "fail"; get: readonly [encoding: Value, offset: Value]; set?: undefined; incrby?: undefined } | { overflow?: "wrap" | "sat" | "fail"; get?: undefined; set: readonly [encoding: Value, offset: Value, value: Int]; incrby?: undefined } | { overflow?: "wrap" | "sat" | "fail"; get?: undefined; set?: undefined; incrby: readonly [encoding: Value, offset: Value, increment: Int] } | { overflow: "wrap" | "sat" | "fail"; get?: undefined; set?: undefined; incrby?: undefined }>): Give<W, T, (W["N"] | null)[]>[K];
-  /** BITFIELD_RO: reads integers of any bit width inside a string; may run on a replica. O(N), N reads; since 6.0.0. */
+  /** BITFIELD_RO: reads integers of any bit width inside a string; may run on a replica. O(N), N reads; since 6.0.0. Without operations, gives a builder of them. */
+  bitfieldRo(key: Key): BitfieldReader<Give<W, T, W["N"][]>[K]>;
   bitfieldRo(key: Key, options?: BitfieldRoOptions): Give<W, T, W["N"][]>[K];
   /** BITOP: combines strings bit by bit, stores the result and gives its length in bytes. O(N), N bytes of the longest string; since 2.6.0. */
   bitop(operation: "and" | "or" | "xor" | "not" | "diff" | "diff1" | "andor" | "one", destkey: Key, ...key: Several<Key>): Give<W, T, W["N"]>[K];

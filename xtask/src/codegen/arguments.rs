@@ -1,7 +1,10 @@
 //! From the tree of a command's arguments to how one calls it: what stands where among the parameters, what goes into the options, and
 //! what is never asked for. The rules are those of `docs/architecture.md`, "Arguments".
 
+use std::slice;
+
 use super::facts::{Command, Counted, Kind, Measure, Node, Version};
+use super::rust_pieces::values_of;
 use crate::run::{Failure, Result};
 
 /// A part of what is sent, in the order in which it is sent.
@@ -110,6 +113,56 @@ pub(crate) fn signature(command: &Command) -> Result<Vec<Piece>> {
 /// The same, with the ways to call it apart: choices among groups of parameters.
 pub(crate) fn overloaded(command: &Command) -> Result<Vec<Piece>> {
     sequence(&command.args, Place::Top).map_err(|Failure(what)| Failure(format!("{}: {what}", command.name)))
+}
+
+/// Gives the ways to call `command` where each takes parameters and options of its own: a name that tells it from the others, and its pieces.
+/// Most have one, without a name.
+pub(crate) fn ways(command: &Command) -> Result<Vec<(String, Vec<Piece>)>> {
+    let pieces = overloaded(command)?;
+    let found = pieces.iter().enumerate().find_map(|(at, piece)| Some((at, alternatives(piece, command)?)));
+    let Some((at, alternatives)) = found else { return Ok(vec![(String::new(), pieces)]) };
+    let whole = |own: Vec<Piece>| [&pieces[..at], &own, &pieces[at + 1..]].concat();
+    Ok(alternatives.into_iter().map(|(name, own)| (name, whole(own))).collect())
+}
+
+/// Gives what stands in the place of a piece, with the name of each way, where that is parameters or options of several kinds.
+fn alternatives(piece: &Piece, command: &Command) -> Option<Vec<(String, Vec<Piece>)>> {
+    match piece {
+        Piece::Choice { required: true, pieces, .. } => {
+            let way = |piece: &Piece| {
+                let own =
+                    if let Piece::Group { pieces, .. } = piece { pieces } else { slice::from_ref(piece) };
+                let words: Option<Vec<&str>> = own.iter().map(only_word).collect();
+                (words.unwrap_or_default().join(" ").to_ascii_lowercase(), own.to_vec())
+            };
+            Some(pieces.iter().map(way).collect())
+        }
+        Piece::Part(part @ Part { form: Form::Either(forms), optional: false, .. }) => {
+            let mut values = values_of(&command.args, &part.label).into_iter();
+            let way = |form: &Form| match form {
+                Form::Object { pieces, .. } => (String::new(), pieces.clone()),
+                form => {
+                    let label = values.next().unwrap_or_else(|| part.label.clone());
+                    let part = Part {
+                        form: form.clone(),
+                        name: label.clone(),
+                        label: label.clone(),
+                        ..part.clone()
+                    };
+                    (label, vec![Piece::Part(part)])
+                }
+            };
+            Some(forms.iter().map(way).collect())
+        }
+        _ => None,
+    }
+}
+
+/// Gives the word that stands in the place of a value, where no other can.
+pub(crate) fn only_word(piece: &Piece) -> Option<&str> {
+    let Piece::Part(Part { form: Form::Literal(words), optional: false, .. }) = piece else { return None };
+    let [only] = words.as_slice() else { return None };
+    Some(&only.token)
 }
 
 /// Gives the parameters of a choice among groups of them, which have the same names.

@@ -66,6 +66,8 @@ pub(crate) struct Command {
     pub(crate) args: Vec<Node>,
     /// The notation of `shape.rs`.
     pub(crate) reply: String,
+    /// What collects its optional arguments in TypeScript, where it is called without them; see `wasm/js/bitfield.ts`.
+    pub(crate) builder: Option<String>,
     #[serde(default)]
     pub(crate) tips: Vec<String>,
 }

@@ -65,7 +65,7 @@ impl Layout {
             Form::Literal(literals) => {
                 one(format!("super::{}", scope.words.name(literals)), format!("{name}.write_to(out);"))
             }
-            Form::Either(_) => one("impl ToArg".to_string(), format!("{name}.write_to(out);")),
+            Form::Either(_) => return Err(Failure(format!("`{label}` is a choice without a type"))),
             Form::Tuple(parts) => {
                 let mut all = Given::default();
                 for part in parts {

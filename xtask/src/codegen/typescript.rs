@@ -34,6 +34,8 @@ pub(crate) struct Texts {
 /// A method: its name, its ways to be called, and what is to be read above it.
 struct Method {
     name: String,
+    /// What gives a builder, and of which type.
+    builder: Option<(String, String)>,
     overloads: Vec<(String, String)>,
     doc: String,
 }
@@ -54,7 +56,11 @@ pub(crate) fn types(facts: &Facts) -> Result<Texts> {
         for (_, reply) in &mut overloads {
             *reply = structures.name(command, std::mem::take(reply));
         }
-        let method = Method { name, overloads, doc: doc(command)? };
+        let builder = match &command.builder {
+            Some(builder) => Some((typescript_calls::required(command)?, builder.clone())),
+            None => None,
+        };
+        let method = Method { name, builder, overloads, doc: doc(command)? };
         match command.conn {
             None => rooms.entry(room).or_default().push(method),
             Some(_) => leased.push(method),
@@ -82,6 +88,7 @@ pub(crate) fn types(facts: &Facts) -> Result<Texts> {
             (used(text, &shapes), "../replies.js"),
             (used(text, &["ResponseError"]), "../errors.js"),
             (used(text, &["Give", "Kind"]), "../commands/give.js"),
+            (used(text, &["Bitfield", "BitfieldReader"]), "../bitfield.js"),
         ];
         let mut header = MARK.to_string();
         for (names, from) in lines.iter().filter(|(names, _)| !names.is_empty()) {
@@ -159,11 +166,14 @@ fn lease_interface(methods: &[Method]) -> String {
 }
 
 fn write_methods(text: &mut String, methods: &[Method]) {
-    for Method { name, overloads, doc } in methods {
+    for Method { name, builder, overloads, doc } in methods {
         let _ = writeln!(text, "  /** {doc} */");
         for (parameters, reply) in overloads {
-            let (parameters, reply) = (in_world(parameters), in_world(reply));
-            let _ = writeln!(text, "  {name}({parameters}): Give<W, T, {reply}>[K];");
+            let (parameters, given) = (in_world(parameters), format!("Give<W, T, {}>[K]", in_world(reply)));
+            if let Some((required, builder)) = builder {
+                let _ = writeln!(text, "  {name}({required}): {builder}<{given}>;");
+            }
+            let _ = writeln!(text, "  {name}({parameters}): {given};");
         }
     }
 }
@@ -203,6 +213,9 @@ fn doc(command: &Command) -> Result<String> {
         if limit.as_ref() != Some(&name) {
             let _ = write!(doc, " `{name}` is {}.", measure.words());
         }
+    }
+    if command.builder.is_some() {
+        doc.push_str(" Without operations, gives a builder of them.");
     }
     if let Some(since) = command.deprecated_since {
         let _ = write!(doc, " @deprecated since {since}");

@@ -40,6 +40,16 @@ pub(crate) fn overloads(
     Ok(all)
 }
 
+/// Gives the parameters that a command is never called without.
+pub(crate) fn required(command: &Command) -> Result<String> {
+    let pieces = arguments::overloaded(command)?;
+    let needed = |mut call: Call<'_>| {
+        call.parameters.retain(|(_, optional)| !optional);
+        argument_types::parameters(&call)
+    };
+    Ok(argument_types::calls(&pieces).into_iter().next().map(needed).unwrap_or_default())
+}
+
 /// Spells the ways to give the parameters of `call`: an optional one before the options may be left out.
 fn spelt(call: &Call, options: Option<&str>, wanted: Option<&str>) -> Vec<String> {
     let Some(options) = options else { return vec![argument_types::parameters(call)] };
