@@ -154,7 +154,7 @@ impl<R> ClientKill<R> {
         )
     }
 
-    /// Adds `MAXAGE` with `maxage`; since 7.4.0.
+    /// Adds `MAXAGE` with `maxage`, a time in seconds; since 7.4.0.
     pub fn maxage(self, maxage: i64) -> Self {
         Self(
             self.0.with(6, |out| {
@@ -219,6 +219,7 @@ pub fn client_no_touch(enabled: super::OnOff) -> Command<bool> {
 /// Holds back all commands of clients, or only writes, for some milliseconds.
 ///
 /// `CLIENT PAUSE`, since 3.0.0; O(1).
+/// `timeout` is a time in milliseconds.
 pub fn client_pause(timeout: i64) -> ClientPause<bool> {
     ClientPause(
         Draft::new(const { draft::id("CLIENT PAUSE") }).with(0, |out| timeout.write_to(out)),

@@ -3,7 +3,7 @@
 
 use std::slice;
 
-use super::facts::{Command, Counted, Kind, Node, Version};
+use super::facts::{Command, Counted, Kind, Measure, Node, Version};
 use super::rust_pieces::values_of;
 use crate::run::{Failure, Result};
 
@@ -35,6 +35,7 @@ pub(crate) struct Part {
     pub(crate) each: bool,
     pub(crate) form: Form,
     pub(crate) optional: bool,
+    pub(crate) measure: Option<Measure>,
     pub(crate) since: Option<Version>,
 }
 
@@ -202,6 +203,36 @@ pub(crate) fn visit<'a>(pieces: &'a [Piece], optional: bool, each: &mut dyn FnMu
     }
 }
 
+/// Gives the parameters of `command`, those in tuples too, that measure something which their names do not tell.
+pub(crate) fn measured(command: &Command) -> Result<Vec<(String, Measure)>> {
+    let pieces = signature(command)?;
+    let mut found = Vec::new();
+    measured_in(&pieces, &mut found);
+    found.dedup();
+    Ok(found)
+}
+
+fn measured_in(pieces: &[Piece], found: &mut Vec<(String, Measure)>) {
+    visit(pieces, false, &mut |part, _| measured_part(part, found));
+}
+
+fn measured_part(part: &Part, found: &mut Vec<(String, Measure)>) {
+    if let Some(measure) = part.measure.filter(|_| part.positional && !part.name.contains("econds")) {
+        found.push((part.name.clone(), measure));
+    }
+    measured_form(&part.form, found);
+}
+
+fn measured_form(form: &Form, found: &mut Vec<(String, Measure)>) {
+    match form {
+        Form::Tuple(parts) => parts.iter().for_each(|part| measured_part(part, found)),
+        Form::List { element, .. } => measured_form(element, found),
+        Form::Either(forms) => forms.iter().for_each(|form| measured_form(form, found)),
+        Form::Object { pieces, .. } => measured_in(pieces, found),
+        Form::Scalar(_) | Form::Flag | Form::Literal(_) | Form::Map { .. } => {}
+    }
+}
+
 /// Tells whether a call has options.
 pub(crate) fn has_options(pieces: &[Piece]) -> bool {
     let mut found = false;
@@ -307,6 +338,7 @@ fn convert(node: &Node, place: Place, count: Option<Counted>) -> Result<Vec<Piec
                 each: node.multiple_token,
                 form,
                 optional,
+                measure: node.measure(),
                 since,
             }))
         }
@@ -347,6 +379,7 @@ fn flag(node: &Node) -> Part {
         each: false,
         form: Form::Flag,
         optional: true,
+        measure: None,
         since: node.since,
     }
 }
@@ -368,6 +401,7 @@ fn member(node: &Node, since: Option<Version>) -> Result<Part> {
         each: node.multiple_token,
         form,
         optional: true,
+        measure: node.measure(),
         since,
     })
 }
@@ -522,6 +556,7 @@ fn block(node: &Node) -> Result<Form> {
             each: part.multiple_token,
             form,
             optional: false,
+            measure: part.measure(),
             since: part.since,
         });
     }

@@ -188,7 +188,7 @@ impl File<'_> {
         let own = command.name.rsplit_once('.').map_or(&*command.name, |(_, name)| name);
         let name = type_name(&own.to_ascii_lowercase()) + &pascal(way);
         let options = !layout.methods.is_empty();
-        let _ = write!(self.text, "{}", docs(command));
+        let _ = write!(self.text, "{}", docs(command)?);
         let result = if options { &name } else { "Command" };
         let _ = writeln!(self.text, "pub fn {function}({parameters}) -> {result}<{}> {{", replies.first);
         let row = format!("const {{ draft::id({:?}) }}", command.name);
@@ -361,7 +361,7 @@ pub(crate) fn function_name(name: &str, way: &str) -> String {
     }
 }
 
-fn docs(command: &Command) -> String {
+fn docs(command: &Command) -> Result<String> {
     let mut text = format!("/// {}.\n///\n", escaped(&command.summary));
     let module = if command.module.is_some() { " of its module" } else { "" };
     let _ = writeln!(
@@ -371,13 +371,16 @@ fn docs(command: &Command) -> String {
         command.since,
         escaped(&command.complexity)
     );
+    for (name, measure) in arguments::measured(command)? {
+        let _ = writeln!(text, "/// `{}` is {}.", snake(&name), measure.words());
+    }
     if let Some(since) = command.deprecated_since {
         let instead: Vec<_> = command.replaced_by.iter().map(|other| format!("`{other}`")).collect();
         let instead =
             if instead.is_empty() { String::new() } else { format!("; use {}", instead.join(" or ")) };
         let _ = writeln!(text, "/// Outdated since {since}{instead}.");
     }
-    text
+    Ok(text)
 }
 
 fn about(method: &Method) -> String {

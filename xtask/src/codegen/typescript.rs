@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::argument_types;
-use super::arguments::{Piece, camel};
+use super::arguments::{self, Piece, camel};
 use super::facts::{Command, Facts, Unit};
 use super::reply_types;
 use super::rust_shapes;
@@ -60,7 +60,7 @@ pub(crate) fn types(facts: &Facts) -> Result<Texts> {
             Some(builder) => Some((typescript_calls::required(command)?, builder.clone())),
             None => None,
         };
-        let method = Method { name, builder, overloads, doc: doc(command) };
+        let method = Method { name, builder, overloads, doc: doc(command)? };
         match command.conn {
             None => rooms.entry(room).or_default().push(method),
             Some(_) => leased.push(method),
@@ -192,7 +192,7 @@ fn in_world(text: &str) -> String {
     placed.collect()
 }
 
-fn doc(command: &Command) -> String {
+fn doc(command: &Command) -> Result<String> {
     let mut doc = format!("{}: {}. {}", command.name, lower_first(&command.summary), command.complexity);
     match &command.module {
         None => {
@@ -208,6 +208,12 @@ fn doc(command: &Command) -> String {
         let name = blocking.token.as_deref().map_or_else(|| camel(&blocking.arg), camel);
         let _ = write!(doc, " Waits at most `{name}` {unit}, 0: for ever.");
     }
+    let limit = command.blocking.as_ref().map(|blocking| camel(&blocking.arg));
+    for (name, measure) in arguments::measured(command)? {
+        if limit.as_ref() != Some(&name) {
+            let _ = write!(doc, " `{name}` is {}.", measure.words());
+        }
+    }
     if command.builder.is_some() {
         doc.push_str(" Without operations, gives a builder of them.");
     }
@@ -217,7 +223,7 @@ fn doc(command: &Command) -> String {
             let _ = write!(doc, ": {}", command.replaced_by.join(", "));
         }
     }
-    doc.replace("*/", "* /")
+    Ok(doc.replace("*/", "* /"))
 }
 
 fn lower_first(text: &str) -> String {
