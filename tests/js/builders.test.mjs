@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, test } from "node:test";
-import { Redis, ResponseError } from "redwire";
+import { DecodeError, Redis, ResponseError } from "redwire";
 import { bitfield, bitfieldRo, get, set } from "redwire/commands";
 import { missing, programs, startServer } from "./support/servers.mjs";
 import { rejection } from "./support/until.mjs";
@@ -87,11 +87,31 @@ for (const server of programs) {
         await redis.hset("h", { f: "v" });
         for (const decodeResponses of [true, false]) {
           const view = redis.with({ raw: true, decodeResponses });
-          const [keys, fields] = [[], []];
-          for await (const key of view.scanIter()) keys.push(String(key));
-          for await (const field of view.hscanIter("h")) fields.push(field.map((text) => Buffer.from(text).toString()));
-          assert.deepEqual([keys.length, fields], [1, [["f", "v"]]]);
+          const [text, keys, fields] = [(value) => (decodeResponses ? value : Uint8Array.from(Buffer.from(value))), [], []];
+          for await (const key of view.scanIter()) keys.push(key);
+          for await (const field of view.hscanIter("h")) fields.push(field);
+          assert.deepEqual([keys, fields], [[text("h")], [[text("f"), text("v")]]]);
         }
+      });
+
+      test("hscanIter gives every field under the very name that it has, in the server's order", async () => {
+        const names = ["b", "10", "9", "__proto__", "constructor", ""];
+        const bytes = [...names.map((name) => Uint8Array.from(Buffer.from(name))), Uint8Array.of(0xff), Uint8Array.of(0xfe)];
+        const all = async (iterator) => {
+          const seen = [];
+          for await (const item of iterator) seen.push(item);
+          return seen;
+        };
+        for (const name of names) await redis.hset("h", [[name, "v"]]);
+        for (const maps of ["object", "map", "entries"]) {
+          assert.deepEqual(await all(redis.with({ maps }).hscanIter("h")), names.map((name) => [name, "v"]));
+        }
+        for (const name of bytes.slice(-2)) await redis.hset("h", [[name, "v"]]);
+        for (const maps of ["object", "map", "entries"]) {
+          const view = redis.with({ decodeResponses: false, maps });
+          assert.deepEqual(await all(view.hscanIter("h")), bytes.map((name) => [name, Uint8Array.of(118)]));
+        }
+        assert.ok((await rejection(all(redis.hscanIter("h")))) instanceof DecodeError);
       });
 
       test("bitfieldRo() refuses what writes, and sends nothing", () => {

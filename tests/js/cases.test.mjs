@@ -103,6 +103,12 @@ const cases = [
   [(r) => r.replicaof("no", 6379), "REPLICAOF NO 6379"],
   [(r) => r.slaveof("h", 6379), "SLAVEOF h 6379"],
   [(r) => r.vadd("v", { values: [0.5, 1] }, "e", { noquant: true, setattr: "{}" }), "VADD v VALUES 2 0.5 1 e NOQUANT SETATTR {}"],
+  [(r) => r.vadd("v", { values: Float32Array.of(0.5, 1) }, "e"), "VADD v VALUES 2 0.5 1 e"],
+  [(r) => r.vsim("v", { values: Float64Array.of(0.1, -1e300) }), "VSIM v VALUES 2 0.1 -1e+300"],
+  [(r) => r.tdigest.add("t", Float64Array.of(0.1, Infinity)), "TDIGEST.ADD t 0.1 inf"],
+  [(r) => r.ardel("a", Int32Array.of(3, -1)), "ARDEL a 3 -1"],
+  [(r) => r.zunion(["a", "b"], { weights: Float32Array.of(2, 0.5) }), "ZUNION 2 a b WEIGHTS 2 0.5"],
+  [(r) => r.clientList({ id: Uint32Array.of(7, 8) }), "CLIENT LIST ID 7 8"],
   [(r) => r.vsim("v", { ele: "e" }, { withscores: true, count: 3, filterEf: 5 }), "VSIM v ELE e WITHSCORES COUNT 3 FILTER-EF 5"],
   [(r) => r.memoryUsage("k", { samples: 0 }), "MEMORY USAGE k SAMPLES 0"],
   [(r) => r.expire("k", 5, { gt: true }), "EXPIRE k 5 GT"],
@@ -127,8 +133,13 @@ for (const [call, expected] of cases) {
 for (const [what, call, message] of [
   ["an empty filter", (r) => r.clientKill({}), /^clientKill: parameter 'filter' expected .*, got an empty one$/],
   ["no filter", (r) => r.clientKill(true), /^clientKill: parameter 'filter' expected /],
-  ["no metric", (r) => r.hotkeysStart({ count: 5 }), /^hotkeysStart: expected one of 'cpu', 'net', got none$/],
-  ["no operation", (r) => r.bitfield("k", [{}]), /^bitfield: expected one of /],
+  ["no metric", (r) => r.hotkeysStart({ count: 5 }), /^hotkeysStart: parameter 'options' expected one of 'cpu', 'net', got none$/],
+  ["no operation", (r) => r.bitfield("k", [{}]), /^bitfield: parameter 'operation' expected one of 'overflow', 'get', 'set', 'incrby', got none$/],
+  ["an empty typed array", (r) => r.vadd("v", { values: new Float32Array() }, "e"), /^vadd: parameter 'values' expected a non-empty array, got an empty one$/],
+  ["bytes as a list of numbers", (r) => r.vadd("v", { values: new Uint8Array(8) }, "e"), /^vadd: parameter 'values' expected a non-empty array, got Uint8Array$/],
+  ["a view of memory", (r) => r.vadd("v", { values: new DataView(new ArrayBuffer(8)) }, "e"), /^vadd: parameter 'values' expected a non-empty array, got DataView$/],
+  ["a typed array of keys", (r) => r.mget(new Float32Array(2)), /^mget: parameter 'key' expected string \| Uint8Array, got Float32Array$/],
+  ["a typed array as one of several numbers", (r) => r.tdigest.add("t", 1, new Float32Array(2)), /^tdigest\.add: parameter 'value' expected number, got Float32Array$/],
   ["a single group", (r) => r.geoadd("g", [1, 2, "a"]), /^geoadd: parameter 'data' expected /],
 ]) {
   test(`${what} is refused, and nothing is sent`, async (t) => {

@@ -4,6 +4,7 @@ import net from "node:net";
 import { after, before, describe, test } from "node:test";
 import { Duplex } from "node:stream";
 import { promisify } from "node:util";
+import { runInNewContext } from "node:vm";
 import { ClientError, Redis } from "redwire";
 import { faked } from "./support/client.mjs";
 import { ok } from "./support/resp.mjs";
@@ -31,6 +32,44 @@ describe("runtime checks", () => {
     assert.equal(await plain.redis.set(1, 1), true);
     assert.deepEqual(plain.fake.commands, [["SET", "1", "1"]]);
   });
+
+  test("say that a number is to be whole", async (t) => {
+    const { redis, fake } = faked(t, () => ok, { runtimeChecks: true });
+    for (const [call, message] of [
+      [redis.set("k", "v", { ex: 1.5 }), "set: parameter 'ex' expected whole number | bigint, got number"],
+      [redis.expire("k", Infinity), "expire: parameter 'seconds' expected whole number | bigint, got number"],
+      [redis.expireat("k", 1.5), "expireat: parameter 'unixTimeSeconds' expected whole number | bigint | Date, got number"],
+    ]) assert.equal((await rejection(call)).message, message);
+    assert.equal(fake.links.length, 0);
+  });
+});
+
+class Expiring {
+  ex = 10;
+}
+
+/** Objects that say nothing by members of their own, or more than that. */
+const strange = [new Set(["nx"]), Promise.resolve({ nx: true }), /nx/, new Error("nx"), new WeakMap(), new URL("redis://h"), Object.create({ nx: true }), new Expiring(), new Map([["nx", true]]), new Date(), [], new Uint8Array(1)];
+
+for (const runtimeChecks of [true, false]) {
+  test(`only plain objects are options, with runtimeChecks: ${runtimeChecks}`, async (t) => {
+    const { redis, fake } = faked(t, () => ok, { runtimeChecks });
+    for (const options of strange) {
+      const got = options.constructor.name;
+      assert.equal((await rejection(redis.set("k", "v", options))).message, `set: parameter 'options' expected a plain object, got ${got}`);
+      assert.match((await rejection(redis.geosearch("k", options, { byradius: [1, "km"] }))).message, /^geosearch: parameter 'from' expected \{ frommember, fromlonlat \}, got \w+$/);
+    }
+    assert.equal(fake.links.length, 0);
+    const foreign = runInNewContext("({ nx: true })");
+    for (const options of [{ nx: true }, Object.assign(Object.create(null), { nx: true }), foreign]) await redis.set("k", "v", options);
+    assert.deepEqual(fake.commands, Array(3).fill(["SET", "k", "v", "NX"]));
+  });
+}
+
+test("fields may be those of an object of any class", async (t) => {
+  const { redis, fake } = faked(t, () => ok, { runtimeChecks: true });
+  await redis.hset("k", new Expiring());
+  assert.deepEqual(fake.commands, [["HSET", "k", "ex", "10"]]);
 });
 
 test("[promises 33, 34] where WebAssembly is switched off, the first command says so", async () => {

@@ -64,6 +64,13 @@ for (const compiler of ["typescript-oldest", "typescript"]) {
   }
 }
 
+for (const compiler of ["typescript-oldest", "typescript"]) {
+  for (const resolution of ["node16", "nodenext"]) {
+    test(`types under ${compiler}, ${resolution} resolution, are those of CommonJS where the package is required, and the same where it is imported`, () =>
+      compile(["common.cts", "both.mts"], compiler, [resolution, resolution]));
+  }
+}
+
 test("all declarations are at most 300 KB", () => {
   const size = (folder) => readdirSync(folder, { withFileTypes: true }).reduce((sum, entry) => sum + (entry.isDirectory() ? size(join(folder, entry.name)) : statSync(join(folder, entry.name)).size), 0);
   const bytes = size(join(project, "node_modules/redwire/types"));

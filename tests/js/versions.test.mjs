@@ -90,16 +90,20 @@ describe("commands that the server is too old for", () => {
   test("supports tells without trying", async (t) => {
     const { redis } = faked(t, () => ok);
     assert.deepEqual([await redis.supports("HEXPIRE"), await redis.supports("get"), await redis.supports("client no-touch")], [false, true, false]);
-    assert.ok((await rejection(redis.supports("NOSUCH"))) instanceof TypeError);
+    assert.deepEqual([await redis.supports("NOSUCH"), await redis.supports("COMMANDLOG GET"), await redis.supports(" ")], [false, false, false]);
+    for (const wrong of [undefined, null, 1, ["GET"]]) assert.match((await rejection(redis.supports(wrong))).message, /^supports: parameter 'command' expected the name of a command, got \w+$/);
   });
 });
 
-/** What each server has: the first is the only one without HEXPIRE, XDELEX came with Redis 8.2 and to no fork. */
+/**
+ * What each server has: the first is the only one without HEXPIRE, XDELEX came with Redis 8.2 and to no fork. The table does not know
+ * COMMANDLOG, which is Valkey's.
+ */
 const known = {
-  redis70: [true, true, false, false, false],
-  redis82: [true, true, true, true, false],
-  valkey91: [true, true, true, false, false],
-  stack74: [true, true, true, false, true],
+  redis70: [true, true, false, false, false, false, false],
+  redis82: [true, true, true, true, false, false, false],
+  valkey91: [true, true, true, false, false, true, false],
+  stack74: [true, true, true, false, true, false, false],
 };
 
 for (const server of allPrograms) {
@@ -108,10 +112,11 @@ for (const server of allPrograms) {
     t.after(() => running.stop());
     for (const protocol of [2, 3]) {
       const redis = new Redis({ path: running.path, protocol });
-      const names = ["GET", "xinfo stream", "HEXPIRE", "XDELEX", "JSON.GET"];
+      const names = ["GET", "xinfo stream", "HEXPIRE", "XDELEX", "JSON.GET", "commandlog  get", "NO.SUCH"];
       assert.deepEqual(await Promise.all(names.map((name) => redis.supports(name))), known[server.id]);
       await redis.call("ACL SETUSER", "default", "-command");
-      assert.deepEqual([await redis.supports("GET"), await redis.supports("JSON.GET")], [true, false], "by the version alone");
+      const alone = ["GET", "JSON.GET", "COMMANDLOG GET"];
+      assert.deepEqual(await Promise.all(alone.map((name) => redis.supports(name))), [true, false, false], "by the version alone");
       await redis.call("ACL SETUSER", "default", "+command");
       await redis.close();
     }

@@ -3,9 +3,14 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 
 const [from, to] = process.argv.slice(2);
-const named = new Set(["index", "commands-entry", "adapters-entry"].map((entry) => `${entry}.d.ts`));
+const entries = ["index", "commands-entry", "adapters-entry"];
+const named = new Set(entries.map((entry) => `${entry}.d.ts`));
 
 rmSync(to, { recursive: true, force: true });
+mkdirSync(to, { recursive: true });
+// compilers let nobody require what is declared in ES modules, though Node does; those who import get the same declarations by another name
+writeFileSync(join(to, "package.json"), '{"type":"commonjs"}\n');
+for (const entry of entries) writeFileSync(join(to, `${entry}.d.mts`), `export * from "./${entry}.js";\n`);
 for (const file of named) {
   const text = readFileSync(join(from, file), "utf8");
   mkdirSync(dirname(join(to, file)), { recursive: true });

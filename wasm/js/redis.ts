@@ -57,7 +57,7 @@ export interface ViewOptions extends DecodingOptions {
  * A client of one server. It connects on first use, shares one connection among all callers, and sends what one tick asks for in one
  * write, in order.
  */
-export interface Redis<S extends Str = string, N = number, F extends Forms = Plain, V = S, I = Value> extends Commands<World<S, N, F, V, I>>, Iterators<S, number, V> {
+export interface Redis<S extends Str = string, N = number, F extends Forms = Plain, V = S, I = Value> extends Commands<World<S, N, F, V, I>>, Iterators<S, V> {
   /** Where it stands: `idle`, `connecting`, `ready`, `reconnecting`, `closing` or `closed`. */
   readonly status: Status;
   /** Settles when it is connected, connecting if need be; rejects when that fails. */
@@ -72,7 +72,10 @@ export interface Redis<S extends Str = string, N = number, F extends Forms = Pla
   readonly cacheStats: CacheStats | undefined;
   /** Sends any command: `name` as Redis spells it, its words separated by spaces. What the table knows gets its usual reply shape. */
   call(name: string, ...args: Value[]): Promise<unknown>;
-  /** Tells whether the server has a command, connecting if need be; where it may not be asked, whether it is new enough. */
+  /**
+   * Tells whether the server has a command, of whatever name, connecting if need be; where it may not be asked, whether it is new enough,
+   * and `false` for what redwire does not know.
+   */
   supports(command: string): Promise<boolean>;
   /** Gives a function for a command that the table does not know. */
   defineCommand<R = unknown>(definition: CommandDefinition<R>): (...args: Value[]) => Promise<R>;
@@ -362,18 +365,20 @@ class Client extends Methods {
   }
 
   async supports(command: string): Promise<boolean> {
-    const row = typeof command === "string" ? rowOf(command.trim().toUpperCase()) : 0;
-    if (row === 0) throw unexpected("supports: parameter 'command'", "the name of a command", command);
+    if (typeof command !== "string") throw unexpected("supports: parameter 'command'", "the name of a command", command);
     await this.#channel.engine.connect();
     if (this.#channel.version.isAwaited(this.#channel)) await this.#channel.version.gate;
-    const { name, since } = planOf(row);
+    const words = command.trim().toUpperCase().split(/\s+/);
+    const name = words.join(" ");
+    const row = rowOf(name);
     const version = this.#channel.version.redis;
-    const isNew = !name.includes(".") && (since === undefined || Boolean(version && !isOlder(version, since)));
+    const since = row === 0 ? undefined : planOf(row).since;
+    const isNew = row !== 0 && !name.includes(".") && (since === undefined || Boolean(version && !isOlder(version, since)));
     // before 7.0 COMMAND INFO knew no second words
-    if (version && isOlder(version, "7") && name.includes(" ")) return isNew;
+    if (version && isOlder(version, "7") && words.length > 1) return isNew;
     try {
-      // versions tell nothing of modules, nor of forks, and not every server tells its version
-      const infos = await this.call("COMMAND INFO", name.replace(" ", "|"));
+      // versions tell nothing of modules, nor of forks, and not every server tells its version; the table does not know all that a server may have
+      const infos = await this.call("COMMAND INFO", words.join("|"));
       if (Array.isArray(infos)) return infos[0] !== null && infos[0] !== undefined;
     } catch (error) {
       // not everyone may ask
@@ -387,7 +392,8 @@ class Client extends Methods {
   }
 
   #pages(scan: Method, key: Key[], options?: object): AsyncGenerator<unknown> {
-    const client = this.with({ raw: false });
+    // objects would put names in another order, and have no bytes
+    const client = this.with({ raw: false, maps: "entries" });
     return pages((cursor) => scan.call(client, ...key, cursor, options));
   }
 

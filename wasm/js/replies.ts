@@ -42,10 +42,13 @@ export interface World<S extends Str = string, N = number, F extends Forms = Pla
 }
 
 /** A set of `T`. Bytes are never equal, so where user data is bytes it is an array. */
-export type SetOf<S extends Str = string, F extends Forms = Plain, T = S> = S extends string ? (F["sets"] extends "array" ? T[] : Set<T>) : T[];
+export type SetOf<S extends Str = string, F extends Forms = Plain, T = S> = S extends string ? { set: Set<T>; array: T[] }[F["sets"]] : T[];
 
 /** A map in the server's order; the keys of an object are strings whatever they are. */
-export type MapOf<F extends Forms, K, V> = F["maps"] extends "map" ? Map<K, V> : F["maps"] extends "entries" ? [key: K, value: V][] : Record<string, V>;
+export type MapOf<F extends Forms, K, V> = { object: Record<string, V>; map: Map<K, V>; entries: [key: K, value: V][] }[F["maps"]];
+
+/** The places `P` in a tuple, where the option `O` brings them: where it is `true`. */
+export type If<O, P extends unknown[]> = O extends true ? P : [];
 
 /** A value of INFO; an integer beyond 2^53-1 is a bigint, whatever `integers` says. */
 export type InfoValue<N = number> = string | number | bigint | N;

@@ -5,7 +5,12 @@ import type { RetryPolicy } from "./retry.js";
 
 /** What replies become. */
 export interface DecodingOptions {
-  /** Whether user data becomes strings (default) or stays `Uint8Array`. Statuses, cursors, ids and names are strings either way. */
+  /**
+   * Whether user data becomes strings (default) or stays `Uint8Array`. Statuses, cursors, ids and names are strings either way.
+   *
+   * Types follow what is written: a `boolean` gives `string | Uint8Array`, while options of the type `Options`, which do not show whether they
+   * say so, are taken for those that do not. Annotate with `satisfies Options` instead, where they do.
+   */
   decodeResponses?: boolean;
   /** How user data is text, in replies and arguments: `"utf-8"` (default), `"latin1"` or `"ascii"`. */
   encoding?: "utf-8" | "latin1" | "ascii";
@@ -21,7 +26,7 @@ export interface DecodingOptions {
 }
 
 /** What user data is with `O`, where it was `S`. */
-export type DataWith<O, S extends Str> = O extends { decodeResponses: false } ? Uint8Array : O extends { decodeResponses: true } ? string : S;
+export type DataWith<O, S extends Str> = O extends { decodeResponses: infer D } ? (D extends false ? Uint8Array : D extends true ? string : S) : S;
 
 /** What integers are with `O`, where they were `N`. */
 export type IntegersWith<O, N> = O extends { integers: infer I } ? (I extends "bigint" ? bigint : I extends "exact" ? number | bigint : number) : N;
@@ -37,7 +42,7 @@ export interface Adapting {
 }
 
 /** What values are with `O`, where they were `V` and other user data `S`. */
-export type ValuesWith<O, S extends Str, V> = O extends { adapter: Adapter<any, infer Out> } ? Out : S extends V ? (V extends S ? DataWith<O, S> : V) : V;
+export type ValuesWith<O, S extends Str, V> = O extends { adapter: Adapter<any, infer Out> } ? Out : [S, V] extends [V, S] ? DataWith<O, S> : V;
 
 /** What values may be given as with `O`, where they were `I`. */
 export type GivenWith<O, I> = O extends { adapter: Adapter<infer In> } ? In : I;

@@ -1,6 +1,6 @@
-import { Pool, Redis, ResponseError, type Adapter, type Bitfield, type BitfieldReader, type CacheStats, type Lease, type Pipeline, type RawPipeline } from "redwire";
+import { Pool, Redis, ResponseError, type Adapter, type Bitfield, type BitfieldReader, type CacheStats, type Iterators, type Lease, type Options, type Pipeline, type RawPipeline } from "redwire";
 import { json } from "redwire/adapters";
-import { bitfield, bitfieldRo, get, hgetall } from "redwire/commands";
+import { bitfield, bitfieldRo, geosearch, get, hgetall } from "redwire/commands";
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 const same = <A, B>(_: Same<A, B>): void => {};
@@ -45,6 +45,67 @@ export const forms = async (): Promise<void> => {
   same<typeof again, Redis<string>>(true);
 };
 
+export const places = async (): Promise<void> => {
+  const at = [{ frommember: "a" }, { byradius: [5, "km"] }] as const;
+  const plain = await text.geosearch("g", ...at, { asc: true });
+  const near = await text.geosearch("g", ...at, { withdist: true, count: 5, asc: true });
+  const all = await bytes.with({ integers: "bigint" }).geosearch("g", ...at, { withcoord: true, withdist: true, withhash: true });
+  const where = await text.georadiusbymember("g", "a", 5, "km", { withcoord: true });
+  same<typeof plain, string[]>(true);
+  same<typeof near, [member: string, dist: number][]>(true);
+  same<typeof all, [member: Uint8Array, dist: number, hash: bigint, coord: [lon: number, lat: number]][]>(true);
+  same<typeof where, [member: string, coord: [lon: number, lat: number]][]>(true);
+  const [scored, paid, both] = [await text.ft.sugget("s", "p", { withscores: true }), await text.ft.sugget("s", "p", { withpayloads: true, max: 1 }), await text.ft.sugget("s", "p", { withscores: true, withpayloads: true })];
+  same<typeof scored, [suggestion: string, score: number][]>(true);
+  same<typeof paid, [suggestion: string, payload: string | null][]>(true);
+  same<typeof both, [suggestion: string, score: number, payload: string | null][]>(true);
+  const [inert] = await bytes.execute([geosearch("g", ...at, { withdist: true })]);
+  same<typeof inert, [member: Uint8Array, dist: number][]>(true);
+  const queued = await text.pipeline().geosearch("g", ...at, { withhash: true }).execute();
+  same<typeof queued, [[member: string, hash: number][]]>(true);
+  // @ts-expect-error not an option
+  await text.geosearch("g", ...at, { withdist: true, withdits: true });
+};
+
+/** What only the program knows when it runs. */
+declare const flag: boolean;
+declare const perhaps: boolean | undefined;
+declare const maps: "object" | "map";
+declare const sets: "set" | "array";
+declare const options: Options;
+
+export const undecided = async (): Promise<void> => {
+  const either = new Redis({ decodeResponses: flag });
+  same<typeof either, Redis<string | Uint8Array>>(true);
+  const [url, made, view] = [new Redis("redis://h", { decodeResponses: flag }), Redis.fromUrl("redis://h", { decodeResponses: flag }), text.with({ decodeResponses: flag })];
+  same<typeof url, typeof either>(true);
+  same<typeof made, typeof either>(true);
+  same<typeof view, typeof either>(true);
+  const [got, members] = [await either.get("k"), await either.smembers("s")];
+  same<[typeof got, typeof members], [string | Uint8Array | null, Set<string | Uint8Array> | (string | Uint8Array)[]]>(true);
+  const [decided, patient, still] = [either.with({ decodeResponses: true }), either.with({ timeout: 5 }), bytes.with({ decodeResponses: perhaps })];
+  same<typeof decided, Redis<string>>(true);
+  same<typeof patient, typeof either>(true);
+  same<typeof still, typeof either>(true);
+  // options that may or may not say so are taken for those that do not
+  const [plain, beside, kept] = [new Redis(options), new Redis("redis://h", options), bytes.duplicate(options)];
+  same<typeof plain, Redis<string>>(true);
+  same<typeof beside, Redis<string>>(true);
+  same<typeof kept, Redis<Uint8Array>>(true);
+  const written = { decodeResponses: false } satisfies Options;
+  const shown = new Redis(written);
+  same<typeof shown, Redis<Uint8Array>>(true);
+  const [hash, set] = [await text.with({ maps }).hgetall("h"), await text.with({ sets }).smembers("s")];
+  same<[typeof hash, typeof set], [Record<string, string> | Map<string, string>, Set<string> | string[]]>(true);
+};
+
+export const iterators = async (): Promise<void> => {
+  const big = bytes.with({ integers: "bigint" });
+  const scans: Iterators<Uint8Array> = big;
+  for await (const [name, value] of scans.hscanIter("h")) same<[typeof name, typeof value], [Uint8Array, Uint8Array]>(true);
+  for await (const [member, score] of big.zscanIter("z")) same<[typeof member, typeof score], [Uint8Array, number]>(true);
+};
+
 export const leases = async (): Promise<void> => {
   const lease = await views.lease();
   same<typeof lease, Lease<Uint8Array>>(true);
@@ -84,6 +145,19 @@ export const mistakes = async (): Promise<void> => {
   await text.geosearch("g", {}, { byradius: [1, "km"] });
   // @ts-expect-error not an option
   new Redis({ hots: "h" });
+};
+
+export const numbers = async (): Promise<void> => {
+  await text.vadd("v", { values: new Float32Array(2) }, "e");
+  await text.vsim("v", { values: [0.5, 1] });
+  await text.tdigest.add("t", new Float64Array(2));
+  await text.tdigest.add("t", 1, 2);
+  await text.ardel("a", new Int32Array(2));
+  await text.zunion(["a"], { weights: new Float32Array(1) });
+  // @ts-expect-error bytes are data
+  await text.vadd("v", { values: new Uint8Array(2) }, "e");
+  // @ts-expect-error no keys
+  await text.mget(new Float32Array(2));
 };
 
 export const groups = async (): Promise<void> => {

@@ -1,6 +1,6 @@
 import type { Adapter } from "../adapter.js";
 import { kindOf } from "../outbox.js";
-import { planOf, type Form, type Part, type Piece, type Plan, type Scalar } from "./plan.js";
+import { isNumeric, planOf, type Form, type Part, type Piece, type Plan, type Scalar } from "./plan.js";
 import { isOlder, type Needs } from "./versions.js";
 
 /** A member of an object that was given, by name. */
@@ -12,8 +12,10 @@ interface Given {
   members: Members | undefined;
   /** How many of the members were taken. */
   taken: number;
-  /** What the only member is called when it was given in place of the object. */
-  alias: string | undefined;
+  /** What all of them are called. */
+  name: string;
+  /** Whether the only member was given in place of the object, and is called like that. */
+  alone: boolean;
 }
 
 /** What each kind of value is made of, for messages. */
@@ -21,10 +23,10 @@ const expectations: Readonly<Record<Scalar, string>> = {
   k: "string | Uint8Array",
   v: "string | Uint8Array | number | bigint",
   x: "string | Uint8Array | number | bigint",
-  i: "number | bigint",
+  i: "whole number | bigint",
   d: "number",
-  s: "number | bigint | Date",
-  m: "number | bigint | Date",
+  s: "whole number | bigint | Date",
+  m: "whole number | bigint | Date",
 };
 
 /**
@@ -40,6 +42,9 @@ export const illegal = (row: number, index: number, value: unknown): TypeError =
   const { name, form } = parameters[Math.min(index, parameters.length - 1)]!;
   return new TypeError(`${method}: ${describe(name, expected(form.kind === "list" ? form.element : form))}, got ${kindOf(value)}`);
 };
+
+/** What the members are called that are not in an object of another name. */
+const OPTIONS = "options";
 
 const describe = (name: string, expectation: string): string => `parameter '${name}' expected ${expectation}`;
 
@@ -65,13 +70,17 @@ const expected = (form: Form): string => {
   }
 };
 
-/** Gives the names in `pieces`. */
-const names = (pieces: readonly Piece[]): string[] =>
-  pieces.flatMap((piece) => (piece.type === "part" ? [piece.name] : piece.type === "fixed" ? [] : names(piece.pieces)));
+/** Gives the names in `pieces`, each once. */
+const names = (pieces: readonly Piece[]): string[] => [
+  ...new Set(pieces.flatMap((piece) => (piece.type === "part" ? [piece.name] : piece.type === "fixed" ? [] : names(piece.pieces)))),
+];
 
-/** Whether `value` is an object of members: options, and what is given by name. */
-const isPlainObject = (value: unknown): value is Members =>
-  typeof value === "object" && value !== null && !Array.isArray(value) && !ArrayBuffer.isView(value) && !(value instanceof Map) && !(value instanceof Date);
+/** Whether `value` is an object of members and nothing else, of this realm or another: options, and what is given by name. */
+const isPlainObject = (value: unknown): value is Members => {
+  if (typeof value !== "object" || value === null) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === null || Object.getPrototypeOf(prototype) === null;
+};
 
 class Encoder {
   readonly #plan: Plan;
@@ -105,16 +114,16 @@ class Encoder {
     const objects = rest && last < required && !Array.isArray(args[last]) && this.#takesObjects(parameters[last]!.form);
     if (hasOptions && !objects && count > required && isPlainObject(args[count - 1])) members = args[--count] as Members;
     const values = count === args.length ? (args as unknown[]) : args.slice(0, count);
-    if (rest && count > last && !(count === last + 1 && (Array.isArray(args[last]) || args[last] === undefined))) {
-      if (hasOptions && Array.isArray(args[last]) && !isListOfLists(parameters[last]!.form)) this.#fail("options", "an object", args[count - 1]);
-      return { parameters: [...args.slice(0, last), args.slice(last, count)], members, taken: 0, alias: undefined };
+    if (rest && count > last && !(count === last + 1 && (isList(parameters[last]!.form, args[last]) || args[last] === undefined))) {
+      if (hasOptions && Array.isArray(args[last]) && !isListOfLists(parameters[last]!.form)) this.#fail(OPTIONS, "a plain object", args[count - 1]);
+      return { parameters: [...args.slice(0, last), args.slice(last, count)], members, taken: 0, name: OPTIONS, alone: false };
     }
     if (values.length > parameters.length) {
       const extra = args[parameters.length];
-      if (hasOptions) this.#fail("options", "an object", extra);
+      if (hasOptions) this.#fail(OPTIONS, "a plain object", extra);
       throw new TypeError(`${this.#plan.method}: expected at most ${parameters.length} argument${parameters.length === 1 ? "" : "s"}, got ${count}`);
     }
-    return { parameters: values, members, taken: 0, alias: undefined };
+    return { parameters: values, members, taken: 0, name: OPTIONS, alone: false };
   }
 
   #takesObjects(form: Form): boolean {
@@ -152,7 +161,7 @@ class Encoder {
       case "choice": {
         const all = piece.pieces;
         for (let at = 0; at < all.length; at++) if (this.#isThere(all[at]!, given)) return this.#piece(all[at]!, given);
-        if (piece.required) this.#none(piece.pieces);
+        if (piece.required) this.#none(piece.pieces, given);
         return;
       }
       case "group":
@@ -160,12 +169,12 @@ class Encoder {
         this.#need(piece.since, piece.tokens[0] ?? "");
         this.#words.push(...piece.tokens);
         this.#counted(piece.counted, piece.pieces, given);
-        if (piece.counted && this.#words.at(-1) === 0) this.#none(piece.pieces);
+        if (piece.counted && this.#words.at(-1) === 0) this.#none(piece.pieces, given);
     }
   }
 
-  #none(pieces: readonly Piece[]): never {
-    throw new TypeError(`${this.#plan.method}: expected one of ${names(pieces).map((name) => `'${name}'`).join(", ")}, got none`);
+  #none(pieces: readonly Piece[], given: Given): never {
+    this.#fail(given.name, `one of ${names(pieces).map((name) => `'${name}'`).join(", ")}`, undefined, "none");
   }
 
   #pieces(pieces: readonly Piece[], given: Given): void {
@@ -191,7 +200,7 @@ class Encoder {
   #part(part: Part, given: Given): void {
     const value = this.#value(part, given);
     const { form } = part;
-    const name = given.alias ?? part.name;
+    const name = given.alone ? given.name : part.name;
     if (value === undefined) {
       if (!part.optional) this.#fail(name, expected(form), value);
       if (part.numbered) this.#words.push(0);
@@ -300,7 +309,7 @@ class Encoder {
   }
 
   #list(form: Form & { kind: "list" }, value: unknown, name: string): readonly unknown[] {
-    if (!Array.isArray(value)) this.#fail(name, expected(form), value);
+    if (!isList(form, value)) this.#fail(name, expected(form), value);
     if (value.length === 0 && !form.empty) this.#fail(name, expected(form), value, "an empty one");
     return value;
   }
@@ -315,7 +324,7 @@ class Encoder {
 
   #map(form: Form & { kind: "map" }, value: unknown, name: string): void {
     const pairs = this.#entries(form, value, name);
-    const isObject = isPlainObject(value);
+    const isObject = !(Symbol.iterator in (value as object));
     if (form.count !== "") this.#words.push(form.count === "#" ? pairs.length : pairs.length * 2);
     // names in objects are texts, whatever they stand for
     const key = (one: unknown): void => this.#scalar(isObject && form.key !== "x" ? "v" : form.key, one, name);
@@ -334,13 +343,13 @@ class Encoder {
   #object(form: Form & { kind: "object" }, value: unknown, name: string): void {
     const { pieces, sole, counted } = form;
     let members: Members;
-    const alias = isPlainObject(value) ? undefined : name;
-    if (isPlainObject(value)) members = value;
+    const isObject = isPlainObject(value);
+    if (isObject) members = value;
     else if (sole === true && value === true) members = {};
     else if (typeof sole === "object" && value !== undefined) members = { [sole.name]: value };
     else if (typeof value === "string" && isBare(pieces, value)) members = { [value]: true };
     else this.#fail(name, expected(form), value);
-    const given: Given = { parameters: [], members, taken: 0, alias };
+    const given: Given = { parameters: [], members, taken: 0, name, alone: !isObject };
     this.#counted(counted, pieces, given);
     this.#rest(pieces, given, `member of '${name}'`);
   }
@@ -361,6 +370,11 @@ class Encoder {
   }
 }
 
+/** Tells whether `value` is a list for `form`: an array, or a typed one where that is of numbers; bytes are data. */
+const isList = (form: Form, value: unknown): value is readonly unknown[] =>
+  Array.isArray(value) ||
+  (form.kind === "list" && form.element.kind === "scalar" && isNumeric(form.element.scalar) && ArrayBuffer.isView(value) && "length" in value && !(value instanceof Uint8Array));
+
 /** Tells whether a list's elements are lists themselves. */
 const isListOfLists = (form: Form): boolean => form.kind === "list" && form.element.kind === "tuple";
 
@@ -377,7 +391,7 @@ const accepts = (form: Form, value: unknown): boolean => {
       return typeof value === "string" && form.words.has(value);
     case "list":
     case "tuple":
-      return Array.isArray(value);
+      return isList(form, value);
     case "object":
       return isPlainObject(value);
     case "scalar":

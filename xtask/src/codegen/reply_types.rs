@@ -62,10 +62,14 @@ pub(crate) fn typescript(shape: &Shape, aliases: &Aliases) -> String {
         }
         .to_string(),
         Shape::Literal(text) => format!("{text:?}"),
-        Shape::Alias(name) => match parameters(name, aliases).as_slice() {
-            [] => type_name(name),
-            all => format!("{}<{}>", type_name(name), all.join(", ")),
-        },
+        Shape::Alias(name) => {
+            let mut all: Vec<_> = parameters(name, aliases).into_iter().map(str::to_string).collect();
+            all.extend(flags(shape, aliases));
+            match all.as_slice() {
+                [] => type_name(name),
+                all => format!("{}<{}>", type_name(name), all.join(", ")),
+            }
+        }
         Shape::Optional(shape) if **shape == Shape::Word(Word::Ok) => "boolean".to_string(),
         Shape::Optional(shape) => any_of([inner(shape), "null".to_string()]),
         Shape::Union(all) => any_of(all.iter().map(inner)),
@@ -117,11 +121,32 @@ pub(crate) fn typescript_aliases(aliases: &Aliases) -> String {
             "V" => "V = string",
             other => other,
         });
-        let bounds = bounds.collect::<Vec<_>>().join(", ");
+        let flags = flags(shape, aliases).into_iter().map(|flag| format!("{flag} = true | undefined"));
+        let bounds = bounds.map(str::to_string).chain(flags).collect::<Vec<_>>().join(", ");
         let head = if bounds.is_empty() { type_name(name) } else { format!("{}<{bounds}>", type_name(name)) };
         format!("export type {head} = {};\n", typescript(shape, aliases))
     });
     declared.collect()
+}
+
+/// Gives the tokens of options that decide one by one which places a tuple has; its type has parameters of these names.
+pub(crate) fn flags(shape: &Shape, aliases: &Aliases) -> Vec<String> {
+    match shape {
+        Shape::Alias(name) => aliases.get(name).map_or_else(Vec::new, |shape| flags(shape, aliases)),
+        Shape::Array(shape) => flags(shape, aliases),
+        Shape::Tuple(items) => match items.as_slice() {
+            [Item { content: Content::Group(items), .. }] => flags_of(items),
+            items => flags_of(items),
+        },
+        _ => Vec::new(),
+    }
+}
+
+fn flags_of(items: &[Item]) -> Vec<String> {
+    let conditions: Vec<_> =
+        items.iter().filter(|item| !is_dropped(item)).filter_map(|item| item.when.as_ref()).collect();
+    let together = conditions.windows(2).all(|two| two[0] == two[1]);
+    if together { Vec::new() } else { conditions.into_iter().map(Condition::to_string).collect() }
 }
 
 /// Gives the parameters that a named shape's type depends on.
@@ -191,7 +216,7 @@ fn list(of: &str) -> String {
     }
 }
 
-/// Items that only some options bring stand where others may stand: their types are told together.
+/// Items that one option brings may be missing at the end; where several do, each has its place or none.
 fn tuple(items: &[Item], aliases: &Aliases) -> String {
     let items: Vec<&Item> = items.iter().filter(|item| !is_dropped(item)).collect();
     let first = items.iter().position(|item| item.when.is_some()).unwrap_or(items.len());
@@ -211,13 +236,11 @@ fn tuple(items: &[Item], aliases: &Aliases) -> String {
         _ if together => {
             parts.extend(conditional.iter().map(|item| one(&Item { optional: true, ..(*item).clone() })))
         }
-        _ => {
-            let types = conditional.iter().filter_map(|item| match &item.content {
-                Content::One(shape) => Some(typescript(shape, aliases)),
-                _ => None,
-            });
-            parts.push(format!("...rest: {}", list(&any_of(types))));
-        }
+        _ => parts.extend(
+            conditional
+                .iter()
+                .filter_map(|item| Some(format!("...If<{}, [{}]>", item.when.as_ref()?, one(item)))),
+        ),
     }
     // a group alone is a list of its records
     match items.as_slice() {

@@ -8,7 +8,7 @@ use super::arguments::{self, Piece, camel};
 use super::facts::{Command, Facts, Unit};
 use super::reply_types;
 use super::rust_shapes;
-use super::typescript_calls;
+use super::typescript_calls::{self, Overload};
 use crate::run::{Failure, Result};
 
 /// The parameters of all interfaces of commands; see `wasm/js/commands/give.ts`.
@@ -36,7 +36,7 @@ struct Method {
     name: String,
     /// What gives a builder, and of which type.
     builder: Option<(String, String)>,
-    overloads: Vec<(String, String)>,
+    overloads: Vec<Overload>,
     doc: String,
 }
 
@@ -53,7 +53,7 @@ pub(crate) fn types(facts: &Facts) -> Result<Texts> {
             |pieces: &[&Piece]| options.name(&command.name, argument_types::options(pieces));
         let mut overloads = typescript_calls::overloads(command, &aliases, &mut name_options)
             .map_err(|Failure(what)| Failure(format!("{}: {what}", command.name)))?;
-        for (_, reply) in &mut overloads {
+        for Overload { reply, .. } in &mut overloads {
             *reply = structures.name(command, std::mem::take(reply));
         }
         let builder = match &command.builder {
@@ -72,8 +72,10 @@ pub(crate) fn types(facts: &Facts) -> Result<Texts> {
     };
     let replies = reply_types::typescript_aliases(&aliases) + &structures.text;
     let commands = interfaces(&rooms) + &lease_interface(&leased);
-    let arguments = ["Fields", "Groups", "Int", "Key", "Several", "UnixTime", "Value"];
-    let shapes = ["AnyWorld", "ClientInfo", "ClusterNode", "Forms", "Info", "MapOf", "SetOf", "Str", "World"];
+    let arguments =
+        ["Fields", "Groups", "Int", "Key", "Numbers", "Several", "SeveralNumbers", "UnixTime", "Value"];
+    let shapes =
+        ["AnyWorld", "ClientInfo", "ClusterNode", "Forms", "If", "Info", "MapOf", "SetOf", "Str", "World"];
     let named: Vec<String> = replies
         .lines()
         .filter_map(|line| Some(line.strip_prefix("export type ")?.split(['<', ' ']).next()?.to_string()))
@@ -110,7 +112,8 @@ pub(crate) fn types(facts: &Facts) -> Result<Texts> {
     })
 }
 
-fn contains_word(text: &str, word: &str) -> bool {
+/// Tells whether `word` stands in `text` as a word of its own.
+pub(crate) fn contains_word(text: &str, word: &str) -> bool {
     text.match_indices(word).any(|(at, _)| {
         let is_part = |letter: Option<char>| {
             letter.is_some_and(|letter| letter.is_ascii_alphanumeric() || letter == '_')
@@ -168,12 +171,12 @@ fn lease_interface(methods: &[Method]) -> String {
 fn write_methods(text: &mut String, methods: &[Method]) {
     for Method { name, builder, overloads, doc } in methods {
         let _ = writeln!(text, "  /** {doc} */");
-        for (parameters, reply) in overloads {
+        for Overload { generics, parameters, reply } in overloads {
             let (parameters, given) = (in_world(parameters), format!("Give<W, T, {}>[K]", in_world(reply)));
             if let Some((required, builder)) = builder {
                 let _ = writeln!(text, "  {name}({required}): {builder}<{given}>;");
             }
-            let _ = writeln!(text, "  {name}({parameters}): {given};");
+            let _ = writeln!(text, "  {name}{generics}({parameters}): {given};");
         }
     }
 }

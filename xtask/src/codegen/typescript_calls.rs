@@ -5,21 +5,31 @@ use super::arguments::{self, Form, Part, Piece, camel};
 use super::facts::Command;
 use super::reply_types::{self, Aliases};
 use super::shape::{self, Condition, Shape, Test};
+use super::typescript::contains_word;
 use crate::run::{Failure, Result};
 
-/// Gives the ways to call a command: parameters and reply.
+/// A way to call a command.
+pub(crate) struct Overload {
+    /// Parameters of its type, in angle brackets: options that decide about places in the reply.
+    pub(crate) generics: String,
+    pub(crate) parameters: String,
+    pub(crate) reply: String,
+}
+
+/// Gives the ways to call a command.
 ///
 /// `name` names the type of some options.
 pub(crate) fn overloads(
     command: &Command,
     aliases: &Aliases,
     name: &mut dyn FnMut(&[&Piece]) -> String,
-) -> Result<Vec<(String, String)>> {
+) -> Result<Vec<Overload>> {
     let pieces = arguments::overloaded(command)?;
     let shape = shape::parse(&command.reply).map_err(Failure)?;
     let variants = reply_types::variants(&shape);
     let calls = argument_types::calls(&pieces);
-    let mut all = Vec::new();
+    let flags: Vec<_> = variants.iter().flat_map(|(_, shape)| reply_types::flags(shape, aliases)).collect();
+    let mut all: Vec<Overload> = Vec::new();
     for (index, call) in calls.iter().enumerate() {
         let named = call.options.as_ref().map(|pieces| name(pieces));
         let forms = forms(call, index > 0, &calls, &variants, aliases);
@@ -27,12 +37,16 @@ pub(crate) fn overloads(
         if let (Some(named), [(call, Some(_), _), .., (_, None, reply)]) = (&named, forms.as_slice())
             && named.ends_with('>')
         {
-            all.push((argument_types::parameters(call), reply.clone()));
+            let parameters = argument_types::parameters(call);
+            all.push(Overload { generics: String::new(), parameters, reply: reply.clone() });
         }
         for (form, wanted, reply) in forms {
+            let decided: Vec<_> = flags.iter().filter(|flag| contains_word(&reply, flag)).collect();
+            let generics = generics(&decided);
+            let wanted = wanted.map(|wanted| wanted + &inferred(&form, &decided));
             for parameters in spelt(&form, named.as_deref(), wanted.as_deref()) {
-                if !all.iter().any(|(known, _)| *known == parameters) {
-                    all.push((parameters, reply.clone()));
+                if !all.iter().any(|known| known.parameters == parameters) {
+                    all.push(Overload { generics: generics.clone(), parameters, reply: reply.clone() });
                 }
             }
         }
@@ -48,6 +62,24 @@ pub(crate) fn required(command: &Command) -> Result<String> {
         argument_types::parameters(&call)
     };
     Ok(argument_types::calls(&pieces).into_iter().next().map(needed).unwrap_or_default())
+}
+
+/// Gives parameters of a type: each is `true` where its option is given.
+fn generics(flags: &[&String]) -> String {
+    let all: Vec<_> =
+        flags.iter().map(|flag| format!("{flag} extends true | undefined = undefined")).collect();
+    if all.is_empty() { String::new() } else { format!("<{}>", all.join(", ")) }
+}
+
+/// Gives, to be put behind a type of options, that of those which tell `flags`.
+fn inferred(call: &Call, flags: &[&String]) -> String {
+    let pieces = || call.options.iter().flatten();
+    let one = |flag: &&String| {
+        let member = pieces().find_map(|piece| member(piece, flag))?;
+        Some(format!("{}?: {flag}", member.split(':').next()?))
+    };
+    let all: Vec<_> = flags.iter().filter_map(one).collect();
+    if all.is_empty() { String::new() } else { format!(" & {{ {} }}", all.join("; ")) }
 }
 
 /// Spells the ways to give the parameters of `call`: an optional one before the options may be left out.

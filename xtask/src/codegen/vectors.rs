@@ -373,6 +373,9 @@ fn wrongs(form: &Form, name: &str) -> Vec<(String, Json)> {
             }
         }
         Form::Object { pieces, .. } => {
+            if let Some(Piece::Choice { required: true, .. }) = pieces.first() {
+                all.push((name.to_string(), json!({})));
+            }
             arguments::visit(pieces, false, &mut |part, _| {
                 let Some(way) = ways(pieces).into_iter().find(|way| way.has(part)) else { return };
                 for (name, value) in wrongs(&part.form, &part.name) {
