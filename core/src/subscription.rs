@@ -10,7 +10,8 @@ use crate::resp::Frame;
 use crate::slab::Shared;
 use crate::table;
 use crate::time::Instant;
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -37,12 +38,17 @@ pub struct Message {
     /// What was published.
     pub data: Bytes,
     /// What may be missing before this message; while names are subscribed to again one by one, some messages come before the gap is told.
-    pub gap: Option<Gap>,
+    /// Most messages have none.
+    pub gap: Option<Box<Gap>>,
 }
 
-/// Messages may be missing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Messages of some names may be missing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Gap {
+    /// Channels of which they may be, shard channels among them; not those that the subscription had left when the link was there again.
+    pub channels: BTreeSet<Bytes>,
+    /// Patterns, likewise.
+    pub patterns: BTreeSet<Bytes>,
     /// Since when and until when the link was lost, on the transport's clock: what was published in this time may be missing. Until
     /// [`Instant::NEVER`] where the server does not allow one of the names any more: nothing comes of that until it is subscribed to again.
     pub lost: Option<(Instant, Instant)>,
@@ -74,12 +80,33 @@ pub enum Event {
 }
 
 impl Gap {
-    fn join(&mut self, before: Self) {
-        self.dropped += before.dropped;
-        self.lost = match (before.lost, self.lost) {
-            (Some((from, end)), Some((_, to))) => Some((from, end.max(to))),
-            (before, own) => before.or(own),
-        };
+    /// Adds a name whose messages may be missing.
+    fn add(&mut self, kind: Kind, name: Bytes) {
+        let names = if kind == Kind::Pattern { &mut self.patterns } else { &mut self.channels };
+        names.insert(name);
+    }
+
+    /// Adds a time in which they may be.
+    fn span(&mut self, (from, to): (Instant, Instant)) {
+        let (first, last) = self.lost.unwrap_or((from, to));
+        self.lost = Some((first.min(from), last.max(to)));
+    }
+
+    /// Adds a message that is let go.
+    fn let_go(&mut self, message: &Message) {
+        self.dropped += 1;
+        match &message.pattern {
+            Some(pattern) => self.add(Kind::Pattern, pattern.clone()),
+            None => self.add(Kind::Channel, message.channel.clone()),
+        }
+    }
+
+    /// Adds what is missing before or behind it.
+    fn join(&mut self, mut other: Self) {
+        self.channels.append(&mut other.channels);
+        self.patterns.append(&mut other.patterns);
+        other.lost.into_iter().for_each(|lost| self.span(lost));
+        self.dropped += other.dropped;
     }
 }
 
@@ -163,7 +190,8 @@ impl Subscription {
 
     /// Gives what is missing before a message that is yet to come, which then does not tell it.
     pub fn take_gap(&mut self) -> Option<Gap> {
-        self.with_inbox(|inbox| if inbox.queue.is_empty() { inbox.gap.take() } else { None })?
+        let gap = self.with_inbox(|inbox| if inbox.queue.is_empty() { inbox.gap.take() } else { None });
+        gap.flatten().map(|gap| *gap)
     }
 
     /// Sets how many messages may wait, one at least, 10 000 by default, and no more than 64 MiB of them either way: what becomes of those
@@ -400,7 +428,7 @@ struct Inbox {
     /// Bytes in the queue.
     size: usize,
     /// What is missing before the message that comes next.
-    gap: Option<Gap>,
+    gap: Option<Box<Gap>>,
     waker: Option<Waker>,
     limit: usize,
     overflow: Overflow,
@@ -425,12 +453,11 @@ impl Inbox {
         }
     }
 
-    /// Notes what is missing; gives whom to wake.
-    fn miss(&mut self, mut gap: Gap) -> Option<Waker> {
-        if let Some(before) = self.gap.take() {
-            gap.join(before);
-        }
-        self.gap = Some(gap);
+    /// Notes that messages of a name are missing; gives whom to wake.
+    fn miss(&mut self, kind: Kind, name: Bytes, lost: (Instant, Instant)) -> Option<Waker> {
+        let gap = self.gap.get_or_insert_default();
+        gap.add(kind, name);
+        gap.span(lost);
         self.waker.take()
     }
 
@@ -459,18 +486,22 @@ impl Inbox {
     /// Takes a message; gives whom to wake.
     fn push(&mut self, mut message: Message) -> Option<Waker> {
         while self.is_full() {
-            let mut lost = Gap { lost: None, dropped: 1 };
             if self.overflow != Overflow::DropOldest {
                 self.over = self.overflow == Overflow::Close;
-                return self.miss(lost);
+                self.gap.get_or_insert_default().let_go(&message);
+                return self.waker.take();
             }
-            let Some(Event::Message(oldest)) = self.take() else { continue };
-            lost.join(oldest.gap.unwrap_or_default());
+            let Some(Event::Message(mut oldest)) = self.take() else { continue };
+            let mut lost = oldest.gap.take().unwrap_or_default();
+            lost.let_go(&oldest);
             let next = self.queue.iter_mut().find_map(|event| match event {
                 Event::Message(next) => Some(&mut next.gap),
                 _ => None,
             });
-            next.unwrap_or(&mut self.gap).get_or_insert_default().join(lost);
+            match next.unwrap_or(&mut self.gap) {
+                Some(next) => next.join(*lost),
+                none => *none = Some(lost),
+            }
         }
         message.gap = self.gap.take();
         self.size += message.data.len();
@@ -603,9 +634,8 @@ impl State {
             }
             (Some(Notice::Gap), [Some(Frame::Integer(from)), Some(to), Some(Frame::Array(names))]) => {
                 let to = if let Frame::Integer(to) = to { Instant(to as u64) } else { Instant::NEVER };
-                let gap = Gap { lost: Some((Instant(from as u64), to)), dropped: 0 };
                 for (kind, names) in KINDS.into_iter().zip(names) {
-                    self.miss(kind, names, gap, errands);
+                    self.miss(kind, names, (Instant(from as u64), to), errands);
                 }
             }
             (Some(notice), [Some(Frame::Bulk(name)), ..]) if notice.confirms() == Some(true) => {
@@ -621,9 +651,9 @@ impl State {
     }
 
     /// Messages of `names` are missing, for ever where they are not allowed any more.
-    fn miss(&mut self, kind: Kind, names: Frame, gap: Gap, errands: &mut Errands) {
+    fn miss(&mut self, kind: Kind, names: Frame, lost: (Instant, Instant), errands: &mut Errands) {
         let Frame::Array(names) = names else { return };
-        let over = gap.lost.is_some_and(|(_, to)| to == Instant::NEVER);
+        let over = lost.1 == Instant::NEVER;
         for name in names {
             let Frame::Bulk(name) = name else { continue };
             let key = (kind, name);
@@ -634,7 +664,7 @@ impl State {
             };
             for id in ids {
                 if let Some(inbox) = self.inboxes.get_mut(id) {
-                    errands.wakers.extend(inbox.miss(gap));
+                    errands.wakers.extend(inbox.miss(kind, key.1.clone(), lost));
                     if over {
                         inbox.names.note(kind, &key.1, false);
                     }
@@ -699,7 +729,9 @@ mod tests {
         let large = Bytes::from(alloc::vec![0; 16 << 20]);
         let mut inbox = Inbox::new();
         inbox.confirmations = true;
-        inbox.miss(Gap { lost: Some((Instant(1), Instant(2))), dropped: 0 });
+        let lost = (Instant(1), Instant(2));
+        inbox.miss(Kind::Pattern, Bytes::from_static(b"p*"), lost);
+        inbox.miss(Kind::Shard, Bytes::from_static(b"s"), lost);
         inbox.push(message(&large));
         inbox.confirm(Event::Subscribed(Kind::Channel, Bytes::new()));
         for _ in 0..5 {
@@ -710,14 +742,16 @@ mod tests {
             (4, LARGEST),
             "the confirmation was between two that went"
         );
-        let gap = Gap { lost: Some((Instant(1), Instant(2))), dropped: 2 };
-        assert_eq!(inbox.take(), Some(Event::Message(Message { gap: Some(gap), ..message(&large) })));
+        let set = |names: &[&'static str]| names.iter().map(|name| Bytes::from(*name)).collect();
+        let gap = Gap { channels: set(&["", "s"]), patterns: set(&["p*"]), lost: Some(lost), dropped: 2 };
+        let first = Message { gap: Some(Box::new(gap)), ..message(&large) };
+        assert_eq!(inbox.take(), Some(Event::Message(first)));
         inbox.push(message(&Bytes::from(alloc::vec![0; LARGEST])));
         inbox.push(message(&Bytes::from_static(b"x")));
         assert_eq!((inbox.queue.len(), inbox.size), (1, 1), "the largest waits for no other");
-        let gap = Gap { lost: None, dropped: 4 };
-        let last = message(&Bytes::from_static(b"x"));
-        assert_eq!(inbox.take(), Some(Event::Message(Message { gap: Some(gap), ..last })));
+        let gap = Some(Box::new(Gap { channels: set(&[""]), dropped: 4, ..Gap::default() }));
+        let last = Message { gap, ..message(&Bytes::from_static(b"x")) };
+        assert_eq!(inbox.take(), Some(Event::Message(last)));
         assert_eq!((inbox.take(), inbox.size, inbox.gap), (None, 0, None));
     }
 }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, test } from "node:test";
-import { DecodeError, Redis } from "redwire";
+import { DecodeError, Redis, ResponseError } from "redwire";
+import { bitfield, bitfieldRo, get, set } from "redwire/commands";
 import { missing, programs, startServer } from "./support/servers.mjs";
 import { rejection } from "./support/until.mjs";
 
@@ -30,6 +31,56 @@ for (const server of programs) {
         assert.deepEqual([await builder, await builder, await builder.execute()], [[1], [1], [1]]);
         assert.deepEqual(await builder.get("u8", 0), [1]);
         assert.deepEqual(await redis.bitfield("b").overflow("sat").incrby("u8", 0, 200).incrby("u8", 0, 200), [201, 255]);
+      });
+
+      test("a pipeline's builder queues one command when it is executed or awaited, in its place", async () => {
+        for (const transaction of [true, false]) {
+          await redis.flushall();
+          const pipe = redis.pipeline({ transaction });
+          const chain = pipe.set("a", 1).bitfield("b").set("u8", 0, 200).overflow("sat").incrby("u8", 0, 100).execute().bitfieldRo("b").get("u8", 0).execute();
+          assert.equal(chain, pipe);
+          assert.deepEqual(await chain.get("a").execute(), [true, [0, 255], [255], "1"]);
+          const builder = pipe.bitfield("b").get("u4", 0);
+          assert.equal(pipe.length, 0);
+          assert.equal(await builder, pipe);
+          assert.equal(await builder.execute(), pipe);
+          assert.equal(pipe.length, 1);
+          builder.get("u8", 0).execute();
+          assert.deepEqual(await pipe.execute(), [[15], [255]]);
+        }
+      });
+
+      test("a pipeline's builder has the view of its pipeline, and errors stand in their places", async () => {
+        await redis.set("b", "a");
+        assert.deepEqual(await redis.with({ integers: "bigint" }).pipeline().bitfield("b").get("u8", 0).execute().execute(), [[97n]]);
+        await redis.lpush("list", 1);
+        const [failed, read] = await redis.pipeline().bitfield("list").get("u8", 0).execute().bitfieldRo("b").get("u8", 0).execute().execute({ raiseOnError: false });
+        assert.deepEqual([failed instanceof ResponseError, failed.command, read], [true, "BITFIELD", [97]]);
+      });
+
+      test("a builder of a pipeline that watches is sent at once, one behind multi is queued", async () => {
+        await redis.set("b", "a");
+        const watching = await redis.pipeline().watch("b");
+        assert.deepEqual(await watching.bitfield("b").get("u8", 0), [97]);
+        assert.deepEqual(await watching.multi().bitfield("b").incrby("u8", 0, 1).execute().execute(), [[98]]);
+        assert.deepEqual(await redis.transaction((again) => again.multi().bitfield("b").incrby("u8", 0, 1), ["b"]), [[99]]);
+      });
+
+      test("builders of inert commands and of leases end in what their methods give", async () => {
+        await redis.set("b", "a");
+        assert.deepEqual(bitfield("b").get("u8", 0).execute(), bitfield("b", [{ get: ["u8", 0] }]));
+        assert.deepEqual(await redis.execute([bitfield("b").incrby("u8", 0, 1).execute(), bitfieldRo("b").get("u8", 0).execute(), get("b"), set("b", 1)]), [[98], [98], "b", true]);
+        const lease = await redis.lease();
+        assert.deepEqual(await lease.bitfieldRo("b").get("u8", 0), [49]);
+        await lease.release();
+      });
+
+      test("a builder that cannot be sent says so where it is executed, and queues nothing", async () => {
+        const pipe = redis.pipeline();
+        const builder = pipe.bitfield("b").get("u8", null);
+        for (let time = 0; time < 2; time++) assert.throws(() => builder.execute(), { name: "TypeError", message: /^bitfield: / });
+        assert.equal((await rejection(builder)).name, "TypeError");
+        assert.equal(pipe.length, 0);
       });
 
       test("iterators read their pages whatever form the view's replies keep", async () => {
@@ -65,7 +116,7 @@ for (const server of programs) {
 
       test("bitfieldRo() refuses what writes, and sends nothing", () => {
         for (const [name, ...args] of [["set", "u8", 0, 1], ["incrby", "u8", 0, 1], ["overflow", "sat"]]) {
-          assert.throws(() => redis.bitfieldRo("b")[name](...args), { name: "TypeError", message: `bitfieldRo: '${name}' writes: use bitfield` });
+          for (const make of [(key) => redis.bitfieldRo(key), (key) => redis.pipeline().bitfieldRo(key), bitfieldRo]) assert.throws(() => make("b")[name](...args), { name: "TypeError", message: `bitfieldRo: '${name}' writes: use bitfield` });
         }
       });
 

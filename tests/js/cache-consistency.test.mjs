@@ -12,6 +12,10 @@ import { within } from "./support/until.mjs";
 const KEYS = 24;
 /** Operations in each mode on each server. */
 const OPERATIONS = 60_000;
+/** A script, and the same as a function, that writes a key which it does not declare. */
+const SCRIPT = "return redis.call('SET', ARGV[1], ARGV[2])";
+const LIBRARY = `#!lua name=writers
+redis.register_function('put', function(keys, args) return redis.call('SET', args[1], args[2]) end)`;
 const modes = [{}, { mode: "broadcast" }, { mode: "broadcast", prefixes: ["key:1", "key:2"] }, { mode: "optin" }, { maxKeys: 10 }];
 
 /** Any number below `limit`, the same in each run. */
@@ -27,6 +31,7 @@ const check = async (t, program, cache, seed) => {
   const options = { host: "127.0.0.1", port: server.port, retryDelay: 1, maxRetryDelay: 5, maxResends: 100 };
   const [redis, beside, killer] = [new Redis({ ...options, cache }), new Redis(options), new Redis(options)];
   for (const client of [redis, beside, killer]) t.after(() => client.destroy());
+  await beside.functionLoad(LIBRARY);
   const kept = redis.with({ cache: true });
   const random = dice(seed);
 
@@ -37,7 +42,7 @@ const check = async (t, program, cache, seed) => {
   const locks = new Array(KEYS).fill(undefined);
   let flushed = 0;
   let operations = 0;
-  const count = { reads: 0, leased: 0, writes: 0, news: 0, kills: 0, flushes: 0 };
+  const count = { reads: 0, leased: 0, writes: 0, untold: 0, news: 0, kills: 0, flushes: 0 };
   const going = () => operations++ < OPERATIONS;
 
   const holding = async (keys, work) => {
@@ -118,6 +123,29 @@ const check = async (t, program, cache, seed) => {
     });
   };
 
+  /** The same by a script or a function that does not declare the key, on a connection that is not the shared one. */
+  const writeUntold = async () => {
+    const key = random(KEYS);
+    const client = await leased();
+    await holding([key], async () => {
+      const value = ++clock;
+      count.untold++;
+      const call = [random(2) === 0 ? [] : [name(random(KEYS))], [name(key), String(value)]];
+      const pick = (calls) => calls[random(calls.length)]();
+      await pick([
+        () => client.eval(SCRIPT, ...call),
+        () => client.fcall("put", ...call),
+        () => client.pipeline({ transaction: false }).get(name(key)).eval(SCRIPT, ...call).execute(),
+        () => client.multi().fcall("put", ...call).execute(),
+        () => redis.transaction((pipe) => pipe.multi().eval(SCRIPT, ...call), [name(key)]),
+        () => redis.ignoreReplies((silent) => silent.eval(SCRIPT, ...call)),
+      ]);
+      told[key] = written[key] = value;
+      // the next read is likely to come before the news
+      assertFresh(key, await kept.get(name(key)), value, "GET");
+    });
+  };
+
   /** Waits until the client was told of what is written now. */
   const hear = async () => {
     const now = [...written];
@@ -132,10 +160,10 @@ const check = async (t, program, cache, seed) => {
       const value = ++clock;
       count.flushes++;
       flushed = value;
-      const client = random(2) === 0 ? redis : beside;
+      const client = [redis, await leased(), beside][random(3)];
       await client.flushall();
       written.fill(value);
-      if (client === redis) told.fill(value);
+      if (client !== beside) told.fill(value);
     });
   };
 
@@ -157,6 +185,7 @@ const check = async (t, program, cache, seed) => {
   const loops = [
     ...Array.from({ length: 12 }, () => loop(() => forgiving(read))),
     ...Array.from({ length: 2 }, () => loop(() => forgiving(write))),
+    loop(() => forgiving(writeUntold)),
     loop(hear),
     loop(async () => {
       if (random(40) === 0) await forgiving(flush);

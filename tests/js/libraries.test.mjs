@@ -134,12 +134,15 @@ everywhere((world) => {
     assert.equal(await lib.update(code.replace("return a[1]", "return 'new ' .. a[1]").replaceAll("'ping'", "'pong'")), true);
     assert.equal(await lib.echo("x"), "new x");
     assert.deepEqual(Object.keys(lib.functions).sort(), ["echo", "get", "hmmget", "pong"]);
+    for (const options of [null, "k", ["k"]]) assert.match((await rejection(lib.functions.pong(options))).message, /^pong: parameter 'options' expected an object, got (null|string|Array)$/);
+    for (const client of [{}, null, 5]) assert.match((await rejection(lib.functions.pong({ client }))).message, /^pong: option 'client' expected a client, got (Object|null|number)$/);
     assert.ok((await rejection(lib.ping())) instanceof RedisError);
     const wrong = await rejection(lib.update("#!lua name=mylib\nthis is no lua"));
     assert.ok(wrong instanceof ResponseError);
     assert.equal(await lib.echo("x"), "new x");
     const alien = await rejection(lib.update("#!lua name=alien\nredis.register_function('alien', function() return 1 end)"));
     assert.match(alien.message, /the code is that of library alien/);
+    for (const none of [5, undefined, null]) assert.match((await rejection(lib.update(none))).message, /^update: parameter 'code' expected string, got (number|undefined|null)$/);
     await redis.functionDelete("alien");
   });
 
@@ -222,6 +225,13 @@ test("what is no library is refused, and nothing is sent", async (t) => {
   for (const call of [redis.registerLibrary(), redis.registerLibrary(1), redis.registerLibrary("", code), redis.registerLibrary("mylib"), redis.registerLibrary("mylib", 5), redis.registerLibrary(Nameless), redis.registerLibrary(Codeless, { replace: true }), redis.loadLibrary(null)]) {
     const refused = await rejection(call);
     assert.ok(refused instanceof TypeError, String(refused));
+  }
+  class Numbered extends Library {
+    static NAME = "numbered";
+    static CODE = 5;
+  }
+  for (const call of [redis.registerLibrary("numbered", 5), redis.registerLibrary(Numbered)]) {
+    assert.equal((await rejection(call)).message, "registerLibrary: parameter 'code' expected the code of library numbered, got number");
   }
   assert.deepEqual(fake.commands, []);
   const unbound = new MyLib();

@@ -1,14 +1,16 @@
 // Locks: the seed's sample, and what must hold when replies, connections or time are lost.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Lock, LockError, LuaLock, Redis, RedisError } from "redwire";
+import { ConnectionError, Lock, LockError, LuaLock, Redis, RedisError } from "redwire";
 import { faked, keepAlive } from "./support/client.mjs";
 import { everywhere } from "./support/everywhere.mjs";
+import { startServer } from "./support/servers.mjs";
 import { array, bulk, integer, nil, ok } from "./support/resp.mjs";
 import { rejection, until, within } from "./support/until.mjs";
 
 /** Gives what `error` says, which must be of locks. */
 const said = (error) => (assert.ok(error instanceof LockError && error instanceof RedisError, String(error)), error.message);
+const isClosed = (error) => assert.ok(error instanceof ConnectionError && /closed/.test(error.message), String(error));
 const aborted = (signal) => until(() => signal.aborted && signal.reason, "the signal aborts");
 
 everywhere((world) => {
@@ -138,6 +140,106 @@ everywhere((world) => {
       await held[Symbol.asyncDispose]();
       await held[Symbol.asyncDispose]();
       assert.equal(await redis.exists("k"), 0);
+    });
+
+    test(`${of}: a client that is closed waits for no lock, nor does a lease that is released`, async () => {
+      const { redis } = world;
+      const mine = lock("k", { timeout: 10_000 });
+      await mine.acquire();
+      const client = world.connect();
+      const lease = await client.lease();
+      const [leased, ...waiting] = [lease, client, client].map((on) => on.lock("k", { lockClass, sleep: 1 }).acquire());
+      waiting.push(client.lock("k", { lockClass }).run(() => assert.fail()));
+      const answers = [client.lock("free", { lockClass }).acquire({ blocking: false }), client.lock("k", { lockClass }).acquire({ blocking: false })];
+      await lease.ping();
+      const left = [leased, lease.release()];
+      isClosed(await rejection(left[0]));
+      await left[1];
+      const closing = client.close();
+      for (const given of waiting) isClosed(await rejection(given));
+      await within(closing);
+      assert.deepEqual(await Promise.all(answers), [true, false]);
+      await mine.release();
+      await redis.del("free");
+      assert.equal(await redis.exists("k"), 0);
+    });
+
+    test(`${of}: a try that is on its way when its client is closed leaves no lock behind`, async () => {
+      for (let turns = 0; turns < 4; turns++) {
+        const client = world.connect();
+        await client.ping();
+        const acquiring = client.lock("k", { lockClass }).acquire();
+        for (let turn = 0; turn < turns; turn++) await null;
+        const closing = client.close();
+        isClosed(await rejection(acquiring));
+        await within(closing);
+        assert.equal(await world.redis.exists("k"), 0);
+      }
+    });
+
+    test(`${of}: a signal of its view's does not keep it from being released, nor from extending itself`, async (t) => {
+      keepAlive(t);
+      const { redis } = world;
+      const viewed = () => {
+        const controller = new AbortController();
+        return [controller, redis.with({ signal: controller.signal }).lock("k", { lockClass, timeout: 300 })];
+      };
+      const [run, inRun] = viewed();
+      const value = await inRun.run(
+        async (held) => {
+          const first = held.validUntil;
+          run.abort(new Error("enough"));
+          await until(() => held.signal.aborted || held.validUntil > first + 150, "it was extended twice");
+          return held.signal.aborted;
+        },
+        { autoExtend: true },
+      );
+      assert.deepEqual([value, await redis.exists("k")], [false, 0]);
+      const [hold, inHold] = viewed();
+      const held = await inHold.hold();
+      hold.abort(new Error("enough"));
+      await held[Symbol.asyncDispose]();
+      assert.equal(await redis.exists("k"), 0);
+      const [release, acquired] = viewed();
+      await acquired.acquire();
+      release.abort(new Error("enough"));
+      assert.equal((await rejection(acquired.extend(100))).message, "enough");
+      await acquired.release();
+      assert.equal(await redis.exists("k"), 0);
+    });
+
+    test(`${of}: a lock that was lost while its block ran is a LockError, though it cannot be released either`, async (t) => {
+      keepAlive(t);
+      const own = await startServer(world.server.program);
+      t.after(() => own.stop());
+      const client = new Redis({ path: own.path, queueTimeout: 100, retryDelay: 1 });
+      t.after(() => client.destroy());
+      await client.connect();
+      const lost = client.lock("k", { lockClass, timeout: 100 }).run(async (held) => {
+        await own.stop();
+        await aborted(held.signal);
+      });
+      const error = await rejection(lost);
+      assert.equal(said(error), "the lock's time is up");
+      assert.ok(error.cause instanceof RedisError && !(error.cause instanceof LockError), String(error.cause));
+    });
+
+    test(`${of}: its name is what it was when it was made, in the encoding of its view`, async () => {
+      const { redis } = world;
+      const latin1 = redis.with({ encoding: "latin1" });
+      const named = latin1.lock("é", { lockClass, timeout: 10_000 });
+      await named.acquire();
+      assert.deepEqual([await latin1.exists("é"), await redis.exists(new Uint8Array([0xe9])), await named.locked(), await named.owned()], [1, 1, true, true]);
+      await named.release();
+      assert.equal(await redis.dbsize(), 0);
+      assert.throws(() => redis.with({ encoding: "ascii" }).lock("é", { lockClass }), { name: "TypeError", message: /^lock: argument 1 has characters that the encoding ascii lacks/ });
+      for (const name of [new Uint8Array([1, 2]), Buffer.from("ab")]) {
+        const mine = redis.lock(name, { lockClass });
+        await mine.acquire();
+        name[0] = 9;
+        await mine.release();
+        assert.equal(await redis.dbsize(), 0);
+      }
     });
 
     test(`${of}: a lock that extends itself outlives its timeout, and stops when it is released`, async (t) => {
@@ -316,6 +418,27 @@ test("a try that is given up while it is on its way is taken back", async (t) =>
   await until(() => state.token === undefined && state.released === 1, "it was deleted");
 });
 
+test("a client is not closed before the lock that it gave up is deleted", async (t) => {
+  keepAlive(t);
+  let [tried, deleted] = [];
+  const { redis } = faked(t, ([name], link) => {
+    if (name === "SET") tried = link;
+    else deleted = link;
+  });
+  await redis.ready;
+  const acquiring = redis.lock("k", { timeout: 10_000 }).acquire();
+  await until(() => tried, "it was tried");
+  let closed = false;
+  const closing = redis.close().then(() => (closed = true));
+  const error = await rejection(acquiring);
+  isClosed(error);
+  assert.equal(error.maybeExecuted, true);
+  await until(() => deleted, "it is being deleted");
+  assert.deepEqual([closed, redis.status], [false, "closing"]);
+  deleted.send(Buffer.concat([ok, integer(1)]));
+  assert.equal(await within(closing), true);
+});
+
 test("what cannot be a lock is refused, and nothing is sent", async (t) => {
   const { fake, redis } = faked(t, () => ok);
   assert.throws(() => redis.lock("k", { timeout: 50, sleep: 100 }), { name: "LockError", message: "'sleep' must be less than 'timeout'" });
@@ -324,6 +447,13 @@ test("what cannot be a lock is refused, and nothing is sent", async (t) => {
   }
   for (const name of [undefined, null, {}]) assert.throws(() => redis.lock(name), { name: "TypeError", message: /^lock: parameter 'name' expected string \| Uint8Array/ });
   assert.ok((await rejection(redis.lock("k").acquire({ blockingTimeout: "x" }))) instanceof TypeError);
+  for (const lockClass of [null, 5, Date, () => {}, {}]) assert.throws(() => redis.lock("k", { lockClass }), { name: "TypeError", message: /^lock: option 'lockClass' expected a class of locks, got/ });
+  assert.equal((await rejection(redis.lock("k").run(5))).message, "run: parameter 'fn' expected a function, got number");
+  const signal = new AbortController();
+  for (const given of [redis.lock("k").acquire({ signal }), redis.lock("k").hold({ signal }), redis.lock("k").run(() => {}, { signal })]) {
+    const { name, message } = await rejection(given);
+    assert.deepEqual([name, message], ["TypeError", "acquire: option 'signal' expected an AbortSignal, got AbortController"]);
+  }
   assert.deepEqual(fake.commands, []);
   assert.equal(Symbol.asyncDispose in Lock.prototype, false);
   assert.equal(typeof Redis, "function");

@@ -1,6 +1,7 @@
 // Pipelines: the seed's chapter, what is refused, and what a lost connection leaves behind.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
+import { getEventListeners } from "node:events";
 import path from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
@@ -234,9 +235,41 @@ test("what is no stream is refused", async (t) => {
   const { fake, redis } = faked(t, () => ok);
   for (const source of [undefined, null, 5, {}]) assert.match((await rejection(redis.pipelineStream(source))).message, /^pipelineStream: parameter 'source' expected an iterable/);
   for (const window of [0, -1, 1.5, "5", NaN]) assert.match((await rejection(redis.pipelineStream([], { window }))).message, /^pipelineStream: option 'window' expected/);
+  for (const onResult of [null, 5, {}]) assert.match((await rejection(redis.pipelineStream([], { onResult }))).message, /^pipelineStream: option 'onResult' expected a function, got/);
+  assert.equal((await rejection(redis.pipelineStream([], { signal: new AbortController() }))).message, "pipelineStream: option 'signal' expected an AbortSignal, got AbortController");
   for (const item of [null, 5, {}, { command: "NOSUCH", args: [] }]) assert.ok((await rejection(redis.pipelineStream([item]))) instanceof TypeError);
   assert.deepEqual(fake.commands, []);
   assert.equal(typeof blpop, "function");
+});
+
+test("a stream on a client that is closed says at which command", async (t) => {
+  const { redis } = faked(t, () => ok);
+  redis.destroy();
+  const error = await rejection(redis.pipelineStream([set("a", 1)]));
+  assert.equal(error.message, "Command # 1 (SET) of pipeline caused error: the client is closed: make a new one");
+  assert.deepEqual([error.command, error.position], ["SET", 0]);
+});
+
+test("a signal ends a stream while what takes results is busy", async (t) => {
+  const { redis } = faked(t, () => ok);
+  const controller = new AbortController();
+  const reason = new Error("enough");
+  let [returned, taken] = [false, 0];
+  function* endless() {
+    try {
+      for (;;) yield set("k", "v");
+    } finally {
+      returned = true;
+    }
+  }
+  const onResult = () => new Promise(() => taken++);
+  const streaming = redis.with({ signal: controller.signal }).pipelineStream(endless(), { window: 10, onResult });
+  await until(() => taken === 1);
+  controller.abort(reason);
+  assert.equal(await rejection(streaming), reason);
+  await until(() => returned, "the source was told");
+  assert.equal(getEventListeners(controller.signal, "abort").length, 0);
+  assert.equal(await redis.set("k", "v"), true);
 });
 
 test("a stream whose server is gone ends, each command with its own error", async () => {

@@ -249,6 +249,136 @@ for (const program of programs) {
         assert.deepEqual(await latin.getMessage(), message("\xe4", "\xf6"));
       });
 
+      test("names are told apart by their bytes, whatever they are shown as", async (t) => {
+        const [ff, fe] = [0xff, 0xfe].map((byte) => Uint8Array.of(byte));
+        const [text, encoded] = ["\ufffd", bytes("\ufffd")];
+        const large = new Uint8Array(20_000).fill(0xff);
+        const names = [ff, fe, text, large, large.slice(1)];
+        const shown = names.map((name) => (typeof name === "string" ? name : "\ufffd".repeat(name.length)));
+        const taken = [];
+        const note = (who) => ({ channel, pattern, data }) => void taken.push([who, channel, pattern, data]);
+        const told = async (publish, who, channel, pattern = null) => {
+          taken.length = 0;
+          assert.equal(await publish(), 1);
+          await until(() => taken.length > 0);
+          assert.deepEqual(taken, [[who, channel, pattern, "x\ufffd"]]);
+        };
+        const data = Uint8Array.of(0x78, 0xff);
+        // on the connection that callers share
+        const stops = [];
+        for (const [at, name] of names.entries()) stops.push(await redis.subscribe(name, note(at)));
+        for (let turn = 0; turn < 2; turn++) {
+          for (const [at, name] of names.entries()) await told(() => redis.publish(name, data), at, shown[at]);
+        }
+        const same = await redis.subscribe(encoded, note("same"));
+        await stops[2]();
+        await told(() => redis.publish(text, data), "same", text);
+        for (const stop of [stops[0], stops[3], stops[4], same]) await stop();
+        assert.deepEqual(await Promise.all(names.map((name) => redis.publish(name, "x"))), [0, 1, 0, 0, 0]);
+        await told(() => redis.publish(fe, data), 1, text);
+        await stops[1]();
+        // patterns and shard channels, and a reader's own
+        const [one, other] = [opened(t), opened(t)];
+        await one.subscribe(new Map(names.map((name, at) => [name, note(at)])));
+        await other.ssubscribe(new Map([[ff, note("shard ff")], [fe, note("shard fe")]]));
+        const star = (name) => new Uint8Array(Buffer.from([...name, 0x2a]));
+        await other.psubscribe(new Map([[star(Uint8Array.of(0xfd)), note("fd*")], [star(Uint8Array.of(0xfc)), note("fc*")]]));
+        one.run();
+        other.run();
+        for (const [at, name] of names.entries()) await told(() => redis.publish(name, data), at, shown[at]);
+        await told(() => redis.spublish(ff, data), "shard ff", text);
+        await told(() => redis.spublish(fe, data), "shard fe", text);
+        await told(() => redis.publish(Uint8Array.of(0xfd), data), "fd*", text, "\ufffd*");
+        await told(() => redis.publish(Uint8Array.of(0xfc), data), "fc*", text, "\ufffd*");
+        assert.deepEqual([one.channels, other.channels, other.patterns], [new Set(shown), new Set([text]), new Set(["\ufffd*"])]);
+        await one.unsubscribe(ff);
+        await one.unsubscribe(encoded);
+        await other.punsubscribe(Uint8Array.of(0xfd, 0x2a));
+        assert.deepEqual(await Promise.all([ff, fe, text].map((name) => redis.publish(name, "x"))), [0, 1, 0]);
+        await one.unsubscribe(fe, large, large.slice(1));
+        await other.sunsubscribe(ff);
+        await until(() => !one.subscribed);
+        await told(() => redis.spublish(fe, data), "shard fe", text);
+        await told(() => redis.publish(Uint8Array.of(0xfc), data), "fc*", text, "\ufffd*");
+        await other.sunsubscribe();
+        await other.punsubscribe();
+        await until(() => !other.subscribed);
+      });
+
+      test("what is read of a name that is no text is text, and its bytes are its name", async (t) => {
+        const pubsub = opened(t);
+        const name = Uint8Array.of(0x61, 0xff);
+        const asked = pubsub.subscribe(name, "\ud800");
+        name[0] = 0x62;
+        await asked;
+        assert.deepEqual(pubsub.channels, new Set(["a\ufffd", "\ufffd"]));
+        assert.throws(() => pubsub.run(), /'a\ufffd' has no handler/);
+        assert.deepEqual(await read(pubsub, 2), [subscribed("a\ufffd", 1), subscribed("\ufffd", 2)]);
+        await redis.publish(Uint8Array.of(0x61, 0xff), Uint8Array.of(0xff));
+        assert.deepEqual(await read(pubsub, 1), [message("a\ufffd", "\ufffd")]);
+        await pubsub.unsubscribe("\ufffd");
+        assert.deepEqual(await read(pubsub, 1), [unsubscribed("\ufffd", 1)]);
+        await pubsub.unsubscribe(Uint8Array.of(0x61, 0xff));
+        assert.deepEqual(await read(pubsub, 1), [unsubscribed("a\ufffd", 0)]);
+        assert.equal(pubsub.subscribed, false);
+        // text and bytes are one name, whatever the text's encoding
+        for (const [encoding, given, wire] of [["utf-8", "ÿ", [0xc3, 0xbf]], ["latin1", "ÿ", [0xff]], ["ascii", "y", [0x79]]]) {
+          const own = opened(t, { ignoreSubscribeMessages: true }, redis.with({ encoding }));
+          await own.subscribe(given);
+          await own.subscribe(Uint8Array.from(wire));
+          assert.deepEqual(own.channels, new Set([given]));
+          await own.unsubscribe(Uint8Array.from(wire));
+          await read(own, 3);
+          assert.equal(own.subscribed, false, encoding);
+          // and what is none is told apart by it
+          const taken = [];
+          await own.subscribe(new Map([0xfe, 0xff].map((byte) => [Uint8Array.of(byte), ({ channel }) => void taken.push([byte, channel])])));
+          await read(own, 2);
+          for (const byte of [0xff, 0xfe]) assert.equal(await redis.publish(Uint8Array.of(byte), "x"), 1);
+          await read(own, 2);
+          const shown = (byte) => (encoding === "latin1" ? String.fromCharCode(byte) : "\ufffd");
+          assert.deepEqual(taken, [0xff, 0xfe].map((byte) => [byte, shown(byte)]), encoding);
+          await own.close();
+        }
+      });
+
+      test("a gap tells of names that are no text, each its own listeners", async (t) => {
+        const user = `binary${protocol}`;
+        const [ff, fe] = [0xff, 0xfe].map((byte) => Uint8Array.of(byte));
+        const channel = (byte) => Uint8Array.of(0x26, byte);
+        const allow = (...bytes) => redis.call("ACL SETUSER", user, "on", ">secret", "+@all", "~*", "resetchannels", ...bytes.map(channel));
+        await allow(0xff, 0xfe);
+        const narrow = new Redis({ port: server.port, protocol, username: user, password: "secret", retryDelay: 1 });
+        t.after(() => narrow.destroy());
+        const [told, gaps] = [[], []];
+        for (const name of [ff, fe]) {
+          const who = name[0];
+          await narrow.subscribe(name, ({ data }) => void told.push([who, data]), { onGap: ({ channels, error }) => told.push([who, channels, error?.code]) });
+        }
+        const watcher = opened(t, { onGap: ({ channels, error }) => gaps.push([channels, error?.code]) }, narrow);
+        await watcher.subscribe(ff, fe);
+        await read(watcher, 2);
+        await allow(0xfe);
+        await until(() => told.length === 2);
+        assert.deepEqual(told.splice(0), [[0xff, ["\ufffd"], "NOPERM"], [0xfe, ["\ufffd"], undefined]]);
+        await until(async () => (await watcher.getMessage({ timeout: 0 }), gaps.length === 2));
+        assert.deepEqual(gaps, [[["\ufffd"], "NOPERM"], [["\ufffd"], undefined]]);
+        await allow(0xff, 0xfe);
+        await narrow.subscribe(ff, ({ data }) => void told.push([0xff, data]));
+        for (const name of [ff, fe]) await redis.publish(name, "x");
+        await until(() => told.length === 2);
+        assert.deepEqual(told.splice(0), [[0xff, "x"], [0xfe, "x"]]);
+        // who reads too slowly is told of each name
+        const slow = opened(t, { bufferLimit: 1, ignoreSubscribeMessages: true, onGap: ({ channels, dropped }) => gaps.push([channels, dropped]) });
+        await slow.subscribe(ff, fe);
+        for (const name of [ff, fe, ff]) await redis.publish(name, "x");
+        // its confirmation comes behind them
+        await slow.subscribe("last");
+        gaps.length = 0;
+        assert.equal(await slow.getMessage(), null);
+        assert.deepEqual(gaps, [[["\ufffd", "\ufffd"], 3]]);
+      });
+
       test("large messages come whole, among small ones", async (t) => {
         const pubsub = opened(t, { ignoreSubscribeMessages: true });
         await pubsub.subscribe("large");
@@ -455,6 +585,43 @@ describe("subscriptions", { skip: missing(plain) }, () => {
       assert.deepEqual([gaps.length, gap], [1, { channels: ["a"], patterns: [], dropped: 15 }]);
       assert.ok(from >= began && to >= from && to <= Date.now());
     }
+  });
+
+  test("a signal gives up what waits to be subscribed to, and nothing of it stays", async (t) => {
+    const proxy = await startProxy(t, server.port);
+    const client = new Redis({ port: proxy.port });
+    t.after(() => client.destroy());
+    const reason = new Error("enough");
+    const controller = new AbortController();
+    const view = client.with({ signal: controller.signal });
+    const pubsub = view.pubsub({ ignoreSubscribeMessages: true });
+    t.after(() => pubsub.close());
+    const taken = [];
+    const kept = ({ data }) => taken.push(data);
+    await client.subscribe("given:kept", kept);
+    await pubsub.subscribe("given:own");
+    let [held, ended] = [0, 0];
+    proxy.onRequest = ([name]) => (name === "SUBSCRIBE" ? { delay: 20, held: held++ } : undefined);
+    proxy.onReply = (reply) => void (reply.includes("unsubscribe") && ended++);
+    const waiting = [view.subscribe("given:up", () => assert.fail()), pubsub.subscribe("given:up", "given:own")];
+    await until(() => held === 2);
+    controller.abort(reason);
+    for (const given of waiting) assert.equal(await rejection(given), reason);
+    await until(() => ended === 2, "both were unsubscribed");
+    assert.deepEqual(await redis.pubsubNumsub("given:up", "given:own", "given:kept"), { "given:up": 0, "given:own": 1, "given:kept": 1 });
+    assert.deepEqual(pubsub.channels, new Set(["given:own"]));
+    assert.equal(await rejection(pubsub.subscribe("given:up")), reason);
+    await redis.publish("given:kept", "x");
+    await until(() => taken.length === 1);
+    // of a connection that is not there yet, nothing is asked
+    const early = new AbortController();
+    const unasked = client.duplicate().with({ signal: early.signal });
+    t.after(() => unasked.destroy());
+    const given = [unasked.subscribe("given:up", () => assert.fail()), unasked.pubsub().subscribe("given:up")];
+    early.abort(reason);
+    for (const promise of given) assert.equal(await rejection(promise), reason);
+    await unasked.close();
+    assert.equal((await redis.pubsubNumsub("given:up"))["given:up"], 0);
   });
 
   test("what is left in an outage is not subscribed to for ever", async (t) => {

@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { DecodeError, IntegerRangeError, Redis } from "redwire";
 import { faked } from "./support/client.mjs";
+import { allPrograms, missing, startServer } from "./support/servers.mjs";
+import { until } from "./support/until.mjs";
 
 /** Gives what `call` gets when the server answers with `wire`. */
 const got = async (t, wire, call, options = {}) => {
@@ -70,6 +72,13 @@ describe("integers", () => {
     assert.equal(await got(t, ":5\r\n", (redis) => redis.with({ integers: "bigint" }).with({ integers: "number" }).incr("n")), 5);
     assert.deepEqual(await got(t, `*2\r\n${beyond}:1\r\n`, (redis) => redis.call("EVAL", "return", "0")), [9007199254740993n, 1]);
   });
+
+  test("of that size do not cost the rest of INFO", async (t) => {
+    const text = "n:9007199254740993\r\nm:5\r\n";
+    const info = (options) => got(t, `$${text.length}\r\n${text}\r\n`, (redis) => redis.with(options).info());
+    for (const integers of ["number", "exact"]) assert.deepEqual(await info({ integers }), { n: 9007199254740993n, m: 5 });
+    assert.deepEqual(await info({ integers: "bigint" }), { n: 9007199254740993n, m: 5n });
+  });
 });
 
 describe("encodings", () => {
@@ -107,5 +116,28 @@ test("what no view takes", () => {
   for (const options of [{ maps: "maps" }, { sets: true }, { integers: 1 }, { encoding: "utf-16" }, { decodeResponses: "false" }]) {
     assert.throws(() => redis.with(options), TypeError);
     assert.throws(() => new Redis(options), TypeError);
+  }
+});
+
+const stack = allPrograms.find(({ id }) => id === "stack74");
+test("a search that ran out of time says so, where the protocol has a place for it", { skip: missing(stack) }, async (t) => {
+  const running = await startServer(stack.program);
+  t.after(() => running.stop());
+  for (const protocol of [2, 3]) {
+    const redis = new Redis({ path: running.path, protocol });
+    t.after(() => redis.destroy());
+    if (protocol === 2) {
+      await redis.eval('for n = 1, 20000 do redis.call("HSET", "h:" .. n, "n", n) end');
+      await redis.ft.create("i", [{ fieldName: "n", numeric: true }], { on: "hash" });
+      await until(async () => Number((await redis.ft.info("i")).indexing) === 0, "all is indexed");
+    }
+    const limit = { limit: [0, 20_000], timeout: 1 };
+    for (const reply of [await redis.ft.search("i", "*", { ...limit, sortby: { by: "n" } }), await redis.ft.aggregate("i", "*", [{ limit: [0, 20_000] }], { load: "*", timeout: 1 })]) {
+      assert.ok(reply.results.length < 20_000);
+      assert.deepEqual(Object.keys(reply).sort(), ["results", "total_results", ...(protocol === 3 ? ["warning"] : [])]);
+      if (protocol === 3) assert.match(reply.warning[0], /^Timeout/);
+    }
+    assert.deepEqual(Object.keys(await redis.ft.search("i", "@n:[1 1]")).sort(), ["results", "total_results"]);
+    await redis.close();
   }
 });

@@ -108,6 +108,45 @@ everywhere((world) => {
     });
   }
 
+  test("scripts of pipelines run in their places while others flush, and behind a flush of the pipeline's own", async () => {
+    const { redis } = world;
+    const push = redis.registerScript("return redis.call('RPUSH', KEYS[1], ARGV[1])");
+    const long = redis.registerScript(`${"-".repeat(2_000)}\nreturn redis.call('RPUSH', KEYS[1], ARGV[1])`);
+    const other = redis.duplicate();
+    let over = false;
+    const flushing = (async () => {
+      while (!over) await other.scriptFlush();
+    })();
+    for (let round = 0; round < 10; round++) {
+      const pipe = redis.pipeline({ transaction: false }).del("list");
+      const [script, expected] = [round % 2 === 0 ? push : long, []];
+      for (let i = 0; i < 500; i++) {
+        script({ keys: ["list"], args: [2 * i], client: pipe });
+        pipe.rpush("list", 2 * i + 1);
+      }
+      const results = await pipe.execute({ raiseOnError: false });
+      // what is too long to be said each time may be forgotten, and then it says so
+      for (let i = 0; i < 1_000; i++) {
+        if (!(results[i + 1] instanceof NoScriptError)) expected.push(`${i}`);
+        else assert.ok(script === long && i % 2 === 0);
+      }
+      assert.deepEqual(await redis.lrange("list", 0, -1), expected);
+    }
+    over = true;
+    await flushing;
+    await other.close();
+
+    for (const transaction of [true, false]) {
+      const pipe = redis.pipeline({ transaction });
+      for (const flush of [() => pipe.scriptFlush(), () => pipe.call("script", "flush"), () => pipe.ping()]) {
+        long({ keys: ["l"], args: [1], client: pipe });
+        long({ keys: ["l"], args: [1], client: pipe });
+        flush();
+      }
+      assert.equal((await pipe.del("l").execute()).at(-2), "PONG");
+    }
+  });
+
   test("the name of a script is the SHA-1 of its text, as the server works it out", async () => {
     for (const text of ["return 1", lua, "return 'é, 日本語, 🎉'", `return ${"1 + ".repeat(50_000)}1`]) {
       const script = world.redis.registerScript(text);
@@ -182,7 +221,11 @@ test("what is no script, no list and no client is refused, and nothing is sent",
   const { fake, redis } = faked(t, () => undefined);
   for (const text of ["", undefined, null, 1, {}]) assert.throws(() => redis.registerScript(text), { name: "TypeError", message: /^registerScript: parameter 'lua' expected/ });
   const script = redis.registerScript("return 1");
-  assert.throws(() => script({ client: {} }), { name: "TypeError", message: /^script: option 'client' expected a client or a pipeline, got Object/ });
+  for (const options of [null, "k", 5, ["k"]]) assert.match((await rejection(script(options))).message, /^script: parameter 'options' expected an object, got (null|string|number|Array)$/);
+  for (const client of [{}, null, 5]) {
+    const { name, message } = await rejection(script({ client }));
+    assert.ok(name === "TypeError" && /^script: option 'client' expected a client or a pipeline, got (Object|null|number)$/.test(message), message);
+  }
   for (const options of [{ keys: "k" }, { args: "a" }, { keys: new Set() }]) {
     const refused = await rejection(script(options));
     assert.ok(refused instanceof TypeError && /^script: option '(keys|args)' expected an array/.test(refused.message), refused.message);
@@ -206,39 +249,43 @@ test("a server that knows no script whatever it is told is asked no third time",
 });
 
 for (const transaction of [true, false]) {
-  test(`a ${transaction ? "transaction" : "plain pipeline"} sends the text of each script once, and nothing before it`, async (t) => {
-    const { fake, redis } = faked(t, ([name]) => (name === "EXEC" ? array(["a", "b", "a"].map(bulk)) : transaction ? simple(name === "MULTI" ? "OK" : "QUEUED") : bulk("x")));
-    const [first, second] = ["return 'a'", "return 'b'"].map((lua) => redis.registerScript(lua));
+  test(`a ${transaction ? "transaction" : "plain pipeline"} sends the text of each script once, nothing before it, and in a plain one a brief text each time`, async (t) => {
+    const { fake, redis } = faked(t, ([name]) => (name === "EXEC" ? array(["a", "b", "a", "b"].map(bulk)) : transaction ? simple(name === "MULTI" ? "OK" : "QUEUED") : bulk("x")));
+    const texts = ["return 'a'", `return 'b' ${"-".repeat(1_024)}`];
+    const [brief, long] = texts.map((lua) => redis.registerScript(lua));
     for (let round = 0; round < 2; round++) {
       fake.commands.length = 0;
       const pipe = redis.pipeline({ transaction });
-      first({ args: ["x"], client: pipe });
-      second({ client: pipe });
-      first({ keys: ["k"], client: pipe });
+      brief({ args: ["x"], client: pipe });
+      long({ client: pipe });
+      brief({ keys: ["k"], client: pipe });
+      long({ client: pipe });
       await pipe.execute();
       const calls = [
-        ["EVAL", "return 'a'", "0", "x"],
-        ["EVAL", "return 'b'", "0"],
-        ["EVALSHA", first.sha, "1", "k"],
+        ["EVAL", texts[0], "0", "x"],
+        ["EVAL", texts[1], "0"],
+        transaction ? ["EVALSHA", brief.sha, "1", "k"] : ["EVAL", texts[0], "1", "k"],
+        ["EVALSHA", long.sha, "0"],
       ];
       assert.deepEqual(fake.commands, transaction ? [["MULTI"], ...calls, ["EXEC"]] : calls);
     }
   });
 }
 
-test("a script that a plain pipeline called is sent again where it was forgotten meanwhile, whatever else was called since", async (t) => {
-  const { fake, redis } = faked(t, ([name, , , key]) => (name === "EVALSHA" && key === "again" ? error("NOSCRIPT No matching script.") : bulk("x")));
-  const script = redis.registerScript("return 1");
+test("a long script that is forgotten in the midst of a plain pipeline says so: sent again it would run behind the rest", async (t) => {
+  const { fake, redis } = faked(t, ([name]) => (name === "EVALSHA" ? error("NOSCRIPT No matching script.") : bulk("x")));
+  const script = redis.registerScript(`return 1 ${"-".repeat(1_024)}`);
   const pipe = redis.pipeline({ transaction: false });
   script({ client: pipe });
-  script({ keys: ["again"], client: pipe });
-  for (let i = 0; i < 1000; i++) redis.registerScript(`return ${i} + 1`).sha;
-  assert.deepEqual(await pipe.execute(), ["x", "x"]);
+  script({ client: pipe });
+  pipe.get("k");
+  const refused = await rejection(pipe.execute());
+  assert.ok(refused instanceof NoScriptError);
+  assert.deepEqual([refused.position, refused.maybeExecuted, refused.results[2]], [1, false, "x"]);
   assert.deepEqual(
     fake.commands.map(([name]) => name),
-    ["EVAL", "EVALSHA", "EVAL"],
+    ["EVAL", "EVALSHA", "GET"],
   );
-  assert.deepEqual(fake.commands[2], ["EVAL", "return 1", "1", "again"]);
 });
 
 test("scripts without end, called or merely named, are called with their texts, which are not kept", async (t) => {

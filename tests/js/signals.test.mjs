@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { getEventListeners } from "node:events";
 import { describe, test } from "node:test";
+import { set } from "redwire/commands";
 import { faked } from "./support/client.mjs";
 import { bulk, ok } from "./support/resp.mjs";
 import { rejection, until, within } from "./support/until.mjs";
@@ -84,6 +85,30 @@ describe("a signal", () => {
     assert.equal(await rejection(redis.with({ signal: AbortSignal.abort(reason) }).echo("a")), reason);
     assert.equal(await redis.echo("b"), "b");
     assert.deepEqual(fake.link.commands, [["ECHO", "b"]]);
+  });
+
+  test("that was aborted before: nothing that listens, and no lease, is begun", async (t) => {
+    const { redis, fake } = faked(t, echo);
+    await redis.connect();
+    const view = redis.with({ signal: AbortSignal.abort(reason) });
+    const pubsub = view.pubsub();
+    const calls = [view.subscribe("x", () => {}), view.psubscribe("x", () => {}), view.ssubscribe("x", () => {}), pubsub.subscribe("x"), pubsub.psubscribe({ x: () => {} }), view.monitor().next(), view.lease()];
+    for (const call of calls) assert.equal(await rejection(call), reason);
+    assert.deepEqual([pubsub.subscribed, fake.links.length, fake.commands], [false, 1, []]);
+    const { message } = await rejection(redis.lease({ signal: new AbortController() }));
+    assert.equal(message, "lease: option 'signal' expected an AbortSignal, got AbortController");
+    await redis.close();
+  });
+
+  test("that aborts while the server's version is waited for gives up what is behind that", async (t) => {
+    const { redis } = faked(t, echo, { greet: () => Buffer.alloc(0) });
+    const controller = new AbortController();
+    const view = redis.with({ signal: controller.signal });
+    const given = [view.getex("a", { ex: 1 }), view.get("a"), view.lock("a").acquire(), view.pipelineStream([set("a", "b")])];
+    await until(() => redis.status === "connecting");
+    controller.abort(reason);
+    for (const promise of given) assert.equal(await rejection(promise, 1000), reason);
+    assert.equal(getEventListeners(controller.signal, "abort").length, 0);
   });
 
   test("that aborts once the command was written: its reply is dropped and the next one's is right", async (t) => {

@@ -1,7 +1,8 @@
 // WATCH, immediate mode and `transaction`: the seed's samples, every illegal order, and counting under fire.
 import assert from "node:assert/strict";
+import { getEventListeners } from "node:events";
 import { test } from "node:test";
-import { ConnectionError, RedisError, ResponseError, TimeoutError, WatchError } from "redwire";
+import { ConnectionError, Lock, RedisError, ResponseError, TimeoutError, WatchError } from "redwire";
 import { faked } from "./support/client.mjs";
 import { everywhere } from "./support/everywhere.mjs";
 import { ok } from "./support/resp.mjs";
@@ -168,6 +169,97 @@ everywhere((world) => {
     assert.deepEqual(await pipe.set(KEY, 11).execute(), [true]);
   });
 
+  test("what is queued once execute was called is another batch, whatever the first one was", async () => {
+    const { redis } = world;
+    const pipe = redis.pipeline({ transaction: false });
+    const [first] = [pipe.multi().set("a", 1).get("a").execute(), pipe.set("b", 2)];
+    assert.equal(pipe.length, 1);
+    assert.deepEqual(await first, [true, "1"]);
+    assert.deepEqual(await pipe.execute(), [true]);
+    assert.equal(await redis.get("b"), "2");
+    const watching = await pipe.watch("a");
+    const second = watching.multi().incr("a").execute();
+    pipe.incr("b");
+    assert.deepEqual([await second, await pipe.execute()], [[2], [3]]);
+  });
+
+  test("a batch that ends gives up nothing that is watched since", async () => {
+    const { redis } = world;
+    const pipe = redis.pipeline();
+    pipe.set("x", 1);
+    const first = pipe.execute();
+    const watching = await pipe.watch(KEY);
+    await first;
+    await redis.set(KEY, "theirs");
+    assert.ok((await rejection(watching.multi().set(KEY, "mine").execute())) instanceof WatchError);
+    assert.equal(await redis.get(KEY), "theirs");
+  });
+
+  test("whoever watches on one lease takes turns, and so does what would end a watch", async () => {
+    const { redis } = world;
+    const lease = await redis.lease();
+    await redis.set(KEY, 0);
+    await Promise.all(Array.from({ length: 20 }, () => lease.transaction(increment, [KEY])));
+    assert.equal(await redis.get(KEY), "20");
+
+    const watching = await lease.pipeline().watch(KEY);
+    const order = [];
+    const others = [
+      lease.multi().set("turns", 1).execute(),
+      lease.transaction(increment, [KEY]),
+      lease.pipeline().watch("turns").then((pipe) => pipe.reset()),
+    ].map((other, i) => other.then(() => order.push(i)));
+    const abort = new AbortController();
+    const given = rejection(lease.with({ signal: abort.signal }).multi().set("turns", 2).execute());
+    assert.equal(await lease.get("turns"), null, "other commands go on");
+    abort.abort();
+    assert.equal((await given).name, "AbortError");
+    await redis.set(KEY, 30);
+    assert.ok((await rejection(watching.multi().set(KEY, 1).execute())) instanceof WatchError);
+    await Promise.all(others);
+    assert.deepEqual(order, [0, 1, 2]);
+    assert.deepEqual(await redis.mget(KEY, "turns"), ["31", "1"]);
+    await lease.release();
+  });
+
+  test("a lock that watches takes turns with the transactions of its lease", async () => {
+    const { redis } = world;
+    const lease = await redis.lease();
+    const lock = lease.lock("lock", { lockClass: Lock, timeout: 60_000 });
+    await lock.acquire();
+    const watching = await lease.pipeline().watch(KEY);
+    await redis.set(KEY, "theirs");
+    const released = lock.release();
+    assert.ok((await rejection(watching.multi().set(KEY, "mine").execute())) instanceof WatchError);
+    await released;
+    assert.equal(await redis.exists("lock"), 0);
+    await lease.release();
+  });
+
+  test("transactions are a pipeline's own to begin and to end, also on a lease", async () => {
+    const { redis } = world;
+    const lease = await redis.lease();
+    const pipe = lease.pipeline({ transaction: false }).set("z", 1);
+    for (const name of ["MULTI", "EXEC", "DISCARD", "WATCH", "UNWATCH"]) {
+      assert.throws(() => pipe.call(name), { name: "TypeError", message: new RegExp(`${name}.*pipeline`) });
+    }
+    assert.deepEqual(await pipe.get("z").execute(), [true, "1"]);
+    const watching = await pipe.watch("z");
+    assert.match((await rejection(watching.call("EXEC"))).message, /pipeline/);
+    await watching.reset();
+    for (const command of ["MULTI", "SELECT", "SUBSCRIBE"]) {
+      assert.ok((await rejection(redis.execute([{ command, args: [] }]))) instanceof TypeError);
+    }
+    await lease.release();
+  });
+
+  test("a function that gives another pipeline is told so, and nothing is executed", async () => {
+    const { redis } = world;
+    const refused = await rejection(redis.transaction((watching) => (watching.multi().set("w", 1), redis.pipeline().get("w")), ["w"]));
+    assert.ok(refused instanceof TypeError && /another pipeline/.test(refused.message));
+    assert.equal(await redis.get("w"), null);
+  });
+
   test("32 incrementers on 4 clients whose connections are killed at random count right", async () => {
     const { redis } = world;
     const EACH = 12;
@@ -213,6 +305,48 @@ test("a pipeline whose client is closed says so", async (t) => {
   for (const refused of [await rejection(redis.pipeline().watch("k")), await rejection(redis.transaction(increment, ["k"]))]) {
     assert.ok(refused instanceof ConnectionError && /closed/.test(refused.message));
   }
+});
+
+test("a transaction is given up while its function is busy, and gives its connection back", async (t) => {
+  const { redis } = faked(t, () => ok, { maxConnections: 1, poolTimeout: 50 });
+  const reason = new Error("enough");
+  for (const keys of [["k"], []]) {
+    const controller = new AbortController();
+    let began = false;
+    const given = redis.transaction(() => new Promise(() => (began = true)), keys, { signal: controller.signal });
+    await until(() => began);
+    controller.abort(reason);
+    assert.equal(await rejection(given), reason);
+    assert.equal(getEventListeners(controller.signal, "abort").length, 0);
+    await (await redis.lease()).release();
+  }
+});
+
+test("a transaction that waits to try again ends with its client", async (t) => {
+  const { redis, fake } = faked(t, ([name]) => (name === "EXEC" ? Buffer.from("_\r\n") : ok));
+  let tries = 0;
+  const given = redis.transaction((watching) => (tries++, watching.multi().set("k", "v")), ["k"], { watchDelay: 60_000 });
+  await until(() => fake.commands.some(([name]) => name === "EXEC") && redis.inspect().waiting.length === 0);
+  await redis.close();
+  const refused = await rejection(given);
+  assert.ok(refused instanceof ConnectionError && /closed/.test(refused.message), String(refused));
+  assert.equal(tries, 1);
+});
+
+test("what a transaction does not take is refused, and nothing is sent", async (t) => {
+  const { redis, fake } = faked(t, () => ok);
+  for (const [options, expected] of [
+    [{ maxAttempts: 0 }, "'maxAttempts' expected a number from 1, got number"],
+    [{ maxAttempts: NaN }, "'maxAttempts' expected a number from 1, got NaN"],
+    [{ maxAttempts: {} }, "'maxAttempts' expected a number from 1, got Object"],
+    [{ watchDelay: -1 }, "'watchDelay' expected a number from 0, got number"],
+    [{ watchDelay: "5" }, "'watchDelay' expected a number from 0, got string"],
+    [{ signal: new AbortController() }, "'signal' expected an AbortSignal, got AbortController"],
+  ]) {
+    const { name, message } = await rejection(redis.transaction(() => {}, ["k"], options));
+    assert.deepEqual([name, message], ["TypeError", `transaction: option ${expected}`]);
+  }
+  assert.deepEqual(fake.commands, []);
 });
 
 test("a watch that rejects keeps no connection, unless another one holds it", async (t) => {

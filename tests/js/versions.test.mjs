@@ -5,6 +5,7 @@ import { get, hexpire, incr, jsonGet, set, zrange } from "redwire/commands";
 import { faked } from "./support/client.mjs";
 import { handshake } from "./support/fake.mjs";
 import { bulk, error, ok } from "./support/resp.mjs";
+import { table } from "./support/scenarios.mjs";
 import { allPrograms, missing, startServer } from "./support/servers.mjs";
 import { outcome, rejection } from "./support/until.mjs";
 
@@ -26,7 +27,16 @@ describe("commands that the server is too old for", () => {
   test("so are options, by name, and words of an option", async (t) => {
     const { redis } = faked(t, () => ok);
     assert.match((await rejection(redis.set("k", "v", { ifeq: "x" }))).message, /SET with 'ifeq' needs version 8\.4/);
+    assert.match((await rejection(redis.hscan("h", "0", { novalues: true }))).message, /HSCAN with 'novalues' needs version 7\.4/);
     assert.match((await rejection(redis.zunion(["a"], { aggregate: "count" }))).message, /ZUNION with 'aggregate: "count"' needs version 8\.8/);
+  });
+
+  test("of Redis 6 too, on a server that does not know HELLO", async (t) => {
+    const { fake, redis } = faked(t, ([name]) => (name === "INFO" ? bulk("# Server\r\nredis_version:5.0.14\r\n") : ok), { protocol: 2 });
+    assert.match((await rejection(redis.migrate("host", 1, "k", 0, 10, { auth2: ["u", "p"] }))).message, /MIGRATE with 'auth2' needs version 6/);
+    assert.match((await rejection(redis.aclWhoami())).message, /ACL WHOAMI needs version 6/);
+    assert.equal(await redis.migrate("host", 1, "k", 0, 10, { auth: "p" }), true);
+    assert.deepEqual(names(fake), ["INFO", "MIGRATE"]);
   });
 
   test("what waits for the version keeps its place in the order", async (t) => {
@@ -152,3 +162,48 @@ test("a Date stands for a unix time in the command's unit", async (t) => {
   await Promise.all([redis.expireat("k", date), redis.pexpireat("k", date), redis.set("k", "v", { exat: date }), redis.set("k", "v", { pxat: date })]);
   assert.deepEqual(fake.commands.map((words) => words.at(-1)), ["1900000000", "1900000000123", "1900000000", "1900000000123"]);
 });
+
+/** What the arguments of a row are called, and the version that each needs: its own, or that of what it stands in. */
+const needed = (args, since) => args.flatMap((arg) => {
+  const own = arg.since ?? since;
+  return [{ words: [arg.token ?? arg.name, arg.name], optional: arg.optional && arg.token, since: own }, ...needed(arg.arguments ?? [], own)];
+});
+
+/** What the documentation of a command says came later: arguments by their `since`, others in its history. */
+const additions = ({ arguments: args, history = [] }) => [
+  ...needed(args ?? [], undefined).flatMap(({ words: [word], since }) => (since === undefined ? [] : [[since, word]])),
+  ...history.filter(([, change]) => /^Added .*\b(option|argument|modifier|filter)|option\.$/.test(change)).flatMap(([since, change]) => [...change.split(" for ")[0].matchAll(/`([^`]+)`/g)].flatMap(([, words]) => words.split("|").map((word) => [since, word]))),
+];
+
+const alike = (one, other) => [one, other].map((word) => word.toLowerCase().replace(/[-_]/g, "")).reduce((a, b) => a === b);
+const number = (version) => version.split(".").reduce((all, part) => all * 1000 + Number(part), 0);
+
+for (const server of allPrograms.filter(({ id }) => id !== "valkey91")) {
+  test(`options have the versions that ${server.name} says that they have`, { skip: missing(server) }, async (t) => {
+    const running = await startServer(server.program);
+    t.after(() => running.stop());
+    const redis = new Redis({ path: running.path });
+    const docs = Object.entries(await redis.commandDocs()).flatMap(([name, one]) => [[name, one], ...Object.entries(one.subcommands ?? {})]);
+    const { version } = redis.inspect();
+    await redis.close();
+    const wrong = [];
+    let compared = 0;
+    for (const [name, one] of docs) {
+      const row = table.get(name.toUpperCase().replace("|", " "));
+      if (row?.args === undefined || (row.module ?? "vectorset") !== "vectorset") continue;
+      const options = needed(row.args, row.since);
+      for (const [since, word] of additions(one)) {
+        const ours = options.filter(({ words }) => words.some((own) => alike(own, word)));
+        compared += ours.length;
+        if (ours.length > 0 && ours.every((option) => number(option.since) < number(since))) wrong.push(`${name} with ${word}: ${since}`);
+      }
+      // what has no documentation of its arguments tells nothing of them
+      const theirs = needed(one.arguments ?? [], "").map(({ words: [word] }) => word);
+      if (theirs.length > 0) for (const { words: [word], optional, since } of options) {
+        if (optional && number(since) <= number(version) && !theirs.some((their) => alike(their, word))) wrong.push(`${name} with ${word}: newer than ${version}`);
+      }
+    }
+    assert.deepEqual(wrong, []);
+    assert.ok(compared > 100, `${compared} compared`);
+  });
+}

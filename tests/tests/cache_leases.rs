@@ -12,7 +12,7 @@ use redwire_core::connection::Config;
 use redwire_core::machine::LeaseId;
 use redwire_core::pool::Limits;
 use redwire_core::resp::Frame;
-use redwire_tests::model::{Fleet, Options, Outcome, Reaction, Server, requests, words};
+use redwire_tests::model::{Fleet, Options, Outcome, Reaction, Server, Store, Words, requests, words};
 use redwire_tests::schedules::run_all;
 use redwire_tests::tally;
 use std::collections::{BTreeMap, VecDeque};
@@ -22,7 +22,7 @@ const KEYS: u32 = 4;
 
 tally! {
     reads > 50_000, leased_reads > 50_000, hits > 5_000, leased_hits > 2_000, writes > 1_000, own_writes > 1_000, updates > 1_000,
-    conflicts, cuts > 1_000, cancels, leases > 1_000, invalidations > 1_000,
+    conflicts, scripts > 1_000, cuts > 1_000, cancels, leases > 1_000, invalidations > 1_000,
 }
 
 /// What a slot was for.
@@ -137,6 +137,24 @@ impl World {
         self.submit(lease, slot, &format!("INCR {}", key(number)));
     }
 
+    /// Has a script or a function raise a key that it does not declare, alone or in a transaction.
+    fn raise_by_script(&mut self, lease: LeaseId) {
+        let (number, other) = (self.any(KEYS as usize) as u32, self.any(KEYS as usize) as u32);
+        let slot = self.slot(Asked::Raised(number));
+        let mut script: Words = match self.any(2) {
+            0 => vec![b"EVAL".to_vec(), Store::RAISE.to_vec()],
+            _ => words("FCALL raise"),
+        };
+        script.extend(match self.any(2) {
+            0 => words(&format!("0 {}", key(number))),
+            _ => words(&format!("1 {} {}", key(other), key(number))),
+        });
+        match self.any(2) {
+            0 => self.fleet.submit(Some(lease), &[(slot, script)], None),
+            _ => self.fleet.transaction(Some(lease), slot, &[script]),
+        }
+    }
+
     fn shared(&self) -> Option<usize> {
         self.fleet.wires.iter().position(|wire| wire.link.lane() == 0)
     }
@@ -214,6 +232,12 @@ impl World {
                 self.fleet.server.store.execute(&[b"INCR", key(number).as_bytes()]);
                 self.tell(&before, None);
             }
+            15 if let Some(lease) = lease.filter(|lease| !self.watching.contains(lease))
+                && self.random.rand_range(0..3) == 0 =>
+            {
+                tally.scripts += 1;
+                self.raise_by_script(lease);
+            }
             16 if self.leases.len() < 2 => {
                 let slot = self.slot(Asked::Lease);
                 self.fleet.lease(slot);
@@ -285,6 +309,7 @@ impl World {
                 }
                 (Outcome::Reply(reply), Asked::Raised(key)) => {
                     tally.own_writes += 1;
+                    let reply = if let Frame::Array(items) = reply { &items[0] } else { reply };
                     self.learn(key, number(reply));
                 }
                 (Outcome::Reply(reply), Asked::Watched(watched, lease)) => {

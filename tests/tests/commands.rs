@@ -628,7 +628,7 @@ fn connection() {
     sends(commands::client_help().as_ref(), "CLIENT HELP");
     sends(commands::client_id().as_ref(), "CLIENT ID");
     sends(commands::client_info().as_ref(), "CLIENT INFO");
-    sends(commands::client_kill().address("filter-1").as_ref(), "CLIENT KILL filter-1");
+    sends(commands::client_kill_address("filter-1").as_ref(), "CLIENT KILL filter-1");
     sends(commands::client_kill().id(11).as_ref(), "CLIENT KILL ID 11");
     sends(commands::client_kill().r#type(commands::ClientType::Normal).as_ref(), "CLIENT KILL TYPE NORMAL");
     sends(commands::client_kill().r#type(commands::ClientType::Master).as_ref(), "CLIENT KILL TYPE MASTER");
@@ -5115,7 +5115,7 @@ fn server() {
         "MODULE LOADEX path-1 CONFIG configs-key-1 configs-value-1 CONFIG configs-key-2 configs-value-2 ARGS args-1",
     );
     sends(commands::module_unload("name-1").as_ref(), "MODULE UNLOAD name-1");
-    sends(commands::replicaof("NO", "ONE").as_ref(), "REPLICAOF NO ONE");
+    sends(commands::replicaof_no_one().as_ref(), "REPLICAOF NO ONE");
     sends(commands::replicaof("host-1", 11).as_ref(), "REPLICAOF host-1 11");
     sends(commands::role().as_ref(), "ROLE");
     sends(commands::save().as_ref(), "SAVE");
@@ -5126,7 +5126,7 @@ fn server() {
     sends(commands::shutdown().force().as_ref(), "SHUTDOWN FORCE");
     sends(commands::shutdown().abort().as_ref(), "SHUTDOWN ABORT");
     sends(commands::shutdown().abort().force().now().save().as_ref(), "SHUTDOWN SAVE NOW FORCE ABORT");
-    sends(commands::slaveof("NO", "ONE").as_ref(), "SLAVEOF NO ONE");
+    sends(commands::slaveof_no_one().as_ref(), "SLAVEOF NO ONE");
     sends(commands::slaveof("host-1", 11).as_ref(), "SLAVEOF host-1 11");
     sends(commands::slowlog_get().as_ref(), "SLOWLOG GET");
     sends(commands::slowlog_get().count(11).as_ref(), "SLOWLOG GET 11");

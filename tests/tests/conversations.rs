@@ -105,7 +105,7 @@ cases! {
     a_transaction_that_takes_its_time_delays_nobody
     transactions_read_what_the_server_has
     transactions_count_right_while_their_links_are_killed
-    promise_128_promise_129_promise_130_a_lock_is_taken_and_given_back
+    promise_126_promise_127_promise_128_promise_129_promise_130_a_lock_is_taken_and_given_back
     scenario_3_a_lock_whose_time_is_up_is_somebody_elses
     scenario_5_the_numbers_of_a_lock_grow
     locks_wait_for_each_other
@@ -233,9 +233,12 @@ async fn promise_52_promise_53_a_script_is_known_behind_a_batch_that_called_it(
         }
     }
     // forgotten in the midst of it, it is sent anew
-    let forgotten = (two.call_ro::<String>(&[], &[]), script_flush(), two.call_ro::<String>(&[], &[]));
-    assert_eq!(r.execute(forgotten).await?, ("two".into(), true, "two".into()));
-    assert_eq!(r.execute(digests()).await?, [false, true]);
+    let forgotten = || (two.call_ro::<String>(&[], &[]), script_flush(), two.call_ro::<String>(&[], &[]));
+    for alone in [true, false] {
+        let found = if alone { r.execute(forgotten()).await? } else { r.atomic(forgotten()).await? };
+        assert_eq!(found, ("two".into(), true, "two".into()));
+        assert_eq!(r.execute(digests()).await?, [false, true]);
+    }
     Ok(())
 }
 
@@ -674,7 +677,7 @@ fn locks(client: &Client, name: &str) -> [LockBuilder; 2] {
     [client.lock(name), client.lock(name).watching()]
 }
 
-async fn promise_128_promise_129_promise_130_a_lock_is_taken_and_given_back(
+async fn promise_126_promise_127_promise_128_promise_129_promise_130_a_lock_is_taken_and_given_back(
     _: &World,
     client: Client,
 ) -> Outcome {

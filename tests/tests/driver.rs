@@ -7,7 +7,9 @@ use redwire_core::connection::{Config, Protocol};
 use redwire_core::driver::Driver;
 use redwire_core::error::Error;
 use redwire_core::machine::{Failure, Reason};
+use redwire_core::owned::Bytes;
 use redwire_core::request::Request;
+use redwire_core::subscription::Gap;
 use redwire_core::time::Instant;
 use redwire_core::transport::Transport;
 use std::collections::VecDeque;
@@ -610,11 +612,80 @@ fn what_is_left_in_an_outage_is_not_subscribed_to_for_ever() {
         let Poll::Ready(Some(message)) = kept.poll_next(&mut Context::from_waker(Waker::noop())) else {
             unreachable!("it was published")
         };
-        assert!(message.data == "x" && message.gap.is_some());
+        assert_eq!(message.data, "x");
+        assert!(message.gap.is_some_and(|gap| gap.channels.iter().eq(["b"]) && gap.patterns.is_empty()));
         // the next link knows of one name only
         listening.state().hung_up = true;
         stage.turn();
         advance(&mut stage, 1_000);
         assert!(listening.hears().ends_with("*2\r\n$9\r\nSUBSCRIBE\r\n$1\r\nb\r\n"));
     }
+}
+
+#[test]
+fn a_gap_names_what_was_listened_to_all_along_and_not_what_was_left_or_joined_in_the_outage() {
+    let confirmed = |word: &str, name: &str| {
+        format!("*3\r\n${}\r\n{word}\r\n${}\r\n{name}\r\n:1\r\n", word.len(), name.len())
+    };
+    let listening = World::default();
+    *listening.state() = State { room: usize::MAX, step: usize::MAX, ..State::default() };
+    let mut stage = Stage::with(usize::MAX, Some(listening.clone()));
+    let client = stage.client.clone();
+    let at = |stage: &mut Stage, now: u64| {
+        (listening.state().now, stage.world.state().now) = (now, now);
+        stage.turn();
+    };
+    at(&mut stage, 100);
+    let joined: [(&str, &[&str]); 3] =
+        [("subscribe", &["a", "b"]), ("psubscribe", &["p*"]), ("ssubscribe", &["s"])];
+    let mut some = {
+        let mut joining = Box::pin(async {
+            let mut some = client.subscribe(joined[0].1).await?;
+            some.psubscribe(joined[1].1).await?;
+            some.ssubscribe(joined[2].1).await?;
+            Ok::<_, Error>(some)
+        });
+        for (word, names) in joined {
+            assert!(poll(&mut joining).is_pending());
+            stage.turn();
+            names.iter().for_each(|name| listening.says(confirmed(word, name).as_bytes()));
+            stage.turn();
+        }
+        let Poll::Ready(Ok(some)) = poll(&mut joining) else { unreachable!("all is confirmed") };
+        some
+    };
+    let mut other = {
+        let mut joining = Box::pin(async { client.subscribe(&["a"]).await });
+        assert!(poll(&mut joining).is_pending());
+        stage.turn();
+        listening.says(confirmed("subscribe", "a").as_bytes());
+        stage.turn();
+        let Poll::Ready(Ok(other)) = poll(&mut joining) else { unreachable!("it is confirmed") };
+        other
+    };
+    listening.state().hung_up = true;
+    listening.state().refuse = true;
+    at(&mut stage, 200);
+    assert!(!listening.state().open);
+    {
+        let mut changing = Box::pin(async {
+            some.unsubscribe(&["a"]).await?;
+            some.subscribe(&["c"]).await
+        });
+        assert!(poll(&mut changing).is_pending(), "the other listens to it: the server is not asked");
+        listening.state().refuse = false;
+        (3..=9).for_each(|step| at(&mut stage, step * 100));
+        for (word, names) in joined {
+            names.iter().for_each(|name| listening.says(confirmed(word, name).as_bytes()));
+        }
+        at(&mut stage, 1_000);
+        listening.says(confirmed("subscribe", "c").as_bytes());
+        stage.turn();
+        assert!(matches!(poll(&mut changing), Poll::Ready(Ok(()))));
+    }
+    let set = |names: &[&'static str]| names.iter().map(|name| Bytes::from_static(name.as_bytes())).collect();
+    let lost = Some((Instant(100), Instant(1_000)));
+    let gap = Gap { channels: set(&["b", "s"]), patterns: set(&["p*"]), lost, dropped: 0 };
+    assert_eq!(some.take_gap(), Some(gap));
+    assert_eq!(other.take_gap(), Some(Gap { channels: set(&["a"]), lost, ..Gap::default() }));
 }

@@ -2,7 +2,7 @@
 
 use redwire_core::batch::BatchBuffer;
 use redwire_core::connection::{Config, Protocol};
-use redwire_core::machine::{LeaseId, Machine, Reason};
+use redwire_core::machine::{Failure, LeaseId, Machine, Reason};
 use redwire_core::operation::{Script, kind};
 use redwire_core::pool::Limits;
 use redwire_core::resp::Frame;
@@ -485,6 +485,40 @@ fn closing_settles_conversations_and_begins_nothing() {
     assert_eq!(peer.links.len(), links, "no link is opened");
 }
 
+#[test]
+fn whoever_waits_for_a_lock_is_dismissed_and_what_he_may_have_got_is_given_back() {
+    let clean = [format!("EVAL {CLEAN} 1 lock token")];
+    let mut peer = peer();
+    peer.operate(1, kind::ACQUIRE, ACQUIRE);
+    peer.sent();
+    peer.reply(NIL);
+    peer.operate(2, kind::ACQUIRE, ACQUIRE);
+    // one try, and what does not wait for others
+    peer.operate(3, kind::ACQUIRE, "lock token 1000 100 0 7");
+    peer.operate(4, kind::RELEASE, "lock token");
+    peer.sent();
+    peer.dismiss();
+    assert_eq!(peer.failed(1), Some((Reason::Closed, false)));
+    assert_eq!(peer.failed(2), Some((Reason::Closed, true)));
+    assert_eq!((peer.outcome(3), peer.outcome(4)), (None, None));
+    assert_eq!(peer.sent(), clean);
+    for reply in [OK, NIL, ":1\r\n", ":1\r\n"] {
+        peer.reply(reply);
+    }
+    assert_eq!(peer.replied(3), Some(&Frame::Integer(0)));
+    assert_eq!(peer.replied(4), Some(&Frame::Integer(1)));
+    peer.advance(5_000);
+    assert_eq!(peer.sent(), [""; 0]);
+    // nobody knows
+    let mut peer = lost();
+    peer.reply(NIL);
+    peer.sent();
+    peer.reply("$5\r\nother\r\n");
+    peer.dismiss();
+    assert!(matches!(peer.failed(1), Some((Reason::Closed, _))));
+    assert_eq!(peer.sent(), clean);
+}
+
 const CALLS: u32 = 4;
 const LOCK: u32 = CALLS;
 const RELEASE: u32 = CALLS + 1;
@@ -800,6 +834,27 @@ fn a_lock_without_scripts_waits_for_a_link_and_can_be_given_up_anywhere() {
         matches!(outcome, Some(Outcome::Failed(failure)) if failure.reason == Reason::PoolTimeout),
         "{outcome:?}"
     );
+}
+
+#[test]
+fn nothing_waits_for_a_lock_on_a_lease_that_is_over() {
+    let mut fleet = keeper(3, Limits::default());
+    fleet.lease(1);
+    let Some(&Outcome::Leased(lease)) = fleet.outcome(1) else { unreachable!("a lease") };
+    for (place, slot) in [(Some(lease), 2), (None, 3)] {
+        ask_for(&mut fleet, place, slot, kind::ACQUIRE, "lock other 1000 100 1000 7");
+    }
+    fleet.settle();
+    assert_eq!((fleet.outcome(2), fleet.outcome(3)), (None, None));
+    fleet.release(lease);
+    let closed = Failure { reason: Reason::Closed, maybe_executed: false };
+    assert_eq!(fleet.outcome(2), Some(&Outcome::Failed(closed)));
+    assert_eq!(fleet.outcome(3), None, "on the shared connection");
+    fleet.server.store.execute(&[b"DEL", b"lock"]);
+    fleet.advance(1_000);
+    fleet.settle();
+    assert!(answered(&fleet, 3) > 0);
+    assert!(fleet.pool.is_quiet());
 }
 
 #[test]

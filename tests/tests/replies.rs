@@ -301,12 +301,84 @@ fn only_an_option_decides_a_shape() {
 }
 
 #[test]
+fn what_a_search_warns_of_is_kept() {
+    let three = |warning: &str| {
+        format!(
+            "%5\r\n+attributes\r\n*0\r\n+warning\r\n{warning}\r\n+total_results\r\n:0\r\n+results\r\n*0\r\n+new\r\n:1\r\n"
+        )
+    };
+    for (name, args) in [("FT.SEARCH", "i q"), ("FT.AGGREGATE", "i q")] {
+        for (warning, told) in [
+            ("*1\r\n+Timeout limit was reached", r#"+"warning" [+"Timeout limit was reached"] "#),
+            ("+Timeout", r#"+"warning" +"Timeout" "#),
+            ("*0", ""),
+            ("_", ""),
+        ] {
+            let got = written(&got(3, Limits::default(), name, args, [three(warning).as_bytes()]));
+            assert_eq!(got, format!(r#"{{{told}+"total_results" :0 +"results" [] +"new" +"1"}}"#), "{name}");
+        }
+        // a field without a value
+        for wire in ["*1\r\n*1\r\n+warning\r\n", "%0\r\n"] {
+            let got = written(&got(3, Limits::default(), name, args, [wire.as_bytes()]));
+            assert_eq!(got, "{}", "{name}");
+        }
+    }
+}
+
+#[test]
+fn replies_may_have_other_forms_than_usual() {
+    let scored = r#"[$"m" ,1.5]"#;
+    for (name, args, wire, expected) in [
+        ("ZPOPMIN", "z", "*2\r\n$1\r\nm\r\n,1.5\r\n", scored),
+        ("ZPOPMIN", "z", "*1\r\n*2\r\n$1\r\nm\r\n,1.5\r\n", scored),
+        ("ZPOPMAX", "z", "*1\r\n*2\r\n$1\r\nm\r\n,1.5\r\n", scored),
+        ("ZPOPMIN", "z", "*0\r\n", "_"),
+        (
+            "FT.SPELLCHECK",
+            "i q",
+            "%2\r\n+results\r\n%1\r\n$1\r\nq\r\n*0\r\n+warning\r\n*1\r\n+x\r\n",
+            r#"[[$"q" []]]"#,
+        ),
+        ("CF.INSERT", "k ITEMS a b c", "*3\r\n#t\r\n#f\r\n:-1\r\n", "[t f f]"),
+        ("CF.INSERTNX", "k ITEMS a b c", "*3\r\n#t\r\n#f\r\n:-1\r\n", "[:1 :0 :-1]"),
+    ] {
+        let got = written(&got(3, Limits::default(), name, args, [wire.as_bytes()]));
+        assert_eq!(got, expected, "{name} {args} {wire:?}");
+    }
+}
+
+#[test]
+fn info_loses_nothing() {
+    for (line, expected) in [
+        (
+            "listener0:name=tcp,bind=127.0.0.1,bind=::1,port=1",
+            r#"+"listener0" {+"name" +"tcp" +"bind" [+"127.0.0.1" +"\x3a\x3a1"] +"port" :1}"#,
+        ),
+        ("listener1:name=unix,bind=/a.sock", r#"+"listener1" {+"name" +"unix" +"bind" +"\x2fa.sock"}"#),
+        (
+            "module:name=a,ver=1\r\nmodule:name=b,ver=2",
+            r#"+"modules" [{+"name" +"a" +"ver" +"1"} {+"name" +"b" +"ver" +"2"}]"#,
+        ),
+        ("module:name=a,ver=1", r#"+"modules" [{+"name" +"a" +"ver" +"1"}]"#),
+        (r"config_file:C\a=b,c=d", r#"+"config_file" +"C\x5ca\x3db\x2cc\x3dd""#),
+        ("executable:a=b", r#"+"executable" +"a\x3db""#),
+        ("availability_zone:a=b", r#"+"availability_zone" +"a\x3db""#),
+        ("n:9007199254740993\r\nm:1", r#"+"n" :9007199254740993 +"m" :1"#),
+        ("n:18446744073709551615", r#"+"n" +"18446744073709551615""#),
+    ] {
+        let wire = format!("${}\r\n{line}\r\n", line.len());
+        let got = written(&got(2, Limits::default(), "INFO", "", [wire.as_bytes()]));
+        assert_eq!(got, format!("{{{expected}}}"), "{line}");
+    }
+}
+
+#[test]
 fn search_results_are_the_same_over_both_protocols() {
     let two = "*5\r\n:2\r\n$1\r\na\r\n*2\r\n$1\r\nt\r\n$1\r\nx\r\n$1\r\nb\r\n$-1\r\n";
     let row = "%3\r\n$2\r\nid\r\n$1\r\na\r\n$16\r\nextra_attributes\r\n%1\r\n$1\r\nt\r\n$1\r\nx\r\n$6\r\nvalues\r\n*0\r\n";
     let gone = "%3\r\n+id\r\n$1\r\nb\r\n+extra_attributes\r\n_\r\n+values\r\n*0\r\n";
     let three = format!(
-        "%4\r\n+attributes\r\n*0\r\n+total_results\r\n:2\r\n+format\r\n+STRING\r\n+results\r\n*2\r\n{row}{gone}"
+        "%5\r\n+attributes\r\n*0\r\n+total_results\r\n:2\r\n+format\r\n+STRING\r\n+results\r\n*2\r\n{row}{gone}+warning\r\n*0\r\n"
     );
     let results =
         r#"+"results" [{+"id" $"a" +"extra_attributes" {$"t" $"x"}} {+"id" $"b" +"extra_attributes" _}]"#;

@@ -133,8 +133,9 @@ fn promise_117_and_promise_118_what_is_lost_with_the_link_is_told_and_everything
         while redis.execute(publish(&name, "after")).await? == 0 {}
         let after = subscription.next().await.expect("the driver is there");
         assert_eq!(after.data, "after");
-        let (from, to) = after.gap.and_then(|gap| gap.lost).expect("the gap is told");
-        assert!(from <= to);
+        let gap = after.gap.expect("the gap is told");
+        assert!(gap.lost.is_some_and(|(from, to)| from <= to), "{gap:?}");
+        assert!(gap.channels.iter().eq([&name]) && gap.patterns.is_empty(), "{gap:?}");
         redis.execute(publish(&name, "last")).await?;
         let mut next = subscription.next().await;
         while next.as_ref().is_some_and(|message| message.data == "after") {
@@ -148,7 +149,10 @@ fn promise_117_and_promise_118_what_is_lost_with_the_link_is_told_and_everything
 #[test]
 fn a_gap_is_told_where_no_message_comes_and_of_the_names_that_it_is_about() {
     everywhere("silent", async |redis, own| {
-        let mut silent = redis.subscribe(&[format!("{own}silent")]).await?;
+        let mut silent = redis.subscribe(&[format!("{own}silent"), format!("{own}left")]).await?;
+        silent.ssubscribe(&[format!("{own}shard")]).await?;
+        silent.psubscribe(&[format!("{own}p*")]).await?;
+        silent.unsubscribe(&[format!("{own}left")]).await?;
         kill(&redis, own).await?;
         let gap = poll_fn(|cx| match silent.poll_next(cx) {
             Poll::Ready(message) => unreachable!("nobody published {message:?}"),
@@ -156,6 +160,8 @@ fn a_gap_is_told_where_no_message_comes_and_of_the_names_that_it_is_about() {
         })
         .await;
         assert!(gap.lost.is_some_and(|(from, to)| from <= to) && gap.dropped == 0, "{gap:?}");
+        assert!(gap.channels.iter().eq([&format!("{own}shard"), &format!("{own}silent")]), "{gap:?}");
+        assert!(gap.patterns.iter().eq([&format!("{own}p*")]), "{gap:?}");
         assert_eq!(silent.take_gap(), None);
         // a gap before a message that waits is told by that
         kill(&redis, own).await?;
@@ -195,10 +201,12 @@ fn a_name_that_is_not_allowed_any_more_is_told_by_a_gap_without_an_end() {
                 Poll::Ready(message) => unreachable!("nobody published {message:?}"),
                 Poll::Pending => subscription.take_gap().map_or(Poll::Pending, Poll::Ready),
             });
-            gap.await.lost.map(|(_, to)| to)
+            let Gap { channels, lost, .. } = gap.await;
+            (channels.into_iter().collect::<Vec<_>>(), lost.map(|(_, to)| to))
         };
-        assert!(gap(&mut rest).await < Some(Instant::NEVER));
-        assert_eq!(gap(&mut both).await, Some(Instant::NEVER));
+        let (told, to) = gap(&mut rest).await;
+        assert!(told == names(&["narrow:b"]) && to < Some(Instant::NEVER));
+        assert_eq!(gap(&mut both).await, (names(&["narrow:a", "narrow:b"]), Some(Instant::NEVER)));
         assert_eq!(both.channels(), names(&["narrow:b"]));
         narrow.execute(publish("narrow:b", "x")).await?;
         assert_eq!(
@@ -318,7 +326,8 @@ fn who_is_too_slow_is_told_how_many_were_let_go() {
 fn who_is_too_slow_may_keep_the_oldest_or_be_closed() {
     everywhere("overflow", async |redis, own| {
         let [name, end] = ["slow", "end"].map(|name| format!("{own}{name}"));
-        let dropped = |dropped| Some(Gap { lost: None, dropped });
+        let channels = BTreeSet::from([Bytes::from(name.clone())]);
+        let dropped = |dropped| Some(Gap { channels: channels.clone(), dropped, ..Gap::default() });
         let mut oldest = redis.subscribe(&[&name]).await?;
         oldest.limit(3);
         oldest.overflow(Overflow::DropNewest);
@@ -341,7 +350,7 @@ fn who_is_too_slow_may_keep_the_oldest_or_be_closed() {
         assert!(is_pending(&mut oldest));
         redis.execute(publish(&name, "10")).await?;
         let next = oldest.next().await.expect("the driver is there");
-        assert_eq!((&next.data[..], next.gap), (&b"10"[..], dropped(7)));
+        assert_eq!((&next.data[..], next.gap), (&b"10"[..], dropped(7).map(Box::new)));
         // what came too late is counted, and the server is not asked for more
         assert_eq!((closed.next().await, closed.take_gap()), (None, dropped(1)));
         assert_eq!((closed.channels(), closed.patterns()), (Vec::new(), Vec::new()));

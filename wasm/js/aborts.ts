@@ -1,3 +1,20 @@
+import { unexpected } from "./outbox.js";
+
+/** @throws TypeError when `signal`, an option of `method`, is none. @internal */
+export const checkSignal = (method: string, signal: unknown): void => {
+  if (signal !== undefined && !(signal instanceof AbortSignal)) throw unexpected(`${method}: option 'signal'`, "an AbortSignal", signal);
+};
+
+/** Settles as `promise` does, or rejects with the reason of `signal` as soon as that aborts. @internal */
+export const unlessAborted = <T>(promise: T | PromiseLike<T>, signal: AbortSignal | undefined): Promise<T> =>
+  new Promise((resolve, reject) => {
+    const abort = (): void => reject(signal!.reason);
+    if (signal?.aborted) abort();
+    else signal?.addEventListener("abort", abort, { once: true });
+    const end = (): void => signal?.removeEventListener("abort", abort);
+    Promise.resolve(promise).finally(end).then(resolve, reject);
+  });
+
 /** What signals give up: one listener on each signal, however many commands it is for. */
 export class Aborts {
   readonly #waiting = new Map<AbortSignal, Set<number>>();

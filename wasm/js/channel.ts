@@ -5,6 +5,7 @@ import type { Host } from "./host.js";
 import type { Listener } from "./settings.js";
 import type { Gatherer } from "./slots.js";
 import type { Status } from "./status.js";
+import { Turns } from "./turns.js";
 import type { Version } from "./version.js";
 import { LANE } from "./wire.js";
 
@@ -34,6 +35,8 @@ export class Channel {
   readonly outbox = new Outbox();
   /** The core that knows the lease. */
   readonly host: Host | undefined;
+  /** Whose turn it is to watch keys on the lease. */
+  readonly turns = new Turns();
   readonly #full: number;
   #closed = false;
   /** Those of listeners, which end with this one. */

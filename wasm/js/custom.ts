@@ -1,4 +1,4 @@
-import { kindOf, type Key, type Value } from "./outbox.js";
+import { unexpected, type Key, type Value } from "./outbox.js";
 
 /** A command that redwire's table does not know: of a module, or of a server newer than this version. */
 export interface CommandDefinition<R> {
@@ -19,13 +19,13 @@ export const customCommand = <R>(
   { name, keys = 0, reply }: CommandDefinition<R>,
   call: (name: string, ...args: Value[]) => Promise<unknown>,
 ): ((...args: Value[]) => Promise<R>) => {
-  if (typeof name !== "string" || name.trim() === "") throw new TypeError(`defineCommand: 'name' expected a command's name, got ${kindOf(name)}`);
-  if (!Number.isInteger(keys) || keys < 0) throw new TypeError(`defineCommand: 'keys' expected a number from 0, got ${kindOf(keys)}`);
-  if (reply !== undefined && typeof reply !== "function") throw new TypeError(`defineCommand: 'reply' expected a function, got ${kindOf(reply)}`);
+  if (typeof name !== "string" || name.trim() === "") throw unexpected("defineCommand: 'name'", "a command's name", name);
+  if (!Number.isInteger(keys) || keys < 0) throw unexpected("defineCommand: 'keys'", "a number from 0", keys);
+  if (reply !== undefined && typeof reply !== "function") throw unexpected("defineCommand: 'reply'", "a function", reply);
   const isKey = (value: unknown): value is Key => typeof value === "string" || value instanceof Uint8Array;
   return async (...args) => {
     for (let at = 0; at < keys; at++) {
-      if (!isKey(args[at])) throw new TypeError(`${name.toLowerCase()}: argument ${at + 1} is a key and expected string | Uint8Array, got ${kindOf(args[at])}`);
+      if (!isKey(args[at])) throw unexpected(`${name.toLowerCase()}: argument ${at + 1} is a key and`, "string | Uint8Array", args[at]);
     }
     const given = await call(name, ...args);
     return reply === undefined ? (given as R) : reply(given);

@@ -168,7 +168,7 @@ export class Engine implements Home {
   /** Tells what it is at, and those that listen beside it. */
   inspect(): Inspection {
     this.#submit();
-    const { links, waiting }: Pick<Inspection, "links" | "waiting"> = this.host === undefined ? { links: [], waiting: [] } : inspectLinks(this.host, now(), (slot) => this.slots.commandOf(slot));
+    const { links, waiting } = this.#links();
     for (const [child, place] of this.places) {
       const beside = child.inspect();
       // a fresh core may not know of it yet
@@ -178,6 +178,10 @@ export class Engine implements Home {
     }
     const version = this.version.said ? { version: this.version.said } : {};
     return { status: this.#status, server: this.#settings.where, ...version, links, waiting, lastErrors: this.#errors.list() };
+  }
+
+  #links(): Pick<Inspection, "links" | "waiting"> {
+    return this.host === undefined ? { links: [], waiting: [] } : inspectLinks(this.host, now(), (slot) => this.slots.commandOf(slot));
   }
 
   /** Gives why commands are not taken any more, if so. */
@@ -376,15 +380,20 @@ export class Engine implements Home {
     return promise;
   }
 
+  /** Whether nothing waits, not even what the core asks for itself, as to give up a lock. */
+  get #isQuiet(): boolean {
+    return this.slots.waiting === 0 && this.#links().waiting.length === 0;
+  }
+
   /** Takes no more commands; resolves when those in flight are settled, at the latest after `timeout` ms if given. */
   async close(timeout: number | undefined): Promise<void> {
-    if (this.slots.waiting > 0) {
+    if (!this.#isQuiet) {
       this.#become("closing");
       this.#submit();
       // what blocks would hold everything up
       if (this.host !== undefined) this.#call((host) => host.exports.host_unblock(now()));
     }
-    if (this.slots.waiting > 0) {
+    if (!this.#isQuiet) {
       await new Promise<void>((resolve) => {
         const timer = timeout === undefined ? undefined : later(resolve, timeout);
         this.#quiet.push(() => {
@@ -588,7 +597,7 @@ export class Engine implements Home {
 
   /** Holds the process open exactly while something waits. */
   #holdOpen(): void {
-    const hold = this.slots.waiting > 0 || this.#listened || this.#attempt !== undefined;
+    const hold = this.slots.waiting > 0 || this.#quiet.length > 0 || this.#listened || this.#attempt !== undefined;
     let isOpen = false;
     for (const wire of this.#wires) {
       wire.hold(hold);
@@ -601,7 +610,7 @@ export class Engine implements Home {
       if (awake) this.#timer.ref?.();
       else this.#timer.unref?.();
     }
-    if (this.slots.waiting === 0) while (this.#quiet.length > 0) this.#quiet.pop()!();
+    if (this.#quiet.length > 0 && this.#isQuiet) while (this.#quiet.length > 0) this.#quiet.pop()!();
   }
 
   modeOf(slot: number): number {

@@ -1,7 +1,7 @@
 import { RedisError } from "./errors.js";
 import { Operation, type Keeper } from "./lock.js";
-import { kindOf } from "./outbox.js";
-import type { CallOptions, Caller } from "./script.js";
+import { unexpected } from "./outbox.js";
+import { optionsRefusal, type CallOptions, type Caller } from "./script.js";
 
 /** A function of a library. */
 export type LibraryFunction = (options?: CallOptions & { client?: Caller }) => Promise<unknown>;
@@ -71,6 +71,7 @@ export abstract class Library {
 
   /** FUNCTION LOAD REPLACE: replaces the library's code, whose first line must name it, and reads its functions anew. */
   async update(code: string): Promise<boolean> {
+    if (typeof code !== "string") throw unexpected("update: parameter 'code'", "string", code);
     await this.#read(code.trimStart(), true);
     return true;
   }
@@ -104,17 +105,24 @@ class Plain extends Library {}
 /** Gives the function `name`, called by `home` unless its caller says otherwise. */
 const functionOf =
   (home: Caller, name: string, reads: boolean): LibraryFunction =>
-  async ({ keys = [], args = [], client = home, readonly = reads } = {}) =>
-    readonly ? client.fcallRo(name, keys, args) : client.fcall(name, keys, args);
+  async (options = {}) => {
+    const refused = optionsRefusal(name, options);
+    if (refused !== undefined) throw refused;
+    const { keys = [], args = [], client = home, readonly = reads } = options;
+    if (typeof client?.fcall !== "function") throw unexpected(`${name}: option 'client'`, "a client", client);
+    return readonly ? client.fcallRo(name, keys, args) : client.fcall(name, keys, args);
+  };
 
 /** Gives the library that `what`, a name or a class, is about, bound to `client`; loads `code`, or that of the class, first. @internal */
-export const libraryOf = async (what: string | LibraryClass<Library>, client: Caller, home: Keeper, load?: { code?: string; replace: boolean }): Promise<Library> => {
+export const libraryOf = async (what: string | LibraryClass<Library>, client: Caller, home: Keeper, load?: { code?: unknown; replace: boolean }): Promise<Library> => {
   const type = typeof what === "function" ? what : undefined;
   const name = type === undefined ? what : type.NAME;
-  const code = load?.code ?? (load && type?.CODE);
-  if (typeof name !== "string" || name === "") throw new TypeError(`library: parameter 'name' expected a name, or a class with NAME, got ${kindOf(what)}`);
-  if (load !== undefined && code === undefined && (type === undefined || load.replace)) throw new TypeError(`registerLibrary: parameter 'code' expected the code of library ${name}, got none`);
+  const code: unknown = load?.code ?? (load && type?.CODE);
+  if (typeof name !== "string" || name === "") throw unexpected("library: parameter 'name'", "a name, or a class with NAME", what);
+  if (load !== undefined && typeof code !== "string" && (code !== undefined || type === undefined || load.replace)) {
+    throw unexpected("registerLibrary: parameter 'code'", `the code of library ${name}`, code);
+  }
   const library = type === undefined ? new Plain() : new type();
-  await bind(library, { name, client, home, functions: {} }, code, load?.replace === true);
+  await bind(library, { name, client, home, functions: {} }, code as string | undefined, load?.replace === true);
   return library;
 };

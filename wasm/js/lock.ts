@@ -1,5 +1,6 @@
+import { checkSignal } from "./aborts.js";
 import { LockError } from "./errors.js";
-import { kindOf, type Key } from "./outbox.js";
+import { unexpected, type Key } from "./outbox.js";
 import type { Redis } from "./redis.js";
 import { laterUnheld, type Timer } from "./timer.js";
 
@@ -19,8 +20,8 @@ export interface LockOptions {
 export interface Keeper {
   /** The client, whose replies have their plain form. */
   readonly plain: Redis;
-  /** Carries on a conversation of the core's: see `operation::kind` there. */
-  operate<R = number>(kind: Operation, command: string, args: unknown[], signal?: AbortSignal): Promise<R>;
+  /** Carries on a conversation of the core's: see `operation::kind` there. The client's signal gives it up, or `signal` in its place; `null`: none does. */
+  operate<R = number>(kind: Operation, command: string, args: unknown[], signal?: AbortSignal | null): Promise<R>;
 }
 
 /** Numbers of `operation::kind` in the core. */
@@ -81,11 +82,11 @@ export class Lock {
 
   /** For `redis.lock(name, options)`. */
   constructor(home: Keeper, name: Key, { timeout, sleep = Math.min(100, timeout ?? 100), blockingTimeout }: LockOptions) {
-    if (typeof name !== "string" && !(name instanceof Uint8Array)) throw new TypeError(`lock: parameter 'name' expected string | Uint8Array, got ${kindOf(name)}`);
+    if (typeof name !== "string" && !(name instanceof Uint8Array)) throw unexpected("lock: parameter 'name'", "string | Uint8Array", name);
     for (const [option, value] of Object.entries({ timeout, sleep, blockingTimeout })) check(`lock: option '${option}'`, value, option === "timeout" ? 1 : 0);
     if (timeout !== undefined && sleep > timeout) throw new LockError("'sleep' must be less than 'timeout'");
     this.#home = home;
-    this.#name = name;
+    this.#name = typeof name === "string" ? name : new Uint8Array(name);
     this.#timeout = timeout;
     this.#sleep = sleep;
     this.#blockingTimeout = blockingTimeout;
@@ -107,6 +108,7 @@ export class Lock {
 
   async #take({ blocking = true, blockingTimeout = this.#blockingTimeout, signal }: Parameters<Lock["acquire"]>[0] = {}): Promise<Grip | undefined> {
     check("acquire: option 'blockingTimeout'", blockingTimeout, 0);
+    checkSignal("acquire", signal);
     const [random, ...words] = crypto.getRandomValues(new Uint32Array(5));
     const token = words.map((word) => word.toString(16).padStart(8, "0")).join("");
     const wait = blocking ? (blockingTimeout ?? "") : 0;
@@ -116,7 +118,7 @@ export class Lock {
   }
 
   /**
-   * Releases the lock, where it is still this object's. After a `ConnectionError` it may be held until its time is up.
+   * Releases the lock, where it is still this object's, even when the view's signal has aborted. After a `ConnectionError` it may be held until its time is up.
    * @throws LockError when this object does not hold it, or does not any more.
    */
   async release(): Promise<void> {
@@ -129,7 +131,7 @@ export class Lock {
     grip.token = undefined;
     grip.until = 0;
     const [command, release] = this.ways;
-    if ((await this.#operate(release, command, [token])) === 0) throw new LockError("Cannot release a lock that's no longer owned");
+    if ((await this.#operate(release, command, [token], null)) === 0) throw new LockError("Cannot release a lock that's no longer owned");
   }
 
   /**
@@ -140,13 +142,13 @@ export class Lock {
     return this.#extend(this.#grip, milliseconds);
   }
 
-  async #extend(grip: Grip, milliseconds: number): Promise<true> {
+  async #extend(grip: Grip, milliseconds: number, signal?: null): Promise<true> {
     const { token } = grip;
     if (token === undefined) throw new LockError("Cannot extend an unlocked lock");
     if (this.#timeout === undefined) throw new LockError("Cannot extend a lock with no timeout");
     check("extend: parameter 'milliseconds'", milliseconds, 1);
     const [command, , prolong] = this.ways;
-    const until = await this.#operate(prolong, command, [token, milliseconds]);
+    const until = await this.#operate(prolong, command, [token, milliseconds], signal);
     if (until === 0) throw new LockError("Cannot extend a lock that's no longer owned");
     if (grip.token !== undefined) grip.until = until;
     return true;
@@ -187,7 +189,7 @@ export class Lock {
   async hold({ autoExtend = false, signal }: HoldOptions = {}): Promise<Held> {
     const grip = await this.#take({ signal });
     if (grip === undefined) throw new LockError("the lock was not to be had within 'blockingTimeout'");
-    const extend = (milliseconds: number): Promise<true> => this.#extend(grip, milliseconds);
+    const extend = (milliseconds: number): Promise<true> => this.#extend(grip, milliseconds, null);
     return new Holding(
       grip,
       this.#timeout,
@@ -202,6 +204,7 @@ export class Lock {
    * @throws LockError when it was not to be had within `blockingTimeout`, or was lost before `fn` was done.
    */
   async run<R>(fn: (held: Held) => Promise<R> | R, options?: HoldOptions): Promise<R> {
+    if (typeof fn !== "function") throw unexpected("run: parameter 'fn'", "a function", fn);
     const held = await this.hold(options);
     let result: R;
     try {
@@ -210,12 +213,14 @@ export class Lock {
       await held[Symbol.asyncDispose]().catch(() => {});
       throw error;
     }
-    await held[Symbol.asyncDispose]();
-    held.signal.throwIfAborted();
+    let cause: unknown;
+    await held[Symbol.asyncDispose]().catch((error: unknown) => (cause = error));
+    if (held.signal.aborted) throw cause === undefined ? held.signal.reason : new LockError((held.signal.reason as LockError).message, { cause });
+    if (cause !== undefined) throw cause;
     return result;
   }
 
-  #operate(kind: Operation, command: string, args: unknown[], signal?: AbortSignal): Promise<number> {
+  #operate(kind: Operation, command: string, args: unknown[], signal?: AbortSignal | null): Promise<number> {
     return this.#home.operate(kind, command, [this.#name, ...args], signal);
   }
 
@@ -311,6 +316,6 @@ class Holding implements Held {
 
 const check = (what: string, value: number | undefined, least: number): void => {
   if (value !== undefined && !(Number.isInteger(value) && value >= least && value < 2 ** 32)) {
-    throw new TypeError(`${what} expected whole milliseconds, at least ${least}, got ${kindOf(value)}`);
+    throw unexpected(what, `whole milliseconds, at least ${least}`, value);
   }
 };

@@ -1,6 +1,6 @@
 import { cacheChecks, cacheSettings, type CacheOptions } from "./cache.js";
 import type { Connector, Endpoint } from "./connector.js";
-import { kindOf } from "./outbox.js";
+import { unexpected } from "./outbox.js";
 import type { CredentialsProvider } from "./credentials.js";
 import type { Pool } from "./pool.js";
 import { isRetryPolicy, type RetryPolicy } from "./retry.js";
@@ -222,7 +222,7 @@ const rules: Record<keyof Options, Rule> = {
 
 /** Checks an object against `known`, whose name begins with `prefix`, and leaves out what is undefined. */
 const checked = (options: unknown, known: Rules = rules, prefix = ""): Options => {
-  if (typeof options !== "object" || options === null) throw new TypeError(`options: expected an object, got ${kindOf(options)}`);
+  if (typeof options !== "object" || options === null) throw unexpected("options:", "an object", options);
   const kept: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(options)) {
     if (!Object.hasOwn(known, name)) {
@@ -232,7 +232,7 @@ const checked = (options: unknown, known: Rules = rules, prefix = ""): Options =
     if (value === undefined) continue;
     const [check, expected, fields] = known[name]!;
     const nested = fields !== undefined && typeof value === "object" && value !== null;
-    if (!nested && !check(value)) throw new TypeError(`options: '${prefix}${name}' expected ${expected}, got ${kindOf(value)}`);
+    if (!nested && !check(value)) throw unexpected(`options: '${prefix}${name}'`, expected, value);
     kept[name] = nested ? checked(value, fields, `${prefix}${name}.`) : value;
   }
   return kept;
@@ -244,7 +244,7 @@ const contradiction = (one: string, other: string): TypeError => new TypeError(`
 export const resolveOptions = (url: string | Options | undefined, options?: Options): Options => {
   const beside = { ...(typeof url === "object" ? checked(url) : {}), ...(options === undefined ? {} : checked(options)) };
   if (url !== undefined && typeof url !== "object" && typeof url !== "string") {
-    throw new TypeError(`url: expected a string or options, got ${kindOf(url)}`);
+    throw unexpected("url:", "a string or options", url);
   }
   const address = typeof url === "string" ? url : beside.url;
   const { body, query } = address === undefined ? { body: {}, query: {} } : parseUrl(address);

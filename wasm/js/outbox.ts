@@ -249,6 +249,9 @@ export class Outbox {
   }
 }
 
+/** Gives the error for a value that is not what it has to be. @internal */
+export const unexpected = (what: string, expected: string, value: unknown): TypeError => new TypeError(`${what} expected ${expected}, got ${kindOf(value)}`);
+
 /** Names what `value` is, never its content. @internal */
 export const kindOf = (value: unknown): string => {
   if (value === null || value === undefined) return String(value);

@@ -2,7 +2,7 @@ import { adapted } from "./adapter.js";
 import type { Channel } from "./channel.js";
 import { Methods } from "./commands/methods.js";
 import { blocks, planOf, rowOf, type Plan } from "./commands/plan.js";
-import { rawCall } from "./commands/reserved.js";
+import { knownAs, queueRefusalOf, rawCall, refusalOf } from "./commands/reserved.js";
 import { needsOf, unsupported, type Needs } from "./commands/versions.js";
 import { ConnectionError, RedisError, ResponseError, WatchError } from "./errors.js";
 import { Failed, finished, Gathered, placed } from "./gathered.js";
@@ -93,6 +93,9 @@ const PART = 256;
 /** It is woken by the first part, which therefore is small. */
 const FIRST = 64;
 
+/** How many characters of a script's text go with each call outside transactions, where the server may be told to forget it at any time. */
+const BRIEF = 1024;
+
 /** What most pipelines have of what some have. */
 const NONE: readonly never[] = [];
 
@@ -102,6 +105,20 @@ export interface Held {
   readonly client: Runner & { call(name: string, ...args: unknown[]): Promise<unknown>; watch(...keys: Key[]): Promise<unknown>; unwatch(): Promise<unknown> };
   release(): Promise<void>;
 }
+
+/** The connection of a pipeline's own, if it has taken one, and whether that may watch keys. */
+interface Watcher {
+  readonly taken: Promise<Held> | undefined;
+  watches: boolean;
+}
+
+/** Gives the connection back. */
+const letGo = async ({ taken, watches }: Watcher): Promise<void> => {
+  const held = await taken?.catch(() => undefined);
+  // a connection that is lost watches nothing
+  if (watches) await held?.client.unwatch().catch(() => {});
+  await held?.release();
+};
 
 /** The implementation of {@link Pipeline} and {@link Watching}. @internal */
 export class Queued extends Methods implements Runner {
@@ -116,8 +133,8 @@ export class Queued extends Methods implements Runner {
   #needs: [command: string, needs: Needs][] | undefined;
   /** How replies are decoded, by the command's position; of raw commands nobody knows. */
   #plans: (Plan | undefined)[] | undefined;
-  /** Scripts whose text is queued, {@link SCRIPTS} at most, and whether calls by their digests follow. */
-  #scripts: Map<string, boolean> | undefined;
+  /** Scripts whose text is queued, {@link SCRIPTS} at most. */
+  #scripts: Set<string> | undefined;
   /** Its own connection, from `watch` to the end; `#held` once it is there. */
   #taken: Promise<Held> | undefined;
   #held: Held | undefined;
@@ -156,6 +173,7 @@ export class Queued extends Methods implements Runner {
     if (immediate !== undefined) return immediate.run(row, command, args, needs, what);
     const { mode, flags, timeout, adapter } = this.#view;
     const transaction = this.#transaction;
+    if (this.#scripts !== undefined && (row > 0 ? command : knownAs(args)) === "SCRIPT FLUSH") this.#scripts = undefined;
     if (!transaction && blocks(row || rowOf(command.toUpperCase()), args)) {
       throw new TypeError(`${command} blocks, and whatever is behind it in a pipeline would wait: send it by itself, or in a transaction, where it does not block`);
     }
@@ -189,8 +207,14 @@ export class Queued extends Methods implements Runner {
   }
 
   call(name: string, ...args: unknown[]): unknown {
-    if (this.#immediate !== undefined) return this.#immediate.call(name, ...args);
-    const words = rawCall(name, args, this.#shared.lease !== 0);
+    const immediate = this.#immediate;
+    let words: unknown[];
+    try {
+      words = rawCall(name, args, immediate !== undefined || this.#shared.lease !== 0 ? queueRefusalOf : refusalOf);
+    } catch (error) {
+      return this.fail(error);
+    }
+    if (immediate !== undefined) return immediate.call(name, ...args);
     return this.run(0, words[0] as string, words, undefined, Flag.NAMED);
   }
 
@@ -200,14 +224,14 @@ export class Queued extends Methods implements Runner {
 
   script(lua: string, readonly: boolean, words: unknown[]): unknown {
     if (this.#immediate !== undefined) return this.#immediate.script(lua, readonly, words);
-    // a script that the server did not know would run behind what comes after it, or not at all
-    const scripts = (this.#scripts ??= new Map());
+    // a script that the server did not know could only be sent again behind what comes after it
+    const scripts = (this.#scripts ??= new Set());
     const few = scripts.size < SCRIPTS;
-    const known = few && scripts.has(lua);
+    const known = few && scripts.has(lua) && (this.#transaction || lua.length > BRIEF);
     const command = (known ? "EVALSHA" : "EVAL") + (readonly ? "_RO" : "");
     const row = rowOf(command);
-    this.run(row, command, [known ? this.shaOf(lua) : lua, ...words], needsOf(row), known && !this.#transaction ? Flag.SCRIPT : 0);
-    if (few) scripts.set(lua, known);
+    this.run(row, command, [known ? this.shaOf(lua) : lua, ...words], needsOf(row));
+    if (few) scripts.add(lua);
     return this;
   }
 
@@ -218,7 +242,7 @@ export class Queued extends Methods implements Runner {
     try {
       await held.client.watch(...keys);
     } catch (error) {
-      if (this.#held === held && --this.#watches === 0 && !this.#multi) await this.#letGo();
+      if (this.#held === held && --this.#watches === 0 && !this.#multi) await letGo(this.#part());
       throw error;
     }
     return this;
@@ -248,21 +272,17 @@ export class Queued extends Methods implements Runner {
 
   async unwatch(): Promise<this> {
     if (this.#multi) throw new RedisError("Cannot issue an UNWATCH after a MULTI", { command: "UNWATCH", maybeExecuted: false });
-    await this.#letGo();
+    await letGo(this.#part());
     return this;
   }
 
-  /** Gives the connection back. */
-  async #letGo(): Promise<void> {
-    const taken = this.#taken;
-    const watches = this.#watches;
+  /** Parts with its connection, and tells whether that may watch keys. */
+  #part(): Watcher {
+    const watcher = { taken: this.#taken, watches: this.#watches > 0 };
     this.#taken = this.#held = undefined;
     this.#watches = 0;
     this.#multi = false;
-    const held = await taken?.catch(() => undefined);
-    // a connection that is lost watches nothing
-    if (watches > 0) await held?.client.unwatch().catch(() => {});
-    await held?.release();
+    return watcher;
   }
 
   async execute({ raiseOnError = true }: { raiseOnError?: boolean } = {}): Promise<unknown[]> {
@@ -272,12 +292,13 @@ export class Queued extends Methods implements Runner {
     const channel = this.#channel;
     const needs = this.#needs ?? NONE;
     const plans = this.#plans ?? NONE;
-    const scripts = this.#scripts ?? NONE;
-    const watches = this.#watches;
     const transaction = this.#transaction;
     const { signal } = this.#view;
-    let results: Promise<unknown[]>;
+    // whatever is said from now on is about what is queued then
     this.#forget();
+    const watcher = this.#part();
+    const watched = watcher.watches;
+    let results: Promise<unknown[]>;
     try {
       try {
         const refusal = channel.refusal();
@@ -289,21 +310,22 @@ export class Queued extends Methods implements Runner {
           const error = unsupported(command, need, channel.version.limit);
           if (error !== undefined) throw error;
         }
-        for (const [lua, again] of scripts) if (again) channel.engine.learn(lua);
+        // EXEC ends watching whatever comes of it, and whoever watches on this connection
+        const turns = transaction && watcher.taken === undefined && channel.turns.isTaken ? channel.turns : undefined;
+        if (turns !== undefined) await turns.take(signal);
         results = transaction ? this.#transact(channel, boxes[0]!, commands) : this.#gather(channel, boxes, commands);
-        // EXEC ends watching whatever comes of it
-        if (transaction) this.#watches = 0;
+        turns?.give();
+        if (transaction) watcher.watches = false;
       } finally {
         for (const box of boxes) channel.giveBox(box);
       }
       return this.#decoded(finished(await results, commands, raiseOnError), plans, commands);
     } catch (error) {
       // what was watched has no meaning on another connection
-      if (watches > 0 && error instanceof ConnectionError && error.maybeExecuted === false) throw new WatchError({ command: "EXEC", maybeExecuted: false, cause: error });
+      if (watched && error instanceof ConnectionError && error.maybeExecuted === false) throw new WatchError({ command: "EXEC", maybeExecuted: false, cause: error });
       throw error;
     } finally {
-      this.#multi = false;
-      if (this.#taken !== undefined) await this.#letGo();
+      if (watcher.taken !== undefined) await letGo(watcher);
     }
   }
 
@@ -314,7 +336,7 @@ export class Queued extends Methods implements Runner {
   async reset(): Promise<void> {
     for (const box of this.#boxes) this.#shared.giveBox(box);
     this.#forget();
-    await this.#letGo();
+    await letGo(this.#part());
   }
 
   discard(): Promise<void> {

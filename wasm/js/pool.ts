@@ -1,7 +1,7 @@
 import { Engine } from "./engine.js";
 import { connectNode } from "./node.js";
 import { resolveOptions, settingsOf, type Options } from "./options.js";
-import { kindOf } from "./outbox.js";
+import { unexpected } from "./outbox.js";
 import type { Status } from "./status.js";
 import type { DecodingOptions } from "./view.js";
 
@@ -14,7 +14,7 @@ export class Pool {
 
   static {
     engineOf = (pool) => {
-      if (!(pool instanceof Pool)) throw new TypeError(`options: 'pool' expected a Pool, got ${kindOf(pool)}`);
+      if (!(pool instanceof Pool)) throw unexpected("options: 'pool'", "a Pool", pool);
       return pool.#engine;
     };
   }
@@ -35,7 +35,7 @@ export class Pool {
     return this.#engine.onStateChange(listener);
   }
 
-  /** Waits for what is in flight, at most `timeout` ms (default: no limit), then closes all connections; what blocks rejects at once. */
+  /** Waits for what is in flight, at most `timeout` ms (default: no limit), then closes all connections; what blocks, or waits for a lock, rejects at once. */
   close({ timeout }: { timeout?: number } = {}): Promise<void> {
     return this.#engine.close(timeout);
   }

@@ -3,7 +3,7 @@ import type { Host } from "./host.js";
 import { Notice } from "./pubsub/notices.js";
 import { serverError } from "./server-error.js";
 import { Strings } from "./strings.js";
-import { allocate, decode, isExact, latin1 } from "./text.js";
+import { allocate, decode, exactly, isExact, latin1 } from "./text.js";
 
 /** How a reply becomes values. */
 export const enum Mode {
@@ -247,8 +247,13 @@ export class Reader {
     const length = head >>> 6;
     const ascii = (head & 32) !== 0;
     if (this.#mode & Mode.BYTES) return host.bytes.slice(start, start + length);
-    if (ascii) return this.#strings.grouped(start, length);
-    return this.#mode & ENCODED ? this.#encoded(host.codec.latin1(start, start + length)) : host.codec.utf8(start, start + length);
+    return ascii ? this.#strings.grouped(start, length) : this.#told(host, start, start + length);
+  }
+
+  /** Gives a text that was sent unasked and is no ASCII; its bytes where the text would lose some, since a name may be meant. */
+  #told(host: Host, start: number, end: number): string | Uint8Array {
+    const text = this.#mode & ENCODED ? this.#encoded(host.codec.latin1(start, end)) : host.codec.utf8(start, end);
+    return exactly(host.bytes.subarray(start, end), text);
   }
 
   /** Whether the next value names a field. */
@@ -258,7 +263,8 @@ export class Reader {
     return level.kind === Tag.MAP && level.key === undefined;
   }
 
-  #text(host: Host, start: number, length: number, ascii: boolean): string {
+  #text(host: Host, start: number, length: number, ascii: boolean): string | Uint8Array {
+    if (!ascii && this.#slot === LISTENER) return this.#told(host, start, start + length);
     if (!ascii && this.#mode & ENCODED) return this.#encoded(host.codec.latin1(start, start + length));
     if (this.#depth === 0) return this.#strings.alone(start, length, ascii);
     if (ascii) return this.#strings.grouped(start, length);
@@ -269,9 +275,8 @@ export class Reader {
 
   /** Gives the text whose bytes are the characters of `text`, which is no ASCII. */
   #encoded(text: string): string {
-    if (this.#mode & Mode.LATIN1) return text;
-    if (this.#isDistinct()) this.#merged("ASCII");
-    return text.replace(/[\x80-\xff]/g, "\ufffd");
+    if (!(this.#mode & Mode.LATIN1) && this.#isDistinct()) this.#merged("ASCII");
+    return inEncoding(text, this.#mode);
   }
 
   /** Whether the next value is a name or a member, of which no two may become the same. */
@@ -420,8 +425,10 @@ export class Reader {
     this.#slot = -1;
   }
 
-  #decode({ tag, ascii }: Large, bytes: Uint8Array): string {
-    if (tag === Tag.BULK && this.#mode & ENCODED) {
+  #decode({ tag, ascii }: Large, bytes: Uint8Array): string | Uint8Array {
+    if (tag !== Tag.BULK) return decode(bytes, ascii);
+    if (this.#slot === LISTENER) return exactly(bytes, textOf(bytes, this.#mode));
+    if (this.#mode & ENCODED) {
       const text = latin1(bytes);
       return ascii || !/[\x80-\xff]/.test(text) ? text : this.#encoded(text);
     }
@@ -466,6 +473,12 @@ export class Reader {
 }
 
 const NONE = new Uint8Array(0);
+
+/** Gives the text whose bytes are the characters of `text`. */
+const inEncoding = (text: string, mode: number): string => (mode & Mode.LATIN1 ? text : text.replace(/[\x80-\xff]/g, "\ufffd"));
+
+/** Gives user data as text. */
+export const textOf = (bytes: Uint8Array, mode: number): string => (mode & ENCODED ? inEncoding(latin1(bytes), mode) : decode(bytes, undefined));
 
 const exact = (low: number, high: number): bigint => (BigInt(high) << 32n) | BigInt(low);
 

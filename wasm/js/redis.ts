@@ -1,11 +1,11 @@
 import { isAdapter, adapted, type Adapter } from "./adapter.js";
 import type { CacheStats } from "./cache.js";
-import { Operations, type Bitfield, type BitfieldReader } from "./bitfield.js";
 import type { InertCommand, ReplyOf } from "./commands/inert.js";
 import { addLeased, Methods, take } from "./commands/methods.js";
 import { planOf, rowOf } from "./commands/plan.js";
-import { knownAs, rawCall, silentRefusalOf } from "./commands/reserved.js";
+import { knownAs, leaseRefusalOf, rawCall, refusalOf, silentRefusalOf } from "./commands/reserved.js";
 import { isOlder, needsOf, unsupported, type Needs } from "./commands/versions.js";
+import { checkSignal, unlessAborted } from "./aborts.js";
 import { customCommand, type CommandDefinition } from "./custom.js";
 import { Channel } from "./channel.js";
 import { Engine } from "./engine.js";
@@ -16,9 +16,9 @@ import type { Inspection } from "./inspect.js";
 import { pages, type Iterators } from "./iterators.js";
 import { connectNode } from "./node.js";
 import { resolveOptions, settingsOf, type Options } from "./options.js";
-import { kindOf, Flag, ROW, type Key, type Value } from "./outbox.js";
+import { kindOf, unexpected, Flag, ROW, type Key, type Value } from "./outbox.js";
 import { Library, libraryOf, type LibraryClass } from "./library.js";
-import { LuaLock, type Lock, type LockOptions, type Operation } from "./lock.js";
+import { Lock, LuaLock, Operation, type LockOptions } from "./lock.js";
 import { Queued, type Held, type Pipeline, type RawPipeline, type Yields } from "./pipeline.js";
 import { engineOf } from "./pool.js";
 import { listenersOf, type SubscribeOptions } from "./pubsub/listeners.js";
@@ -33,7 +33,6 @@ import { Stream, type Source, type StreamOptions } from "./stream.js";
 import { isRetryPolicy, persist, type RetryPolicy } from "./retry.js";
 import type { Status } from "./status.js";
 import { decodes, encoded, withDecoding, type Adapting, type DataWith, type DecodingOptions, type Fitting, type FormsWith, type GivenWith, type IntegersWith, type ValuesWith, type View } from "./view.js";
-import { later } from "./timer.js";
 import type { RawWatching, TransactionOptions, Watching } from "./watching.js";
 
 /** What a view changes. */
@@ -48,7 +47,7 @@ export interface ViewOptions extends DecodingOptions {
   cache?: boolean;
   /** When commands that failed are sent again, and after how long; `false`: never, whatever the client's option says. Not of pipelines. */
   retry?: RetryPolicy | false;
-  /** Gives up every command made through the view: its promise rejects with `signal.reason`. */
+  /** Gives up every command made through the view: its promise rejects with `signal.reason`. What is held or listened to already stays, and can be ended. */
   signal?: AbortSignal;
   /** Makes values of the caller's own of what keys hold, and the other way round; `json` of `redwire/adapters` is one. */
   adapter?: Adapter;
@@ -78,10 +77,6 @@ export interface Redis<S extends Str = string, N = number, F extends Forms = Pla
    * and `false` for what redwire does not know.
    */
   supports(command: string): Promise<boolean>;
-  /** BITFIELD: without operations, gives a builder of them. */
-  bitfield: ((key: Key) => Bitfield<N>) & Commands<World<S, N, F, V, I>>["bitfield"];
-  /** BITFIELD_RO: without operations, gives a builder of them, which refuses those that write. */
-  bitfieldRo: ((key: Key) => BitfieldReader<N>) & Commands<World<S, N, F, V, I>>["bitfieldRo"];
   /** Gives a function for a command that the table does not know. */
   defineCommand<R = unknown>(definition: CommandDefinition<R>): (...args: Value[]) => Promise<R>;
   /** Gives a client that shares this one's connection and differs in `options`. */
@@ -130,7 +125,8 @@ export interface Redis<S extends Str = string, N = number, F extends Forms = Pla
    * Watches `keys`, calls `fn` with a pipeline that executes commands at once until its `multi`, and then executes what was queued; all over
    * again, when a watched key changed meanwhile. Gives the transaction's results, typed where `fn` gives the pipeline. What `fn` throws is thrown.
    *
-   * Each try holds a connection of its own (WATCH, MULTI, EXEC, UNWATCH), and waits for one as {@link Redis.lease} does.
+   * Each try holds a connection of its own (WATCH, MULTI, EXEC, UNWATCH), and waits for one as {@link Redis.lease} does. On a lease it is that
+   * of the lease, where whatever else watches keys or is a transaction waits meanwhile: `fn` must not wait for such.
    * @throws WatchError when a key changed in each of `maxAttempts` tries.
    * @throws ConnectionError when the connection is lost behind EXEC, with `maybeExecuted: true`: nothing is tried again then.
    */
@@ -154,12 +150,12 @@ export interface Redis<S extends Str = string, N = number, F extends Forms = Pla
   /**
    * Makes a lock of the key `name`; no server is asked. On a lease it is taken, released and extended on that connection.
    * @throws LockError where `sleep` is longer than `timeout`.
-   * @throws TypeError for times that are no whole milliseconds, or 2^32 and more.
+   * @throws TypeError for times that are no whole milliseconds, or 2^32 and more, and for a name that the view's encoding lacks characters for.
    */
   lock(name: Key, options?: LockOptions): Lock;
   /**
    * Takes a connection of its own, once one is free: at most `maxConnections` are in use at once, by leases, blocking commands and what
-   * listens, and whoever waits longer than `poolTimeout` rejects with a {@link TimeoutError}. `signal` gives up waiting.
+   * listens, and whoever waits longer than `poolTimeout` rejects with a {@link TimeoutError}. `signal`, by default the view's, gives up waiting.
    */
   lease(options?: { signal?: AbortSignal }): Promise<Lease<S, N, F, V, I>>;
   /**
@@ -170,7 +166,7 @@ export interface Redis<S extends Str = string, N = number, F extends Forms = Pla
   /** Gives a client with connections of its own and the same options, but for `options`; one with a `pool` shares that. */
   duplicate<const O extends Options>(options?: O): Viewed<O, S, N, F, V, I>;
   /**
-   * Waits for what is in flight, at most `timeout` ms (default: no limit), then closes the connections; what blocks rejects at once.
+   * Waits for what is in flight, at most `timeout` ms (default: no limit), then closes the connections; what blocks, or waits for a lock, rejects at once.
    * Takes no more commands at once. With a `pool` it takes no more commands, and everything else is the pool's business.
    */
   close(options?: { timeout?: number }): Promise<void>;
@@ -250,7 +246,7 @@ const choices: Readonly<Record<string, [bits: number, yes: number, no: number]>>
 
 /** The methods that the table makes. */
 type Method = (...args: unknown[]) => Promise<unknown>;
-const made = Methods.prototype as unknown as Readonly<Record<"bitfield" | "bitfieldRo" | "scan" | "hscan" | "sscan" | "zscan", Method>>;
+const made = Methods.prototype as unknown as Readonly<Record<"scan" | "hscan" | "sscan" | "zscan", Method>>;
 
 class Client extends Methods {
   readonly #channel: Channel;
@@ -303,14 +299,14 @@ class Client extends Methods {
   }
 
   onStateChange(listener: (status: Status, cause?: unknown) => void): () => void {
-    if (typeof listener !== "function") throw new TypeError(`onStateChange: parameter 'listener' expected a function, got ${kindOf(listener)}`);
+    if (typeof listener !== "function") throw unexpected("onStateChange: parameter 'listener'", "a function", listener);
     return this.#channel.engine.onStateChange(listener);
   }
 
   run(row: number, command: string, args: unknown[], needs?: Needs, what = 0): Promise<unknown> {
     const channel = this.#channel;
     if (needs !== undefined) {
-      if (channel.version.isAwaited(channel)) return channel.version.gate!.then(() => this.run(row, command, args, channel.version.limit === undefined ? undefined : needs, what));
+      if (channel.version.isAwaited(channel)) return unlessAborted(channel.version.gate, this.#view.signal).then(() => this.run(row, command, args, channel.version.limit === undefined ? undefined : needs, what));
       const error = unsupported(command, needs, channel.version.limit);
       if (error !== undefined) return Promise.reject(error);
     }
@@ -343,7 +339,7 @@ class Client extends Methods {
     const channel = this.#channel;
     const refusal = channel.refusal(command) ?? (flags & Flag.SILENT ? silentRefusalOf(command, what & Flag.NAMED ? rowOf(knownAs(args)) : what & ROW) : undefined);
     if (refusal !== undefined) return Promise.reject(refusal);
-    if (channel.version.gate !== undefined) return channel.version.gate.then(() => this.#once(what, command, args, mode));
+    if (channel.version.gate !== undefined) return unlessAborted(channel.version.gate, signal).then(() => this.#once(what, command, args, mode));
     if (what & Flag.SCRIPT) args = [channel.engine.learn(args[0] as string), ...args.slice(1)];
     what |= flags;
     if (flags & Flag.RAW) mode |= Mode.WIDE;
@@ -361,7 +357,7 @@ class Client extends Methods {
   call(name: string, ...args: unknown[]): Promise<unknown> {
     let words: unknown[];
     try {
-      words = rawCall(name, args, this.#channel.lease !== 0);
+      words = rawCall(name, args, this.#channel.lease === 0 ? refusalOf : leaseRefusalOf);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -369,7 +365,7 @@ class Client extends Methods {
   }
 
   async supports(command: string): Promise<boolean> {
-    if (typeof command !== "string") throw new TypeError(`supports: parameter 'command' expected the name of a command, got ${kindOf(command)}`);
+    if (typeof command !== "string") throw unexpected("supports: parameter 'command'", "the name of a command", command);
     await this.#channel.engine.connect();
     if (this.#channel.version.isAwaited(this.#channel)) await this.#channel.version.gate;
     const words = command.trim().toUpperCase().split(/\s+/);
@@ -389,16 +385,6 @@ class Client extends Methods {
       if (!(error instanceof ResponseError)) throw error;
     }
     return isNew;
-  }
-
-  bitfield(key: Key, ...operations: unknown[]): unknown {
-    if (operations.length > 0) return made.bitfield.call(this, key, ...operations);
-    return new Operations((collected) => made.bitfield.call(this, key, collected), true);
-  }
-
-  bitfieldRo(key: Key, options?: object): unknown {
-    if (options !== undefined) return made.bitfieldRo.call(this, key, options);
-    return new Operations((collected) => made.bitfieldRo.call(this, key, { get: collected.map((operation) => operation["get"]) }), false);
   }
 
   defineCommand<R>(definition: CommandDefinition<R>): (...args: Value[]) => Promise<R> {
@@ -450,7 +436,7 @@ class Client extends Methods {
   }
 
   async execute(commands: readonly InertCommand[]): Promise<unknown[]> {
-    if (!Array.isArray(commands)) throw new TypeError(`execute: parameter 'commands' expected an array, got ${kindOf(commands)}`);
+    if (!Array.isArray(commands)) throw unexpected("execute: parameter 'commands'", "an array", commands);
     const pipeline = this.pipeline({ transaction: false });
     for (const inert of commands as readonly InertCommand[]) take(pipeline, inert);
     return pipeline.execute();
@@ -459,9 +445,11 @@ class Client extends Methods {
   async pipelineStream(source: Source<InertCommand>, options: StreamOptions = {}): Promise<number> {
     const { window = 1000 } = options;
     if (Object(source)[Symbol.asyncIterator] === undefined && Object(source)[Symbol.iterator] === undefined) {
-      throw new TypeError(`pipelineStream: parameter 'source' expected an iterable, got ${kindOf(source)}`);
+      throw unexpected("pipelineStream: parameter 'source'", "an iterable", source);
     }
-    if (!Number.isInteger(window) || window < 1) throw new TypeError(`pipelineStream: option 'window' expected a whole number above 0, got ${kindOf(window)}`);
+    if (!Number.isInteger(window) || window < 1) throw unexpected("pipelineStream: option 'window'", "a whole number above 0", window);
+    if (options.onResult !== undefined && typeof options.onResult !== "function") throw unexpected("pipelineStream: option 'onResult'", "a function", options.onResult);
+    checkSignal("pipelineStream", options.signal);
     return new Stream(this.#channel, this.#view, window).execute(source, options);
   }
 
@@ -469,12 +457,23 @@ class Client extends Methods {
     return new Queued(this.#channel, this.#view, transaction, () => this.#hold());
   }
 
-  /** Takes a connection for a pipeline. */
+  /** Takes a connection for a pipeline; on a lease, that of the lease, in turn. */
   async #hold(): Promise<Held> {
     const { signal } = this.#view;
-    const own = this.#channel.lease !== 0;
-    const client = own ? this : await this.lease(signal && { signal });
-    return { client: client as Client & LeaseCommands, channel: client.#channel, release: async () => (own ? undefined : client.close()) };
+    const { lease, turns } = this.#channel;
+    if (lease !== 0) await turns.take(signal);
+    const client = lease !== 0 ? this : await this.lease(signal && { signal });
+    let held = true;
+    return {
+      client: client as Client & LeaseCommands,
+      channel: client.#channel,
+      release: async () => {
+        if (!held) return;
+        held = false;
+        if (lease !== 0) turns.give();
+        else await client.close();
+      },
+    };
   }
 
   async transaction(
@@ -482,8 +481,12 @@ class Client extends Methods {
     keys: readonly Key[],
     { watchDelay = 0, valueFromCallable = false, maxAttempts = Infinity, signal = this.#view.signal }: TransactionOptions = {},
   ): Promise<unknown> {
-    if (typeof fn !== "function") throw new TypeError(`transaction: parameter 'fn' expected a function, got ${kindOf(fn)}`);
-    if (!Array.isArray(keys)) throw new TypeError(`transaction: parameter 'keys' expected an array, got ${kindOf(keys)}`);
+    if (typeof fn !== "function") throw unexpected("transaction: parameter 'fn'", "a function", fn);
+    if (!Array.isArray(keys)) throw unexpected("transaction: parameter 'keys'", "an array", keys);
+    for (const [option, value, least] of [["watchDelay", watchDelay, 0], ["maxAttempts", maxAttempts, 1]] as const) {
+      if (typeof value !== "number" || !(value >= least)) throw unexpected(`transaction: option '${option}'`, `a number from ${least}`, value);
+    }
+    checkSignal("transaction", signal);
     const client = signal === this.#view.signal ? this : this.with({ signal });
     for (let attempt = 1; ; attempt++) {
       signal?.throwIfAborted();
@@ -491,7 +494,8 @@ class Client extends Methods {
       try {
         if (keys.length > 0) await pipeline.watch(...keys);
         else await pipeline.hold();
-        const value = await fn(pipeline);
+        const value = await unlessAborted(fn(pipeline), signal);
+        if (value instanceof Queued && value !== pipeline) throw new TypeError("transaction: parameter 'fn' expected to give the pipeline that it was given, or a value, got another pipeline");
         const results = await pipeline.execute();
         return valueFromCallable ? value : results;
       } catch (error) {
@@ -499,7 +503,7 @@ class Client extends Methods {
       } finally {
         await pipeline.reset();
       }
-      if (watchDelay > 0) await pause(watchDelay, signal);
+      if (watchDelay > 0) await this.#channel.engine.pause(watchDelay, signal);
     }
   }
 
@@ -519,7 +523,7 @@ class Client extends Methods {
 
   registerLibrary(what: string | LibraryClass<Library>, code?: string | { replace?: boolean }, options?: { replace?: boolean }): Promise<Library> {
     const { replace = false } = (typeof code === "object" ? code : options) ?? {};
-    return libraryOf(what, this.#asCaller(), this, { code: typeof code === "string" ? code : undefined, replace });
+    return libraryOf(what, this.#asCaller(), this, { code: typeof code === "object" ? undefined : code, replace });
   }
 
   loadLibrary(what: string | LibraryClass<Library>): Promise<Library> {
@@ -536,7 +540,9 @@ class Client extends Methods {
 
   lock(name: Key, options: LockOptions = {}): Lock {
     const { lockClass = LuaLock } = options;
-    return new lockClass(this, name, options);
+    if (lockClass !== Lock && !(lockClass?.prototype instanceof Lock)) throw unexpected("lock: option 'lockClass'", "a class of locks", lockClass);
+    const { mode } = this.#view;
+    return new lockClass(this, mode & ENCODED ? (encoded("lock", [name], mode)[0] as Key) : name, options);
   }
 
   /** The client without what its view makes of replies, all of which are the server's. */
@@ -544,13 +550,20 @@ class Client extends Methods {
     return this.#plain() as unknown as Redis;
   }
 
-  #plain(signal = this.#view.signal): Client {
-    return this.#viewed({ ...this.#view, mode: 0, flags: Flag.UNCACHED, adapter: undefined, retry: undefined, signal });
+  #plain(signal: AbortSignal | null | undefined = this.#view.signal): Client {
+    return this.#viewed({ ...this.#view, mode: 0, flags: Flag.UNCACHED, adapter: undefined, retry: undefined, signal: signal ?? undefined });
   }
 
-  /** Carries on a conversation of the core's, which begins with `command`: see `operation::kind` there. */
-  operate<R>(kind: Operation, command: string, args: unknown[], signal?: AbortSignal): Promise<R> {
-    return this.#plain(signal).run(kind, command, args, needsOf(rowOf(command)), Flag.OPERATION) as Promise<R>;
+  /** Carries on a conversation of the core's, which begins with `command`: see `operation::kind` there. On a lease, those that watch keys take turns. */
+  async operate<R>(kind: Operation, command: string, args: unknown[], signal?: AbortSignal | null): Promise<R> {
+    const { lease, turns } = this.#channel;
+    const watches = lease !== 0 && (kind === Operation.WATCH_RELEASE || kind === Operation.WATCH_EXTEND);
+    if (watches) await turns.take(signal === undefined ? this.#view.signal : (signal ?? undefined));
+    try {
+      return (await this.#plain(signal).run(kind, command, args, needsOf(rowOf(command)), Flag.OPERATION)) as R;
+    } finally {
+      if (watches) turns.give();
+    }
   }
 
   multi(): Queued {
@@ -558,27 +571,28 @@ class Client extends Methods {
   }
 
   pubsub(options?: PubSubOptions<Str>): Subscriber {
-    const { mode, timeout } = this.#view;
-    return new Subscriber((listener) => this.#channel.child(listener), mode, timeout, options);
+    const { mode, timeout, signal } = this.#view;
+    return new Subscriber((listener) => this.#channel.child(listener), mode, timeout, options, signal);
   }
 
   subscribe(channel: Key, handler: Handler<Str>, options?: SubscribeOptions<Str>): Promise<() => Promise<void>> {
-    return listenersOf(this.#channel, this.#view.mode).add(Kind.CHANNEL, channel, handler, options);
+    return listenersOf(this.#channel, this.#view.mode).add(Kind.CHANNEL, channel, handler, options, this.#view.signal);
   }
 
   psubscribe(pattern: Key, handler: Handler<Str>, options?: SubscribeOptions<Str>): Promise<() => Promise<void>> {
-    return listenersOf(this.#channel, this.#view.mode).add(Kind.PATTERN, pattern, handler, options);
+    return listenersOf(this.#channel, this.#view.mode).add(Kind.PATTERN, pattern, handler, options, this.#view.signal);
   }
 
   ssubscribe(channel: Key, handler: Handler<Str>, options?: SubscribeOptions<Str>): Promise<() => Promise<void>> {
-    return listenersOf(this.#channel, this.#view.mode).add(Kind.SHARD, channel, handler, options);
+    return listenersOf(this.#channel, this.#view.mode).add(Kind.SHARD, channel, handler, options, this.#view.signal);
   }
 
   monitor(options?: MonitorOptions): AsyncIterableIterator<MonitorEntry<Str>> {
-    return new Monitor((listener) => this.#channel.child(listener), this.#view.mode, options);
+    return new Monitor((listener) => this.#channel.child(listener), this.#view.mode, { signal: this.#view.signal, ...options });
   }
 
-  async lease({ signal }: { signal?: AbortSignal } = {}): Promise<Client> {
+  async lease({ signal = this.#view.signal }: { signal?: AbortSignal | undefined } = {}): Promise<Client> {
+    checkSignal("lease", signal);
     const refusal = this.#channel.refusal();
     if (refusal !== undefined) throw refusal;
     return new Leased(this, this.#view, await this.#channel.engine.lease(signal));
@@ -623,22 +637,6 @@ class Client extends Methods {
     return this.close();
   }
 }
-
-/** Resolves after `milliseconds`. */
-const pause = (milliseconds: number, signal: AbortSignal | undefined): Promise<void> =>
-  new Promise((resolve, reject) => {
-    const end = (settle: () => void) => (): void => {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", abort);
-      settle();
-    };
-    const abort = end(() => reject(signal!.reason));
-    const timer = later(
-      end(() => resolve()),
-      milliseconds,
-    );
-    signal?.addEventListener("abort", abort);
-  });
 
 /** The implementation of {@link Lease}. */
 class Leased extends Client {

@@ -50,9 +50,12 @@ export type MapOf<F extends Forms, K, V> = { object: Record<string, V>; map: Map
 /** The places `P` in a tuple, where the option `O` brings them: where it is `true`. */
 export type If<O, P extends unknown[]> = O extends true ? P : [];
 
-/** What INFO tells: numbers where the server writes numbers, an object where it writes `name=value` pairs. */
+/** A value of INFO; an integer beyond 2^53-1 is a bigint, whatever `integers` says. */
+export type InfoValue<N = number> = string | number | bigint | N;
+
+/** What INFO tells: numbers where the server writes numbers, an object where it writes `name=value` pairs, an array where it repeats a name. */
 export interface Info<N = number> {
-  [field: string]: string | number | N | Record<string, string | number | N> | Record<string, string | number | N>[];
+  [field: string]: InfoValue<N> | Record<string, InfoValue<N> | InfoValue<N>[]> | Record<string, InfoValue<N>>[];
 }
 
 /** A connection as CLIENT LIST tells of it; fields depend on the server's version. */
@@ -66,7 +69,7 @@ export interface ClientInfo<N = number> {
   db: N;
   cmd: string;
   user?: string;
-  [field: string]: string | number | N | undefined;
+  [field: string]: InfoValue<N> | undefined;
 }
 
 /** A node as CLUSTER NODES tells of it. */

@@ -1,4 +1,4 @@
-import { kindOf } from "./outbox.js";
+import { unexpected } from "./outbox.js";
 import { ConnectionError, LeaseError, RedisError, TimeoutError } from "./errors.js";
 
 /** A command that failed. */
@@ -50,7 +50,7 @@ export const isTransient = (error: RedisError): boolean =>
 const policy = (name: string, options: RetryOptions, delays: readonly (readonly [name: string, value: unknown])[], delay: (attempt: number) => number): RetryPolicy => {
   const { retries, on = isTransient, deadline = Infinity, onFailure, atLeastOnce = false } = options;
   for (const [option, value] of [["retries", retries], ["deadline", deadline], ...delays] as const) {
-    if (typeof value !== "number" || !(value >= 0)) throw new TypeError(`${name}: '${option}' expected a number from 0, got ${kindOf(value)}`);
+    if (typeof value !== "number" || !(value >= 0)) throw unexpected(`${name}: '${option}'`, "a number from 0", value);
   }
   return {
     atLeastOnce,

@@ -1,4 +1,4 @@
-import { kindOf, type Key, type Value } from "./outbox.js";
+import { kindOf, unexpected, type Key, type Value } from "./outbox.js";
 import type { Methods } from "./commands/methods.js";
 import type { Queue, RawPipeline } from "./pipeline.js";
 import type { AnyWorld } from "./replies.js";
@@ -22,7 +22,9 @@ export interface Caller {
 /**
  * A Lua script: call it. EVALSHA is sent, and EVAL where the server does not know the script, whatever `SCRIPT FLUSH` comes between. In a
  * pipeline, where nothing can be sent a second time in its place, the first call of each script is an EVAL; so is each call of a script
- * that is not among the first 256 of its pipeline. An error of the script's own rejects with a `ResponseError`.
+ * that is not among the first 256 of its pipeline. Outside transactions, where a flush may come between two calls, each call of a script of
+ * up to 1 024 characters is an EVAL; a later call of a longer one may be a `NoScriptError`. An error of the script's own rejects with a
+ * `ResponseError`.
  */
 export interface Script<R = unknown> {
   /** Runs it, on the client that made it or on `client`, and gives what it returns. */
@@ -45,9 +47,12 @@ export interface Runner extends Methods {
 /** Makes the script `lua` of `home`. @internal */
 export const scriptOf = (home: Runner, lua: string): Script => {
   if (typeof lua !== "string" || lua === "") throw new TypeError(`registerScript: parameter 'lua' expected the text of a script, got ${lua === "" ? "none" : kindOf(lua)}`);
-  const call = ({ client = home as unknown as Caller, ...options }: CallOptions & { client?: Caller } = {}): unknown => {
+  const call = (given: CallOptions & { client?: Caller } = {}): unknown => {
+    const refused = optionsRefusal("script", given);
+    if (refused !== undefined) return Promise.reject(refused);
+    const { client = home as unknown as Caller, ...options } = given;
     const runner = client as unknown as Runner;
-    if (typeof runner?.script !== "function") throw new TypeError(`script: option 'client' expected a client or a pipeline, got ${kindOf(client)}`);
+    if (typeof runner?.script !== "function") return Promise.reject(unexpected("script: option 'client'", "a client or a pipeline", client));
     let words: unknown[];
     try {
       words = wordsOf(options);
@@ -59,10 +64,14 @@ export const scriptOf = (home: Runner, lua: string): Script => {
   return Object.defineProperty(call, "sha", { get: () => home.shaOf(lua), enumerable: true }) as unknown as Script;
 };
 
+/** Gives the error for what are no options of `method`. @internal */
+export const optionsRefusal = (method: string, options: unknown): TypeError | undefined =>
+  Object(options) !== options || Array.isArray(options) ? unexpected(`${method}: parameter 'options'`, "an object", options) : undefined;
+
 /** Gives what a script is called with, behind its name. */
 const wordsOf = ({ keys = [], args = [] }: CallOptions): unknown[] => {
   for (const [name, list] of Object.entries({ keys, args })) {
-    if (!Array.isArray(list)) throw new TypeError(`script: option '${name}' expected an array, got ${kindOf(list)}`);
+    if (!Array.isArray(list)) throw unexpected(`script: option '${name}'`, "an array", list);
   }
   return [keys.length, ...keys, ...args];
 };

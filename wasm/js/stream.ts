@@ -1,3 +1,4 @@
+import { unlessAborted } from "./aborts.js";
 import { adapted } from "./adapter.js";
 import type { InertCommand } from "./commands/inert.js";
 import { Methods, take } from "./commands/methods.js";
@@ -58,7 +59,7 @@ export class Stream extends Methods implements Gatherer {
   async execute(source: Source<InertCommand>, { onResult, signal = this.#view.signal }: StreamOptions): Promise<number> {
     signal?.throwIfAborted();
     this.#channel.version.isAwaited(this.#channel);
-    await this.#channel.version.gate;
+    await unlessAborted(this.#channel.version.gate, signal);
     const abort = (): void => this.#stop({ error: signal!.reason });
     signal?.addEventListener("abort", abort);
     this.#send(source).then(
@@ -66,7 +67,7 @@ export class Stream extends Methods implements Gatherer {
       (error: unknown) => this.#stop({ error }),
     );
     try {
-      await this.#deliver(onResult);
+      await this.#deliver(onResult, signal);
     } catch (error) {
       this.#stop({ error });
       throw error;
@@ -86,7 +87,7 @@ export class Stream extends Methods implements Gatherer {
     }
   }
 
-  async #deliver(onResult: StreamOptions["onResult"]): Promise<void> {
+  async #deliver(onResult: StreamOptions["onResult"], signal: AbortSignal | undefined): Promise<void> {
     const results = this.#results;
     for (;;) {
       for (; this.#oldest < this.#next; this.#oldest++, this.#room.ring()) {
@@ -99,7 +100,7 @@ export class Stream extends Methods implements Gatherer {
         const failed = result instanceof Failed;
         if (onResult !== undefined) {
           const handled = onResult((failed ? result.error : result) as RedisError, index);
-          if (handled !== undefined) await handled;
+          if (handled !== undefined) await unlessAborted(handled, signal);
         } else if (failed) throw placed(result.error, index, this.#commands[place]!, []);
       }
       if (this.#end !== undefined && "error" in this.#end) throw this.#end.error;
@@ -136,11 +137,11 @@ export class Stream extends Methods implements Gatherer {
   run(row: number, command: string, args: unknown[], needs?: Needs): void {
     const channel = this.#channel;
     const { mode, flags, timeout, adapter } = this.#view;
+    const place = this.#next % this.#slots.length;
+    this.#commands[place] = command;
     const error = (needs !== undefined && unsupported(command, needs, channel.version.limit)) || channel.refusal(command);
     if (error) return this.fail(error);
     if (mode & ENCODED) args = encoded(command, args, mode);
-    const place = this.#next % this.#slots.length;
-    this.#commands[place] = command;
     if (adapter !== undefined && !(flags & Flag.RAW)) this.#plans[place] = planOf(row);
     this.#slots[place] = channel.open(this, this.#next, row | flags, timeout, command, args, mode);
   }

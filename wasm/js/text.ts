@@ -102,6 +102,9 @@ export const allocate = (length: number): Uint8Array => {
   return new Uint8Array(buffer, byteOffset, length);
 };
 
+/** Gives `text`, which `bytes` became, or a copy of them where something of them is lost in it. */
+export const exactly = (bytes: Uint8Array, text: string): string | Uint8Array => (text.includes("\ufffd") && !isExact(bytes, text) ? new Uint8Array(bytes) : text);
+
 /** Gives whether `bytes` are what `text` is in UTF-8. */
 export const isExact = (bytes: Uint8Array, text: string): boolean => {
   const again = encode(text);

@@ -266,9 +266,10 @@ impl Host {
         self.pool.release(instant(now), LeaseId(lease));
     }
 
-    /// Fails what blocks, and whoever waits for a connection of its own.
+    /// Fails what blocks, and whoever waits for a connection of its own, or for a lock.
     pub fn unblock(&mut self, now: f64) {
         self.pool.unblock(instant(now));
+        self.pool.dismiss(instant(now), None);
     }
 
     /// Opens the shared link unless it is open.

@@ -19,7 +19,7 @@ use crate::fifo::Fifo;
 use crate::machine::Slot;
 use crate::resp::Event;
 use crate::shape::{Shape, Shaper};
-use crate::table::{Access, Row, RowId};
+use crate::table::{Access, Row};
 use crate::time::Instant;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -136,7 +136,7 @@ pub(crate) struct Cache {
 /// What commands of the client's own may have changed.
 #[derive(Debug)]
 pub(crate) struct Written {
-    /// Anything: a command has no keys that anybody could tell, or there were too many.
+    /// Anything: the keys of a command are not told by its arguments, or there were too many.
     all: bool,
     /// The hashes of keys.
     keys: Vec<u32>,
@@ -161,9 +161,9 @@ impl Written {
     }
 }
 
-/// Tells whether a command may change something; of an unknown one nobody knows.
+/// Tells whether a command may change something.
 fn writes(row: Row) -> bool {
-    row.access() == Access::Write || row == Row::at(RowId::UNKNOWN)
+    row.access() == Access::Write || row.is_obscure()
 }
 
 /// Where in a push we are.
@@ -217,9 +217,13 @@ impl Cache {
         lease: Option<&mut Lease<'_>>,
     ) -> Verdict {
         if writes(row) {
-            // on the shared link what is asked for later is executed later
+            // on the shared link what is asked for later is executed later, and the news of what a script writes comes behind its reply
             let mut own = Written::NOTHING;
-            self.note_write(row, request, lease.map_or(&mut own, |lease| lease.written));
+            let written = lease.map_or(&mut own, |lease| {
+                lease.written.all |= !row.is_write();
+                lease.written
+            });
+            self.note_write(row, request, written);
             return Verdict::Send;
         }
         let alone = request.flags & (flags::MULTI | flags::MEMBER | flags::EXEC | flags::UNCACHED) == 0;

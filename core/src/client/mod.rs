@@ -35,6 +35,7 @@ use lease::Leased;
 
 const MULTI: RowId = const { draft::id("MULTI") };
 const EXEC: RowId = const { draft::id("EXEC") };
+const SCRIPT_FLUSH: RowId = const { draft::id("SCRIPT FLUSH") };
 
 /// A handle to a server: cheap to clone, usable from any thread or task. Its [`Driver`] does the work.
 ///
@@ -231,13 +232,13 @@ impl Client {
             request.calls(&mut |call| {
                 let Some(&slot) = slots.next() else { return };
                 match call.script() {
-                    Some(script) if count == 1 || texts.were_sent(script) => {
+                    // nothing is behind it that it could be sent again behind
+                    Some(script) if count == 1 => {
                         commands.converses = true;
                         commands.scripts.push(script.clone());
                         push(&mut commands.batch, slot, call, role | flags::SCRIPT);
                     }
-                    Some(script) => push_text(&mut commands.batch, slot, call, script, role),
-                    None => push(&mut commands.batch, slot, call, role),
+                    _ => texts.push(&mut commands.batch, slot, call, role, Texts::BRIEF),
                 }
             });
         })
@@ -277,6 +278,25 @@ struct Texts(Vec<Script>);
 impl Texts {
     /// Servers forget scripts that EVAL told them beyond 500: in a batch of more than these, every call has its text.
     const MOST: usize = 256;
+    /// How many bytes of text go with each call outside transactions, where the server may be told to forget it at any time.
+    const BRIEF: usize = 1024;
+
+    /// Writes `call`; one of a script has its text in place of its digest, so that the server knows it from then on, where the text was not
+    /// part of the batch before, or is of `brief` bytes at most.
+    fn push(&mut self, batch: &mut BatchBuffer, slot: Slot, call: &Call, role: u32, brief: usize) {
+        match call.script() {
+            Some(script) if !self.were_sent(script) || script.text().len() <= brief => {
+                let args = core::iter::once(script.text()).chain(call.args().iter().skip(1));
+                batch.push(slot, operation::by_text(call.row()), role, None, args);
+            }
+            _ => {
+                if !self.0.is_empty() && call.known().id() == SCRIPT_FLUSH {
+                    self.0.clear();
+                }
+                push(batch, slot, call, role);
+            }
+        }
+    }
 
     /// Tells whether the text was part of the batch before, and is still known; it is from now on.
     fn were_sent(&mut self, script: &Script) -> bool {
@@ -295,17 +315,8 @@ impl Texts {
 fn unit<Q: Request>(batch: &mut BatchBuffer, slot: Slot, request: &Q) {
     let mut texts = Texts::default();
     batch.push(slot, MULTI, flags::MULTI, None, core::iter::empty());
-    request.calls(&mut |call| match call.script() {
-        Some(script) if !texts.were_sent(script) => push_text(batch, slot, call, script, flags::MEMBER),
-        _ => push(batch, slot, call, flags::MEMBER),
-    });
+    request.calls(&mut |call| texts.push(batch, slot, call, flags::MEMBER, 0));
     batch.push(slot, EXEC, flags::EXEC, None, core::iter::empty());
-}
-
-/// Writes a call of a script with its text instead of its digest, so that the server knows it from then on.
-fn push_text(batch: &mut BatchBuffer, slot: Slot, call: &Call, script: &Script, role: u32) {
-    let args = core::iter::once(script.text()).chain(call.args().iter().skip(1));
-    batch.push(slot, operation::by_text(call.row()), role, None, args);
 }
 
 fn push_operation<'a>(commands: &mut Commands, slot: Slot, kind: u16, args: impl Iterator<Item = &'a [u8]>) {

@@ -71,27 +71,27 @@ pub fn client_info() -> Command<Record> {
 /// Closes connections chosen by address, id, type, user or age.
 ///
 /// `CLIENT KILL`, since 2.4.0; O(N), N connections.
+pub fn client_kill_address(address: impl ToArg) -> Command<bool> {
+    Command::of(const { draft::id("CLIENT KILL") }).with(|out| address.write_to(out))
+}
+
+/// Closes connections chosen by address, id, type, user or age.
+///
+/// `CLIENT KILL`, since 2.4.0; O(N), N connections.
 pub fn client_kill() -> ClientKill<i64> {
     ClientKill(Draft::new(const { draft::id("CLIENT KILL") }), PhantomData)
 }
 
 builder! {
     /// `CLIENT KILL` with its options.
-    ClientKill 8 Filter
+    ClientKill 7
 }
 
-impl ClientKill<i64, Open> {
-    /// Gives `address`.
-    pub fn address(self, address: impl ToArg) -> ClientKill<bool, Taken> {
-        ClientKill(self.0.with(0, |out| address.write_to(out)), PhantomData)
-    }
-}
-
-impl<R, Filter> ClientKill<R, Filter> {
+impl<R> ClientKill<R> {
     /// Adds `ID` with `client_id`; since 2.8.12.
     pub fn id(self, client_id: i64) -> Self {
         Self(
-            self.0.with(1, |out| {
+            self.0.with(0, |out| {
                 "ID".write_to(out);
                 client_id.write_to(out);
             }),
@@ -102,7 +102,7 @@ impl<R, Filter> ClientKill<R, Filter> {
     /// Adds `TYPE` with `client_type`; since 2.8.12.
     pub fn r#type(self, client_type: super::ClientType) -> Self {
         Self(
-            self.0.with(2, |out| {
+            self.0.with(1, |out| {
                 "TYPE".write_to(out);
                 client_type.write_to(out);
             }),
@@ -113,7 +113,7 @@ impl<R, Filter> ClientKill<R, Filter> {
     /// Adds `USER` with `username`.
     pub fn user(self, username: impl ToArg) -> Self {
         Self(
-            self.0.with(3, |out| {
+            self.0.with(2, |out| {
                 "USER".write_to(out);
                 username.write_to(out);
             }),
@@ -124,7 +124,7 @@ impl<R, Filter> ClientKill<R, Filter> {
     /// Adds `ADDR` with `addr`.
     pub fn addr(self, addr: impl ToArg) -> Self {
         Self(
-            self.0.with(4, |out| {
+            self.0.with(3, |out| {
                 "ADDR".write_to(out);
                 addr.write_to(out);
             }),
@@ -135,7 +135,7 @@ impl<R, Filter> ClientKill<R, Filter> {
     /// Adds `LADDR` with `laddr`; since 6.2.0.
     pub fn laddr(self, laddr: impl ToArg) -> Self {
         Self(
-            self.0.with(5, |out| {
+            self.0.with(4, |out| {
                 "LADDR".write_to(out);
                 laddr.write_to(out);
             }),
@@ -146,7 +146,7 @@ impl<R, Filter> ClientKill<R, Filter> {
     /// Adds `SKIPME` with `skipme`.
     pub fn skipme(self, skipme: super::YesNo) -> Self {
         Self(
-            self.0.with(6, |out| {
+            self.0.with(5, |out| {
                 "SKIPME".write_to(out);
                 skipme.write_to(out);
             }),
@@ -154,10 +154,10 @@ impl<R, Filter> ClientKill<R, Filter> {
         )
     }
 
-    /// Adds `MAXAGE` with `maxage`; since 7.4.0.
+    /// Adds `MAXAGE` with `maxage`, a time in seconds; since 7.4.0.
     pub fn maxage(self, maxage: i64) -> Self {
         Self(
-            self.0.with(7, |out| {
+            self.0.with(6, |out| {
                 "MAXAGE".write_to(out);
                 maxage.write_to(out);
             }),
@@ -219,6 +219,7 @@ pub fn client_no_touch(enabled: super::OnOff) -> Command<bool> {
 /// Holds back all commands of clients, or only writes, for some milliseconds.
 ///
 /// `CLIENT PAUSE`, since 3.0.0; O(1).
+/// `timeout` is a time in milliseconds.
 pub fn client_pause(timeout: i64) -> ClientPause<bool> {
     ClientPause(
         Draft::new(const { draft::id("CLIENT PAUSE") }).with(0, |out| timeout.write_to(out)),

@@ -7,7 +7,7 @@ use crate::owned::{Bytes, Frame, Record, String, Vec};
 use crate::table::RowId;
 use core::marker::PhantomData;
 
-/// Searches an index and groups, computes and sorts the results in a pipeline.
+/// Searches an index and groups, computes and sorts the results in a pipeline; over RESP3 `warning` says why some may be missing.
 ///
 /// `FT.AGGREGATE`, since 1.1.0 of its module; O(1), growing with the matches and the steps.
 pub fn aggregate(index: impl ToArg, query: impl ToArg) -> Aggregate<Record> {
@@ -36,7 +36,7 @@ impl<R, Load> Aggregate<R, Load> {
         Self(self.0.with(2, |out| "ADDSCORES".write_to(out)), PhantomData)
     }
 
-    /// Adds `TIMEOUT` with `timeout`.
+    /// Adds `TIMEOUT` with `timeout`, a time in milliseconds.
     pub fn timeout(self, timeout: i64) -> Self {
         Self(
             self.0.with(4, |out| {
@@ -197,7 +197,7 @@ impl AggregateCursor {
         }))
     }
 
-    /// Adds `MAXIDLE` with `idle_time`.
+    /// Adds `MAXIDLE` with `idle_time`, a time in milliseconds.
     pub fn maxidle(self, idle_time: i64) -> Self {
         Self(self.0.with(1, |out| {
             "MAXIDLE".write_to(out);
@@ -756,7 +756,7 @@ impl<R> Create<R> {
         Self(self.0.with(10, |out| "MAXTEXTFIELDS".write_to(out)), PhantomData)
     }
 
-    /// Adds `TEMPORARY` with `seconds`.
+    /// Adds `TEMPORARY` with `seconds`, a time in seconds.
     pub fn temporary(self, seconds: f64) -> Self {
         Self(
             self.0.with(11, |out| {
@@ -1036,7 +1036,7 @@ impl<R, Sorting, Load> Hybrid<R, Sorting, Load> {
         )
     }
 
-    /// Adds `TIMEOUT` with `timeout`.
+    /// Adds `TIMEOUT` with `timeout`, a time in milliseconds.
     pub fn timeout(self, timeout: i64) -> Self {
         Self(
             self.0.with(6, |out| {
@@ -1481,7 +1481,7 @@ impl<R> Profile<R> {
     }
 }
 
-/// Finds the documents of an index that match a query.
+/// Finds the documents of an index that match a query; over RESP3 `warning` says why some may be missing.
 ///
 /// `FT.SEARCH`, since 1.0.0 of its module; O(N), N results of the query.
 pub fn search(index: impl ToArg, query: impl ToArg) -> Search<Record> {
@@ -1613,7 +1613,7 @@ impl<R> Search<R> {
         )
     }
 
-    /// Adds `TIMEOUT` with `timeout`.
+    /// Adds `TIMEOUT` with `timeout`, a time in milliseconds.
     pub fn timeout(self, timeout: i64) -> Self {
         Self(
             self.0.with(15, |out| {

@@ -161,6 +161,7 @@ pub fn keys(pattern: impl ToArg) -> Command<Vec<Bytes>> {
 /// Moves keys atomically to another Redis server, or copies them.
 ///
 /// `MIGRATE`, since 2.6.0; O(N), N size of the data moved.
+/// `timeout` is a time in milliseconds.
 pub fn migrate(
     host: impl ToArg,
     port: i64,
@@ -409,6 +410,7 @@ pub fn renamenx(key: impl ToArg, newkey: impl ToArg) -> Command<bool> {
 /// Creates a key from its serialized binary form, with a time to live.
 ///
 /// `RESTORE`, since 2.6.0; O(N\*M), N parts of the value, M their average size.
+/// `ttl` is a time in milliseconds.
 pub fn restore(key: impl ToArg, ttl: i64, serialized_value: impl ToArg) -> Restore<bool> {
     Restore(
         Draft::new(const { draft::id("RESTORE") }).with(0, |out| {
@@ -670,6 +672,7 @@ pub fn unlink(keys: impl IntoIterator<Item = impl ToArg>) -> Command<i64> {
 /// Waits until enough replicas have this connection's writes; gives how many do.
 ///
 /// `WAIT`, since 3.0.0; O(1).
+/// `timeout` is a time in milliseconds.
 pub fn wait(numreplicas: i64, timeout: i64) -> Command<i64> {
     Command::of(const { draft::id("WAIT") }).with(|out| {
         numreplicas.write_to(out);
@@ -680,6 +683,7 @@ pub fn wait(numreplicas: i64, timeout: i64) -> Command<i64> {
 /// Waits until this connection's writes are in the append-only files, here and on replicas.
 ///
 /// `WAITAOF`, since 7.2.0; O(1).
+/// `timeout` is a time in milliseconds.
 pub fn waitaof(numlocal: i64, numreplicas: i64, timeout: i64) -> Command<(i64, i64)> {
     Command::of(const { draft::id("WAITAOF") }).with(|out| {
         numlocal.write_to(out);

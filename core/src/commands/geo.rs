@@ -582,7 +582,7 @@ impl<Count, Order, Store> Georadiusbymember<Vec<(Bytes, f64, (f64, f64))>, Count
 }
 
 impl<R, Order, Store> Georadiusbymember<R, Taken, Order, Store> {
-    /// Adds `ANY`.
+    /// Adds `ANY`; since 6.2.0.
     pub fn any(self) -> Self {
         Self(self.0.with(5, |out| "ANY".write_to(out)), PhantomData)
     }
@@ -906,7 +906,7 @@ impl<Count, Order> GeoradiusbymemberRo<Vec<(Bytes, f64, (f64, f64))>, Count, Ord
 }
 
 impl<R, Order> GeoradiusbymemberRo<R, Taken, Order> {
-    /// Adds `ANY`.
+    /// Adds `ANY`; since 6.2.0.
     pub fn any(self) -> Self {
         Self(self.0.with(5, |out| "ANY".write_to(out)), PhantomData)
     }

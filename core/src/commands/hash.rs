@@ -531,7 +531,7 @@ impl<R> Hscan<R> {
 }
 
 impl Hscan<(String, Vec<(Bytes, Bytes)>)> {
-    /// Adds `NOVALUES`.
+    /// Adds `NOVALUES`; since 7.4.0.
     pub fn novalues(self) -> Hscan<(String, Vec<Bytes>)> {
         Hscan(self.0.with(3, |out| "NOVALUES".write_to(out)), PhantomData)
     }

@@ -9,6 +9,7 @@ use core::marker::PhantomData;
 /// Moves an element between two lists, waiting until there is one or time is up.
 ///
 /// `BLMOVE`, since 6.2.0; O(1).
+/// `timeout` is a time in seconds.
 pub fn blmove(
     source: impl ToArg,
     destination: impl ToArg,
@@ -28,6 +29,7 @@ pub fn blmove(
 /// Moves several elements between two lists, waiting until there are enough.
 ///
 /// `BLMOVEM`, since 8.10.0; O(N), N elements moved.
+/// `timeout` is a time in seconds.
 pub fn blmovem(
     source: impl ToArg,
     destination: impl ToArg,
@@ -83,6 +85,7 @@ impl<R> Blmovem<R> {
 /// Takes elements from the first non-empty list, waiting if all are empty.
 ///
 /// `BLMPOP`, since 7.0.0; O(N+M), N keys, M elements taken.
+/// `timeout` is a time in seconds.
 pub fn blmpop(
     timeout: f64,
     keys: impl IntoIterator<Item = impl ToArg>,
@@ -119,6 +122,7 @@ impl<R> Blmpop<R> {
 /// Takes the first element of the first non-empty list, waiting if all are empty.
 ///
 /// `BLPOP`, since 2.0.0; O(N), N keys.
+/// `timeout` is a time in seconds.
 pub fn blpop(keys: impl IntoIterator<Item = impl ToArg>, timeout: f64) -> Command<Option<(Bytes, Bytes)>> {
     Command::of(const { draft::id("BLPOP") }).with(|out| {
         draft::some(out, "keys", |out| draft::list(out, keys));
@@ -129,6 +133,7 @@ pub fn blpop(keys: impl IntoIterator<Item = impl ToArg>, timeout: f64) -> Comman
 /// Takes the last element of the first non-empty list, waiting if all are empty.
 ///
 /// `BRPOP`, since 2.0.0; O(N), N keys.
+/// `timeout` is a time in seconds.
 pub fn brpop(keys: impl IntoIterator<Item = impl ToArg>, timeout: f64) -> Command<Option<(Bytes, Bytes)>> {
     Command::of(const { draft::id("BRPOP") }).with(|out| {
         draft::some(out, "keys", |out| draft::list(out, keys));
@@ -139,6 +144,7 @@ pub fn brpop(keys: impl IntoIterator<Item = impl ToArg>, timeout: f64) -> Comman
 /// Moves the last element of a list to the front of another, waiting for one; outdated.
 ///
 /// `BRPOPLPUSH`, since 2.2.0; O(1).
+/// `timeout` is a time in seconds.
 /// Outdated since 6.2.0; use `BLMOVE`.
 pub fn brpoplpush(source: impl ToArg, destination: impl ToArg, timeout: f64) -> Command<Option<Bytes>> {
     Command::of(const { draft::id("BRPOPLPUSH") }).with(|out| {

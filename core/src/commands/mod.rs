@@ -25,6 +25,24 @@
 //! redwire_core::commands::xadd("key", "*", [("field", "value")]).limit(10);
 //! ```
 //!
+//! A command that is called in several ways has a function for each:
+//!
+//! ```
+//! # #[cfg(feature = "alloc")] {
+//! # use redwire_core::commands;
+//! let ways = (commands::replicaof("primary", 6379), commands::replicaof_no_one());
+//! let others = (commands::client_kill().id(1).skipme(commands::YesNo::No), commands::client_kill_address("127.0.0.1:6379"));
+//! # }
+//! ```
+//!
+//! ```compile_fail
+//! redwire_core::commands::replicaof("no", "one");
+//! ```
+//!
+//! ```compile_fail
+//! redwire_core::commands::client_kill_address("127.0.0.1:6379").id(1);
+//! ```
+//!
 //! What a reply reads as follows from the options, as far as types can tell; where it depends on a value (what a script returns)
 //! it is a [`Frame`](crate::owned::Frame) until [`typed`](crate::command::Command::typed) says more.
 //!

@@ -938,7 +938,17 @@ pub fn monitor() -> Command<bool> {
 /// Makes the server a replica of another, or a primary with NO ONE.
 ///
 /// `REPLICAOF`, since 5.0.0; O(1).
-pub fn replicaof(host: impl ToArg, port: impl ToArg) -> Command<Frame> {
+pub fn replicaof_no_one() -> Command<Frame> {
+    Command::of(const { draft::id("REPLICAOF") }).with(|out| {
+        "NO".write_to(out);
+        "ONE".write_to(out);
+    })
+}
+
+/// Makes the server a replica of another, or a primary with NO ONE.
+///
+/// `REPLICAOF`, since 5.0.0; O(1).
+pub fn replicaof(host: impl ToArg, port: i64) -> Command<Frame> {
     Command::of(const { draft::id("REPLICAOF") }).with(|out| {
         host.write_to(out);
         port.write_to(out);
@@ -1006,7 +1016,18 @@ impl<SaveSelector> Shutdown<(), SaveSelector> {
 ///
 /// `SLAVEOF`, since 1.0.0; O(1).
 /// Outdated since 5.0.0; use `REPLICAOF`.
-pub fn slaveof(host: impl ToArg, port: impl ToArg) -> Command<Frame> {
+pub fn slaveof_no_one() -> Command<Frame> {
+    Command::of(const { draft::id("SLAVEOF") }).with(|out| {
+        "NO".write_to(out);
+        "ONE".write_to(out);
+    })
+}
+
+/// Makes the server a replica of another, under an outdated name.
+///
+/// `SLAVEOF`, since 1.0.0; O(1).
+/// Outdated since 5.0.0; use `REPLICAOF`.
+pub fn slaveof(host: impl ToArg, port: i64) -> Command<Frame> {
     Command::of(const { draft::id("SLAVEOF") }).with(|out| {
         host.write_to(out);
         port.write_to(out);

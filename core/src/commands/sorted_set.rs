@@ -9,6 +9,7 @@ use core::marker::PhantomData;
 /// Takes members from the first non-empty sorted set, waiting if all are empty.
 ///
 /// `BZMPOP`, since 7.0.0; O(K+M\*log N), K keys, M taken, N in the set.
+/// `timeout` is a time in seconds.
 pub fn bzmpop(
     timeout: f64,
     keys: impl IntoIterator<Item = impl ToArg>,
@@ -45,6 +46,7 @@ impl<R> Bzmpop<R> {
 /// Takes the member with the highest score, waiting if all sorted sets are empty.
 ///
 /// `BZPOPMAX`, since 5.0.0; O(log N), N members in the sorted set.
+/// `timeout` is a time in seconds.
 pub fn bzpopmax(
     keys: impl IntoIterator<Item = impl ToArg>,
     timeout: f64,
@@ -58,6 +60,7 @@ pub fn bzpopmax(
 /// Takes the member with the lowest score, waiting if all sorted sets are empty.
 ///
 /// `BZPOPMIN`, since 5.0.0; O(log N), N members in the sorted set.
+/// `timeout` is a time in seconds.
 pub fn bzpopmin(
     keys: impl IntoIterator<Item = impl ToArg>,
     timeout: f64,
@@ -627,7 +630,7 @@ builder! {
 }
 
 impl Zrank<Option<i64>> {
-    /// Adds `WITHSCORE`.
+    /// Adds `WITHSCORE`; since 7.2.0.
     pub fn withscore(self) -> Zrank<Option<(i64, f64)>> {
         Zrank(self.0.with(1, |out| "WITHSCORE".write_to(out)), PhantomData)
     }
@@ -797,7 +800,7 @@ builder! {
 }
 
 impl Zrevrank<Option<i64>> {
-    /// Adds `WITHSCORE`.
+    /// Adds `WITHSCORE`; since 7.2.0.
     pub fn withscore(self) -> Zrevrank<Option<(i64, f64)>> {
         Zrevrank(self.0.with(1, |out| "WITHSCORE".write_to(out)), PhantomData)
     }

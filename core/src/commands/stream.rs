@@ -172,6 +172,7 @@ impl<R, RefPolicy, Idmp, Operator> Xadd<R, RefPolicy, Idmp, Open, Operator> {
 /// Hands entries that were pending for too long to another consumer, batch by batch.
 ///
 /// `XAUTOCLAIM`, since 6.2.0; O(1), for a small count.
+/// `min_idle_time` is a time in milliseconds.
 pub fn xautoclaim(
     key: impl ToArg,
     group: impl ToArg,
@@ -229,7 +230,7 @@ builder! {
 }
 
 impl<R> Xcfgset<R> {
-    /// Adds `IDMP-DURATION` with `idmp_duration`.
+    /// Adds `IDMP-DURATION` with `idmp_duration`, a time in seconds.
     pub fn idmp_duration(self, idmp_duration: i64) -> Self {
         Self(
             self.0.with(1, |out| {
@@ -255,6 +256,7 @@ impl<R> Xcfgset<R> {
 /// Hands pending entries with given ids to another consumer.
 ///
 /// `XCLAIM`, since 5.0.0; O(log N), N pending entries of the group.
+/// `min_idle_time` is a time in milliseconds.
 pub fn xclaim(
     key: impl ToArg,
     group: impl ToArg,
@@ -280,7 +282,7 @@ builder! {
 }
 
 impl<R> Xclaim<R> {
-    /// Adds `IDLE` with `ms`.
+    /// Adds `IDLE` with `ms`, a time in milliseconds.
     pub fn idle(self, ms: i64) -> Self {
         Self(
             self.0.with(1, |out| {
@@ -407,7 +409,7 @@ impl<R> XgroupCreate<R> {
         Self(self.0.with(1, |out| "MKSTREAM".write_to(out)), PhantomData)
     }
 
-    /// Adds `ENTRIESREAD` with `entriesread`.
+    /// Adds `ENTRIESREAD` with `entriesread`; since 7.0.0.
     pub fn entriesread(self, entriesread: i64) -> Self {
         Self(
             self.0.with(2, |out| {
@@ -478,7 +480,7 @@ builder! {
 }
 
 impl<R> XgroupSetid<R> {
-    /// Adds `ENTRIESREAD` with `entriesread`.
+    /// Adds `ENTRIESREAD` with `entriesread`; since 7.0.0.
     pub fn entriesread(self, entriesread: i64) -> Self {
         Self(
             self.0.with(1, |out| {
@@ -540,7 +542,7 @@ impl<R> XinfoStream<R, Taken> {
 }
 
 impl<R> XinfoStream<R, Open> {
-    /// Adds `FULL`.
+    /// Adds `FULL`; since 6.0.0.
     pub fn full(self) -> XinfoStream<R, Taken> {
         XinfoStream(self.0.with(1, |out| "FULL".write_to(out)), PhantomData)
     }
@@ -619,7 +621,7 @@ builder! {
 }
 
 impl<R> Xpending<R, Taken> {
-    /// Adds `IDLE` with `min_idle_time`; since 6.2.0.
+    /// Adds `IDLE` with `min_idle_time`, a time in milliseconds; since 6.2.0.
     pub fn idle(self, min_idle_time: i64) -> Self {
         Self(
             self.0.with(1, |out| {
@@ -836,7 +838,7 @@ impl<R> Xreadgroup<R> {
 }
 
 impl Xreadgroup<Option<Vec<(Bytes, Vec<(String, Option<Vec<(Bytes, Bytes)>>)>)>>> {
-    /// Adds `CLAIM` with `min_idle_time`; since 8.4.0.
+    /// Adds `CLAIM` with `min_idle_time`, a time in milliseconds; since 8.4.0.
     pub fn claim(
         self,
         min_idle_time: i64,

@@ -10,6 +10,8 @@ use core::marker::PhantomData;
 /// Adds a sample to a time series, creating it if needed; gives its timestamp.
 ///
 /// `TS.ADD`, since 1.0.0 of its module; O(M), M compaction rules; O(1) without.
+/// `timestamp` is a Unix time in milliseconds.
+/// `ignore_max_timediff` is a time in milliseconds.
 pub fn add(key: impl ToArg, timestamp: impl ToArg, value: impl ToArg) -> Add<i64> {
     Add(
         Draft::new(const { draft::id("TS.ADD") }).with(0, |out| {
@@ -27,7 +29,7 @@ builder! {
 }
 
 impl<R> Add<R> {
-    /// Adds `RETENTION` with `retention_period`.
+    /// Adds `RETENTION` with `retention_period`, a time in milliseconds.
     pub fn retention(self, retention_period: i64) -> Self {
         Self(
             self.0.with(1, |out| {
@@ -49,7 +51,7 @@ impl<R> Add<R> {
         )
     }
 
-    /// Adds `CHUNK_SIZE` with `size`.
+    /// Adds `CHUNK_SIZE` with `size`, a size in bytes.
     pub fn chunk_size(self, size: i64) -> Self {
         Self(
             self.0.with(3, |out| {
@@ -109,6 +111,7 @@ impl<R> Add<R> {
 /// Changes settings of a time series; labels given replace all old ones.
 ///
 /// `TS.ALTER`, since 1.0.0 of its module; O(N), N labels given.
+/// `ignore_max_timediff` is a time in milliseconds.
 pub fn alter(key: impl ToArg) -> Alter<bool> {
     Alter(Draft::new(const { draft::id("TS.ALTER") }).with(0, |out| key.write_to(out)), PhantomData)
 }
@@ -119,7 +122,7 @@ builder! {
 }
 
 impl<R> Alter<R> {
-    /// Adds `RETENTION` with `retention_period`.
+    /// Adds `RETENTION` with `retention_period`, a time in milliseconds.
     pub fn retention(self, retention_period: i64) -> Self {
         Self(
             self.0.with(1, |out| {
@@ -130,7 +133,7 @@ impl<R> Alter<R> {
         )
     }
 
-    /// Adds `CHUNK_SIZE` with `size`.
+    /// Adds `CHUNK_SIZE` with `size`, a size in bytes.
     pub fn chunk_size(self, size: i64) -> Self {
         Self(
             self.0.with(2, |out| {
@@ -179,6 +182,7 @@ impl<R> Alter<R> {
 /// Creates an empty time series with settings and labels; fails if the key exists.
 ///
 /// `TS.CREATE`, since 1.0.0 of its module; O(1).
+/// `ignore_max_timediff` is a time in milliseconds.
 pub fn create(key: impl ToArg) -> Create<bool> {
     Create(Draft::new(const { draft::id("TS.CREATE") }).with(0, |out| key.write_to(out)), PhantomData)
 }
@@ -189,7 +193,7 @@ builder! {
 }
 
 impl<R> Create<R> {
-    /// Adds `RETENTION` with `retention_period`.
+    /// Adds `RETENTION` with `retention_period`, a time in milliseconds.
     pub fn retention(self, retention_period: i64) -> Self {
         Self(
             self.0.with(1, |out| {
@@ -211,7 +215,7 @@ impl<R> Create<R> {
         )
     }
 
-    /// Adds `CHUNK_SIZE` with `size`.
+    /// Adds `CHUNK_SIZE` with `size`, a size in bytes.
     pub fn chunk_size(self, size: i64) -> Self {
         Self(
             self.0.with(3, |out| {
@@ -260,6 +264,8 @@ impl<R> Create<R> {
 /// Begins to aggregate new samples of a time series into another one.
 ///
 /// `TS.CREATERULE`, since 1.0.0 of its module; O(1).
+/// `bucket_duration` is a time in milliseconds.
+/// `align_timestamp` is a Unix time in milliseconds.
 pub fn createrule(
     source_key: impl ToArg,
     dest_key: impl ToArg,
@@ -284,7 +290,7 @@ builder! {
 }
 
 impl<R> Createrule<R> {
-    /// Gives `align_timestamp`.
+    /// Gives `align_timestamp`, a Unix time in milliseconds.
     pub fn align_timestamp(self, align_timestamp: i64) -> Self {
         Self(self.0.with(1, |out| align_timestamp.write_to(out)), PhantomData)
     }
@@ -293,6 +299,7 @@ impl<R> Createrule<R> {
 /// Adds a sample that is lower than the latest by a number; gives its timestamp.
 ///
 /// `TS.DECRBY`, since 1.0.0 of its module; O(M), M compaction rules; O(1) without.
+/// `ignore_max_time_diff` is a time in milliseconds.
 pub fn decrby(key: impl ToArg, subtrahend: f64) -> Decrby<i64> {
     Decrby(
         Draft::new(const { draft::id("TS.DECRBY") }).with(0, |out| {
@@ -309,7 +316,7 @@ builder! {
 }
 
 impl<R> Decrby<R> {
-    /// Adds `TIMESTAMP` with `timestamp`.
+    /// Adds `TIMESTAMP` with `timestamp`, a Unix time in milliseconds.
     pub fn timestamp(self, timestamp: impl ToArg) -> Self {
         Self(
             self.0.with(1, |out| {
@@ -320,7 +327,7 @@ impl<R> Decrby<R> {
         )
     }
 
-    /// Adds `RETENTION` with `retention_period`.
+    /// Adds `RETENTION` with `retention_period`, a time in milliseconds.
     pub fn retention(self, retention_period: i64) -> Self {
         Self(
             self.0.with(2, |out| {
@@ -347,7 +354,7 @@ impl<R> Decrby<R> {
         Self(self.0.with(4, |out| "UNCOMPRESSED".write_to(out)), PhantomData)
     }
 
-    /// Adds `CHUNK_SIZE` with `size`.
+    /// Adds `CHUNK_SIZE` with `size`, a size in bytes.
     pub fn chunk_size(self, size: i64) -> Self {
         Self(
             self.0.with(5, |out| {
@@ -396,6 +403,8 @@ impl<R> Decrby<R> {
 /// Removes the samples between two timestamps and gives how many.
 ///
 /// `TS.DEL`, since 1.6.0 of its module; O(N), N samples removed.
+/// `from_timestamp` is a Unix time in milliseconds.
+/// `to_timestamp` is a Unix time in milliseconds.
 pub fn del(key: impl ToArg, from_timestamp: impl ToArg, to_timestamp: impl ToArg) -> Command<i64> {
     Command::of(const { draft::id("TS.DEL") }).with(|out| {
         key.write_to(out);
@@ -436,6 +445,7 @@ impl<R> Get<R> {
 /// Adds a sample that is higher than the latest by a number; gives its timestamp.
 ///
 /// `TS.INCRBY`, since 1.0.0 of its module; O(M), M compaction rules; O(1) without.
+/// `ignore_max_time_diff` is a time in milliseconds.
 pub fn incrby(key: impl ToArg, addend: f64) -> Incrby<i64> {
     Incrby(
         Draft::new(const { draft::id("TS.INCRBY") }).with(0, |out| {
@@ -452,7 +462,7 @@ builder! {
 }
 
 impl<R> Incrby<R> {
-    /// Adds `TIMESTAMP` with `timestamp`.
+    /// Adds `TIMESTAMP` with `timestamp`, a Unix time in milliseconds.
     pub fn timestamp(self, timestamp: impl ToArg) -> Self {
         Self(
             self.0.with(1, |out| {
@@ -463,7 +473,7 @@ impl<R> Incrby<R> {
         )
     }
 
-    /// Adds `RETENTION` with `retention_period`.
+    /// Adds `RETENTION` with `retention_period`, a time in milliseconds.
     pub fn retention(self, retention_period: i64) -> Self {
         Self(
             self.0.with(2, |out| {
@@ -490,7 +500,7 @@ impl<R> Incrby<R> {
         Self(self.0.with(4, |out| "UNCOMPRESSED".write_to(out)), PhantomData)
     }
 
-    /// Adds `CHUNK_SIZE` with `size`.
+    /// Adds `CHUNK_SIZE` with `size`, a size in bytes.
     pub fn chunk_size(self, size: i64) -> Self {
         Self(
             self.0.with(5, |out| {
@@ -558,6 +568,7 @@ impl<R> Info<R> {
 /// Adds samples to several existing time series; gives a timestamp or error for each.
 ///
 /// `TS.MADD`, since 1.0.0 of its module; O(N\*M), N series, M compaction rules.
+/// `timestamp` is a Unix time in milliseconds.
 pub fn madd(ktvs: impl IntoIterator<Item = (impl ToArg, impl ToArg, impl ToArg)>) -> Command<Vec<Frame>> {
     Command::of(const { draft::id("TS.MADD") })
         .with(|out| draft::some(out, "ktvs", |out| draft::list(out, ktvs)))
@@ -611,6 +622,8 @@ impl<R> Mget<R, Open> {
 /// Gives the samples in a time range of all series whose labels match filters.
 ///
 /// `TS.MRANGE`, since 1.0.0 of its module; O(N/M+K), N samples, M a chunk, K in the range.
+/// `from_timestamp` is a Unix time in milliseconds.
+/// `to_timestamp` is a Unix time in milliseconds.
 pub fn mrange(
     from_timestamp: impl ToArg,
     to_timestamp: impl ToArg,
@@ -780,6 +793,8 @@ impl Aggregation {
 /// Gives the samples in a time range of all matching series, newest first.
 ///
 /// `TS.MREVRANGE`, since 1.4.0 of its module; O(N/M+K), N samples, M a chunk, K in the range.
+/// `from_timestamp` is a Unix time in milliseconds.
+/// `to_timestamp` is a Unix time in milliseconds.
 pub fn mrevrange(
     from_timestamp: impl ToArg,
     to_timestamp: impl ToArg,
@@ -921,6 +936,8 @@ impl<Labels, Aggregation>
 /// Gives the samples in a time range of named series, joined by timestamp.
 ///
 /// `TS.NRANGE`, since 8.10.0 of its module; O(S\*(N/M+K)), S series, N samples, M a chunk, K in range.
+/// `from_timestamp` is a Unix time in milliseconds.
+/// `to_timestamp` is a Unix time in milliseconds.
 pub fn nrange(
     keys: impl IntoIterator<Item = impl ToArg>,
     from_timestamp: impl ToArg,
@@ -1039,6 +1056,8 @@ impl NrangeAggregation {
 /// Gives the samples in a time range of named series joined by timestamp, newest first.
 ///
 /// `TS.NREVRANGE`, since 8.10.0 of its module; O(S\*(N/M+K)), S series, N samples, M a chunk, K in range.
+/// `from_timestamp` is a Unix time in milliseconds.
+/// `to_timestamp` is a Unix time in milliseconds.
 pub fn nrevrange(
     keys: impl IntoIterator<Item = impl ToArg>,
     from_timestamp: impl ToArg,
@@ -1185,6 +1204,8 @@ impl QuerylabelsSubtype {
 /// Gives the samples of a series in a time range, aggregated on request.
 ///
 /// `TS.RANGE`, since 1.0.0 of its module; O(N/M+K), N samples, M a chunk, K in the range.
+/// `from_timestamp` is a Unix time in milliseconds.
+/// `to_timestamp` is a Unix time in milliseconds.
 pub fn range(key: impl ToArg, from_timestamp: impl ToArg, to_timestamp: impl ToArg) -> Range<Vec<Frame>> {
     Range(
         Draft::new(const { draft::id("TS.RANGE") }).with(0, |out| {
@@ -1271,6 +1292,7 @@ impl<R> Range<R, Open> {
 /// Gives the samples of a series from a timestamp on, waiting for enough on request.
 ///
 /// `TS.READ`, since 8.10.0 of its module; O(log N+K), N samples, K returned.
+/// `timestamp` is a Unix time in milliseconds.
 pub fn read(key: impl ToArg, timestamp: impl ToArg) -> Read<Vec<Frame>> {
     Read(
         Draft::new(const { draft::id("TS.READ") }).with(0, |out| {
@@ -1315,6 +1337,8 @@ impl<R> Read<R> {
 /// Gives the samples of a series in a time range, newest first.
 ///
 /// `TS.REVRANGE`, since 1.4.0 of its module; O(N/M+K), N samples, M a chunk, K in the range.
+/// `from_timestamp` is a Unix time in milliseconds.
+/// `to_timestamp` is a Unix time in milliseconds.
 pub fn revrange(
     key: impl ToArg,
     from_timestamp: impl ToArg,

@@ -103,6 +103,11 @@ impl Connection {
         self.queue.is_empty() && self.link.route.is_none() && self.session.traces.is_none()
     }
 
+    /// Tells whether the server has executed everything that it ever will.
+    pub(crate) fn is_executed(&self) -> bool {
+        self.queue.is_empty() && (self.session.traces.is_executed() || !self.is_linked())
+    }
+
     /// Tells whether anybody waits for a reply.
     pub(crate) fn is_awaited(&self) -> bool {
         self.queue.is_awaited()

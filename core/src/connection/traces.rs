@@ -37,7 +37,7 @@ impl Note {
 
     fn answered(row: Row, role: Role, request: &Request<'_>) -> Self {
         match row.effect() {
-            Effect::None | Effect::Writes if row == Row::UNKNOWN || row.is_internal() => Self::Changes,
+            Effect::None | Effect::Writes if row.is_obscure() => Self::Changes,
             Effect::None | Effect::Writes => Self::Nothing,
             Effect::Multi if role == Role::Multi => Self::Nothing,
             Effect::Multi => Self::Begins,
@@ -113,8 +113,13 @@ impl Traces {
         };
     }
 
+    /// Tells whether everything before the last answer was executed.
+    pub(super) fn is_executed(self) -> bool {
+        !self.open && self.replies == Replies::On
+    }
+
     /// Tells whether nothing is left behind.
     pub(super) fn is_none(self) -> bool {
-        !self.changed && !self.watching && !self.open && self.replies == Replies::On
+        !self.changed && !self.watching && self.is_executed()
     }
 }

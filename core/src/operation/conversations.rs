@@ -266,6 +266,20 @@ impl<M: Machine> Conversations<M> {
         }
     }
 
+    /// Gives up every conversation that [may block](Operation::may_block), or those on `lease` alone: its caller is told that it was closed, and what
+    /// it may have got is given back.
+    pub fn dismiss(&mut self, now: Instant, lease: Option<LeaseId>) {
+        for slot in (0..self.talks.slots.len()).map(|index| Slot(index as u32)) {
+            let Some(talk) = self.talks.get(slot) else { continue };
+            if lease.is_none_or(|lease| lease == talk.lease)
+                && talk.operation.may_block()
+                && let Some(maybe_executed) = self.cancel(now, slot)
+            {
+                self.failed.push((slot, Failure { reason: Reason::Closed, maybe_executed }));
+            }
+        }
+    }
+
     /// Gets the conversation in `slot` a link of its own, in place of the one that it may have.
     fn lend(&mut self, slot: Slot) {
         let Some(talk) = self.talks.get(slot) else { return };
@@ -423,6 +437,7 @@ impl<M: Machine> Machine for Conversations<M> {
     }
 
     fn release(&mut self, now: Instant, lease: LeaseId) {
+        self.dismiss(now, Some(lease));
         self.now = now;
         self.machine.release(now, lease);
     }

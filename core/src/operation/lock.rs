@@ -264,6 +264,10 @@ impl Operation for Acquire {
         ControlFlow::Break(Failure { reason, maybe_executed })
     }
 
+    fn may_block(&self) -> bool {
+        self.sent < self.deadline
+    }
+
     fn abandon(&mut self, maybe_executed: bool, out: &mut Outgoing<'_>) {
         if maybe_executed || self.unsure.is_some() {
             self.clean(out);

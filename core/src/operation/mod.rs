@@ -49,6 +49,11 @@ pub trait Operation {
         ControlFlow::Break(failure)
     }
 
+    /// Tells whether it may wait for others for as long as it likes.
+    fn may_block(&self) -> bool {
+        false
+    }
+
     /// Nobody waits for it any more, and nothing that it writes but [`Outgoing::forget`] is heard; `maybe_executed` is whether the server may
     /// execute its last command.
     fn abandon(&mut self, maybe_executed: bool, out: &mut Outgoing<'_>) {

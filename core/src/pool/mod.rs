@@ -58,7 +58,7 @@ pub struct Pool {
 struct Lane {
     connection: Connection,
     user: User,
-    /// What commands that are not settled may write, as far as the shared connection keeps replies.
+    /// What commands may write that the server may not have executed yet, as far as the shared connection keeps replies.
     written: Written,
 }
 
@@ -123,8 +123,8 @@ impl Pool {
         }
     }
 
-    /// Has the shared connection keep replies, before the first use. What is leased never reads them: who leases a connection wants its
-    /// own view of the server.
+    /// Has the shared connection keep replies, before the first use. What is leased is given them while its link is as any other, and what it
+    /// asks for is not kept.
     pub fn cache(&mut self, caching: Caching) {
         self.shared.cache(caching);
     }
@@ -317,7 +317,7 @@ impl Pool {
         if !lane.written.is_nothing() {
             // before anybody learns that it was written
             self.shared.forget(&lane.written);
-            if lane.connection.is_quiet() {
+            if lane.connection.is_executed() {
                 lane.written = Written::NOTHING;
             }
         }

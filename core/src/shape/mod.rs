@@ -77,6 +77,8 @@ enum Node {
     Wrapped(Id),
     /// The only element of an array, or the only value of a map.
     Only(Id),
+    /// This, and no field where nothing is in it.
+    Filled(Id),
     /// Null when it is empty.
     EmptyOr(Id),
     /// A score behind what it is of, as RESP3 has them in a map; RESP2 has the score first.
@@ -108,6 +110,8 @@ enum Format {
     ClusterNode,
     /// Words between commas.
     Flags,
+    /// The same of a Sentinel's node, and what they say as fields.
+    SentinelFlags,
     /// A JSON array of numbers and nulls.
     Numbers,
 }
@@ -139,6 +143,9 @@ struct Test {
     all: u8,
     none: u8,
 }
+
+/// The largest integer that a double holds exactly.
+const SAFE: u64 = (1 << 53) - 1;
 
 /// The bit that says that the link speaks RESP2.
 const RESP2: u8 = 0x80;

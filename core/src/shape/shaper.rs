@@ -2,7 +2,7 @@
 
 use super::layout::{Layout, field};
 use super::number::{self, Digits};
-use super::{ANY, Format, Id, NAME, Node, Place, RESP2, SKIP, Shape, node, test};
+use super::{ANY, Format, Id, NAME, Node, Place, RESP2, SAFE, SKIP, Shape, node, test};
 use crate::resp::{Aggregate, Event, Sink, Text, is_double, tell};
 use alloc::vec::Vec;
 
@@ -27,9 +27,6 @@ const SCORE: usize = 32;
 /// What names without a value are gathered under.
 const BARE: &[u8] = b"flags";
 
-/// The largest integer that a double holds exactly.
-const SAFE: u64 = (1 << 53) - 1;
-
 /// What is left to do of one reply. Kept from reply to reply for its memory.
 #[derive(Debug)]
 pub(crate) struct Shaper {
@@ -39,6 +36,8 @@ pub(crate) struct Shaper {
     /// What the value of the field is whose name was last.
     next: Id,
     due: Option<Due>,
+    /// The name of a field that is told if anything is in it.
+    unsaid: &'static [u8],
     taking: Taking,
     kept: Kept,
     /// A score that is told behind what comes next.
@@ -174,6 +173,7 @@ impl Shaper {
             levels: Vec::new(),
             next: 0,
             due: None,
+            unsaid: b"",
             taking: Taking::Pass,
             kept,
             held: None,
@@ -442,6 +442,7 @@ impl Shaper {
             match self.before(below, sink) {
                 NAME => self.name(b"", sink),
                 SKIP => {}
+                id if matches!(node(id), Node::Filled(_)) => {}
                 _ => {
                     self.start(None, sink);
                     tell(sink, Event::Null);
@@ -520,6 +521,11 @@ impl Shaper {
                         that
                     }
                 }
+                (Node::Filled(_), Event::Open(_, Some(0)) | Event::Null) => SKIP,
+                (Node::Filled(inner), _) => {
+                    tell(sink, named(self.unsaid));
+                    inner
+                }
                 (Node::EmptyOr(_), Event::Open(_, Some(0))) => {
                     tell(sink, Event::Null);
                     return self.push(Form::Each(SKIP), false);
@@ -532,7 +538,7 @@ impl Shaper {
                     return self.push(Form::Last(inner, len - 1), false);
                 }
                 (Node::Wrapped(inner), _) => inner,
-                (Node::Only(inner), Event::Open(Aggregate::Map, Some(1))) => {
+                (Node::Only(inner), Event::Open(Aggregate::Map, Some(1..))) => {
                     return self.push(Form::Last(inner, 1), false);
                 }
                 (Node::Only(inner), Event::Open(Aggregate::Array | Aggregate::Set, Some(1))) => {
@@ -730,6 +736,10 @@ impl Shaper {
         if id == SKIP {
             return;
         }
+        if let Node::Filled(_) = node(id) {
+            self.unsaid = name;
+            return;
+        }
         if name.is_empty() {
             self.start(None, sink);
             return tell(sink, Event::Text(Text::Simple, text));
@@ -814,6 +824,7 @@ impl Shaper {
                 None if node(id) == Node::Number && is_double(text) => Event::Double(text),
                 None => event,
             },
+            (Node::Int, Event::Boolean(value), _) => Event::Integer(value.into()),
             (Node::Int, Event::Double(text), _) => number::whole(text).map_or(event, Event::Integer),
             // -1 is what a full filter adds
             (Node::Bool, Event::Integer(value @ -1..=1), _) => Event::Boolean(value == 1),

@@ -1,6 +1,6 @@
 //! Texts that are made for people, as values.
 
-use super::{Format, number};
+use super::{Format, SAFE, number};
 use crate::resp::{Aggregate, Event, Sink, Text, is_double};
 
 impl Format {
@@ -17,6 +17,14 @@ impl Format {
                 list(Aggregate::Array, lines, |line, sink| Self::ClusterNode.line(line, sink), sink)
             }
             Self::Flags => list(Aggregate::Set, Pieces { rest: text, separator: b',' }, word, sink),
+            Self::SentinelFlags => {
+                Self::Flags.tell(text, sink);
+                for (field, flag) in SENTINEL {
+                    name(field, sink);
+                    let mut flags = Pieces { rest: text, separator: b',' };
+                    sink.event(Event::Boolean(flags.any(|one| one == flag)));
+                }
+            }
             Self::Numbers => match inside(text) {
                 Some(all) => {
                     list(
@@ -103,6 +111,8 @@ fn name(name: &'static str, sink: &mut dyn Sink) {
 #[inline(never)]
 fn typed(text: &[u8], sink: &mut dyn Sink) {
     sink.event(match number::integer(text) {
+        // one that is too large must not cost all the others
+        Some(value) if value.unsigned_abs() > SAFE => Event::Exact(value),
         Some(value) => Event::Integer(value),
         None if number::is_decimal(text) => Event::Double(text),
         None => Event::Text(Text::Simple, text),
@@ -113,8 +123,30 @@ fn typed(text: &[u8], sink: &mut dyn Sink) {
 const NAMES: [&[u8]; 10] =
     [b"name", b"user", b"lib-name", b"lib-ver", b"addr", b"laddr", b"flags", b"events", b"cmd", b"ver"];
 
-/// The ends of such fields of `INFO`.
-const ENDS: [&[u8]; 7] = [b"run_id", b"build_id", b"sha1", b"replid", b"replid2", b"host", b"version"];
+/// The ends of such fields of `INFO`, and of those that are paths or names of the user's.
+const ENDS: [&[u8]; 10] = [
+    b"run_id",
+    b"build_id",
+    b"sha1",
+    b"replid",
+    b"replid2",
+    b"host",
+    b"version",
+    b"executable",
+    b"_file",
+    b"_zone",
+];
+
+/// What the flags of a Sentinel's node say.
+const SENTINEL: [(&str, &[u8]); 7] = [
+    ("is_master", b"master"),
+    ("is_slave", b"slave"),
+    ("is_sdown", b"s_down"),
+    ("is_odown", b"o_down"),
+    ("is_sentinel", b"sentinel"),
+    ("is_disconnected", b"disconnected"),
+    ("is_master_down", b"master_down"),
+];
 
 /// Loaded modules have a line each in `INFO`, all of this name.
 const MODULE: &[u8] = b"module";
@@ -131,39 +163,42 @@ fn pair<'a>(parts: &mut Pieces<'a>, assign: u8) -> Option<(&'a [u8], &'a [u8])> 
     }
 }
 
-/// Tells such parts as fields; a value that is made of `name=value` parts itself, likewise.
+/// Tells such parts as fields; a value that is made of `name=value` parts itself, likewise. Those of one name that follow each other are
+/// one field.
 fn fields(parts: Pieces<'_>, assign: u8, sink: &mut dyn Sink) {
-    let (mut count, mut modules) = (0, 0);
+    let (mut count, mut last) = (0, None);
     let mut rest = parts.clone();
     while let Some((key, _)) = pair(&mut rest, assign) {
-        if key == MODULE {
-            modules += 1;
-        }
-        if key != MODULE || modules == 1 {
-            count += 1;
-        }
+        count += usize::from(last.replace(key) != Some(key));
     }
     open(Aggregate::Struct, count, sink);
     let mut rest = parts;
     while let Some((key, value)) = pair(&mut rest, assign) {
-        if key != MODULE {
-            word(key, sink);
+        let mut next = again(key, &rest, assign);
+        let listed = next.is_some() || key == MODULE;
+        word(if key == MODULE { b"modules" } else { key }, sink);
+        if listed {
+            sink.event(Event::Open(Aggregate::Array, None));
+        }
+        field(key, value, assign, sink);
+        while let Some((value, behind)) = next {
             field(key, value, assign, sink);
-        } else if modules > 0 {
-            name("modules", sink);
-            open(Aggregate::Array, modules, sink);
-            modules = 0;
-            field(key, value, assign, sink);
-            let mut others = rest.clone();
-            while let Some((key, value)) = pair(&mut others, assign) {
-                if key == MODULE {
-                    field(key, value, assign, sink);
-                }
-            }
-            close(sink);
+            rest = behind;
+            next = again(key, &rest, assign);
+        }
+        if listed {
+            sink.event(Event::Close { streamed: true });
         }
     }
     close(sink);
+}
+
+/// Gives the value of the next part if it has the same name, and what is behind it.
+#[inline(never)]
+fn again<'a>(key: &[u8], rest: &Pieces<'a>, assign: u8) -> Option<(&'a [u8], Pieces<'a>)> {
+    let mut rest = rest.clone();
+    let (name, value) = pair(&mut rest, assign)?;
+    (name == key).then_some((value, rest))
 }
 
 #[inline(never)]
@@ -171,10 +206,10 @@ fn field(key: &[u8], value: &[u8], assign: u8, sink: &mut dyn Sink) {
     let parts = Pieces { rest: value, separator: b',' };
     let named = |part: &[u8]| halves(part, b'=').is_some_and(|(key, _)| !key.contains(&b'/'));
     let of_info = assign == b':';
-    if of_info && !value.is_empty() && parts.clone().all(named) {
-        fields(parts, b'=', sink);
-    } else if if of_info { ENDS.iter().any(|end| key.ends_with(end)) } else { NAMES.contains(&key) } {
+    if if of_info { ENDS.iter().any(|end| key.ends_with(end)) } else { NAMES.contains(&key) } {
         word(value, sink);
+    } else if of_info && !value.is_empty() && parts.clone().all(named) {
+        fields(parts, b'=', sink);
     } else {
         typed(value, sink);
     }

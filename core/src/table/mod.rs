@@ -239,7 +239,7 @@ impl Row {
         reads || ["PING", "ECHO"].iter().any(|name| self.name().is(name))
     }
 
-    /// Tells whether the command writes and does nothing else: it was not executed, not even in part, where it was refused.
+    /// Tells whether the command writes and does nothing else: only where its arguments tell, and not even in part where it was refused.
     #[inline(never)]
     pub fn is_write(self) -> bool {
         let scripts = ["EVAL", "EVALSHA", "FCALL"];
@@ -254,6 +254,12 @@ impl Row {
     /// Tells whether the command is none of a client's business.
     pub fn is_internal(self) -> bool {
         self.profile().internal
+    }
+
+    /// Tells whether nobody knows what the command does.
+    #[cfg(feature = "alloc")]
+    pub(crate) fn is_obscure(self) -> bool {
+        self == Self::UNKNOWN || self.is_internal()
     }
 
     /// Gives where a blocking command says how long it blocks.

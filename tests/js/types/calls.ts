@@ -1,6 +1,6 @@
-import { Pool, Redis, ResponseError, type Adapter, type CacheStats, type Iterators, type Lease, type Options, type Pipeline } from "redwire";
+import { Pool, Redis, ResponseError, type Adapter, type Bitfield, type BitfieldReader, type CacheStats, type Iterators, type Lease, type Options, type Pipeline, type RawPipeline } from "redwire";
 import { json } from "redwire/adapters";
-import { geosearch, get, hgetall } from "redwire/commands";
+import { bitfield, bitfieldRo, geosearch, get, hgetall } from "redwire/commands";
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 const same = <A, B>(_: Same<A, B>): void => {};
@@ -210,6 +210,30 @@ export const choices = async (): Promise<void> => {
   await text.bitfield("b", { get: ["u8", 0], incrby: ["u8", 0, 1] });
   // @ts-expect-error
   await text.bitfield("b", {});
+};
+
+export const builders = async (): Promise<void> => {
+  const exact = text.with({ integers: "bigint" });
+  const builder = exact.bitfield("b").get("u8", 0).overflow("fail").incrby("u8", 0, 1);
+  const [awaited, executed, read] = [await builder, await builder.execute(), await text.bitfieldRo("b").get("u8", 0)];
+  same<[typeof awaited, typeof executed, typeof read], [(bigint | null)[], (bigint | null)[], number[]]>(true);
+  const pipe = text.pipeline().get("a").bitfield("b").set("u8", 0, 1).execute().bitfieldRo("b").get("u8", 0).execute().incr("n");
+  same<typeof pipe, Pipeline<string, [string | null, (number | null)[], number[], number]>>(true);
+  const [longer, direct] = [await exact.pipeline().bitfield("b").get("u8", 0), text.pipeline().bitfield("b", { get: ["u8", 0] })];
+  same<[typeof longer, typeof direct], [Pipeline<string, [(bigint | null)[]], bigint>, Pipeline<string, [(number | null)[]]>]>(true);
+  const watching = await text.pipeline().watch("b");
+  const [at, later] = [await watching.bitfieldRo("b").get("u8", 0), watching.multi().bitfieldRo("b").get("u8", 0).execute()];
+  same<[typeof at, typeof later], [number[], Pipeline<string, [number[]]>]>(true);
+  const inert = await exact.execute([bitfield("b").get("u8", 0).execute(), bitfieldRo("b").get("u8", 0).execute(), bitfield("b", { get: ["u8", 0] })]);
+  same<typeof inert, [(bigint | null)[], bigint[], (bigint | null)[]]>(true);
+  const [raw, queued] = [await text.with({ raw: true }).bitfield("b").get("u8", 0), text.with({ raw: true }).pipeline().bitfield("b").get("u8", 0).execute()];
+  same<[typeof raw, typeof queued], [unknown, RawPipeline]>(true);
+  const named: [Bitfield, BitfieldReader, Bitfield<Promise<(bigint | null)[]>>] = [text.bitfield("b"), text.bitfieldRo("b"), builder];
+  // @ts-expect-error it only reads
+  text.pipeline().bitfieldRo("b").set("u8", 0, 1);
+  // @ts-expect-error a builder is no command yet
+  await text.execute([bitfield("b").get("u8", 0)]);
+  void named;
 };
 
 export const raws = async (): Promise<void> => {

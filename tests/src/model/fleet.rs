@@ -171,6 +171,7 @@ impl Fleet {
     /// Fails what blocks.
     pub fn unblock(&mut self) {
         self.pool.unblock(self.now);
+        self.pool.dismiss(self.now, None);
         self.act();
     }
 

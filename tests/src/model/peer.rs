@@ -173,6 +173,12 @@ impl Peer {
         self.act();
     }
 
+    /// Fails what waits for a lock.
+    pub fn dismiss(&mut self) {
+        self.connection.dismiss(self.now, None);
+        self.act();
+    }
+
     /// Ends the link from inside.
     pub fn shutdown(&mut self) {
         self.connection.shutdown();

@@ -35,10 +35,11 @@ impl Store {
         self.texts.get(key).map(Vec::as_slice)
     }
 
-    /// Runs one of the scripts that it understands: one that counts its calls and gives its argument, and those of locks, which it tells by
-    /// how many keys and arguments they have.
+    /// Runs one of the scripts that it understands: one that counts its calls and gives its argument, one that raises a key that it does not
+    /// declare, and those of locks, which it tells by how many keys and arguments they have.
     fn run(&mut self, text: &[u8], rest: &[&[u8]]) -> Frame {
         let (key, token) = match rest {
+            [.., key] if text == Self::RAISE => return self.execute(&[b"INCR", key]),
             [b"1", key, arg] if text == Self::COUNT => {
                 self.execute(&[b"INCR", key]);
                 return bulk(arg);
@@ -81,6 +82,8 @@ impl Store {
 
     /// The script that counts.
     pub const COUNT: &[u8] = b"redis.call('INCR', KEYS[1]) return ARGV[1]";
+    /// The script, and the function, that raises a key that it does not declare.
+    pub const RAISE: &[u8] = b"return redis.call('INCR', ARGV[1])";
     /// Tells how often the text at `key` was written to.
     pub fn writes(&mut self, key: &[u8]) -> u32 {
         self.expire();
@@ -149,6 +152,7 @@ impl Store {
                 self.scripts.insert(sha1_hex(text).to_vec(), text.to_vec());
                 self.run(text, rest)
             }
+            [b"FCALL", b"raise", rest @ ..] => self.run(Self::RAISE, rest),
             [b"MSET", pairs @ ..] => {
                 for pair in pairs.chunks_exact(2) {
                     self.texts.insert(pair[0].to_vec(), pair[1].to_vec());

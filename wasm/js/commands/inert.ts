@@ -1,3 +1,4 @@
+import { builds } from "../bitfield.js";
 import type { Commands } from "../generated/commands.js";
 import type { Forms, MapOf, Plain, SetOf, Str, World } from "../replies.js";
 
@@ -14,6 +15,9 @@ export interface InertCommand<R = unknown> {
 export const of =
   (command: string): any =>
   (...args: unknown[]): InertCommand => ({ command, args });
+
+/** The same, which makes builders too. @internal */
+export const building = (command: string): any => builds(of(command), command === "BITFIELD");
 
 declare const data: unique symbol;
 declare const integer: unique symbol;

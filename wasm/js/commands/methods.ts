@@ -1,7 +1,8 @@
 import type { Adapter } from "../adapter.js";
+import { builds } from "../bitfield.js";
 import { encode } from "./encode.js";
 import type { InertCommand } from "./inert.js";
-import { kindOf } from "../outbox.js";
+import { unexpected } from "../outbox.js";
 import { names } from "../packed.js";
 import { effectOf, methodOf, planOf, rowOf, type Plan } from "./plan.js";
 import { leaseRefusalOf, refusalOf } from "./reserved.js";
@@ -50,6 +51,8 @@ export abstract class Methods {
 }
 
 const { make } = Methods;
+/** Rows of commands that change a connection. */
+const reserved = new Set<number>();
 
 /**
  * Appends an inert command to `target`.
@@ -57,7 +60,7 @@ const { make } = Methods;
  */
 export const take = (target: Methods, inert: InertCommand): void => {
   const row = typeof inert === "object" && inert !== null && Array.isArray(inert.args) ? rowOf(inert.command) : 0;
-  if (row === 0) throw new TypeError(`execute: parameter 'commands' expected commands made by redwire/commands, got ${kindOf(inert)}`);
+  if (row === 0 || reserved.has(row)) throw unexpected("execute: parameter 'commands'", "commands made by redwire/commands", inert);
   make(target, row, planOf(row), inert.args as unknown[]);
 };
 
@@ -66,6 +69,7 @@ class Namespace {
   constructor(readonly target: Methods) {}
 }
 
+type Method = (this: Methods, ...args: unknown[]) => unknown;
 /** Methods by their names. Gathered in an object of their own: adding them to a class one by one takes a hundred times as long. */
 type Gathered = Record<string, unknown>;
 
@@ -95,6 +99,7 @@ const namespace = (name: string): Gathered => {
 for (let row = 1; row < names.length; row++) {
   const name = names[row]!;
   const effect = effectOf(row);
+  if (effect !== undefined) reserved.add(row);
   if (effect === "internal") continue;
   const [module, method] = methodOf(name);
   let plan: Plan | undefined;
@@ -116,6 +121,8 @@ for (let row = 1; row < names.length; row++) {
     };
   }
 }
+gathered["bitfield"] = builds(gathered["bitfield"] as Method, true);
+gathered["bitfieldRo"] = builds(gathered["bitfieldRo"] as Method, false);
 for (const methods of [gathered, ...namespaces.values()]) Object.setPrototypeOf(methods, Object.prototype);
 Object.setPrototypeOf(Methods.prototype, gathered);
 

@@ -1,4 +1,4 @@
-import { kindOf } from "../outbox.js";
+import { unexpected } from "../outbox.js";
 import { effectOf, rowOf } from "./plan.js";
 
 /** What to use instead of a command that changes what a connection is, by its effect: other callers share the connection. */
@@ -43,6 +43,12 @@ export const knownAs = (words: readonly unknown[]): string => {
 export const leaseRefusalOf = (method: string, name: string, effect: string): TypeError | undefined =>
   effect in streams ? new TypeError(`${method}: ${name} would end the conversation on the lease: use ${streams[effect]}`) : undefined;
 
+/** Gives the error for a command that a pipeline on a connection of its own cannot take, if it cannot: it would begin or end a transaction of the pipeline's. */
+export const queueRefusalOf = (method: string, name: string, effect: string): TypeError | undefined =>
+  /^(multi|exec|discard|watch|unwatch)$/.test(effect)
+    ? new TypeError(`${method}: ${name} is said by the pipeline itself: use its watch(), unwatch(), multi(), execute() and reset()`)
+    : leaseRefusalOf(method, name, effect);
+
 /** Gives the error for a command that cannot go unanswered, if it cannot: it would change how the connection answers, or whom. */
 export const silentRefusalOf = (command: string, row: number): TypeError | undefined => {
   const effect = effectOf(row);
@@ -51,16 +57,16 @@ export const silentRefusalOf = (command: string, row: number): TypeError | undef
 };
 
 /**
- * Gives the words of a raw command, which is sent on a lease or not.
- * @throws TypeError when the name is none, or is that of a command that the connection cannot take.
+ * Gives the words of a raw command, unless `refuse` gives why what has its effect cannot be taken.
+ * @throws TypeError then, and when the name is none.
  */
-export const rawCall = (name: unknown, args: readonly unknown[], leased: boolean): unknown[] => {
-  if (typeof name !== "string" || name.trim() === "") throw new TypeError(`call: parameter 'name' expected a command's name, got ${kindOf(name)}`);
+export const rawCall = (name: unknown, args: readonly unknown[], refuse: typeof leaseRefusalOf): unknown[] => {
+  if (typeof name !== "string" || name.trim() === "") throw unexpected("call: parameter 'name'", "a command's name", name);
   const words: unknown[] = name.trim().split(/ +/);
   for (const arg of args) words.push(arg);
   const known = knownAs(words);
   const effect = effectOf(rowOf(known));
-  const refusal = effect === undefined || effect === "internal" ? undefined : (leased ? leaseRefusalOf : refusalOf)("call", known, effect);
+  const refusal = effect === undefined || effect === "internal" ? undefined : refuse("call", known, effect);
   if (refusal !== undefined) throw refusal;
   return words;
 };

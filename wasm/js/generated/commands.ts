@@ -5,6 +5,7 @@ import type { AggregateResult, CommandDoc, CommandInfo, GeoMember, Sample, Searc
 import type { AnyWorld, ClientInfo, ClusterNode, If, Info, MapOf, SetOf, World } from "../replies.js";
 import type { ResponseError } from "../errors.js";
 import type { Give, Kind } from "../commands/give.js";
+import type { Bitfield, BitfieldReader } from "../bitfield.js";
 
 /** The commands of a client; each rejects with a {@link ResponseError} when the server refuses it, and with a `TypeError`,
  * with nothing sent, when its arguments cannot be those of the command. `K` is what they give: promises, or pipelines whose results so far are `T`;
@@ -97,9 +98,11 @@ export interface Commands<W extends AnyWorld = World, K extends Kind = "promise"
   /** BITCOUNT: counts the bits set to 1 in a string or a part of it, 0 if the key is missing. O(N), N bytes examined; since 2.6.0. */
   bitcount(key: Key): Give<W, T, W["N"]>[K];
   bitcount(key: Key, start: Int, end: Int, options?: BitcountOptions): Give<W, T, W["N"]>[K];
-  /** BITFIELD: reads, writes and increments integers of any bit width inside a string. O(N), N operations; since 3.2.0. */
+  /** BITFIELD: reads, writes and increments integers of any bit width inside a string. O(N), N operations; since 3.2.0. Without operations, gives a builder of them. */
+  bitfield(key: Key): Bitfield<Give<W, T, (W["N"] | null)[]>[K]>;
   bitfield(key: Key, ...operation: Several<{ overflow?: "wrap" | "sat" | "fail"; get: readonly [encoding: Value, offset: Value]; set?: undefined; incrby?: undefined } | { overflow?: "wrap" | "sat" | "fail"; get?: undefined; set: readonly [encoding: Value, offset: Value, value: Int]; incrby?: undefined } | { overflow?: "wrap" | "sat" | "fail"; get?: undefined; set?: undefined; incrby: readonly [encoding: Value, offset: Value, increment: Int] } | { overflow: "wrap" | "sat" | "fail"; get?: undefined; set?: undefined; incrby?: undefined }>): Give<W, T, (W["N"] | null)[]>[K];
-  /** BITFIELD_RO: reads integers of any bit width inside a string; may run on a replica. O(N), N reads; since 6.0.0. */
+  /** BITFIELD_RO: reads integers of any bit width inside a string; may run on a replica. O(N), N reads; since 6.0.0. Without operations, gives a builder of them. */
+  bitfieldRo(key: Key): BitfieldReader<Give<W, T, W["N"][]>[K]>;
   bitfieldRo(key: Key, options?: BitfieldRoOptions): Give<W, T, W["N"][]>[K];
   /** BITOP: combines strings bit by bit, stores the result and gives its length in bytes. O(N), N bytes of the longest string; since 2.6.0. */
   bitop(operation: "and" | "or" | "xor" | "not" | "diff" | "diff1" | "andor" | "one", destkey: Key, ...key: Several<Key>): Give<W, T, W["N"]>[K];
@@ -136,10 +139,10 @@ export interface Commands<W extends AnyWorld = World, K extends Kind = "promise"
   /** CLIENT INFO: describes this connection: address, age, flags, buffers and more. O(1); since 6.2.0. */
   clientInfo(): Give<W, T, ClientInfo<W["N"]>>[K];
   /** CLIENT KILL: closes connections chosen by address, id, type, user or age. O(N), N connections; since 2.4.0. */
-  clientKill(filter: Value | ({ id?: Int; type?: "normal" | "master" | "slave" | "replica" | "pubsub"; user?: Value; addr?: Value; laddr?: Value; skipme?: "yes" | "no"; maxage?: Int } & ({ id: Int } | { type: "normal" | "master" | "slave" | "replica" | "pubsub" } | { user: Value } | { addr: Value } | { laddr: Value } | { skipme: "yes" | "no" } | { maxage: Int }))): Give<W, T, boolean | W["N"]>[K];
+  clientKill(filter: Value | ({ id?: Int; type?: "normal" | "master" | "slave" | "replica" | "pubsub"; user?: Value; addr?: Value; laddr?: Value; skipme?: "yes" | "no"; /** A time in seconds. */ maxage?: Int } & ({ id: Int } | { type: "normal" | "master" | "slave" | "replica" | "pubsub" } | { user: Value } | { addr: Value } | { laddr: Value } | { skipme: "yes" | "no" } | { maxage: Int }))): Give<W, T, boolean | W["N"]>[K];
   /** CLIENT LIST: describes all open connections, or those of a type or with given ids. O(N), N connections; since 2.4.0. */
   clientList(options?: ClientListOptions): Give<W, T, ClientInfo<W["N"]>[]>[K];
-  /** CLIENT PAUSE: holds back all commands of clients, or only writes, for some milliseconds. O(1); since 3.0.0. */
+  /** CLIENT PAUSE: holds back all commands of clients, or only writes, for some milliseconds. O(1); since 3.0.0. `timeout` is a time in milliseconds. */
   clientPause(timeout: Int, options?: ClientPauseOptions): Give<W, T, boolean>[K];
   /** CLIENT TRACKINGINFO: describes the tracking state of this connection: flags, target and prefixes. O(1); since 6.2.0. */
   clientTrackinginfo(): Give<W, T, ClientTrackinginfoReply<W["S"], W["N"], W["F"]>>[K];
@@ -490,7 +493,7 @@ export interface Commands<W extends AnyWorld = World, K extends Kind = "promise"
   memoryUsage(key: Key, options?: MemoryUsageOptions): Give<W, T, W["N"] | null>[K];
   /** MGET: gives the strings of several keys, null for each that is missing or no string. O(N), N keys; since 1.0.0. */
   mget(...key: Several<Key>): Give<W, T, (W["V"] | null)[]>[K];
-  /** MIGRATE: moves keys atomically to another Redis server, or copies them. O(N), N size of the data moved; since 2.6.0. */
+  /** MIGRATE: moves keys atomically to another Redis server, or copies them. O(N), N size of the data moved; since 2.6.0. `timeout` is a time in milliseconds. */
   migrate(host: Value, port: Int, key: Key, destinationDb: Int, timeout: Int, options?: MigrateOptions): Give<W, T, boolean | "NOKEY">[K];
   /** MODULE HELP: lists the module subcommands with a line about each. O(1); since 5.0.0. */
   moduleHelp(): Give<W, T, string[]>[K];
@@ -564,7 +567,7 @@ export interface Commands<W extends AnyWorld = World, K extends Kind = "promise"
   /** REPLICAOF: makes the server a replica of another, or a primary with NO ONE. O(1); since 5.0.0. */
   replicaof(host: "no", port: "one"): Give<W, T, boolean | string>[K];
   replicaof(host: Value, port: Int): Give<W, T, boolean | string>[K];
-  /** RESTORE: creates a key from its serialized binary form, with a time to live. O(N*M), N parts of the value, M their average size; since 2.6.0. */
+  /** RESTORE: creates a key from its serialized binary form, with a time to live. O(N*M), N parts of the value, M their average size; since 2.6.0. `ttl` is a time in milliseconds. */
   restore(key: Key, ttl: Int, serializedValue: Value, options?: RestoreOptions): Give<W, T, boolean>[K];
   /** ROLE: tells whether the server is primary, replica or Sentinel, with its peers. O(1); since 2.8.12. */
   role(): Give<W, T, [kind: "master", offset: W["N"], replicas: [ip: string, port: W["N"], offset: W["N"]][]] | [kind: "slave", host: string, port: W["N"], state: string, offset: W["N"]] | [kind: "sentinel", masters: string[]]>[K];
@@ -760,12 +763,12 @@ export interface Commands<W extends AnyWorld = World, K extends Kind = "promise"
   xackdel(key: Key, group: Value, ids: readonly Value[], options?: XackdelOptions): Give<W, T, W["N"][]>[K];
   /** XADD: appends an entry to a stream, trimming it on request, and gives the entry's id. O(1), O(N) when trimming, N entries evicted; since 5.0.0. */
   xadd(key: Key, id: Value, data: Fields<W["I"]>, options?: XaddOptions): Give<W, T, string | null>[K];
-  /** XAUTOCLAIM: hands entries that were pending for too long to another consumer, batch by batch. O(1), for a small count; since 6.2.0. */
+  /** XAUTOCLAIM: hands entries that were pending for too long to another consumer, batch by batch. O(1), for a small count; since 6.2.0. `minIdleTime` is a time in milliseconds. */
   xautoclaim(key: Key, group: Value, consumer: Value, minIdleTime: Int, start: Value, options: XautoclaimOptions & { justid: true }): Give<W, T, [cursor: string, entries: string[], deleted?: string[]]>[K];
   xautoclaim(key: Key, group: Value, consumer: Value, minIdleTime: Int, start: Value, options?: XautoclaimOptions): Give<W, T, [cursor: string, entries: (StreamEntry<W["S"], W["F"], W["V"]> | null)[], deleted?: string[]]>[K];
   /** XCFGSET: sets how long and how many message ids a stream keeps to refuse duplicates. O(1); since 8.6.0. */
   xcfgset(key: Key, options?: XcfgsetOptions): Give<W, T, boolean>[K];
-  /** XCLAIM: hands pending entries with given ids to another consumer. O(log N), N pending entries of the group; since 5.0.0. */
+  /** XCLAIM: hands pending entries with given ids to another consumer. O(log N), N pending entries of the group; since 5.0.0. `minIdleTime` is a time in milliseconds. */
   xclaim(key: Key, group: Value, consumer: Value, minIdleTime: Int, id: readonly Value[], options: XclaimOptions & { justid: true }): Give<W, T, string[]>[K];
   xclaim(key: Key, group: Value, consumer: Value, minIdleTime: Int, ...id: Several<Value>): Give<W, T, (StreamEntry<W["S"], W["F"], W["V"]> | null)[]>[K];
   xclaim(key: Key, group: Value, consumer: Value, minIdleTime: Int, id: readonly Value[], options?: XclaimOptions): Give<W, T, (StreamEntry<W["S"], W["F"], W["V"]> | null)[]>[K];
@@ -952,8 +955,8 @@ export interface CfCommands<W extends AnyWorld = World, K extends Kind = "promis
   insert(key: Key, ...item: Several<W["I"]>): Give<W, T, (boolean | ResponseError)[]>[K];
   insert(key: Key, item: readonly W["I"][], options?: CfInsertOptions): Give<W, T, (boolean | ResponseError)[]>[K];
   /** CF.INSERTNX: adds those items that a cuckoo filter does not seem to hold yet, creating it if needed. O(N*(K+I)), N items, K sub-filters, I iterations; since bloom 1.0.0. */
-  insertnx(key: Key, ...item: Several<W["I"]>): Give<W, T, (W["N"] | boolean | ResponseError)[]>[K];
-  insertnx(key: Key, item: readonly W["I"][], options?: CfInsertnxOptions): Give<W, T, (W["N"] | boolean | ResponseError)[]>[K];
+  insertnx(key: Key, ...item: Several<W["I"]>): Give<W, T, (W["N"] | ResponseError)[]>[K];
+  insertnx(key: Key, item: readonly W["I"][], options?: CfInsertnxOptions): Give<W, T, (W["N"] | ResponseError)[]>[K];
   /** CF.LOADCHUNK: restores one saved piece of a cuckoo filter; start from an empty key. O(N), N capacity; since bloom 1.0.0. */
   loadchunk(key: Key, iterator: Int, data: Value): Give<W, T, boolean>[K];
   /** CF.MEXISTS: tells for several items whether a cuckoo filter probably holds each. O(K*N), K sub-filters, N items; since bloom 1.0.0. */
@@ -981,9 +984,9 @@ export interface CmsCommands<W extends AnyWorld = World, K extends Kind = "promi
 }
 /** The commands of `redis.ft`. */
 export interface FtCommands<W extends AnyWorld = World, K extends Kind = "promise", T extends unknown[] = []> {
-  /** FT.AGGREGATE: searches an index and groups, computes and sorts the results in a pipeline. O(1), growing with the matches and the steps; since search 1.1.0. */
-  aggregate(index: Value, query: Value, options: FtAggregateOptions & { withcursor: { count?: Int; maxidle?: Int } | true }): Give<W, T, [page: AggregateResult<W["S"], W["N"], W["F"]>, cursor: string]>[K];
-  aggregate(index: Value, query: Value, step: readonly ({ groupby: { property?: readonly Value[]; reduce?: readonly (Value | { function: Value; arg?: readonly Value[]; as?: Value })[] } | true; sortby?: undefined; apply?: undefined; limit?: undefined; filter?: undefined } | { groupby?: undefined; sortby: readonly (Value | { property: Value } & ({ asc?: true; desc?: undefined } | { asc?: undefined; desc?: true }))[] | ({ key: readonly (Value | { property: Value } & ({ asc?: true; desc?: undefined } | { asc?: undefined; desc?: true }))[]; max?: Int }) & ({ withcount?: true; withoutcount?: undefined } | { withcount?: undefined; withoutcount?: true }); apply?: undefined; limit?: undefined; filter?: undefined } | { groupby?: undefined; sortby?: undefined; apply: readonly [expression: Value, name: Value]; limit?: undefined; filter?: undefined } | { groupby?: undefined; sortby?: undefined; apply?: undefined; limit: readonly [offset: Int, num: Int]; filter?: undefined } | { groupby?: undefined; sortby?: undefined; apply?: undefined; limit?: undefined; filter: Value })[], options: FtAggregateOptions & { withcursor: { count?: Int; maxidle?: Int } | true }): Give<W, T, [page: AggregateResult<W["S"], W["N"], W["F"]>, cursor: string]>[K];
+  /** FT.AGGREGATE: searches an index and groups, computes and sorts the results in a pipeline; over RESP3 `warning` says why some may be missing. O(1), growing with the matches and the steps; since search 1.1.0. */
+  aggregate(index: Value, query: Value, options: FtAggregateOptions & { withcursor: { count?: Int; /** A time in milliseconds. */ maxidle?: Int } | true }): Give<W, T, [page: AggregateResult<W["S"], W["N"], W["F"]>, cursor: string]>[K];
+  aggregate(index: Value, query: Value, step: readonly ({ groupby: { property?: readonly Value[]; reduce?: readonly (Value | { function: Value; arg?: readonly Value[]; as?: Value })[] } | true; sortby?: undefined; apply?: undefined; limit?: undefined; filter?: undefined } | { groupby?: undefined; sortby: readonly (Value | { property: Value } & ({ asc?: true; desc?: undefined } | { asc?: undefined; desc?: true }))[] | ({ key: readonly (Value | { property: Value } & ({ asc?: true; desc?: undefined } | { asc?: undefined; desc?: true }))[]; max?: Int }) & ({ withcount?: true; withoutcount?: undefined } | { withcount?: undefined; withoutcount?: true }); apply?: undefined; limit?: undefined; filter?: undefined } | { groupby?: undefined; sortby?: undefined; apply: readonly [expression: Value, name: Value]; limit?: undefined; filter?: undefined } | { groupby?: undefined; sortby?: undefined; apply?: undefined; limit: readonly [offset: Int, num: Int]; filter?: undefined } | { groupby?: undefined; sortby?: undefined; apply?: undefined; limit?: undefined; filter: Value })[], options: FtAggregateOptions & { withcursor: { count?: Int; /** A time in milliseconds. */ maxidle?: Int } | true }): Give<W, T, [page: AggregateResult<W["S"], W["N"], W["F"]>, cursor: string]>[K];
   aggregate(index: Value, query: Value, options?: FtAggregateOptions): Give<W, T, AggregateResult<W["S"], W["N"], W["F"]>>[K];
   aggregate(index: Value, query: Value, step: readonly ({ groupby: { property?: readonly Value[]; reduce?: readonly (Value | { function: Value; arg?: readonly Value[]; as?: Value })[] } | true; sortby?: undefined; apply?: undefined; limit?: undefined; filter?: undefined } | { groupby?: undefined; sortby: readonly (Value | { property: Value } & ({ asc?: true; desc?: undefined } | { asc?: undefined; desc?: true }))[] | ({ key: readonly (Value | { property: Value } & ({ asc?: true; desc?: undefined } | { asc?: undefined; desc?: true }))[]; max?: Int }) & ({ withcount?: true; withoutcount?: undefined } | { withcount?: undefined; withoutcount?: true }); apply?: undefined; limit?: undefined; filter?: undefined } | { groupby?: undefined; sortby?: undefined; apply: readonly [expression: Value, name: Value]; limit?: undefined; filter?: undefined } | { groupby?: undefined; sortby?: undefined; apply?: undefined; limit: readonly [offset: Int, num: Int]; filter?: undefined } | { groupby?: undefined; sortby?: undefined; apply?: undefined; limit?: undefined; filter: Value })[], options?: FtAggregateOptions): Give<W, T, AggregateResult<W["S"], W["N"], W["F"]>>[K];
   /** FT.ALIASADD: gives an index another name; fails if that is taken. O(1); since search 1.0.0. */
@@ -1031,7 +1034,7 @@ export interface FtCommands<W extends AnyWorld = World, K extends Kind = "promis
   profile(index: Value, querytype: "search" | "aggregate" | "hybrid", query: Value, ...option: Several<Value>): Give<W, T, unknown>[K];
   profile(index: Value, querytype: "search" | "aggregate" | "hybrid", query: Value, options?: FtProfileOptions): Give<W, T, unknown>[K];
   profile(index: Value, querytype: "search" | "aggregate" | "hybrid", query: Value, option: readonly Value[], options?: FtProfileOptions): Give<W, T, unknown>[K];
-  /** FT.SEARCH: finds the documents of an index that match a query. O(N), N results of the query; since search 1.0.0. */
+  /** FT.SEARCH: finds the documents of an index that match a query; over RESP3 `warning` says why some may be missing. O(N), N results of the query; since search 1.0.0. */
   search(index: Value, query: Value, options?: FtSearchOptions): Give<W, T, SearchResult<W["S"], W["N"], W["F"]>>[K];
   /** FT.SPELLCHECK: suggests corrections for the misspelled terms of a query. O(1); since search 1.4.0. */
   spellcheck(index: Value, query: Value, options?: FtSpellcheckOptions): Give<W, T, [W["S"], [correction: W["S"], score: number][]][]>[K];
@@ -1176,52 +1179,52 @@ export interface TopkCommands<W extends AnyWorld = World, K extends Kind = "prom
 }
 /** The commands of `redis.ts`. */
 export interface TsCommands<W extends AnyWorld = World, K extends Kind = "promise", T extends unknown[] = []> {
-  /** TS.ADD: adds a sample to a time series, creating it if needed; gives its timestamp. O(M), M compaction rules; O(1) without; since timeseries 1.0.0. */
+  /** TS.ADD: adds a sample to a time series, creating it if needed; gives its timestamp. O(M), M compaction rules; O(1) without; since timeseries 1.0.0. `timestamp` is a Unix time in milliseconds. `ignoreMaxTimediff` is a time in milliseconds. */
   add(key: Key, timestamp: Value, value: Value, options?: TsAddOptions): Give<W, T, W["N"]>[K];
-  /** TS.ALTER: changes settings of a time series; labels given replace all old ones. O(N), N labels given; since timeseries 1.0.0. */
+  /** TS.ALTER: changes settings of a time series; labels given replace all old ones. O(N), N labels given; since timeseries 1.0.0. `ignoreMaxTimediff` is a time in milliseconds. */
   alter(key: Key, options?: TsAlterOptions): Give<W, T, boolean>[K];
-  /** TS.CREATE: creates an empty time series with settings and labels; fails if the key exists. O(1); since timeseries 1.0.0. */
+  /** TS.CREATE: creates an empty time series with settings and labels; fails if the key exists. O(1); since timeseries 1.0.0. `ignoreMaxTimediff` is a time in milliseconds. */
   create(key: Key, options?: TsCreateOptions): Give<W, T, boolean>[K];
-  /** TS.CREATERULE: begins to aggregate new samples of a time series into another one. O(1); since timeseries 1.0.0. */
+  /** TS.CREATERULE: begins to aggregate new samples of a time series into another one. O(1); since timeseries 1.0.0. `bucketDuration` is a time in milliseconds. `alignTimestamp` is a Unix time in milliseconds. */
   createrule(sourceKey: Key, destKey: Key, aggregator: "avg" | "sum" | "min" | "max" | "range" | "count" | "first" | "last" | "std.p" | "std.s" | "var.p" | "var.s" | "twa" | "countnan" | "countall", bucketDuration: Int, alignTimestamp?: Int): Give<W, T, boolean>[K];
-  /** TS.DECRBY: adds a sample that is lower than the latest by a number; gives its timestamp. O(M), M compaction rules; O(1) without; since timeseries 1.0.0. */
+  /** TS.DECRBY: adds a sample that is lower than the latest by a number; gives its timestamp. O(M), M compaction rules; O(1) without; since timeseries 1.0.0. `ignoreMaxTimeDiff` is a time in milliseconds. */
   decrby(key: Key, subtrahend: number, options?: TsDecrbyOptions): Give<W, T, W["N"]>[K];
-  /** TS.DEL: removes the samples between two timestamps and gives how many. O(N), N samples removed; since timeseries 1.6.0. */
+  /** TS.DEL: removes the samples between two timestamps and gives how many. O(N), N samples removed; since timeseries 1.6.0. `fromTimestamp` is a Unix time in milliseconds. `toTimestamp` is a Unix time in milliseconds. */
   del(key: Key, fromTimestamp: Value, toTimestamp: Value): Give<W, T, W["N"]>[K];
   /** TS.DELETERULE: stops aggregating one time series into another. O(1); since timeseries 1.0.0. */
   deleterule(sourceKey: Key, destKey: Key): Give<W, T, boolean>[K];
   /** TS.GET: gives the latest sample of a time series, nothing if it has none. O(1); since timeseries 1.0.0. */
   get(key: Key, options?: TsGetOptions): Give<W, T, null | Sample<W["N"]>>[K];
-  /** TS.INCRBY: adds a sample that is higher than the latest by a number; gives its timestamp. O(M), M compaction rules; O(1) without; since timeseries 1.0.0. */
+  /** TS.INCRBY: adds a sample that is higher than the latest by a number; gives its timestamp. O(M), M compaction rules; O(1) without; since timeseries 1.0.0. `ignoreMaxTimeDiff` is a time in milliseconds. */
   incrby(key: Key, addend: number, options?: TsIncrbyOptions): Give<W, T, W["N"]>[K];
   /** TS.INFO: describes a time series: samples, memory, settings, labels and rules. O(1); since timeseries 1.0.0. */
   info(key: Key, options?: TsInfoOptions): Give<W, T, TsInfoReply<W["S"], W["N"], W["F"]>>[K];
-  /** TS.MADD: adds samples to several existing time series; gives a timestamp or error for each. O(N*M), N series, M compaction rules; since timeseries 1.0.0. */
+  /** TS.MADD: adds samples to several existing time series; gives a timestamp or error for each. O(N*M), N series, M compaction rules; since timeseries 1.0.0. `timestamp` is a Unix time in milliseconds. */
   madd(...ktv: Groups<readonly [key: Key, timestamp: Value, value: Value]>): Give<W, T, (W["N"] | ResponseError)[]>[K];
   /** TS.MGET: gives the latest sample of every time series whose labels match filters. O(N), N series matched; since timeseries 1.0.0. */
   mget(...filterExpr: Several<Value>): Give<W, T, MapOf<W["F"], W["S"], [labels: MapOf<W["F"], W["S"], W["S"] | null>, sample: null | Sample<W["N"]>]>>[K];
   mget(filterExpr: readonly Value[], options?: TsMgetOptions): Give<W, T, MapOf<W["F"], W["S"], [labels: MapOf<W["F"], W["S"], W["S"] | null>, sample: null | Sample<W["N"]>]>>[K];
-  /** TS.MRANGE: gives the samples in a time range of all series whose labels match filters. O(N/M+K), N samples, M a chunk, K in the range; since timeseries 1.0.0. */
+  /** TS.MRANGE: gives the samples in a time range of all series whose labels match filters. O(N/M+K), N samples, M a chunk, K in the range; since timeseries 1.0.0. `fromTimestamp` is a Unix time in milliseconds. `toTimestamp` is a Unix time in milliseconds. */
   mrange(fromTimestamp: Value, toTimestamp: Value, filterExpr: readonly Value[], options: TsMrangeOptions & { groupby: readonly [label: Value, reducer: "avg" | "sum" | "min" | "max" | "range" | "count" | "first" | "last" | "std.p" | "std.s" | "var.p" | "var.s" | "twa" | "countnan" | "countall"] }): Give<W, T, TsMrangeReply<W["S"], W["N"], W["F"]>>[K];
   mrange(fromTimestamp: Value, toTimestamp: Value, ...filterExpr: Several<Value>): Give<W, T, MapOf<W["F"], W["S"], [labels: MapOf<W["F"], W["S"], W["S"] | null>, samples: Sample<W["N"]>[]]>>[K];
   mrange(fromTimestamp: Value, toTimestamp: Value, filterExpr: readonly Value[], options?: TsMrangeOptions): Give<W, T, MapOf<W["F"], W["S"], [labels: MapOf<W["F"], W["S"], W["S"] | null>, samples: Sample<W["N"]>[]]>>[K];
-  /** TS.MREVRANGE: gives the samples in a time range of all matching series, newest first. O(N/M+K), N samples, M a chunk, K in the range; since timeseries 1.4.0. */
+  /** TS.MREVRANGE: gives the samples in a time range of all matching series, newest first. O(N/M+K), N samples, M a chunk, K in the range; since timeseries 1.4.0. `fromTimestamp` is a Unix time in milliseconds. `toTimestamp` is a Unix time in milliseconds. */
   mrevrange(fromTimestamp: Value, toTimestamp: Value, filterExpr: readonly Value[], options: TsMrevrangeOptions & { groupby: readonly [label: Value, reducer: "avg" | "sum" | "min" | "max" | "range" | "count" | "first" | "last" | "std.p" | "std.s" | "var.p" | "var.s" | "twa" | "countnan" | "countall"] }): Give<W, T, TsMrangeReply<W["S"], W["N"], W["F"]>>[K];
   mrevrange(fromTimestamp: Value, toTimestamp: Value, ...filterExpr: Several<Value>): Give<W, T, MapOf<W["F"], W["S"], [labels: MapOf<W["F"], W["S"], W["S"] | null>, samples: Sample<W["N"]>[]]>>[K];
   mrevrange(fromTimestamp: Value, toTimestamp: Value, filterExpr: readonly Value[], options?: TsMrevrangeOptions): Give<W, T, MapOf<W["F"], W["S"], [labels: MapOf<W["F"], W["S"], W["S"] | null>, samples: Sample<W["N"]>[]]>>[K];
-  /** TS.NRANGE: gives the samples in a time range of named series, joined by timestamp. O(S*(N/M+K)), S series, N samples, M a chunk, K in range; since timeseries 8.10.0. */
+  /** TS.NRANGE: gives the samples in a time range of named series, joined by timestamp. O(S*(N/M+K)), S series, N samples, M a chunk, K in range; since timeseries 8.10.0. `fromTimestamp` is a Unix time in milliseconds. `toTimestamp` is a Unix time in milliseconds. */
   nrange(key: readonly Key[], fromTimestamp: Value, toTimestamp: Value, options?: TsNrangeOptions): Give<W, T, [ts: W["N"], values: number[]][]>[K];
-  /** TS.NREVRANGE: gives the samples in a time range of named series joined by timestamp, newest first. O(S*(N/M+K)), S series, N samples, M a chunk, K in range; since timeseries 8.10.0. */
+  /** TS.NREVRANGE: gives the samples in a time range of named series joined by timestamp, newest first. O(S*(N/M+K)), S series, N samples, M a chunk, K in range; since timeseries 8.10.0. `fromTimestamp` is a Unix time in milliseconds. `toTimestamp` is a Unix time in milliseconds. */
   nrevrange(key: readonly Key[], fromTimestamp: Value, toTimestamp: Value, options?: TsNrevrangeOptions): Give<W, T, [ts: W["N"], values: number[]][]>[K];
   /** TS.QUERYINDEX: lists the keys of the time series whose labels match filters. O(N), N series matched; since timeseries 1.0.0. */
   queryindex(...filterExpr: Several<Value>): Give<W, T, SetOf<W["S"], W["F"]>>[K];
   /** TS.QUERYLABELS: lists label names, or the values of one label, of matching time series. O(N), N series matched; since timeseries 8.10.0. */
   querylabels(subtype: { values: Value } | "labels", options?: TsQuerylabelsOptions): Give<W, T, SetOf<W["S"], W["F"]>>[K];
-  /** TS.RANGE: gives the samples of a series in a time range, aggregated on request. O(N/M+K), N samples, M a chunk, K in the range; since timeseries 1.0.0. */
+  /** TS.RANGE: gives the samples of a series in a time range, aggregated on request. O(N/M+K), N samples, M a chunk, K in the range; since timeseries 1.0.0. `fromTimestamp` is a Unix time in milliseconds. `toTimestamp` is a Unix time in milliseconds. */
   range(key: Key, fromTimestamp: Value, toTimestamp: Value, options?: TsRangeOptions): Give<W, T, Sample<W["N"]>[]>[K];
-  /** TS.READ: gives the samples of a series from a timestamp on, waiting for enough on request. O(log N+K), N samples, K returned; since timeseries 8.10.0. Waits at most `block` milliseconds, 0: for ever. */
+  /** TS.READ: gives the samples of a series from a timestamp on, waiting for enough on request. O(log N+K), N samples, K returned; since timeseries 8.10.0. Waits at most `block` milliseconds, 0: for ever. `timestamp` is a Unix time in milliseconds. */
   read(key: Key, timestamp: Value, options?: TsReadOptions): Give<W, T, Sample<W["N"]>[]>[K];
-  /** TS.REVRANGE: gives the samples of a series in a time range, newest first. O(N/M+K), N samples, M a chunk, K in the range; since timeseries 1.4.0. */
+  /** TS.REVRANGE: gives the samples of a series in a time range, newest first. O(N/M+K), N samples, M a chunk, K in the range; since timeseries 1.4.0. `fromTimestamp` is a Unix time in milliseconds. `toTimestamp` is a Unix time in milliseconds. */
   revrange(key: Key, fromTimestamp: Value, toTimestamp: Value, options?: TsRevrangeOptions): Give<W, T, Sample<W["N"]>[]>[K];
 }
 /** The commands of a lease: they change their connection, or are about its own writes. */

@@ -56,16 +56,16 @@ export type DelexOptions<I = Value> = { ifeq?: I; ifne?: undefined; ifdeq?: unde
 export type ExpireOptions = { nx?: true; xx?: undefined; gt?: undefined; lt?: undefined } | { nx?: undefined; xx?: true; gt?: undefined; lt?: undefined } | { nx?: undefined; xx?: undefined; gt?: true; lt?: undefined } | { nx?: undefined; xx?: undefined; gt?: undefined; lt?: true };
 export type ExpireatOptions = ExpireOptions;
 /** Options of FAILOVER. */
-export type FailoverOptions = { to?: { host: Value; port: Int; force?: true }; abort?: true; timeout?: Int };
+export type FailoverOptions = { to?: { host: Value; port: Int; force?: true }; abort?: true; /** A time in milliseconds. */ timeout?: Int };
 /** Options of FLUSHALL. */
 export type FlushallOptions = { async?: true; sync?: undefined } | { async?: undefined; sync?: true };
 export type FlushdbOptions = FlushallOptions;
 /** Options of FT.AGGREGATE. */
-export type FtAggregateOptions = { verbatim?: true; addscores?: true; load?: "*" | readonly (Value | { identifier: Value; as?: Value })[]; timeout?: Int; withcursor?: { count?: Int; maxidle?: Int } | true; scorer?: Value; params?: Fields<Value>; dialect?: Int };
+export type FtAggregateOptions = { verbatim?: true; addscores?: true; load?: "*" | readonly (Value | { identifier: Value; as?: Value })[]; /** A time in milliseconds. */ timeout?: Int; withcursor?: { count?: Int; /** A time in milliseconds. */ maxidle?: Int } | true; scorer?: Value; params?: Fields<Value>; dialect?: Int };
 /** Options of FT.ALTER. */
 export type FtAlterOptions = { skipinitialscan?: true };
 /** Options of FT.CREATE. */
-export type FtCreateOptions = { on?: "hash" | "json"; indexall?: "enable" | "disable"; prefix?: readonly Value[]; filter?: Value; language?: Value; languageField?: Value; score?: number; scoreField?: Value; payloadField?: Value; maxtextfields?: true; temporary?: number; nooffsets?: true; nohl?: true; nofields?: true; nofreqs?: true; stopwords?: readonly Value[]; skipinitialscan?: true };
+export type FtCreateOptions = { on?: "hash" | "json"; indexall?: "enable" | "disable"; prefix?: readonly Value[]; filter?: Value; language?: Value; languageField?: Value; score?: number; scoreField?: Value; payloadField?: Value; maxtextfields?: true; /** A time in seconds. */ temporary?: number; nooffsets?: true; nohl?: true; nofields?: true; nofreqs?: true; stopwords?: readonly Value[]; skipinitialscan?: true };
 export type FtCursorReadOptions = BlmpopOptions;
 /** Options of FT.DROPINDEX. */
 export type FtDropindexOptions = { dd?: true };
@@ -73,11 +73,11 @@ export type FtDropindexOptions = { dd?: true };
 export type FtExplainOptions = { params?: Fields<Value>; dialect?: Int };
 export type FtExplaincliOptions = FtExplainOptions;
 /** Options of FT.HYBRID. */
-export type FtHybridOptions = ({ combine?: { rrf: { constant?: number; window?: Int; yieldScoreAs?: Value } | true; linear?: undefined } | { rrf?: undefined; linear: { window?: Int; yieldScoreAs?: Value } & ({ alpha: number; beta: number } | { alpha?: undefined; beta?: undefined }) | true }; limit?: readonly [offset: Int, num: Int]; explainscore?: true; params?: Fields<Value>; timeout?: Int; format?: Value; load?: "*" | readonly Value[] }) & ({ sortby?: readonly (Value | { by: Value } & ({ asc?: true; desc?: undefined } | { asc?: undefined; desc?: true }))[]; nosort?: undefined } | { sortby?: undefined; nosort?: true });
+export type FtHybridOptions = ({ combine?: { rrf: { constant?: number; window?: Int; yieldScoreAs?: Value } | true; linear?: undefined } | { rrf?: undefined; linear: { window?: Int; yieldScoreAs?: Value } & ({ alpha: number; beta: number } | { alpha?: undefined; beta?: undefined }) | true }; limit?: readonly [offset: Int, num: Int]; explainscore?: true; params?: Fields<Value>; /** A time in milliseconds. */ timeout?: Int; format?: Value; load?: "*" | readonly Value[] }) & ({ sortby?: readonly (Value | { by: Value } & ({ asc?: true; desc?: undefined } | { asc?: undefined; desc?: true }))[]; nosort?: undefined } | { sortby?: undefined; nosort?: true });
 /** Options of FT.PROFILE. */
 export type FtProfileOptions = { limited?: true };
 /** Options of FT.SEARCH. */
-export type FtSearchOptions = { nocontent?: true; verbatim?: true; nostopwords?: true; withscores?: true; withpayloads?: true; withsortkeys?: true; filter?: readonly (readonly [numericField: Value, min: Value, max: Value])[]; geofilter?: readonly (readonly [geoField: Value, lon: number, lat: number, radius: number, unit: "m" | "km" | "mi" | "ft"])[]; inkeys?: readonly Value[]; infields?: readonly Value[]; return?: readonly (Value | { identifier: Value; as?: Value })[]; summarize?: { fields?: readonly Value[]; frags?: Int; len?: Int; separator?: Value } | true; highlight?: { fields?: readonly Value[]; tags?: readonly [open: Value, close: Value] } | true; slop?: Int; timeout?: Int; inorder?: true; language?: Value; expander?: Value; scorer?: Value; explainscore?: true; payload?: Value; sortby?: Value | { by: Value } & ({ asc?: true; desc?: undefined } | { asc?: undefined; desc?: true }); limit?: readonly [offset: Int, num: Int]; params?: Fields<Value>; dialect?: Int };
+export type FtSearchOptions = { nocontent?: true; verbatim?: true; nostopwords?: true; withscores?: true; withpayloads?: true; withsortkeys?: true; filter?: readonly (readonly [numericField: Value, min: Value, max: Value])[]; geofilter?: readonly (readonly [geoField: Value, lon: number, lat: number, radius: number, unit: "m" | "km" | "mi" | "ft"])[]; inkeys?: readonly Value[]; infields?: readonly Value[]; return?: readonly (Value | { identifier: Value; as?: Value })[]; summarize?: { fields?: readonly Value[]; frags?: Int; len?: Int; separator?: Value } | true; highlight?: { fields?: readonly Value[]; tags?: readonly [open: Value, close: Value] } | true; slop?: Int; /** A time in milliseconds. */ timeout?: Int; inorder?: true; language?: Value; expander?: Value; scorer?: Value; explainscore?: true; payload?: Value; sortby?: Value | { by: Value } & ({ asc?: true; desc?: undefined } | { asc?: undefined; desc?: true }); limit?: readonly [offset: Int, num: Int]; params?: Fields<Value>; dialect?: Int };
 /** Options of FT.SPELLCHECK. */
 export type FtSpellcheckOptions = { distance?: Int; terms?: readonly ({ inclusion: "include" | "exclude"; dictionary: Value; terms?: readonly Value[] })[]; dialect?: Int };
 /** Options of FT.SUGADD. */
@@ -107,14 +107,14 @@ export type GeosearchOptions = { withcoord?: true; withdist?: true; withhash?: t
 /** Options of GEOSEARCHSTORE. */
 export type GeosearchstoreOptions = { storedist?: true } & ({ asc?: true; desc?: undefined } | { asc?: undefined; desc?: true }) & ({ count: Int; any?: true } | { count?: undefined; any?: undefined });
 /** Options of GETEX. */
-export type GetexOptions = { ex?: Int; px?: undefined; exat?: undefined; pxat?: undefined; persist?: undefined } | { ex?: undefined; px?: Int; exat?: undefined; pxat?: undefined; persist?: undefined } | { ex?: undefined; px?: undefined; exat?: UnixTime; pxat?: undefined; persist?: undefined } | { ex?: undefined; px?: undefined; exat?: undefined; pxat?: UnixTime; persist?: undefined } | { ex?: undefined; px?: undefined; exat?: undefined; pxat?: undefined; persist?: true };
+export type GetexOptions = { /** A time in seconds. */ ex?: Int; px?: undefined; exat?: undefined; pxat?: undefined; persist?: undefined } | { ex?: undefined; /** A time in milliseconds. */ px?: Int; exat?: undefined; pxat?: undefined; persist?: undefined } | { ex?: undefined; px?: undefined; /** A Unix time in seconds. */ exat?: UnixTime; pxat?: undefined; persist?: undefined } | { ex?: undefined; px?: undefined; exat?: undefined; /** A Unix time in milliseconds. */ pxat?: UnixTime; persist?: undefined } | { ex?: undefined; px?: undefined; exat?: undefined; pxat?: undefined; persist?: true };
 /** Options of HELLO. */
 export type HelloOptions = { auth?: readonly [username: Value, password: Value]; setname?: Value };
 export type HexpireOptions = ExpireOptions;
 export type HexpireatOptions = ExpireOptions;
 export type HgetexOptions = GetexOptions;
 /** Options of HOTKEYS START. */
-export type HotkeysStartOptions = { count?: Int; duration?: Int; sample?: Int; slots?: Numbers<Int> } & ({ cpu: true; net?: true } | { cpu?: true; net: true });
+export type HotkeysStartOptions = { count?: Int; /** A time in seconds. */ duration?: Int; sample?: Int; slots?: Numbers<Int> } & ({ cpu: true; net?: true } | { cpu?: true; net: true });
 export type HpexpireOptions = ExpireOptions;
 export type HpexpireatOptions = ExpireOptions;
 /** Options of HRANDFIELD. */
@@ -122,9 +122,9 @@ export type HrandfieldOptions = { withvalues?: true };
 /** Options of HSCAN. */
 export type HscanOptions = { match?: Key; count?: Int; novalues?: true };
 /** Options of HSETEX. */
-export type HsetexOptions = ({ fnx?: true; fxx?: undefined } | { fnx?: undefined; fxx?: true }) & ({ ex?: Int; px?: undefined; exat?: undefined; pxat?: undefined; keepttl?: undefined } | { ex?: undefined; px?: Int; exat?: undefined; pxat?: undefined; keepttl?: undefined } | { ex?: undefined; px?: undefined; exat?: UnixTime; pxat?: undefined; keepttl?: undefined } | { ex?: undefined; px?: undefined; exat?: undefined; pxat?: UnixTime; keepttl?: undefined } | { ex?: undefined; px?: undefined; exat?: undefined; pxat?: undefined; keepttl?: true });
+export type HsetexOptions = ({ fnx?: true; fxx?: undefined } | { fnx?: undefined; fxx?: true }) & ({ /** A time in seconds. */ ex?: Int; px?: undefined; exat?: undefined; pxat?: undefined; keepttl?: undefined } | { ex?: undefined; /** A time in milliseconds. */ px?: Int; exat?: undefined; pxat?: undefined; keepttl?: undefined } | { ex?: undefined; px?: undefined; /** A Unix time in seconds. */ exat?: UnixTime; pxat?: undefined; keepttl?: undefined } | { ex?: undefined; px?: undefined; exat?: undefined; /** A Unix time in milliseconds. */ pxat?: UnixTime; keepttl?: undefined } | { ex?: undefined; px?: undefined; exat?: undefined; pxat?: undefined; keepttl?: true });
 /** Options of INCREX. */
-export type IncrexOptions = { saturate?: true; lbound?: Value; ubound?: Value; enx?: true } & ({ byfloat?: number; byint?: undefined } | { byfloat?: undefined; byint?: Int }) & ({ ex?: Int; px?: undefined; exat?: undefined; pxat?: undefined; persist?: undefined } | { ex?: undefined; px?: Int; exat?: undefined; pxat?: undefined; persist?: undefined } | { ex?: undefined; px?: undefined; exat?: UnixTime; pxat?: undefined; persist?: undefined } | { ex?: undefined; px?: undefined; exat?: undefined; pxat?: UnixTime; persist?: undefined } | { ex?: undefined; px?: undefined; exat?: undefined; pxat?: undefined; persist?: true });
+export type IncrexOptions = { saturate?: true; lbound?: Value; ubound?: Value; enx?: true } & ({ byfloat?: number; byint?: undefined } | { byfloat?: undefined; byint?: Int }) & ({ /** A time in seconds. */ ex?: Int; px?: undefined; exat?: undefined; pxat?: undefined; persist?: undefined } | { ex?: undefined; /** A time in milliseconds. */ px?: Int; exat?: undefined; pxat?: undefined; persist?: undefined } | { ex?: undefined; px?: undefined; /** A Unix time in seconds. */ exat?: UnixTime; pxat?: undefined; persist?: undefined } | { ex?: undefined; px?: undefined; exat?: undefined; /** A Unix time in milliseconds. */ pxat?: UnixTime; persist?: undefined } | { ex?: undefined; px?: undefined; exat?: undefined; pxat?: undefined; persist?: true });
 /** Options of JSON.ARRPOP. */
 export type JsonArrpopOptions = { format?: "strings" | "expand1" | "expand" };
 /** Options of JSON.GET. */
@@ -148,17 +148,17 @@ export type MigrateOptions = { copy?: true; replace?: true; keys?: readonly Key[
 /** Options of MODULE LOADEX. */
 export type ModuleLoadexOptions = { config?: Fields<Value>; args?: readonly Value[] };
 /** Options of MSETEX. */
-export type MsetexOptions = ({ nx?: true; xx?: undefined } | { nx?: undefined; xx?: true }) & ({ ex?: Int; px?: undefined; exat?: undefined; pxat?: undefined; keepttl?: undefined } | { ex?: undefined; px?: Int; exat?: undefined; pxat?: undefined; keepttl?: undefined } | { ex?: undefined; px?: undefined; exat?: UnixTime; pxat?: undefined; keepttl?: undefined } | { ex?: undefined; px?: undefined; exat?: undefined; pxat?: UnixTime; keepttl?: undefined } | { ex?: undefined; px?: undefined; exat?: undefined; pxat?: undefined; keepttl?: true });
+export type MsetexOptions = ({ nx?: true; xx?: undefined } | { nx?: undefined; xx?: true }) & ({ /** A time in seconds. */ ex?: Int; px?: undefined; exat?: undefined; pxat?: undefined; keepttl?: undefined } | { ex?: undefined; /** A time in milliseconds. */ px?: Int; exat?: undefined; pxat?: undefined; keepttl?: undefined } | { ex?: undefined; px?: undefined; /** A Unix time in seconds. */ exat?: UnixTime; pxat?: undefined; keepttl?: undefined } | { ex?: undefined; px?: undefined; exat?: undefined; /** A Unix time in milliseconds. */ pxat?: UnixTime; keepttl?: undefined } | { ex?: undefined; px?: undefined; exat?: undefined; pxat?: undefined; keepttl?: true });
 export type PexpireOptions = ExpireOptions;
 export type PexpireatOptions = ExpireOptions;
 /** Options of RESTORE. */
-export type RestoreOptions = { replace?: true; absttl?: true; idletime?: Int; freq?: Int };
+export type RestoreOptions = { replace?: true; absttl?: true; /** A time in seconds. */ idletime?: Int; freq?: Int };
 /** Options of SCAN. */
 export type ScanOptions = { match?: Key; count?: Int; type?: Value };
 export type ScriptFlushOptions = FlushallOptions;
 export type SdiffcardOptions = ArscanOptions;
 /** Options of SET. */
-export type SetOptions<I = Value> = { get?: true } & ({ nx?: true; xx?: undefined; ifeq?: undefined; ifne?: undefined; ifdeq?: undefined; ifdne?: undefined } | { nx?: undefined; xx?: true; ifeq?: undefined; ifne?: undefined; ifdeq?: undefined; ifdne?: undefined } | { nx?: undefined; xx?: undefined; ifeq?: I; ifne?: undefined; ifdeq?: undefined; ifdne?: undefined } | { nx?: undefined; xx?: undefined; ifeq?: undefined; ifne?: I; ifdeq?: undefined; ifdne?: undefined } | { nx?: undefined; xx?: undefined; ifeq?: undefined; ifne?: undefined; ifdeq?: Value; ifdne?: undefined } | { nx?: undefined; xx?: undefined; ifeq?: undefined; ifne?: undefined; ifdeq?: undefined; ifdne?: Value }) & ({ ex?: Int; px?: undefined; exat?: undefined; pxat?: undefined; keepttl?: undefined } | { ex?: undefined; px?: Int; exat?: undefined; pxat?: undefined; keepttl?: undefined } | { ex?: undefined; px?: undefined; exat?: UnixTime; pxat?: undefined; keepttl?: undefined } | { ex?: undefined; px?: undefined; exat?: undefined; pxat?: UnixTime; keepttl?: undefined } | { ex?: undefined; px?: undefined; exat?: undefined; pxat?: undefined; keepttl?: true });
+export type SetOptions<I = Value> = { get?: true } & ({ nx?: true; xx?: undefined; ifeq?: undefined; ifne?: undefined; ifdeq?: undefined; ifdne?: undefined } | { nx?: undefined; xx?: true; ifeq?: undefined; ifne?: undefined; ifdeq?: undefined; ifdne?: undefined } | { nx?: undefined; xx?: undefined; ifeq?: I; ifne?: undefined; ifdeq?: undefined; ifdne?: undefined } | { nx?: undefined; xx?: undefined; ifeq?: undefined; ifne?: I; ifdeq?: undefined; ifdne?: undefined } | { nx?: undefined; xx?: undefined; ifeq?: undefined; ifne?: undefined; ifdeq?: Value; ifdne?: undefined } | { nx?: undefined; xx?: undefined; ifeq?: undefined; ifne?: undefined; ifdeq?: undefined; ifdne?: Value }) & ({ /** A time in seconds. */ ex?: Int; px?: undefined; exat?: undefined; pxat?: undefined; keepttl?: undefined } | { ex?: undefined; /** A time in milliseconds. */ px?: Int; exat?: undefined; pxat?: undefined; keepttl?: undefined } | { ex?: undefined; px?: undefined; /** A Unix time in seconds. */ exat?: UnixTime; pxat?: undefined; keepttl?: undefined } | { ex?: undefined; px?: undefined; exat?: undefined; /** A Unix time in milliseconds. */ pxat?: UnixTime; keepttl?: undefined } | { ex?: undefined; px?: undefined; exat?: undefined; pxat?: undefined; keepttl?: true });
 /** Options of SHUTDOWN. */
 export type ShutdownOptions = { now?: true; force?: true; abort?: true } & ({ nosave?: true; save?: undefined } | { nosave?: undefined; save?: true });
 export type SintercardOptions = ArscanOptions;
@@ -177,13 +177,13 @@ export type TdigestMergeOptions = { compression?: Int; override?: true };
 /** Options of TOPK.LIST. */
 export type TopkListOptions = { withcount?: true };
 /** Options of TS.ADD. */
-export type TsAddOptions = { retention?: Int; encoding?: "compressed" | "uncompressed"; chunkSize?: Int; duplicatePolicy?: "block" | "first" | "last" | "min" | "max" | "sum"; onDuplicate?: "block" | "first" | "last" | "min" | "max" | "sum"; ignore?: readonly [ignoreMaxTimediff: Int, ignoreMaxValDiff: number]; labels?: Fields<Value> };
+export type TsAddOptions = { /** A time in milliseconds. */ retention?: Int; encoding?: "compressed" | "uncompressed"; /** A size in bytes. */ chunkSize?: Int; duplicatePolicy?: "block" | "first" | "last" | "min" | "max" | "sum"; onDuplicate?: "block" | "first" | "last" | "min" | "max" | "sum"; ignore?: readonly [ignoreMaxTimediff: Int, ignoreMaxValDiff: number]; labels?: Fields<Value> };
 /** Options of TS.ALTER. */
-export type TsAlterOptions = { retention?: Int; chunkSize?: Int; duplicatePolicy?: "block" | "first" | "last" | "min" | "max" | "sum"; ignore?: readonly [ignoreMaxTimediff: Int, ignoreMaxValDiff: number]; labels?: Fields<Value> };
+export type TsAlterOptions = { /** A time in milliseconds. */ retention?: Int; /** A size in bytes. */ chunkSize?: Int; duplicatePolicy?: "block" | "first" | "last" | "min" | "max" | "sum"; ignore?: readonly [ignoreMaxTimediff: Int, ignoreMaxValDiff: number]; labels?: Fields<Value> };
 /** Options of TS.CREATE. */
-export type TsCreateOptions = { retention?: Int; encoding?: "compressed" | "uncompressed"; chunkSize?: Int; duplicatePolicy?: "block" | "first" | "last" | "min" | "max" | "sum"; ignore?: readonly [ignoreMaxTimediff: Int, ignoreMaxValDiff: number]; labels?: Fields<Value> };
+export type TsCreateOptions = { /** A time in milliseconds. */ retention?: Int; encoding?: "compressed" | "uncompressed"; /** A size in bytes. */ chunkSize?: Int; duplicatePolicy?: "block" | "first" | "last" | "min" | "max" | "sum"; ignore?: readonly [ignoreMaxTimediff: Int, ignoreMaxValDiff: number]; labels?: Fields<Value> };
 /** Options of TS.DECRBY. */
-export type TsDecrbyOptions = { timestamp?: Value; retention?: Int; encoding?: "compressed" | "uncompressed"; uncompressed?: true; chunkSize?: Int; duplicatePolicy?: "block" | "first" | "last" | "min" | "max" | "sum"; ignore?: readonly [ignoreMaxTimeDiff: Int, ignoreMaxValDiff: number]; labels?: Fields<Value> };
+export type TsDecrbyOptions = { /** A Unix time in milliseconds. */ timestamp?: Value; /** A time in milliseconds. */ retention?: Int; encoding?: "compressed" | "uncompressed"; uncompressed?: true; /** A size in bytes. */ chunkSize?: Int; duplicatePolicy?: "block" | "first" | "last" | "min" | "max" | "sum"; ignore?: readonly [ignoreMaxTimeDiff: Int, ignoreMaxValDiff: number]; labels?: Fields<Value> };
 /** Options of TS.GET. */
 export type TsGetOptions = { latest?: true };
 export type TsIncrbyOptions = TsDecrbyOptions;
@@ -192,17 +192,17 @@ export type TsInfoOptions = { debug?: true };
 /** Options of TS.MGET. */
 export type TsMgetOptions = { latest?: true } & ({ withlabels?: true; selectedLabels?: undefined } | { withlabels?: undefined; selectedLabels?: readonly Value[] });
 /** Options of TS.MRANGE. */
-export type TsMrangeOptions = { latest?: true; filterByTs?: readonly Value[]; filterByValue?: readonly [min: number, max: number]; count?: Int; groupby?: readonly [label: Value, reducer: "avg" | "sum" | "min" | "max" | "range" | "count" | "first" | "last" | "std.p" | "std.s" | "var.p" | "var.s" | "twa" | "countnan" | "countall"]; excludeempty?: true } & ({ withlabels?: true; selectedLabels?: undefined } | { withlabels?: undefined; selectedLabels?: readonly Value[] }) & ({ align?: Value; aggregation: { aggregators: Value; bucketDuration: Int; buckettimestamp?: "start" | "-" | "end" | "+" | "mid" | "~"; empty?: true } } | { align?: undefined; aggregation?: undefined });
+export type TsMrangeOptions = { latest?: true; filterByTs?: readonly Value[]; filterByValue?: readonly [min: number, max: number]; count?: Int; groupby?: readonly [label: Value, reducer: "avg" | "sum" | "min" | "max" | "range" | "count" | "first" | "last" | "std.p" | "std.s" | "var.p" | "var.s" | "twa" | "countnan" | "countall"]; excludeempty?: true } & ({ withlabels?: true; selectedLabels?: undefined } | { withlabels?: undefined; selectedLabels?: readonly Value[] }) & ({ align?: Value; aggregation: { aggregators: Value; /** A time in milliseconds. */ bucketDuration: Int; buckettimestamp?: "start" | "-" | "end" | "+" | "mid" | "~"; empty?: true } } | { align?: undefined; aggregation?: undefined });
 export type TsMrevrangeOptions = TsMrangeOptions;
 /** Options of TS.NRANGE. */
-export type TsNrangeOptions = { latest?: true; filterByTs?: readonly Value[]; filterByValue?: readonly [min: number, max: number]; count?: Int } & ({ align?: Value; aggregation: { aggregators: readonly Value[]; bucketDuration: Int; buckettimestamp?: "start" | "-" | "end" | "+" | "mid" | "~"; empty?: true } } | { align?: undefined; aggregation?: undefined });
+export type TsNrangeOptions = { latest?: true; filterByTs?: readonly Value[]; filterByValue?: readonly [min: number, max: number]; count?: Int } & ({ align?: Value; aggregation: { aggregators: readonly Value[]; /** A time in milliseconds. */ bucketDuration: Int; buckettimestamp?: "start" | "-" | "end" | "+" | "mid" | "~"; empty?: true } } | { align?: undefined; aggregation?: undefined });
 export type TsNrevrangeOptions = TsNrangeOptions;
 /** Options of TS.QUERYLABELS. */
 export type TsQuerylabelsOptions = { filter?: readonly Value[] };
 /** Options of TS.RANGE. */
-export type TsRangeOptions = { latest?: true; filterByTs?: readonly Value[]; filterByValue?: readonly [min: number, max: number]; count?: Int } & ({ align?: Value; aggregation: { aggregators: Value; bucketDuration: Int; buckettimestamp?: "start" | "-" | "end" | "+" | "mid" | "~"; empty?: true } } | { align?: undefined; aggregation?: undefined });
+export type TsRangeOptions = { latest?: true; filterByTs?: readonly Value[]; filterByValue?: readonly [min: number, max: number]; count?: Int } & ({ align?: Value; aggregation: { aggregators: Value; /** A time in milliseconds. */ bucketDuration: Int; buckettimestamp?: "start" | "-" | "end" | "+" | "mid" | "~"; empty?: true } } | { align?: undefined; aggregation?: undefined });
 /** Options of TS.READ. */
-export type TsReadOptions = { maxCount?: Int } & ({ block: Int; minCount: Int } | { block?: undefined; minCount?: undefined });
+export type TsReadOptions = { maxCount?: Int } & ({ /** A time in milliseconds. */ block: Int; minCount: Int } | { block?: undefined; minCount?: undefined });
 export type TsRevrangeOptions = TsRangeOptions;
 /** Options of VADD. */
 export type VaddOptions = { reduce?: Int; cas?: true; ef?: Int; setattr?: Value; m?: Int } & ({ noquant?: true; bin?: undefined; q8?: undefined } | { noquant?: undefined; bin?: true; q8?: undefined } | { noquant?: undefined; bin?: undefined; q8?: true });
@@ -219,9 +219,9 @@ export type XaddOptions = { nomkstream?: true } & ({ keepref?: true; delref?: un
 /** Options of XAUTOCLAIM. */
 export type XautoclaimOptions = { count?: Int; justid?: true };
 /** Options of XCFGSET. */
-export type XcfgsetOptions = { idmpDuration?: Int; idmpMaxsize?: Int };
+export type XcfgsetOptions = { /** A time in seconds. */ idmpDuration?: Int; idmpMaxsize?: Int };
 /** Options of XCLAIM. */
-export type XclaimOptions = { idle?: Int; time?: UnixTime; retrycount?: Int; force?: true; justid?: true; lastid?: Value };
+export type XclaimOptions = { /** A time in milliseconds. */ idle?: Int; /** A Unix time in milliseconds. */ time?: UnixTime; retrycount?: Int; force?: true; justid?: true; lastid?: Value };
 export type XdelexOptions = XackdelOptions;
 /** Options of XGROUP CREATE. */
 export type XgroupCreateOptions = { mkstream?: true; entriesread?: Int };
@@ -232,12 +232,12 @@ export type XinfoStreamOptions = { full: true; count?: Int } | { full?: undefine
 /** Options of XNACK. */
 export type XnackOptions = { retrycount?: Int; force?: true };
 /** Options of XPENDING. */
-export type XpendingOptions = { idle?: Int };
+export type XpendingOptions = { /** A time in milliseconds. */ idle?: Int };
 export type XrangeOptions = BlmpopOptions;
 /** Options of XREAD. */
-export type XreadOptions = { count?: Int; maxcount?: Int; maxsize?: Int; block?: Int };
+export type XreadOptions = { count?: Int; maxcount?: Int; maxsize?: Int; /** A time in milliseconds. */ block?: Int };
 /** Options of XREADGROUP. */
-export type XreadgroupOptions = { count?: Int; maxcount?: Int; maxsize?: Int; block?: Int; claim?: Int; noack?: true };
+export type XreadgroupOptions = { count?: Int; maxcount?: Int; maxsize?: Int; /** A time in milliseconds. */ block?: Int; /** A time in milliseconds. */ claim?: Int; noack?: true };
 export type XrevrangeOptions = BlmpopOptions;
 /** Options of XSETID. */
 export type XsetidOptions = { entriesadded?: Int; maxdeletedid?: Value };

@@ -1,9 +1,11 @@
+import { unlessAborted } from "../aborts.js";
 import type { Channel } from "../channel.js";
 import type { Listener } from "../settings.js";
 import type { RedisError } from "../errors.js";
-import type { Key } from "../outbox.js";
+import { unexpected, type Key } from "../outbox.js";
 import type { Str } from "../replies.js";
-import { DATA, keyOf, namesIn, shown, unexpected } from "./names.js";
+import { DATA, keyOf, namesIn, told } from "./names.js";
+import type { Loss } from "./loss.js";
 import type { Gap, Kind, Published } from "./notices.js";
 import { Subscriber } from "./subscriber.js";
 import type { Handler } from "./types.js";
@@ -43,34 +45,38 @@ class Listeners {
     this.#mode = mode;
   }
 
-  /** Gives every message of `name` to `handler` until the function given back is called. */
-  async add(kind: Kind, name: Key, handler: Handler<Str>, { onError, onGap }: SubscribeOptions<Str> = {}): Promise<() => Promise<void>> {
+  /** Gives every message of `name` to `handler` until the function given back is called; `signal` gives up waiting for that. */
+  async add(kind: Kind, name: Key, handler: Handler<Str>, { onError, onGap }: SubscribeOptions<Str> = {}, signal?: AbortSignal): Promise<() => Promise<void>> {
     const verb = VERBS[kind]!;
     for (const [what, given] of Object.entries({ handler, onError, onGap })) {
       if (typeof given !== "function" && (given !== undefined || what === "handler")) throw unexpected(`${verb}: '${what}'`, "a function", given);
     }
-    const key = keyOf(shown(namesIn(verb, [name])[0]!, this.#mode));
+    signal?.throwIfAborted();
+    // the caller may change what was given
+    const own = told(namesIn(verb, [name])[0]!, this.#mode);
+    const key = keyOf(own);
     const subscriber = (this.#subscriber ??= this.#start());
     const all = this.#heard[kind]!;
     let heard = all.get(key);
     if (heard === undefined) {
-      const made: Heard = { listening: [], ready: subscriber[verb](new Map([[name, (message: Published<Str>) => deliver(made.listening, message)]])) };
+      const made: Heard = { listening: [], ready: subscriber[verb](new Map([[own, (message: Published<Str>) => deliver(made.listening, message)]])) };
       all.set(key, (heard = made));
     }
-    const own: Listening = { handler, onError, onGap };
+    const listening: Listening = { handler, onError, onGap };
     // a new array each time: the old one may be gone through
-    heard.listening = [...heard.listening, own];
+    heard.listening = [...heard.listening, listening];
     const stop = async (): Promise<void> => {
-      if (!heard.listening.includes(own)) return;
-      heard.listening = heard.listening.filter((other) => other !== own);
+      if (!heard.listening.includes(listening)) return;
+      heard.listening = heard.listening.filter((other) => other !== listening);
       if (heard.listening.length > 0 || all.get(key) !== heard) return;
       all.delete(key);
-      return this.#rest() ?? subscriber[ENDS[kind]!](name);
+      return this.#rest() ?? subscriber[ENDS[kind]!](own);
     };
     try {
-      await heard.ready;
+      await unlessAborted(heard.ready, signal);
     } catch (error) {
-      await stop().catch(() => {});
+      const stopped = stop().catch(() => {});
+      if (!signal?.aborted) await stopped;
       throw error;
     }
     return stop;
@@ -85,12 +91,12 @@ class Listeners {
   }
 
   #start(): Subscriber {
-    const onGap = (gap: Gap<Str>): void => {
+    // of all names where none are said
+    const onLoss = (loss: Loss | undefined, gap: Gap<Str>): void => {
       const { error } = gap;
       const told: Listening[] = [];
       for (const [kind, heard] of this.#heard.entries()) {
-        for (const name of kind === 1 ? gap.patterns : gap.channels) {
-          const key = keyOf(name);
+        for (const key of [...((kind === 1 ? loss?.patterns : loss?.channels) ?? heard).keys()]) {
           told.push(...(heard.get(key)?.listening ?? []));
           if (error !== undefined) heard.delete(key);
         }
@@ -102,11 +108,11 @@ class Listeners {
       }
       if (error !== undefined) void this.#rest();
     };
-    const subscriber = new Subscriber(this.#make, this.#mode, undefined, { onGap });
+    const subscriber = new Subscriber(this.#make, this.#mode, undefined, {}, undefined, onLoss);
     // a connection that ended, as that of a core that failed, is not used again
     subscriber.run().done.catch((error: RedisError) => {
       this.#subscriber = undefined;
-      onGap({ channels: [...subscriber.channels], patterns: [...subscriber.patterns], from: Date.now(), to: Infinity, dropped: 0, error });
+      onLoss(undefined, { channels: [...subscriber.channels], patterns: [...subscriber.patterns], from: Date.now(), to: Infinity, dropped: 0, error });
     });
     return subscriber;
   }

@@ -1,5 +1,6 @@
 import type { RedisError } from "../errors.js";
 import type { Str } from "../replies.js";
+import { keyOf, shown } from "./names.js";
 import { Notice, type Gap, type Names, type Published, type Told } from "./notices.js";
 
 /** What was not delivered between two messages, as a whole. */
@@ -10,8 +11,9 @@ export class Loss {
   #error: RedisError | undefined;
   /** What has ended with it, as if the server had confirmed that. */
   readonly ended: Told[] = [];
-  readonly #channels = new Map<string, Str>();
-  readonly #patterns = new Map<string, Str>();
+  /** Names by what stands for them. */
+  readonly channels = new Map<string, Str>();
+  readonly patterns = new Map<string, Str>();
 
   /** Gives what is lost with a connection, as the core tells it: until a time, those being of the core's clock, or for ever because of an error. */
   static ofGap(from: number, to: number | RedisError, names: Names): Loss {
@@ -26,8 +28,8 @@ export class Loss {
       names.forEach((own, kind) => own.forEach((name) => loss.ended.push([Notice.UNSUBSCRIBE + kind, name])));
     }
     loss.#span(Math.floor(origin + from), until);
-    for (const name of [...channels, ...shards]) loss.#channels.set(String(name), name);
-    for (const name of patterns) loss.#patterns.set(String(name), name);
+    for (const name of [...channels, ...shards]) loss.channels.set(keyOf(name), name);
+    for (const name of patterns) loss.patterns.set(keyOf(name), name);
     return loss;
   }
 
@@ -36,8 +38,8 @@ export class Loss {
     const now = Date.now();
     this.#span(now, now);
     this.#dropped++;
-    if (pattern === null) this.#channels.set(String(channel), channel);
-    else this.#patterns.set(String(pattern), pattern);
+    if (pattern === null) this.channels.set(keyOf(channel), channel);
+    else this.patterns.set(keyOf(pattern), pattern);
   }
 
   /** Adds what was lost before or after. */
@@ -46,8 +48,8 @@ export class Loss {
     this.#dropped += other.#dropped;
     this.#error ??= other.#error;
     this.ended.push(...other.ended);
-    for (const [key, name] of other.#channels) this.#channels.set(key, name);
-    for (const [key, name] of other.#patterns) this.#patterns.set(key, name);
+    for (const [key, name] of other.channels) this.channels.set(key, name);
+    for (const [key, name] of other.patterns) this.patterns.set(key, name);
   }
 
   #span(from: number, to: number): void {
@@ -55,8 +57,10 @@ export class Loss {
     this.#to = Math.max(this.#to, to);
   }
 
-  get gap(): Gap<Str> {
+  /** Gives it as callers see it. */
+  gap(mode: number): Gap<Str> {
     const error = this.#error;
-    return { channels: [...this.#channels.values()], patterns: [...this.#patterns.values()], from: this.#from, to: this.#to, dropped: this.#dropped, ...(error && { error }) };
+    const seen = (names: Map<string, Str>): Str[] => Array.from(names.values(), (name) => shown(name, mode));
+    return { channels: seen(this.channels), patterns: seen(this.patterns), from: this.#from, to: this.#to, dropped: this.#dropped, ...(error && { error }) };
   }
 }

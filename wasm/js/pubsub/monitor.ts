@@ -2,11 +2,11 @@ import type { Channel } from "../channel.js";
 import { rowOf } from "../commands/plan.js";
 import type { Listener } from "../settings.js";
 import { PubSubError } from "../errors.js";
+import { unexpected } from "../outbox.js";
 import { Mode } from "../reader.js";
 import type { Str } from "../replies.js";
 import { decode, latin1 } from "../text.js";
 import { LARGEST } from "./inbox.js";
-import { unexpected } from "./names.js";
 import type { Notice } from "./notices.js";
 
 /** A command that the server executed. */

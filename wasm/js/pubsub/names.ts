@@ -1,7 +1,7 @@
-import { kindOf, type Key } from "../outbox.js";
-import { ENCODED, Mode } from "../reader.js";
+import { unexpected, type Key } from "../outbox.js";
+import { ENCODED, Mode, textOf } from "../reader.js";
 import type { Str } from "../replies.js";
-import { decode, encode, latin1 } from "../text.js";
+import { encode, exactly, latin1 } from "../text.js";
 
 /** The longest name that the core holds, in bytes. */
 const LONGEST = 64 << 10;
@@ -10,9 +10,6 @@ const LONGEST = 64 << 10;
 export const DATA = Mode.BYTES | ENCODED;
 
 const bytesOf = (name: Key): Uint8Array => (typeof name === "string" ? encode(name) : name);
-
-/** Gives the error for something that is not what it has to be. */
-export const unexpected = (what: string, expected: string, value: unknown): TypeError => new TypeError(`${what} expected ${expected}, got ${kindOf(value)}`);
 
 /**
  * Gives the names that `method` was called with.
@@ -27,11 +24,15 @@ export const namesIn = (method: string, given: readonly unknown[]): Key[] => {
   return [...names] as Key[];
 };
 
-/** Gives the name that a caller gave as messages have it. */
-export const shown = (name: Key, mode: number): Str => {
-  if (mode & Mode.BYTES) return new Uint8Array(bytesOf(name));
-  return typeof name === "string" ? name : mode & Mode.LATIN1 ? latin1(name) : decode(name, undefined);
+/** Gives the name that a caller gave as the core's word has it: as text, or as bytes where they are none, or where nothing is decoded. */
+export const told = (name: Key, mode: number): Str => {
+  if (typeof name === "string" && mode & ENCODED) return name;
+  const bytes = bytesOf(name);
+  return mode & Mode.BYTES ? new Uint8Array(bytes) : exactly(bytes, textOf(bytes, mode));
 };
 
-/** Gives what stands for a name that a message has. */
-export const keyOf = (name: Str): string => (typeof name === "string" ? name : latin1(name));
+/** Gives what was told as callers see it. */
+export const shown = (value: Str, mode: number): Str => (typeof value === "string" || mode & Mode.BYTES ? value : textOf(value, mode));
+
+/** Gives what stands for a name that was told: no text has a surrogate alone. */
+export const keyOf = (name: Str): string => (typeof name === "string" ? name : `\ud800${latin1(name)}`);

@@ -31,8 +31,6 @@ export type Names = readonly [channels: Str[], patterns: Str[], shards: Str[]];
 /** What the core tells: see `core/src/pubsub/mod.rs` for what is behind the first element. @internal */
 export type Told = readonly [notice: Notice, first: unknown, second?: unknown, third?: unknown];
 
-const TYPES: readonly string[] = ["subscribe", "psubscribe", "ssubscribe", "unsubscribe", "punsubscribe", "sunsubscribe"];
-
 /** What was published: to a channel (`message`), or to one that a pattern matches (`pmessage`). */
 export interface Published<S extends Str = string> {
   type: "message" | "pmessage";
@@ -71,9 +69,3 @@ export interface Gap<S extends Str = string> {
 
 /** What is told is about. @internal */
 export const kindOfNotice = (notice: Notice): Kind => notice % 3;
-
-/** Gives the confirmation that was told. @internal */
-export const confirmationOf = ([notice, name, count]: Told): Message<Str> => {
-  const channel = name as Str;
-  return { type: TYPES[notice - Notice.SUBSCRIBE] as "subscribe", channel, pattern: kindOfNotice(notice) === Kind.PATTERN ? channel : null, data: count as number };
-};

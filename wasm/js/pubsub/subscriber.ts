@@ -2,15 +2,15 @@ import type { Channel } from "../channel.js";
 import { rowOf } from "../commands/plan.js";
 import type { Listener } from "../settings.js";
 import { PubSubError, type RedisError } from "../errors.js";
-import { Flag, type Key } from "../outbox.js";
+import { Flag, unexpected, type Key } from "../outbox.js";
 import { ENCODED, Mode } from "../reader.js";
 import type { SetOf, Str } from "../replies.js";
 import { later, type Timer } from "../timer.js";
 import { encoded } from "../view.js";
 import { Inbox, type Item } from "./inbox.js";
 import { Loss } from "./loss.js";
-import { DATA, keyOf, namesIn, shown, unexpected } from "./names.js";
-import { confirmationOf, Kind, kindOfNotice, Notice, type Message, type Names, type Published, type Told } from "./notices.js";
+import { DATA, keyOf, namesIn, shown, told } from "./names.js";
+import { Kind, kindOfNotice, Notice, type Gap, type Message, type Names, type Published, type Told } from "./notices.js";
 import type { GetMessageOptions, Handler, PubSub, PubSubOptions, RunOptions, Worker } from "./types.js";
 
 /** A name that is subscribed to. */
@@ -53,7 +53,10 @@ export class Subscriber implements PubSub<Str>, Listener {
   readonly mode: number;
   readonly #channel: Channel;
   readonly #timeout: number | undefined;
+  /** Gives up subscribing. */
+  readonly #signal: AbortSignal | undefined;
   readonly #options: PubSubOptions<Str>;
+  readonly #onLoss: ((loss: Loss, gap: Gap<Str>) => void) | undefined;
   readonly #inbox: Inbox;
   readonly #entries: readonly Map<string, Entry>[] = [new Map(), new Map(), new Map()];
   readonly #readers: Reader[] = [];
@@ -68,8 +71,18 @@ export class Subscriber implements PubSub<Str>, Listener {
   /** Why it ended, unless it was closed. */
   #failure: unknown;
 
-  /** Listens on a channel made by `make`; `mode` is how data is read, `timeout` that of its commands. */
-  constructor(make: (listener: Listener) => Channel, mode: number, timeout: number | undefined, options: PubSubOptions<Str> = {}) {
+  /**
+   * Listens on a channel made by `make`; `mode` is how data is read, `timeout` that of its commands, and `signal` gives up subscribing; `onLoss`
+   * takes gaps with the names that are meant.
+   */
+  constructor(
+    make: (listener: Listener) => Channel,
+    mode: number,
+    timeout: number | undefined,
+    options: PubSubOptions<Str> = {},
+    signal?: AbortSignal,
+    onLoss?: (loss: Loss, gap: Gap<Str>) => void,
+  ) {
     const { ignoreSubscribeMessages, bufferLimit = 10_000, onOverflow, onGap } = options;
     if (ignoreSubscribeMessages !== undefined && typeof ignoreSubscribeMessages !== "boolean") throw unexpected("pubsub: 'ignoreSubscribeMessages'", "a boolean", ignoreSubscribeMessages);
     if (!Number.isInteger(bufferLimit) || bufferLimit < 1) throw unexpected("pubsub: 'bufferLimit'", "a whole number from 1", bufferLimit);
@@ -77,7 +90,9 @@ export class Subscriber implements PubSub<Str>, Listener {
     if (onGap !== undefined && typeof onGap !== "function") throw unexpected("pubsub: 'onGap'", "a function", onGap);
     this.mode = mode & DATA;
     this.#timeout = timeout;
+    this.#signal = signal;
     this.#options = options;
+    this.#onLoss = onLoss;
     this.#inbox = new Inbox(bufferLimit, onOverflow === "drop-newest", (told) => this.#note(told));
     this.#channel = make(this);
   }
@@ -115,9 +130,11 @@ export class Subscriber implements PubSub<Str>, Listener {
     if (names.length === 0) throw new TypeError(`${method}: expected one name at least`);
     for (const [, handler] of pairs ?? []) if (typeof handler !== "function") throw unexpected(`${method}: a handler`, "a function", handler);
     if (pairs === undefined && this.#running !== undefined) throw new PubSubError(`${method}: while run() reads, a name needs a handler`);
+    const signal = this.#signal;
+    signal?.throwIfAborted();
     const entries = this.#entries[kind]!;
     const asked = names.map((name, at) => {
-      const own = shown(name, this.mode);
+      const own = told(name, this.mode);
       const key = keyOf(own);
       const entry = entries.get(key) ?? { name: own, handler: undefined, confirmed: false, pending: 0 };
       const before = entry.handler;
@@ -129,13 +146,16 @@ export class Subscriber implements PubSub<Str>, Listener {
     });
     this.#used = true;
     try {
-      await this.#send(kind, names);
+      await this.#send(kind, names, undefined, signal);
     } catch (error) {
       for (const { key, entry, before, handler } of asked) {
         if (entry.handler === handler) entry.handler = before;
         if (entry.pending > 0) entry.pending--;
         if (entry.pending === 0 && !entry.confirmed) entries.delete(key);
       }
+      // the server may have got it
+      const left = asked.filter(({ key }) => !entries.has(key)).map(({ entry }) => entry.name);
+      if (signal?.aborted && left.length > 0 && this.#channel.engine.status === "ready") this.#send(kind + ENDS, left).catch(() => {});
       throw error;
     }
   }
@@ -143,7 +163,7 @@ export class Subscriber implements PubSub<Str>, Listener {
   async #unsubscribe(kind: Kind, given: readonly unknown[]): Promise<void> {
     const names = namesIn(VERBS[kind + ENDS]!.toLowerCase(), given);
     const entries = this.#entries[kind]!;
-    const left = names.length === 0 ? [...entries.values()] : names.flatMap((name) => entries.get(keyOf(shown(name, this.mode))) ?? []);
+    const left = names.length === 0 ? [...entries.values()] : names.flatMap((name) => entries.get(keyOf(told(name, this.mode))) ?? []);
     for (const entry of left) entry.unwanted = undefined;
     try {
       await this.#send(kind + ENDS, names);
@@ -162,11 +182,11 @@ export class Subscriber implements PubSub<Str>, Listener {
     }
   };
 
-  #send(verb: number, names: readonly Key[], timeout = this.#timeout): Promise<unknown> {
+  #send(verb: number, names: readonly Key[], timeout = this.#timeout, signal?: AbortSignal): Promise<unknown> {
     const command = VERBS[verb]!;
     const refusal = this.#failure ?? this.#channel.refusal(command);
     if (refusal !== undefined) return Promise.reject(refusal);
-    return this.#channel.send(rowOf(command) | Flag.IDEMPOTENT, timeout, command, this.mode & ENCODED ? encoded(command, names, this.mode) : names, this.mode);
+    return this.#channel.send(rowOf(command) | Flag.IDEMPOTENT, timeout, command, this.mode & ENCODED ? encoded(command, names, this.mode) : names, this.mode, signal);
   }
 
   get subscribed(): boolean {
@@ -182,7 +202,7 @@ export class Subscriber implements PubSub<Str>, Listener {
   }
 
   #namesOf(...kinds: Kind[]): SetOf<Str> {
-    const names = kinds.flatMap((kind) => [...this.#entries[kind]!.values()].map(({ name }) => name));
+    const names = kinds.flatMap((kind) => [...this.#entries[kind]!.values()].map(({ name }) => shown(name, this.mode)));
     return (this.mode & Mode.BYTES ? names : new Set(names)) as SetOf<Str>;
   }
 
@@ -253,7 +273,7 @@ export class Subscriber implements PubSub<Str>, Listener {
     if (onError !== undefined && typeof onError !== "function") throw unexpected("run: 'onError'", "a function", onError);
     if (this.#running !== undefined || this.#readers.length > 0) throw new PubSubError("run: somebody is reading already");
     for (const entries of this.#entries) {
-      for (const [name, { handler }] of entries) if (handler === undefined) throw new PubSubError(`run: '${name}' has no handler`);
+      for (const { name, handler } of entries.values()) if (handler === undefined) throw new PubSubError(`run: '${shown(name, 0)}' has no handler`);
     }
     const refusal = this.#failure ?? this.#channel.refusal();
     if (refusal !== undefined) throw refusal;
@@ -322,20 +342,22 @@ export class Subscriber implements PubSub<Str>, Listener {
     if (item === undefined) return undefined;
     if ("type" in item) {
       const handler = this.#handlerOf(item);
+      show(item, this.mode);
       if (handler === undefined) return item as Message<Str>;
       this.#call(handler, item, item);
       return null;
     }
     if (item instanceof Loss) {
       const { onGap } = this.#options;
-      const { gap, ended } = item;
-      for (const told of ended) this.#note(told);
-      if (onGap !== undefined) this.#call(onGap, gap, undefined);
+      const gap = item.gap(this.mode);
+      for (const word of item.ended) this.#note(word);
+      if (this.#onLoss !== undefined) this.#onLoss(item, gap);
+      else if (onGap !== undefined) this.#call(onGap, gap, undefined);
       else if (gap.error !== undefined) this.#report(gap.error, undefined);
       return this.#next(ignore);
     }
     this.#note(item);
-    return ignore ? null : confirmationOf(item);
+    return ignore ? null : confirmationOf(item, this.mode);
   }
 
   #handlerOf({ channel, pattern }: Published<Str>): Handler<Str> | undefined {
@@ -423,3 +445,16 @@ export class Subscriber implements PubSub<Str>, Listener {
     return this.close();
   }
 }
+
+/** Makes a message what callers see. */
+const show = (message: Published<Str>, mode: number): void => {
+  message.channel = shown(message.channel, mode);
+  if (message.pattern !== null) message.pattern = shown(message.pattern, mode);
+  message.data = shown(message.data, mode);
+};
+
+/** Gives the confirmation that was told as callers see it. */
+const confirmationOf = ([notice, name, count]: Told, mode: number): Message<Str> => {
+  const channel = (name && shown(name as Str, mode)) as Str;
+  return { type: VERBS[notice - Notice.SUBSCRIBE]!.toLowerCase() as "subscribe", channel, pattern: kindOfNotice(notice) === Kind.PATTERN ? channel : null, data: count as number };
+};

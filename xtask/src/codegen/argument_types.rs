@@ -119,7 +119,7 @@ fn alternative(form: &Form) -> String {
     match form {
         Form::Object { pieces, .. } if matches!(sole_value(pieces), Sole::NoneRequired) => {
             let members = together(pieces).concat();
-            let any = members.iter().map(|(name, kind, _)| format!("{{ {name}: {kind} }}"));
+            let any = members.iter().map(|(name, kind, ..)| format!("{{ {name}: {kind} }}"));
             format!("({} & ({}))", literal_type(&members), any.collect::<Vec<_>>().join(" | "))
         }
         form => type_of(form),
@@ -193,7 +193,16 @@ fn literal(literal: &Literal) -> String {
     format!("{:?}", literal.token.to_ascii_lowercase())
 }
 
-type Member = (String, String, bool);
+/// An option's name, type, whether it may be left out, and what is said of it.
+type Member = (String, String, bool, String);
+
+fn member(part: &Part, optional: bool) -> Member {
+    let about = part.measure.map_or_else(String::new, |measure| {
+        let (first, rest) = measure.words().split_at(1);
+        format!("/** {}{rest}. */ ", first.to_ascii_uppercase())
+    });
+    (part.name.clone(), type_of(&part.form), optional, about)
+}
 
 /// Gives the type of an object: what stands alone as one literal, what excludes or needs other members as unions beside it.
 fn object<'a>(pieces: impl IntoIterator<Item = &'a Piece>) -> String {
@@ -229,7 +238,7 @@ fn union(variants: &[Vec<Member>]) -> String {
     let complete = variants.iter().map(|variant| {
         let members = names.iter().map(|name| match variant.iter().find(|member| member.0 == *name) {
             Some(member) => member.clone(),
-            None => ((*name).to_string(), "undefined".to_string(), true),
+            None => ((*name).to_string(), "undefined".to_string(), true, String::new()),
         });
         literal_type(&members.collect::<Vec<_>>())
     });
@@ -239,7 +248,9 @@ fn union(variants: &[Vec<Member>]) -> String {
 fn literal_type(members: &[Member]) -> String {
     let members: Vec<_> = members
         .iter()
-        .map(|(name, kind, optional)| format!("{name}{} {kind}", if *optional { "?:" } else { ":" }))
+        .map(|(name, kind, optional, about)| {
+            format!("{about}{name}{} {kind}", if *optional { "?:" } else { ":" })
+        })
         .collect();
     if members.is_empty() { "{}".to_string() } else { format!("{{ {} }}", members.join("; ")) }
 }
@@ -247,7 +258,7 @@ fn literal_type(members: &[Member]) -> String {
 /// Gives the members that a piece can put into an object, one list for each way to do so.
 fn variants(piece: &Piece) -> Vec<Vec<Member>> {
     match piece {
-        Piece::Part(part) => vec![vec![(part.name.clone(), type_of(&part.form), part.optional)]],
+        Piece::Part(part) => vec![vec![member(part, part.optional)]],
         Piece::Fixed(_) => vec![Vec::new()],
         Piece::Choice { required, pieces, .. } => {
             let simple = pieces.iter().all(|piece| matches!(piece, Piece::Part(_)));
@@ -294,7 +305,7 @@ fn with_any(ways: &[Vec<Member>]) -> Vec<Vec<Member>> {
 /// Gives the members of an alternative that was chosen, or may be.
 fn present(piece: &Piece, maybe: bool) -> Vec<Vec<Member>> {
     match piece {
-        Piece::Part(part) => vec![vec![(part.name.clone(), type_of(&part.form), maybe)]],
+        Piece::Part(part) => vec![vec![member(part, maybe)]],
         Piece::Group { pieces, .. } => together(pieces),
         other => variants(other),
     }
@@ -333,7 +344,8 @@ fn parameter((part, optional): (&Part, bool)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codegen::{arguments, facts::Facts};
+    use crate::codegen::arguments;
+    use crate::codegen::facts::{Facts, Kind, Node};
     use crate::tree;
 
     fn shown(facts: &Facts, name: &str) -> Vec<String> {
@@ -349,6 +361,17 @@ mod tests {
             .collect()
     }
 
+    fn uncommented(text: &str) -> String {
+        let parts = text.split("/** ").enumerate();
+        parts
+            .map(
+                |(at, part)| {
+                    if at == 0 { part } else { part.split_once(" */ ").map_or(part, |halves| halves.1) }
+                },
+            )
+            .collect()
+    }
+
     #[test]
     fn commands_are_called_as_worked_out_by_hand() {
         let facts = Facts::read(&tree::commands()).expect("the tables can be read");
@@ -356,7 +379,7 @@ mod tests {
         for line in include_str!("signatures.txt").lines() {
             let (name, call) = line.split_once(" (").expect("a name and its parameters");
             assert!(
-                shown(&facts, name).iter().any(|shown| format!("{shown})") == call),
+                shown(&facts, name).iter().any(|shown| format!("{})", uncommented(shown)) == call),
                 "{name} ({}",
                 shown(&facts, name).join(")\n(")
             );
@@ -371,5 +394,38 @@ mod tests {
         for command in &facts.commands {
             assert!(!shown(&facts, &command.name).is_empty(), "{}", command.name);
         }
+    }
+
+    #[test]
+    fn every_time_says_what_it_is_measured_in() {
+        fn silent(nodes: &[Node], found: &mut Vec<String>) {
+            const TIMES: [&str; 9] = [
+                "timeout",
+                "time",
+                "ttl",
+                "duration",
+                "timestamp",
+                "maxage",
+                "period",
+                "seconds",
+                "timediff",
+            ];
+            for node in nodes {
+                let number = matches!(node.kind, Kind::Integer | Kind::Double | Kind::UnixTime);
+                let last = node.name.rsplit('-').next().unwrap_or_default();
+                if number && node.measure().is_none() && TIMES.contains(&last) {
+                    found.push(node.name.clone());
+                }
+                silent(&node.arguments, found);
+            }
+        }
+        let facts = Facts::read(&tree::commands()).expect("the tables can be read");
+        for command in facts.commands.iter().filter(|command| command.internal.is_none()) {
+            let mut found = Vec::new();
+            silent(&command.args, &mut found);
+            assert!(found.is_empty(), "{}: {found:?}", command.name);
+        }
+        let set = shown(&facts, "SET").concat();
+        assert!(set.contains("/** A time in seconds. */ ex?: Int"), "{set}");
     }
 }

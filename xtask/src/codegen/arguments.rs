@@ -1,7 +1,10 @@
 //! From the tree of a command's arguments to how one calls it: what stands where among the parameters, what goes into the options, and
 //! what is never asked for. The rules are those of `docs/architecture.md`, "Arguments".
 
-use super::facts::{Command, Counted, Kind, Node, Version};
+use std::slice;
+
+use super::facts::{Command, Counted, Kind, Measure, Node, Version};
+use super::rust_pieces::values_of;
 use crate::run::{Failure, Result};
 
 /// A part of what is sent, in the order in which it is sent.
@@ -32,6 +35,7 @@ pub(crate) struct Part {
     pub(crate) each: bool,
     pub(crate) form: Form,
     pub(crate) optional: bool,
+    pub(crate) measure: Option<Measure>,
     pub(crate) since: Option<Version>,
 }
 
@@ -111,6 +115,56 @@ pub(crate) fn overloaded(command: &Command) -> Result<Vec<Piece>> {
     sequence(&command.args, Place::Top).map_err(|Failure(what)| Failure(format!("{}: {what}", command.name)))
 }
 
+/// Gives the ways to call `command` where each takes parameters and options of its own: a name that tells it from the others, and its pieces.
+/// Most have one, without a name.
+pub(crate) fn ways(command: &Command) -> Result<Vec<(String, Vec<Piece>)>> {
+    let pieces = overloaded(command)?;
+    let found = pieces.iter().enumerate().find_map(|(at, piece)| Some((at, alternatives(piece, command)?)));
+    let Some((at, alternatives)) = found else { return Ok(vec![(String::new(), pieces)]) };
+    let whole = |own: Vec<Piece>| [&pieces[..at], &own, &pieces[at + 1..]].concat();
+    Ok(alternatives.into_iter().map(|(name, own)| (name, whole(own))).collect())
+}
+
+/// Gives what stands in the place of a piece, with the name of each way, where that is parameters or options of several kinds.
+fn alternatives(piece: &Piece, command: &Command) -> Option<Vec<(String, Vec<Piece>)>> {
+    match piece {
+        Piece::Choice { required: true, pieces, .. } => {
+            let way = |piece: &Piece| {
+                let own =
+                    if let Piece::Group { pieces, .. } = piece { pieces } else { slice::from_ref(piece) };
+                let words: Option<Vec<&str>> = own.iter().map(only_word).collect();
+                (words.unwrap_or_default().join(" ").to_ascii_lowercase(), own.to_vec())
+            };
+            Some(pieces.iter().map(way).collect())
+        }
+        Piece::Part(part @ Part { form: Form::Either(forms), optional: false, .. }) => {
+            let mut values = values_of(&command.args, &part.label).into_iter();
+            let way = |form: &Form| match form {
+                Form::Object { pieces, .. } => (String::new(), pieces.clone()),
+                form => {
+                    let label = values.next().unwrap_or_else(|| part.label.clone());
+                    let part = Part {
+                        form: form.clone(),
+                        name: label.clone(),
+                        label: label.clone(),
+                        ..part.clone()
+                    };
+                    (label, vec![Piece::Part(part)])
+                }
+            };
+            Some(forms.iter().map(way).collect())
+        }
+        _ => None,
+    }
+}
+
+/// Gives the word that stands in the place of a value, where no other can.
+pub(crate) fn only_word(piece: &Piece) -> Option<&str> {
+    let Piece::Part(Part { form: Form::Literal(words), optional: false, .. }) = piece else { return None };
+    let [only] = words.as_slice() else { return None };
+    Some(&only.token)
+}
+
 /// Gives the parameters of a choice among groups of them, which have the same names.
 fn merged(piece: Piece) -> Vec<Piece> {
     let Piece::Choice { required: true, pieces: ways, .. } = &piece else { return vec![piece] };
@@ -146,6 +200,36 @@ pub(crate) fn visit<'a>(pieces: &'a [Piece], optional: bool, each: &mut dyn FnMu
             Piece::Choice { pieces, .. } => visit(pieces, true, each),
             Piece::Group { pieces, optional: may, .. } => visit(pieces, optional || *may, each),
         }
+    }
+}
+
+/// Gives the parameters of `command`, those in tuples too, that measure something which their names do not tell.
+pub(crate) fn measured(command: &Command) -> Result<Vec<(String, Measure)>> {
+    let pieces = signature(command)?;
+    let mut found = Vec::new();
+    measured_in(&pieces, &mut found);
+    found.dedup();
+    Ok(found)
+}
+
+fn measured_in(pieces: &[Piece], found: &mut Vec<(String, Measure)>) {
+    visit(pieces, false, &mut |part, _| measured_part(part, found));
+}
+
+fn measured_part(part: &Part, found: &mut Vec<(String, Measure)>) {
+    if let Some(measure) = part.measure.filter(|_| part.positional && !part.name.contains("econds")) {
+        found.push((part.name.clone(), measure));
+    }
+    measured_form(&part.form, found);
+}
+
+fn measured_form(form: &Form, found: &mut Vec<(String, Measure)>) {
+    match form {
+        Form::Tuple(parts) => parts.iter().for_each(|part| measured_part(part, found)),
+        Form::List { element, .. } => measured_form(element, found),
+        Form::Either(forms) => forms.iter().for_each(|form| measured_form(form, found)),
+        Form::Object { pieces, .. } => measured_in(pieces, found),
+        Form::Scalar(_) | Form::Flag | Form::Literal(_) | Form::Map { .. } => {}
     }
 }
 
@@ -254,6 +338,7 @@ fn convert(node: &Node, place: Place, count: Option<Counted>) -> Result<Vec<Piec
                 each: node.multiple_token,
                 form,
                 optional,
+                measure: node.measure(),
                 since,
             }))
         }
@@ -294,6 +379,7 @@ fn flag(node: &Node) -> Part {
         each: false,
         form: Form::Flag,
         optional: true,
+        measure: None,
         since: node.since,
     }
 }
@@ -315,6 +401,7 @@ fn member(node: &Node, since: Option<Version>) -> Result<Part> {
         each: node.multiple_token,
         form,
         optional: true,
+        measure: node.measure(),
         since,
     })
 }
@@ -469,6 +556,7 @@ fn block(node: &Node) -> Result<Form> {
             each: part.multiple_token,
             form,
             optional: false,
+            measure: part.measure(),
             since: part.since,
         });
     }

@@ -66,6 +66,8 @@ pub(crate) struct Command {
     pub(crate) args: Vec<Node>,
     /// The notation of `shape.rs`.
     pub(crate) reply: String,
+    /// What collects its optional arguments in TypeScript, where it is called without them; see `wasm/js/bitfield.ts`.
+    pub(crate) builder: Option<String>,
     #[serde(default)]
     pub(crate) tips: Vec<String>,
 }
@@ -163,6 +165,8 @@ pub(crate) struct Node {
     /// The part behind it that it counts; `*` for all of them.
     pub(crate) counts: Option<String>,
     pub(crate) unit: Option<Counted>,
+    /// What its number counts, where its name does not say so.
+    measure: Option<Measure>,
     pub(crate) since: Option<Version>,
     pub(crate) deprecated_since: Option<Version>,
     pub(crate) key_spec: Option<usize>,
@@ -185,6 +189,43 @@ pub(crate) enum Kind {
     PureToken,
     Oneof,
     Block,
+}
+
+/// What a number measures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Measure {
+    Seconds,
+    Milliseconds,
+    UnixSeconds,
+    UnixMilliseconds,
+    Bytes,
+}
+
+impl Measure {
+    /// Gives it as part of a sentence.
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Self::Seconds => "a time in seconds",
+            Self::Milliseconds => "a time in milliseconds",
+            Self::UnixSeconds => "a Unix time in seconds",
+            Self::UnixMilliseconds => "a Unix time in milliseconds",
+            Self::Bytes => "a size in bytes",
+        }
+    }
+}
+
+impl Node {
+    /// Tells what its number measures, if anything.
+    pub(crate) fn measure(&self) -> Option<Measure> {
+        self.measure.or(match self.name.rsplit('-').next()? {
+            "seconds" if self.kind == Kind::UnixTime => Some(Measure::UnixSeconds),
+            "milliseconds" if self.kind == Kind::UnixTime => Some(Measure::UnixMilliseconds),
+            "seconds" => Some(Measure::Seconds),
+            "milliseconds" | "ms" => Some(Measure::Milliseconds),
+            _ => None,
+        })
+    }
 }
 
 /// What a count counts.
@@ -222,9 +263,17 @@ impl Facts {
             }
             let commands: Vec<Command> =
                 serde_json::from_str(&text).context(format!("understand {}", path.display()))?;
-            facts
-                .commands
-                .extend(commands.into_iter().map(|command| Command { group: group.clone(), ..command }));
+            facts.commands.extend(commands.into_iter().map(|mut command| {
+                if let Some(Blocking { arg, unit, .. }) = &command.blocking
+                    && let Some(limit) = command.args.iter_mut().find(|node| node.name == *arg)
+                {
+                    limit.measure = Some(match unit {
+                        Unit::S => Measure::Seconds,
+                        Unit::Ms => Measure::Milliseconds,
+                    });
+                }
+                Command { group: group.clone(), ..command }
+            }));
         }
         facts.commands.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(facts)

@@ -56,8 +56,8 @@ pub(crate) fn typescript(shape: &Shape, aliases: &Aliases) -> String {
             Word::ClientInfo => "ClientInfo<N>",
             Word::ClusterNodes => "ClusterNode<S, N, F>[]",
             Word::ClusterNode => "ClusterNode<S, N, F>",
-            Word::Flags => "SetOf<S, F, string>",
-            Word::Bare => "string[]",
+            Word::Flags | Word::SentinelFlags => "SetOf<S, F, string>",
+            Word::Bare | Word::Warnings => "string[]",
             Word::Correction => "[correction: S, score: number]",
         }
         .to_string(),
@@ -158,10 +158,14 @@ fn parameters(name: &str, aliases: &Aliases) -> Vec<&'static str> {
         text.split(|char: char| !char.is_ascii_alphanumeric() && char != '@').any(|part| part == *word)
     };
     let values = ["value"].iter().any(used);
-    let data = ["bulk", "correction", "json", "set", "flags", "clusternode", "clusternodes"].iter().any(used);
+    let data = ["bulk", "correction", "json", "set", "flags", "sentinelflags", "clusternode", "clusternodes"]
+        .iter()
+        .any(used);
     let integers =
         ["int", "num", "info", "clientinfo", "clientlist", "clusternode", "clusternodes"].iter().any(used);
-    let forms = ["set", "map", "by", "keyed", "flags", "clusternode", "clusternodes"].iter().any(used);
+    let forms = ["set", "map", "by", "keyed", "flags", "sentinelflags", "clusternode", "clusternodes"]
+        .iter()
+        .any(used);
     let all = [("S", data), ("N", integers), ("F", forms), ("V", values)];
     all.into_iter().filter(|(_, needed)| *needed).map(|(parameter, _)| parameter).collect()
 }
@@ -290,7 +294,7 @@ pub(crate) fn rust(shape: &Shape, aliases: &Aliases) -> String {
             Word::Any | Word::Error => "Frame",
             Word::Info | Word::ClientInfo | Word::ClusterNode => "Record",
             Word::ClientList | Word::ClusterNodes => "Vec<Record>",
-            Word::Flags | Word::Bare => "Vec<String>",
+            Word::Flags | Word::SentinelFlags | Word::Bare | Word::Warnings => "Vec<String>",
             Word::Correction => "(Bytes, f64)",
         }
         .to_string(),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::arguments::{Form, Part, Piece};
+use super::arguments::{Form, Part, Piece, only_word};
 use super::facts::{Node, Version};
 use super::rust_pieces::{
     block_name, flags, is_choice, is_optional, is_steps, plural, required, steps, values_of, word_method,
@@ -29,6 +29,8 @@ pub(crate) struct Layout {
     pub(crate) sends: Sends,
     /// Parts with options of their own: the name of their type, and what they are made of.
     pub(crate) objects: Vec<(String, Vec<Piece>)>,
+    /// The other ways to call the command.
+    pub(crate) others: Vec<String>,
     nested: bool,
 }
 
@@ -121,6 +123,10 @@ impl Layout {
     }
 
     fn piece(&mut self, piece: &Piece, needs: &[usize], scope: &Scope<'_>) -> Result {
+        if let Some(word) = only_word(piece) {
+            self.always(sent(&[word.to_string()]));
+            return Ok(());
+        }
         match piece {
             Piece::Part(part) if is_choice(part) => self.either(part, needs, scope),
             Piece::Part(part) if !part.optional => {
@@ -274,7 +280,7 @@ impl Layout {
         Ok((methods, more))
     }
 
-    /// Adds the methods of what may be a word, a value or an object.
+    /// Adds the methods of what may be a word or a value.
     fn either(&mut self, part: &Part, needs: &[usize], scope: &Scope<'_>) -> Result {
         let Form::Either(forms) = &part.form else { return Ok(()) };
         let state = self.state(&part.label);
@@ -300,11 +306,9 @@ impl Layout {
                         });
                     }
                 }
-                Form::Object { pieces, .. } => self.sequence(pieces, needs, scope)?,
                 form => {
                     let label = values.next().unwrap_or_else(|| part.label.clone());
-                    let name = if part.optional { part.name.clone() } else { label.clone() };
-                    let part = Part { form: form.clone(), name, label, ..part.clone() };
+                    let part = Part { form: form.clone(), label, ..part.clone() };
                     let method = self.method(&part, slot, scope)?;
                     self.methods.push(Method { takes, needs: needs.to_vec(), ..method });
                 }

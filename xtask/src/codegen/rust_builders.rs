@@ -22,11 +22,11 @@ use crate::tree;
 pub(crate) fn builders(facts: &Facts, vectors: &str) -> Result<Vec<(String, String)>> {
     let aliases = rust_shapes::aliases(facts)?;
     let mut words = Words::default();
-    let mut groups: BTreeMap<String, Vec<(&Command, Vec<Piece>)>> = BTreeMap::new();
+    let mut groups: BTreeMap<String, Vec<(&Command, Vec<Way>)>> = BTreeMap::new();
     for command in facts.commands.iter().filter(|command| command.internal.is_none()) {
-        let pieces = arguments::signature(command)?;
-        words.add(&owner(command), &pieces);
-        groups.entry(file_of(command)).or_default().push((command, pieces));
+        let ways = arguments::ways(command)?;
+        ways.iter().for_each(|(_, pieces)| words.add(&owner(command), pieces));
+        groups.entry(file_of(command)).or_default().push((command, ways));
     }
     let mut files = vec![
         ("core/src/commands/mod.rs".to_string(), index(groups.keys())),
@@ -114,6 +114,9 @@ fn formatted(text: &str) -> Result<String> {
     String::from_utf8(output.stdout).context("read what rustfmt wrote")
 }
 
+/// A way to call a command: its name, and its pieces.
+type Way = (String, Vec<Piece>);
+
 struct File<'a> {
     words: &'a Words,
     aliases: &'a Aliases,
@@ -121,14 +124,19 @@ struct File<'a> {
 }
 
 impl File<'_> {
-    fn text(mut self, commands: &[(&Command, Vec<Piece>)]) -> Result<String> {
+    fn text(mut self, commands: &[(&Command, Vec<Way>)]) -> Result<String> {
         let mut objects: Vec<(String, Vec<Piece>, String)> = Vec::new();
-        for (command, pieces) in commands {
+        for (command, ways) in commands {
             let owner = owner(command);
             let scope = Scope { words: self.words, owner: &owner, nodes: &command.args };
-            let layout = layout(pieces, &scope, false).context(&command.name)?;
-            self.command(command, &layout)?;
-            let mut found = layout.objects.clone();
+            let mut found = Vec::new();
+            for (way, pieces) in ways {
+                let mut layout = layout(pieces, &scope, false).context(&command.name)?;
+                layout.others =
+                    ways.iter().map(|(name, _)| name.clone()).filter(|name| name != way).collect();
+                self.command(command, way, &layout)?;
+                found.append(&mut layout.objects);
+            }
             while let Some((name, pieces)) = found.pop() {
                 if objects.iter().any(|(other, ..)| *other == name) {
                     continue;
@@ -172,16 +180,15 @@ impl File<'_> {
         format!("{head}\n{}", self.text)
     }
 
-    fn command(&mut self, command: &Command, layout: &Layout) -> Result {
+    fn command(&mut self, command: &Command, way: &str, layout: &Layout) -> Result {
         let shape = parse(&command.reply).map_err(Failure).context(&command.name)?;
         let replies = replies(&shape, layout, &command.args, self.aliases);
-        let function = function_name(&command.name);
+        let function = function_name(&command.name, way);
         let parameters = listed(&layout.parameters);
-        let name = type_name(
-            &command.name.rsplit_once('.').map_or(&*command.name, |(_, name)| name).to_ascii_lowercase(),
-        );
+        let own = command.name.rsplit_once('.').map_or(&*command.name, |(_, name)| name);
+        let name = type_name(&own.to_ascii_lowercase()) + &pascal(way);
         let options = !layout.methods.is_empty();
-        let _ = write!(self.text, "{}", docs(command));
+        let _ = write!(self.text, "{}", docs(command)?);
         let result = if options { &name } else { "Command" };
         let _ = writeln!(self.text, "pub fn {function}({parameters}) -> {result}<{}> {{", replies.first);
         let row = format!("const {{ draft::id({:?}) }}", command.name);
@@ -343,17 +350,18 @@ fn filled(method: &Method) -> String {
     writes.map(|(slot, statements)| format!(".{verb}({slot}, {})", closure(statements))).collect()
 }
 
-/// Names the function of a command; modules have modules of their own.
-pub(crate) fn function_name(name: &str) -> String {
+/// Names the function for a way to call a command; modules have modules of their own.
+pub(crate) fn function_name(name: &str, way: &str) -> String {
     let own = name.split_once('.').map_or(name, |(_, own)| own.trim_start_matches('_'));
     match snake(&own.to_ascii_lowercase()) {
         // `command` makes any command
         all if all == "command" => "command_all".to_string(),
-        own => own,
+        own if way.is_empty() => own,
+        own => format!("{own}_{}", snake(way)),
     }
 }
 
-fn docs(command: &Command) -> String {
+fn docs(command: &Command) -> Result<String> {
     let mut text = format!("/// {}.\n///\n", escaped(&command.summary));
     let module = if command.module.is_some() { " of its module" } else { "" };
     let _ = writeln!(
@@ -363,13 +371,16 @@ fn docs(command: &Command) -> String {
         command.since,
         escaped(&command.complexity)
     );
+    for (name, measure) in arguments::measured(command)? {
+        let _ = writeln!(text, "/// `{}` is {}.", snake(&name), measure.words());
+    }
     if let Some(since) = command.deprecated_since {
         let instead: Vec<_> = command.replaced_by.iter().map(|other| format!("`{other}`")).collect();
         let instead =
             if instead.is_empty() { String::new() } else { format!("; use {}", instead.join(" or ")) };
         let _ = writeln!(text, "/// Outdated since {since}{instead}.");
     }
-    text
+    Ok(text)
 }
 
 fn about(method: &Method) -> String {

@@ -64,8 +64,7 @@ pub(crate) fn steps(pieces: &[Piece]) -> Vec<&Part> {
 
 /// Tells whether a part is called by one of several methods.
 pub(crate) fn is_choice(part: &Part) -> bool {
-    let Form::Either(forms) = &part.form else { return false };
-    part.optional || forms.iter().any(|form| matches!(form, Form::Object { .. }))
+    part.optional && matches!(part.form, Form::Either(_))
 }
 
 /// Tells whether a piece may be left out.

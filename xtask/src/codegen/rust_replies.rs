@@ -226,6 +226,7 @@ impl Reply<'_> {
             Test::Path(_) | Test::Negative(_) if sent => None,
             _ if sent => Some(true),
             _ if known => Some(false),
+            Test::Sent(name) if self.layout.others.contains(&camel(name)) => Some(false),
             _ => None,
         }
     }

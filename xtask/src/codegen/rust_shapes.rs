@@ -178,6 +178,10 @@ impl<'a> Programs<'a> {
     fn shape(&mut self, shape: &Shape, bits: &Bits) -> Result<usize> {
         let text = match shape {
             Shape::Word(Word::Bare) => format!("Array({})", self.node("Text".to_string())),
+            Shape::Word(Word::Warnings) => {
+                let text = self.node("Text".to_string());
+                format!("Filled({})", self.node(format!("Array({text})")))
+            }
             Shape::Word(Word::Correction) => format!("Swapped({})", self.node("Bulk".to_string())),
             Shape::Word(word) => match word {
                 Word::Int => "Int",
@@ -196,7 +200,10 @@ impl<'a> Programs<'a> {
                 Word::ClusterNodes => "Parsed(Format::ClusterNodes)",
                 Word::ClusterNode => "Parsed(Format::ClusterNode)",
                 Word::Flags => "Parsed(Format::Flags)",
-                Word::Bare | Word::Correction => return Err(Failure("no word".to_string())),
+                Word::SentinelFlags => "Parsed(Format::SentinelFlags)",
+                Word::Bare | Word::Correction | Word::Warnings => {
+                    return Err(Failure("no word".to_string()));
+                }
             }
             .to_string(),
             Shape::Literal(_) => "Text".to_string(),
@@ -260,7 +267,10 @@ impl<'a> Programs<'a> {
                     rest.map_or(Ok(0), |shape| self.shape(shape, bits))?
                 };
                 let dropped = fields.iter().map(|field| &field.shape).chain(rest);
-                let sparse = dropped.into_iter().any(|shape| *shape == Shape::Word(Word::Skip));
+                // how many fields are told is known at the end
+                let sparse = dropped.into_iter().any(|shape| {
+                    matches!(shape, Shape::Word(Word::Skip | Word::SentinelFlags | Word::Warnings))
+                });
                 let kind = match (sparse, bare) {
                     (_, true) => "Bare",
                     (true, _) => "Sparse",
@@ -303,6 +313,7 @@ impl<'a> Programs<'a> {
                     | Shape::Map(..)
                     | Shape::Pairs(..)
                     | Shape::Tuple(_)
+                    | Shape::Only(_)
                     | Shape::Struct(..)
             )
         };
@@ -317,11 +328,13 @@ impl<'a> Programs<'a> {
         };
         let mut id = self.shape(last, bits)?;
         for shape in aggregates {
-            let Shape::Tuple(items) = shape else {
-                return Err(Failure("alternatives cannot be told apart".to_string()));
+            let count = match shape {
+                Shape::Tuple(items) => items.len(),
+                Shape::Only(_) => 1,
+                _ => return Err(Failure("alternatives cannot be told apart".to_string())),
             };
             let this = self.shape(shape, bits)?;
-            id = self.node(format!("Arity({}, {this}, {id})", items.len()));
+            id = self.node(format!("Arity({count}, {this}, {id})"));
         }
         match scalar {
             None => Ok(id),

@@ -31,6 +31,9 @@ impl Layout {
         let name = if part.positional { &plural(part) } else { &part.label };
         let mut given = if part.each { Given::default() } else { sent(&part.tokens) };
         let mut value = self.value(&part.form, name, scope)?;
+        if let (Some(measure), Some(about)) = (part.measure, value.gives.last_mut()) {
+            *about = format!("{about}, {}", measure.words());
+        }
         if part.each {
             let statement = value.statements.pop().unwrap_or_default();
             value.statements.push(statement.replacen(
@@ -48,22 +51,21 @@ impl Layout {
     /// Gives a value as parameters and what sends them.
     fn value(&mut self, form: &Form, label: &str, scope: &Scope<'_>) -> Result<Given> {
         let name = snake(label);
-        let one = |kind: String, statement: String, about: &str| Given {
+        let one = |kind: String, statement: String| Given {
             parameters: vec![Parameter { name: name.clone(), kind }],
             statements: vec![statement],
-            gives: vec![format!("`{}`{about}", name.trim_start_matches("r#"))],
+            gives: vec![format!("`{}`", name.trim_start_matches("r#"))],
             ..Given::default()
         };
         Ok(match form {
             Form::Flag => Given::default(),
             Form::Scalar(scalar) => {
-                let (kind, about) = scalar_kind(*scalar, label);
-                one(kind.to_string(), format!("{name}.write_to(out);"), about)
+                one(scalar_kind(*scalar, label).to_string(), format!("{name}.write_to(out);"))
             }
             Form::Literal(literals) => {
-                one(format!("super::{}", scope.words.name(literals)), format!("{name}.write_to(out);"), "")
+                one(format!("super::{}", scope.words.name(literals)), format!("{name}.write_to(out);"))
             }
-            Form::Either(_) => one("impl ToArg".to_string(), format!("{name}.write_to(out);"), ""),
+            Form::Either(_) => return Err(Failure(format!("`{label}` is a choice without a type"))),
             Form::Tuple(parts) => {
                 let mut all = Given::default();
                 for part in parts {
@@ -91,10 +93,10 @@ impl Layout {
                     words_in(element),
                     wanted(*empty, &name, format!("draft::list(out, {items})")),
                 );
-                one(format!("impl IntoIterator<Item = {kind}>"), statement, "")
+                one(format!("impl IntoIterator<Item = {kind}>"), statement)
             }
             Form::Map { key, value, swapped, columns, count, empty } => {
-                let (key, value) = (scalar_kind(*key, "").0, scalar_kind(*value, "").0);
+                let (key, value) = (scalar_kind(*key, ""), scalar_kind(*value, ""));
                 let clone = if *columns { ", IntoIter: Clone" } else { "" };
                 let write = match (swapped, columns) {
                     (true, _) => "swapped",
@@ -103,7 +105,7 @@ impl Layout {
                 };
                 let statement =
                     counting(*count, Some(2), wanted(*empty, &name, format!("draft::{write}(out, {name})")));
-                one(format!("impl IntoIterator<Item = ({key}, {value}){clone}>"), statement, "")
+                one(format!("impl IntoIterator<Item = ({key}, {value}){clone}>"), statement)
             }
             Form::Object { pieces, counted } => {
                 let (object, bare) = self.object(label, pieces, scope);
@@ -114,7 +116,7 @@ impl Layout {
                 } else {
                     format!("{value}.write_all(out);")
                 };
-                one(kind, statement, "")
+                one(kind, statement)
             }
         })
     }
@@ -166,7 +168,7 @@ fn words_in(form: &Form) -> Option<usize> {
 
 fn item_kind(form: &Form, label: &str, scope: &Scope<'_>) -> Result<String> {
     Ok(match form {
-        Form::Scalar(scalar) => scalar_kind(*scalar, label).0.to_string(),
+        Form::Scalar(scalar) => scalar_kind(*scalar, label).to_string(),
         Form::Literal(literals) => format!("super::{}", scope.words.name(literals)),
         Form::Tuple(parts) => {
             let kinds: Result<Vec<_>> =
@@ -177,16 +179,13 @@ fn item_kind(form: &Form, label: &str, scope: &Scope<'_>) -> Result<String> {
     })
 }
 
-/// Gives the type of a single value, and its unit.
-fn scalar_kind(scalar: Scalar, label: &str) -> (&'static str, &'static str) {
+/// Gives the type of a single value.
+fn scalar_kind(scalar: Scalar, label: &str) -> &'static str {
     match (scalar, label) {
-        (Scalar::Key | Scalar::Value | Scalar::Own, _) => ("impl ToArg", ""),
+        (Scalar::Key | Scalar::Value | Scalar::Own, _) => "impl ToArg",
         // never negative where they are options
-        (Scalar::Integer, "seconds") => ("u64", ", a time in seconds"),
-        (Scalar::Integer, "milliseconds") => ("u64", ", a time in milliseconds"),
-        (Scalar::Integer, _) => ("i64", ""),
-        (Scalar::Double, _) => ("f64", ""),
-        (Scalar::Seconds, _) => ("u64", ", a Unix time in seconds"),
-        (Scalar::Milliseconds, _) => ("u64", ", a Unix time in milliseconds"),
+        (Scalar::Integer, "seconds" | "milliseconds") | (Scalar::Seconds | Scalar::Milliseconds, _) => "u64",
+        (Scalar::Integer, _) => "i64",
+        (Scalar::Double, _) => "f64",
     }
 }

@@ -10,7 +10,7 @@ use super::facts::Facts;
 use super::rust_arguments::Scope;
 use super::rust_builders::{file_of, function_name, is_module, owner};
 use super::rust_pieces::{
-    bare_value, block_name, first_values, flags, is_choice, is_steps, plural, steps, values_of, word_method,
+    bare_value, block_name, first_values, flags, is_choice, is_steps, plural, steps, word_method,
 };
 use super::rust_words::{Words, pascal, snake, variant};
 use crate::run::{Context, Result};
@@ -23,7 +23,7 @@ pub(crate) fn tests(facts: &Facts, words: &Words, vectors: &str) -> Result<Strin
         let Some(command) = facts.commands.iter().find(|command| vector["command"] == command.name) else {
             continue;
         };
-        let pieces = arguments::signature(command)?;
+        let ways = arguments::ways(command)?;
         let file = file_of(command);
         let path = if is_module(&file) { format!("commands::{file}") } else { "commands".to_string() };
         let owner = owner(command);
@@ -38,11 +38,13 @@ pub(crate) fn tests(facts: &Facts, words: &Words, vectors: &str) -> Result<Strin
                 .filter_map(Json::as_str)
                 .collect::<Vec<_>>()
                 .join(" ");
-            let call = given(&pieces, &call[0]).and_then(|given| writer.call(&pieces, &given));
-            if let Some(Call { required, methods, .. }) = call {
+            let call = ways.iter().find_map(|(way, pieces)| {
+                Some((way, given(pieces, &call[0]).and_then(|given| writer.call(pieces, &given))?))
+            });
+            if let Some((way, Call { required, methods, .. })) = call {
                 // in reverse: the order of calls is not that of words
                 let methods: String = methods.into_iter().rev().collect();
-                let name = function_name(&command.name);
+                let name = function_name(&command.name, way);
                 let _ = writeln!(
                     group,
                     "    sends({path}::{name}({}){methods}.as_ref(), {sent:?});",
@@ -272,7 +274,6 @@ impl Writer<'_> {
 
     fn either(&self, part: &Part, value: &Json, call: &mut Call) -> Option<()> {
         let Form::Either(forms) = &part.form else { return None };
-        let labels = values_of(self.scope.nodes, &part.label);
         for form in forms {
             match (form, value) {
                 (Form::Literal(literals), Json::String(text)) => {
@@ -281,15 +282,10 @@ impl Writer<'_> {
                         return Some(());
                     }
                 }
-                (Form::Object { pieces, .. }, Json::Object(members)) => {
-                    call.methods.extend(self.call(pieces, members)?.methods);
-                    return Some(());
-                }
                 (Form::Scalar(_), Json::String(_) | Json::Number(_))
                 | (Form::List { .. }, Json::Array(_)) => {
-                    let name = if part.optional { part.name.clone() } else { labels.first()?.clone() };
                     let values = self.values(form, value, &part.label)?;
-                    call.methods.push(format!(".{}({})", snake(&name), values.join(", ")));
+                    call.methods.push(format!(".{}({})", snake(&part.name), values.join(", ")));
                     return Some(());
                 }
                 _ => {}
@@ -307,6 +303,9 @@ impl Writer<'_> {
             Form::Literal(literals) => {
                 let text = value.as_str()?;
                 let literal = literals.iter().find(|one| one.token.eq_ignore_ascii_case(text))?;
+                if literals.len() == 1 {
+                    return Some(Vec::new());
+                }
                 let kind = self.scope.words.name(literals);
                 one(format!("commands::{kind}::{}", variant(&literal.token)))
             }

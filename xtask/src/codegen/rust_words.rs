@@ -55,7 +55,7 @@ impl Words {
 
     fn form(&mut self, owner: &str, label: &str, form: &Form) {
         match form {
-            Form::Literal(literals) => self.choice(owner, label, literals),
+            Form::Literal(literals) if literals.len() > 1 => self.choice(owner, label, literals),
             Form::List { element, .. } => self.form(owner, label, element),
             Form::Tuple(parts) => parts.iter().for_each(|part| self.form(owner, &part.name, &part.form)),
             Form::Object { pieces, .. } => {
@@ -70,7 +70,7 @@ impl Words {
                 .iter()
                 .filter(|form| !matches!(form, Form::Literal(_)))
                 .for_each(|form| self.form(owner, label, form)),
-            Form::Scalar(_) | Form::Flag | Form::Map { .. } => {}
+            Form::Scalar(_) | Form::Flag | Form::Literal(_) | Form::Map { .. } => {}
         }
     }
 

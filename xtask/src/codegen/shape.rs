@@ -71,13 +71,17 @@ pub(crate) enum Word {
     ClusterNode,
     /// Words between commas.
     Flags,
+    /// The same of a Sentinel's node, and what they say as fields beside it.
+    SentinelFlags,
+    /// Texts; no field where there is none.
+    Warnings,
     /// The names of a struct that have no value on RESP2; on RESP3 the server gives a list of them.
     Bare,
     /// A correction and its score.
     Correction,
 }
 
-const WORDS: [(&str, Word); 24] = [
+const WORDS: [(&str, Word); 26] = [
     ("int", Word::Int),
     ("bool", Word::Bool),
     ("double", Word::Double),
@@ -100,6 +104,8 @@ const WORDS: [(&str, Word); 24] = [
     ("clusternodes", Word::ClusterNodes),
     ("clusternode", Word::ClusterNode),
     ("flags", Word::Flags),
+    ("sentinelflags", Word::SentinelFlags),
+    ("warnings", Word::Warnings),
     ("bare", Word::Bare),
     ("correction", Word::Correction),
 ];

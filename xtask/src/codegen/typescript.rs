@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::argument_types;
-use super::arguments::{Piece, camel};
+use super::arguments::{self, Piece, camel};
 use super::facts::{Command, Facts, Unit};
 use super::reply_types;
 use super::rust_shapes;
@@ -34,6 +34,8 @@ pub(crate) struct Texts {
 /// A method: its name, its ways to be called, and what is to be read above it.
 struct Method {
     name: String,
+    /// What gives a builder, and of which type.
+    builder: Option<(String, String)>,
     overloads: Vec<Overload>,
     doc: String,
 }
@@ -54,7 +56,11 @@ pub(crate) fn types(facts: &Facts) -> Result<Texts> {
         for Overload { reply, .. } in &mut overloads {
             *reply = structures.name(command, std::mem::take(reply));
         }
-        let method = Method { name, overloads, doc: doc(command) };
+        let builder = match &command.builder {
+            Some(builder) => Some((typescript_calls::required(command)?, builder.clone())),
+            None => None,
+        };
+        let method = Method { name, builder, overloads, doc: doc(command)? };
         match command.conn {
             None => rooms.entry(room).or_default().push(method),
             Some(_) => leased.push(method),
@@ -84,6 +90,7 @@ pub(crate) fn types(facts: &Facts) -> Result<Texts> {
             (used(text, &shapes), "../replies.js"),
             (used(text, &["ResponseError"]), "../errors.js"),
             (used(text, &["Give", "Kind"]), "../commands/give.js"),
+            (used(text, &["Bitfield", "BitfieldReader"]), "../bitfield.js"),
         ];
         let mut header = MARK.to_string();
         for (names, from) in lines.iter().filter(|(names, _)| !names.is_empty()) {
@@ -162,11 +169,14 @@ fn lease_interface(methods: &[Method]) -> String {
 }
 
 fn write_methods(text: &mut String, methods: &[Method]) {
-    for Method { name, overloads, doc } in methods {
+    for Method { name, builder, overloads, doc } in methods {
         let _ = writeln!(text, "  /** {doc} */");
         for Overload { generics, parameters, reply } in overloads {
-            let (parameters, reply) = (in_world(parameters), in_world(reply));
-            let _ = writeln!(text, "  {name}{generics}({parameters}): Give<W, T, {reply}>[K];");
+            let (parameters, given) = (in_world(parameters), format!("Give<W, T, {}>[K]", in_world(reply)));
+            if let Some((required, builder)) = builder {
+                let _ = writeln!(text, "  {name}({required}): {builder}<{given}>;");
+            }
+            let _ = writeln!(text, "  {name}{generics}({parameters}): {given};");
         }
     }
 }
@@ -185,7 +195,7 @@ fn in_world(text: &str) -> String {
     placed.collect()
 }
 
-fn doc(command: &Command) -> String {
+fn doc(command: &Command) -> Result<String> {
     let mut doc = format!("{}: {}. {}", command.name, lower_first(&command.summary), command.complexity);
     match &command.module {
         None => {
@@ -201,13 +211,22 @@ fn doc(command: &Command) -> String {
         let name = blocking.token.as_deref().map_or_else(|| camel(&blocking.arg), camel);
         let _ = write!(doc, " Waits at most `{name}` {unit}, 0: for ever.");
     }
+    let limit = command.blocking.as_ref().map(|blocking| camel(&blocking.arg));
+    for (name, measure) in arguments::measured(command)? {
+        if limit.as_ref() != Some(&name) {
+            let _ = write!(doc, " `{name}` is {}.", measure.words());
+        }
+    }
+    if command.builder.is_some() {
+        doc.push_str(" Without operations, gives a builder of them.");
+    }
     if let Some(since) = command.deprecated_since {
         let _ = write!(doc, " @deprecated since {since}");
         if !command.replaced_by.is_empty() {
             let _ = write!(doc, ": {}", command.replaced_by.join(", "));
         }
     }
-    doc.replace("*/", "* /")
+    Ok(doc.replace("*/", "* /"))
 }
 
 fn lower_first(text: &str) -> String {

@@ -54,6 +54,16 @@ pub(crate) fn overloads(
     Ok(all)
 }
 
+/// Gives the parameters that a command is never called without.
+pub(crate) fn required(command: &Command) -> Result<String> {
+    let pieces = arguments::overloaded(command)?;
+    let needed = |mut call: Call<'_>| {
+        call.parameters.retain(|(_, optional)| !optional);
+        argument_types::parameters(&call)
+    };
+    Ok(argument_types::calls(&pieces).into_iter().next().map(needed).unwrap_or_default())
+}
+
 /// Gives parameters of a type: each is `true` where its option is given.
 fn generics(flags: &[&String]) -> String {
     let all: Vec<_> =

@@ -69,7 +69,7 @@ fn row(command: &Command, aliases: &Aliases) -> Result<String> {
 }
 
 /// What every server has that redwire may meet needs no version.
-const OLDEST: Version = Version([6, 0, 0]);
+const OLDEST: Version = Version([5, 0, 0]);
 
 fn since(version: Option<Version>) -> String {
     match version.filter(|version| *version > OLDEST) {

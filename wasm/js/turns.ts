@@ -1,0 +1,40 @@
+/** Lets one in at a time, in the order in which they come. */
+export class Turns {
+  #taken = false;
+  readonly #waiting = new Set<() => void>();
+
+  /** Whether whoever comes now has to wait. */
+  get isTaken(): boolean {
+    return this.#taken;
+  }
+
+  /** Resolves when it is the caller's turn, until {@link give}; rejects with the reason when `signal` aborts before. */
+  async take(signal: AbortSignal | undefined): Promise<void> {
+    signal?.throwIfAborted();
+    if (!this.#taken) {
+      this.#taken = true;
+      return;
+    }
+    await new Promise<void>((resolve, reject) => {
+      const enter = (): void => {
+        signal?.removeEventListener("abort", abort);
+        resolve();
+      };
+      const abort = (): void => {
+        this.#waiting.delete(enter);
+        reject(signal!.reason);
+      };
+      signal?.addEventListener("abort", abort, { once: true });
+      this.#waiting.add(enter);
+    });
+  }
+
+  /** Ends the caller's turn. */
+  give(): void {
+    const [next] = this.#waiting;
+    this.#taken = next !== undefined;
+    if (next === undefined) return;
+    this.#waiting.delete(next);
+    next();
+  }
+}
