@@ -41,7 +41,8 @@ describe("commands that the server is too old for", () => {
 
   test("what waits for the version keeps its place in the order", async (t) => {
     const { fake, redis } = faked(t, () => ok);
-    await Promise.all([redis.set("a", 1), redis.getex("a", { ex: 1 }), redis.del("a"), redis.call("ECHO", "x"), redis.pipeline({ transaction: false }).get("a").execute()]);
+    const { signal } = new AbortController();
+    await Promise.all([redis.set("a", 1), redis.with({ signal }).getex("a", { ex: 1 }), redis.with({ signal }).del("a"), redis.call("ECHO", "x"), redis.pipeline({ transaction: false }).get("a").execute()]);
     assert.deepEqual(names(fake), ["SET", "GETEX", "DEL", "ECHO", "GET"]);
   });
 

@@ -306,7 +306,7 @@ class Client extends Methods {
   run(row: number, command: string, args: unknown[], needs?: Needs, what = 0): Promise<unknown> {
     const channel = this.#channel;
     if (needs !== undefined) {
-      if (channel.version.isAwaited(channel)) return unlessAborted(channel.version.gate, this.#view.signal).then(() => this.run(row, command, args, channel.version.limit === undefined ? undefined : needs, what));
+      if (channel.version.isAwaited(channel)) return unlessAborted(channel.version.gate!.then(() => this.run(row, command, args, channel.version.limit === undefined ? undefined : needs, what)), this.#view.signal);
       const error = unsupported(command, needs, channel.version.limit);
       if (error !== undefined) return Promise.reject(error);
     }
@@ -339,7 +339,7 @@ class Client extends Methods {
     const channel = this.#channel;
     const refusal = channel.refusal(command) ?? (flags & Flag.SILENT ? silentRefusalOf(command, what & Flag.NAMED ? rowOf(knownAs(args)) : what & ROW) : undefined);
     if (refusal !== undefined) return Promise.reject(refusal);
-    if (channel.version.gate !== undefined) return unlessAborted(channel.version.gate, signal).then(() => this.#once(what, command, args, mode));
+    if (channel.version.gate !== undefined) return unlessAborted(channel.version.gate.then(() => this.#once(what, command, args, mode)), signal);
     if (what & Flag.SCRIPT) args = [channel.engine.learn(args[0] as string), ...args.slice(1)];
     what |= flags;
     if (flags & Flag.RAW) mode |= Mode.WIDE;
