@@ -2,7 +2,8 @@ import { unexpected } from "./outbox.js";
 
 /** @throws TypeError when `signal`, an option of `method`, is none. @internal */
 export const checkSignal = (method: string, signal: unknown): void => {
-  if (signal !== undefined && !(signal instanceof AbortSignal)) throw unexpected(`${method}: option 'signal'`, "an AbortSignal", signal);
+  // any realm's
+  if (signal !== undefined && typeof (signal as AbortSignal | null)?.addEventListener !== "function") throw unexpected(`${method}: option 'signal'`, "an AbortSignal", signal);
 };
 
 /** Settles as `promise` does, or rejects with the reason of `signal` as soon as that aborts. @internal */
