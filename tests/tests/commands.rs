@@ -7802,12 +7802,13 @@ fn vector_set() {
         "VADD key-1 REDUCE 11 FP32 vectorBlob-1 element-1",
     );
     sends(
-        commands::vadd("key-1", commands::VaddVector::values([2.5, 2.5]), "element-1").as_ref(),
-        "VADD key-1 VALUES 2 2.5 2.5 element-1",
+        commands::vadd("key-1", commands::VaddVector::values(["values-1", "values2-1"]), "element-1")
+            .as_ref(),
+        "VADD key-1 VALUES 2 values-1 values2-1 element-1",
     );
     sends(
-        commands::vadd("key-1", commands::VaddVector::values([2.5]), "element-1").as_ref(),
-        "VADD key-1 VALUES 1 2.5 element-1",
+        commands::vadd("key-1", commands::VaddVector::values(["values-1"]), "element-1").as_ref(),
+        "VADD key-1 VALUES 1 values-1 element-1",
     );
     sends(
         commands::vadd("key-1", commands::VaddVector::fp32("vectorBlob-1"), "element-1").cas().as_ref(),
@@ -7840,7 +7841,7 @@ fn vector_set() {
         "VADD key-1 FP32 vectorBlob-1 element-1 M 11",
     );
     sends(
-        commands::vadd("key-1", commands::VaddVector::values([2.5]), "element-1")
+        commands::vadd("key-1", commands::VaddVector::values(["values-1"]), "element-1")
             .m(11)
             .setattr("attributes-1")
             .ef(11)
@@ -7848,7 +7849,7 @@ fn vector_set() {
             .cas()
             .reduce(11)
             .as_ref(),
-        "VADD key-1 REDUCE 11 VALUES 1 2.5 element-1 CAS Q8 EF 11 SETATTR attributes-1 M 11",
+        "VADD key-1 REDUCE 11 VALUES 1 values-1 element-1 CAS Q8 EF 11 SETATTR attributes-1 M 11",
     );
     sends(commands::vcard("key-1").as_ref(), "VCARD key-1");
     sends(commands::vdim("key-1").as_ref(), "VDIM key-1");
@@ -7874,10 +7875,13 @@ fn vector_set() {
         "VSIM key-1 FP32 vectorBlob-1",
     );
     sends(
-        commands::vsim("key-1", commands::VsimQuery::values([2.5, 2.5])).as_ref(),
-        "VSIM key-1 VALUES 2 2.5 2.5",
+        commands::vsim("key-1", commands::VsimQuery::values(["values-1", "values2-1"])).as_ref(),
+        "VSIM key-1 VALUES 2 values-1 values2-1",
     );
-    sends(commands::vsim("key-1", commands::VsimQuery::values([2.5])).as_ref(), "VSIM key-1 VALUES 1 2.5");
+    sends(
+        commands::vsim("key-1", commands::VsimQuery::values(["values-1"])).as_ref(),
+        "VSIM key-1 VALUES 1 values-1",
+    );
     sends(
         commands::vsim("key-1", commands::VsimQuery::ele("element-1")).withscores().as_ref(),
         "VSIM key-1 ELE element-1 WITHSCORES",
@@ -7915,7 +7919,7 @@ fn vector_set() {
         "VSIM key-1 ELE element-1 NOTHREAD",
     );
     sends(
-        commands::vsim("key-1", commands::VsimQuery::values([2.5]))
+        commands::vsim("key-1", commands::VsimQuery::values(["values-1"]))
             .nothread()
             .truth()
             .filter_ef(11)
@@ -7926,6 +7930,6 @@ fn vector_set() {
             .withattribs()
             .withscores()
             .as_ref(),
-        "VSIM key-1 VALUES 1 2.5 WITHSCORES WITHATTRIBS COUNT 11 EPSILON 2.5 EF 11 FILTER expression-1 FILTER-EF 11 TRUTH NOTHREAD",
+        "VSIM key-1 VALUES 1 values-1 WITHSCORES WITHATTRIBS COUNT 11 EPSILON 2.5 EF 11 FILTER expression-1 FILTER-EF 11 TRUTH NOTHREAD",
     );
 }

@@ -108,7 +108,7 @@ impl VaddVector {
     }
 
     /// Adds `VALUES` with `values`.
-    pub fn values(values: impl IntoIterator<Item = f64>) -> Self {
+    pub fn values(values: impl IntoIterator<Item = impl ToArg>) -> Self {
         Self(Draft::new(RowId::UNKNOWN).with(0, |out| {
             "VALUES".write_to(out);
             draft::counted(out, 1, |out| draft::some(out, "values", |out| draft::list(out, values)));
@@ -407,7 +407,7 @@ impl VsimQuery {
     }
 
     /// Adds `VALUES` with `values`.
-    pub fn values(values: impl IntoIterator<Item = f64>) -> Self {
+    pub fn values(values: impl IntoIterator<Item = impl ToArg>) -> Self {
         Self(Draft::new(RowId::UNKNOWN).with(0, |out| {
             "VALUES".write_to(out);
             draft::counted(out, 1, |out| draft::some(out, "values", |out| draft::list(out, values)));

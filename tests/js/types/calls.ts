@@ -147,19 +147,6 @@ export const mistakes = async (): Promise<void> => {
   new Redis({ hots: "h" });
 };
 
-export const numbers = async (): Promise<void> => {
-  await text.vadd("v", { values: new Float32Array(2) }, "e");
-  await text.vsim("v", { values: [0.5, 1] });
-  await text.tdigest.add("t", new Float64Array(2));
-  await text.tdigest.add("t", 1, 2);
-  await text.ardel("a", new Int32Array(2));
-  await text.zunion(["a"], { weights: new Float32Array(1) });
-  // @ts-expect-error bytes are data
-  await text.vadd("v", { values: new Uint8Array(2) }, "e");
-  // @ts-expect-error no keys
-  await text.mget(new Float32Array(2));
-};
-
 export const groups = async (): Promise<void> => {
   await text.geoadd("g", [[1, 2, "a"]]);
   await text.geoadd("g", [1, 2, "a"], [3, 4, "b"]);

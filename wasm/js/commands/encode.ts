@@ -1,6 +1,6 @@
 import type { Adapter } from "../adapter.js";
 import { kindOf } from "../outbox.js";
-import { isNumeric, planOf, type Form, type Part, type Piece, type Plan, type Scalar } from "./plan.js";
+import { planOf, type Form, type Part, type Piece, type Plan, type Scalar } from "./plan.js";
 import { isOlder, type Needs } from "./versions.js";
 
 /** A member of an object that was given, by name. */
@@ -114,7 +114,7 @@ class Encoder {
     const objects = rest && last < required && !Array.isArray(args[last]) && this.#takesObjects(parameters[last]!.form);
     if (hasOptions && !objects && count > required && isPlainObject(args[count - 1])) members = args[--count] as Members;
     const values = count === args.length ? (args as unknown[]) : args.slice(0, count);
-    if (rest && count > last && !(count === last + 1 && (isList(parameters[last]!.form, args[last]) || args[last] === undefined))) {
+    if (rest && count > last && !(count === last + 1 && (Array.isArray(args[last]) || args[last] === undefined))) {
       if (hasOptions && Array.isArray(args[last]) && !isListOfLists(parameters[last]!.form)) this.#fail(OPTIONS, "a plain object", args[count - 1]);
       return { parameters: [...args.slice(0, last), args.slice(last, count)], members, taken: 0, name: OPTIONS, alone: false };
     }
@@ -309,7 +309,7 @@ class Encoder {
   }
 
   #list(form: Form & { kind: "list" }, value: unknown, name: string): readonly unknown[] {
-    if (!isList(form, value)) this.#fail(name, expected(form), value);
+    if (!Array.isArray(value)) this.#fail(name, expected(form), value);
     if (value.length === 0 && !form.empty) this.#fail(name, expected(form), value, "an empty one");
     return value;
   }
@@ -370,11 +370,6 @@ class Encoder {
   }
 }
 
-/** Tells whether `value` is a list for `form`: an array, or a typed one where that is of numbers; bytes are data. */
-const isList = (form: Form, value: unknown): value is readonly unknown[] =>
-  Array.isArray(value) ||
-  (form.kind === "list" && form.element.kind === "scalar" && isNumeric(form.element.scalar) && ArrayBuffer.isView(value) && "length" in value && !(value instanceof Uint8Array));
-
 /** Tells whether a list's elements are lists themselves. */
 const isListOfLists = (form: Form): boolean => form.kind === "list" && form.element.kind === "tuple";
 
@@ -391,7 +386,7 @@ const accepts = (form: Form, value: unknown): boolean => {
       return typeof value === "string" && form.words.has(value);
     case "list":
     case "tuple":
-      return isList(form, value);
+      return Array.isArray(value);
     case "object":
       return isPlainObject(value);
     case "scalar":

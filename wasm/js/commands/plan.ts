@@ -309,10 +309,7 @@ export const isRequired = (piece: Piece): boolean =>
 const isPlain = ({ tokens, form }: Part): boolean => tokens.length === 0 && form.kind === "scalar" && form.scalar !== "s" && form.scalar !== "m";
 
 const isPlainList = ({ tokens, form }: Part): boolean =>
-  tokens.length === 0 && form.kind === "list" && form.count === "" && !form.empty && form.element.kind === "scalar" && !isNumeric(form.element.scalar);
-
-/** Tells whether a value is a number, or stands for one: a list of them may be a typed array. */
-export const isNumeric = (scalar: Scalar): boolean => "idsm".includes(scalar);
+  tokens.length === 0 && form.kind === "list" && form.count === "" && !form.empty && form.element.kind === "scalar" && !"sm".includes(form.element.scalar);
 
 /** Gives how the values of `form` are counted. */
 const countOf = (form: Form): Count => (form.kind === "list" || form.kind === "map" ? form.count : "");

@@ -11,12 +11,6 @@ export type UnixTime = Int | Date;
 /** One value, several, or one array of them. */
 export type Several<T> = T[] | [readonly T[]];
 
-/** Several numbers: an array of them, or a typed one. Bytes are data, and no list. */
-export type Numbers<T> = readonly T[] | Int8Array | Int16Array | Uint16Array | Int32Array | Uint32Array | Float32Array | Float64Array;
-
-/** One number, several, or one list of them. */
-export type SeveralNumbers<T> = T[] | [Numbers<T>];
-
 /** Groups of values, or one array of them: a single group is in an array too. */
 export type Groups<T> = [T, T, ...T[]] | [readonly T[]];
 

@@ -73,11 +73,7 @@ pub(crate) fn options(pieces: &[&Piece]) -> String {
 /// Gives the type of a list whose values may also be given one by one.
 fn spread(form: &Form) -> Option<String> {
     let Form::List { element, .. } = form else { return None };
-    let all = match **element {
-        Form::Tuple(_) => "Groups",
-        Form::Scalar(Scalar::Integer | Scalar::Double) => "SeveralNumbers",
-        _ => "Several",
-    };
+    let all = if matches!(**element, Form::Tuple(_)) { "Groups" } else { "Several" };
     Some(format!("{all}<{}>", type_of(element)))
 }
 
@@ -87,10 +83,7 @@ pub(crate) fn type_of(form: &Form) -> String {
         Form::Scalar(scalar) => of_scalar(*scalar).to_string(),
         Form::Flag => "true".to_string(),
         Form::Literal(literals) => literals.iter().map(literal).collect::<Vec<_>>().join(" | "),
-        Form::List { element, .. } => match **element {
-            Form::Scalar(Scalar::Integer | Scalar::Double) => format!("Numbers<{}>", type_of(element)),
-            _ => format!("readonly {}[]", grouped(&type_of(element))),
-        },
+        Form::List { element, .. } => format!("readonly {}[]", grouped(&type_of(element))),
         Form::Tuple(parts) => {
             let parts: Vec<_> =
                 parts.iter().map(|part| format!("{}: {}", part.name, type_of(&part.form))).collect();

@@ -72,8 +72,7 @@ pub(crate) fn types(facts: &Facts) -> Result<Texts> {
     };
     let replies = reply_types::typescript_aliases(&aliases) + &structures.text;
     let commands = interfaces(&rooms) + &lease_interface(&leased);
-    let arguments =
-        ["Fields", "Groups", "Int", "Key", "Numbers", "Several", "SeveralNumbers", "UnixTime", "Value"];
+    let arguments = ["Fields", "Groups", "Int", "Key", "Several", "UnixTime", "Value"];
     let shapes =
         ["AnyWorld", "ClientInfo", "ClusterNode", "Forms", "If", "Info", "MapOf", "SetOf", "Str", "World"];
     let named: Vec<String> = replies
