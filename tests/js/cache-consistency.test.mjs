@@ -185,7 +185,8 @@ const check = async (t, program, cache, seed) => {
   const loops = [
     ...Array.from({ length: 12 }, () => loop(() => forgiving(read))),
     ...Array.from({ length: 2 }, () => loop(() => forgiving(write))),
-    loop(() => forgiving(writeUntold)),
+    // rarely, since each ends everything that is kept
+    loop(() => forgiving(random(10) === 0 ? writeUntold : hear)),
     loop(hear),
     loop(async () => {
       if (random(40) === 0) await forgiving(flush);

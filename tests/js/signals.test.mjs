@@ -104,7 +104,7 @@ describe("a signal", () => {
     const { redis } = faked(t, echo, { greet: () => Buffer.alloc(0) });
     const controller = new AbortController();
     const view = redis.with({ signal: controller.signal });
-    const given = [view.getex("a", { ex: 1 }), view.get("a"), view.lock("a").acquire(), view.pipelineStream([set("a", "b")])];
+    const given = [view.getex("a", { ex: 1 }), view.get("a"), view.lock("a").acquire(), view.pipelineStream([set("a", "b")]), view.pipeline().get("a").execute()];
     await until(() => redis.status === "connecting");
     controller.abort(reason);
     for (const promise of given) assert.equal(await rejection(promise, 1000), reason);

@@ -1,3 +1,4 @@
+import { unlessAborted } from "./aborts.js";
 import { adapted } from "./adapter.js";
 import type { Channel } from "./channel.js";
 import { Methods } from "./commands/methods.js";
@@ -285,7 +286,12 @@ export class Queued extends Methods implements Runner {
     return watcher;
   }
 
-  async execute({ raiseOnError = true }: { raiseOnError?: boolean } = {}): Promise<unknown[]> {
+  execute({ raiseOnError = true }: { raiseOnError?: boolean } = {}): Promise<unknown[]> {
+    const results = this.#execute(raiseOnError);
+    return this.#channel.version.gate === undefined ? results : unlessAborted(results, this.#view.signal);
+  }
+
+  async #execute(raiseOnError: boolean): Promise<unknown[]> {
     const commands = this.#commands;
     if (commands.length === 0) return [];
     const boxes = this.#boxes;
