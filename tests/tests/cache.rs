@@ -467,6 +467,15 @@ impl Leased {
         self.reply(self.shared, reply);
     }
 
+    /// Asks for `k`, which `write` on the lease has changed, and again behind the next answer there: what it was given is kept then.
+    fn sees_a_write(&mut self, slot: u32, write: &str) {
+        assert!(self.asks(false, slot, "GET k"), "{write} happened");
+        self.reply(self.shared, "$3\r\nnew\r\n");
+        assert!(self.asks(true, slot + 1, "PING"));
+        self.reply(self.link, "+PONG\r\n");
+        assert!(!self.asks(false, slot + 2, "GET k"), "nothing is written any more");
+    }
+
     fn replied(&self, slot: u32) -> Option<&Frame> {
         match self.caller.outcomes.get(&slot)?.as_slice() {
             [Outcome::Reply(reply)] => Some(reply),
@@ -564,11 +573,7 @@ fn a_write_on_a_lease_that_waits_for_exec_is_seen_by_every_read_behind_that() {
         all.keep(3, "GET k", "$3\r\nold\r\n");
         assert!(all.asks(true, 4, "EXEC"));
         all.reply(link, "*1\r\n+OK\r\n");
-        assert!(all.asks(false, 5, "GET k"), "{write} happened");
-        all.reply(all.shared, "$3\r\nnew\r\n");
-        assert!(all.asks(true, 6, "PING"));
-        all.reply(link, "+PONG\r\n");
-        assert!(!all.asks(false, 7, "GET k"), "nothing is written any more");
+        all.sees_a_write(5, write);
     }
 }
 
@@ -594,11 +599,7 @@ fn a_write_on_a_lease_that_is_not_answered_is_seen_by_every_read_behind_the_next
         assert!(!all.asks(false, 4, "GET k"));
         assert!(all.asks(true, 5, end));
         all.reply(link, ended);
-        assert!(all.asks(false, 6, "GET k"), "{before}, {write:?}");
-        all.reply(all.shared, "$3\r\nnew\r\n");
-        assert!(all.asks(true, 7, "PING"));
-        all.reply(link, "+PONG\r\n");
-        assert!(!all.asks(false, 8, "GET k"), "nothing is written any more");
+        all.sees_a_write(6, &format!("{before}, {write:?}"));
     }
 }
 

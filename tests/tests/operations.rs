@@ -225,6 +225,15 @@ fn lost() -> Peer {
     peer
 }
 
+/// A lock whose first try may still get it, while somebody else has it.
+fn taken() -> Peer {
+    let mut peer = lost();
+    peer.reply(NIL);
+    peer.sent();
+    peer.reply("$5\r\nother\r\n");
+    peer
+}
+
 #[test]
 fn scenario_1_a_lock_whose_reply_was_lost_is_known_by_its_token() {
     let mut peer = lost();
@@ -233,10 +242,7 @@ fn scenario_1_a_lock_whose_reply_was_lost_is_known_by_its_token() {
     peer.reply("$5\r\ntoken\r\n");
     // counted from the first try
     assert_eq!(peer.replied(1), Some(&Frame::Integer(START + 1000 - 12)));
-    let mut peer = lost();
-    peer.reply(NIL);
-    peer.sent();
-    peer.reply("$5\r\nother\r\n");
+    let mut peer = taken();
     assert_eq!(peer.outcome(1), None);
     // the lost one may still be on its way to the server: every further try asks
     peer.advance(150);
@@ -404,10 +410,7 @@ fn scenario_8_a_lock_that_nobody_waits_for_any_more_is_given_back() {
     peer.advance(5_000);
     assert_eq!(peer.sent(), [""; 0]);
     // nobody knows
-    let mut peer = lost();
-    peer.reply(NIL);
-    peer.sent();
-    peer.reply("$5\r\nother\r\n");
+    let mut peer = taken();
     peer.cancel(1);
     assert_eq!(peer.sent(), clean);
 }
@@ -510,10 +513,7 @@ fn whoever_waits_for_a_lock_is_dismissed_and_what_he_may_have_got_is_given_back(
     peer.advance(5_000);
     assert_eq!(peer.sent(), [""; 0]);
     // nobody knows
-    let mut peer = lost();
-    peer.reply(NIL);
-    peer.sent();
-    peer.reply("$5\r\nother\r\n");
+    let mut peer = taken();
     peer.dismiss();
     assert!(matches!(peer.failed(1), Some((Reason::Closed, _))));
     assert_eq!(peer.sent(), clean);

@@ -115,7 +115,7 @@ export class Outbox {
         if (arg instanceof Uint8Array) return arg.length < most ? this.#putBytes(arg) : this.#putExternal([arg]);
     }
     if (row !== 0) throw illegal(row, index, arg);
-    throw new TypeError(`${command.toLowerCase()}: argument ${index + 1} expected string | Uint8Array | number | bigint, got ${kindOf(arg)}`);
+    throw unexpected(`${command.toLowerCase()}: argument ${index + 1}`, "string | Uint8Array | number | bigint", arg);
   }
 
   #putLong(text: string): void {

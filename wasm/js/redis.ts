@@ -558,9 +558,10 @@ class Client extends Methods {
   async operate<R>(kind: Operation, command: string, args: unknown[], signal?: AbortSignal | null): Promise<R> {
     const { lease, turns } = this.#channel;
     const watches = lease !== 0 && (kind === Operation.WATCH_RELEASE || kind === Operation.WATCH_EXTEND);
-    if (watches) await turns.take(signal === undefined ? this.#view.signal : (signal ?? undefined));
+    const plain = this.#plain(signal);
+    if (watches) await turns.take(plain.#view.signal);
     try {
-      return (await this.#plain(signal).run(kind, command, args, needsOf(rowOf(command)), Flag.OPERATION)) as R;
+      return (await plain.run(kind, command, args, needsOf(rowOf(command)), Flag.OPERATION)) as R;
     } finally {
       if (watches) turns.give();
     }
