@@ -209,7 +209,7 @@ impl<R> Reserve<R> {
     }
 }
 
-/// Saves a cuckoo filter piece by piece, giving data and the next position.
+/// Saves a cuckoo filter piece by piece, giving data and the next position; null at the end.
 ///
 /// `CF.SCANDUMP`, since 1.0.0 of its module; O(N), N capacity.
 pub fn scandump(key: impl ToArg, iterator: i64) -> Command<(i64, Option<Bytes>)> {

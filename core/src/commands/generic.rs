@@ -251,7 +251,7 @@ pub fn object_encoding(key: impl ToArg) -> Command<Option<String>> {
     Command::of(const { draft::id("OBJECT ENCODING") }).with(|out| key.write_to(out))
 }
 
-/// Gives the access frequency counter of a key, for an LFU eviction policy only.
+/// Gives the access frequency counter of a key, for an LFU eviction policy only; null if the key is missing.
 ///
 /// `OBJECT FREQ`, since 4.0.0; O(1).
 pub fn object_freq(key: impl ToArg) -> Command<Option<i64>> {
@@ -508,7 +508,7 @@ impl<R> Scan<R> {
     }
 }
 
-/// Sorts a list, set or sorted set, optionally by other keys, and may store the result.
+/// Sorts a list, set or sorted set, optionally by other keys, and may store the result; null where GET finds nothing.
 ///
 /// `SORT`, since 1.0.0; O(N+M\*log M), N elements, M returned.
 pub fn sort(key: impl ToArg) -> Sort<Vec<Option<Bytes>>> {
@@ -580,7 +580,7 @@ impl<Order> Sort<Vec<Option<Bytes>>, Order> {
     }
 }
 
-/// Sorts a list, set or sorted set without storing; may run on a replica.
+/// Sorts a list, set or sorted set without storing; may run on a replica; null where GET finds nothing.
 ///
 /// `SORT_RO`, since 7.0.0; O(N+M\*log M), N elements, M returned.
 pub fn sort_ro(key: impl ToArg) -> SortRo<Vec<Option<Bytes>>> {

@@ -152,7 +152,7 @@ pub fn hgetall(key: impl ToArg) -> Command<Vec<(Bytes, Bytes)>> {
     Command::of(const { draft::id("HGETALL") }).with(|out| key.write_to(out))
 }
 
-/// Gives the values of hash fields and removes these fields.
+/// Gives the values of hash fields and removes these fields; null for missing ones.
 ///
 /// `HGETDEL`, since 8.0.0; O(N), N fields.
 pub fn hgetdel(key: impl ToArg, fields: impl IntoIterator<Item = impl ToArg>) -> Command<Vec<Option<Bytes>>> {
@@ -163,7 +163,7 @@ pub fn hgetdel(key: impl ToArg, fields: impl IntoIterator<Item = impl ToArg>) ->
     })
 }
 
-/// Gives the values of hash fields and sets or removes their time to live.
+/// Gives the values of hash fields and sets or removes their time to live; null for missing ones.
 ///
 /// `HGETEX`, since 8.0.0; O(N), N fields.
 pub fn hgetex(key: impl ToArg, fields: impl IntoIterator<Item = impl ToArg>) -> Hgetex<Vec<Option<Bytes>>> {

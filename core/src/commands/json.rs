@@ -6,7 +6,7 @@ use crate::draft::{self, Draft, Open, Taken, builder};
 use crate::owned::{Bytes, Frame, Paths, String, Vec};
 use core::marker::PhantomData;
 
-/// Appends JSON values to the arrays at a path and gives their new lengths.
+/// Appends JSON values to the arrays at a path and gives their new lengths; null for what is no array.
 ///
 /// `JSON.ARRAPPEND`, since 1.0.0 of its module; O(1), O(N) for many matches, N size of the document.
 pub fn arrappend(
@@ -21,7 +21,7 @@ pub fn arrappend(
     })
 }
 
-/// Finds the first position of a JSON value in the arrays at a path, -1 if absent.
+/// Finds the first position of a JSON value in the arrays at a path, -1 if absent; null for what is no array.
 ///
 /// `JSON.ARRINDEX`, since 1.0.0 of its module; O(N), N size of the array or document.
 pub fn arrindex(key: impl ToArg, path: impl ToArg, json_value: impl ToArg) -> Arrindex<Paths<Option<i64>>> {
@@ -54,7 +54,7 @@ impl<R> Arrindex<R, Open> {
     }
 }
 
-/// Puts JSON values before an index into the arrays at a path; gives the new lengths.
+/// Puts JSON values before an index into the arrays at a path; gives the new lengths; null for what is no array.
 ///
 /// `JSON.ARRINSERT`, since 1.0.0 of its module; O(N), N size of the array or document.
 pub fn arrinsert(
@@ -90,7 +90,7 @@ impl Arrlen<Option<i64>> {
     }
 }
 
-/// Removes and gives an element, by default the last, of the arrays at a path.
+/// Removes and gives an element, by default the last, of the arrays at a path; null for what has none.
 ///
 /// `JSON.ARRPOP`, since 1.0.0 of its module; O(N), O(1) for the last element; N size of the array.
 pub fn arrpop(key: impl ToArg) -> Arrpop<Option<Bytes>> {
@@ -129,7 +129,7 @@ impl Arrpop<Option<Bytes>, Open> {
     }
 }
 
-/// Cuts the arrays at a path down to an inclusive index range; gives the new lengths.
+/// Cuts the arrays at a path down to an inclusive index range; gives the new lengths; null for what is no array.
 ///
 /// `JSON.ARRTRIM`, since 1.0.0 of its module; O(N), N size of the array or document.
 pub fn arrtrim(key: impl ToArg, path: impl ToArg, start: i64, stop: i64) -> Command<Paths<Option<i64>>> {
@@ -342,7 +342,7 @@ pub fn mset(triplets: impl IntoIterator<Item = (impl ToArg, impl ToArg, impl ToA
         .with(|out| draft::some(out, "triplets", |out| draft::list(out, triplets)))
 }
 
-/// Adds a number to the numbers at a path and gives the results.
+/// Adds a number to the numbers at a path and gives the results; null for what is no number.
 ///
 /// `JSON.NUMINCRBY`, since 1.0.0 of its module; O(1), O(N) for many matches, N size of the document.
 pub fn numincrby(key: impl ToArg, path: impl ToArg, number: f64) -> Command<Paths<Option<f64>>> {
@@ -353,7 +353,7 @@ pub fn numincrby(key: impl ToArg, path: impl ToArg, number: f64) -> Command<Path
     })
 }
 
-/// Multiplies the numbers at a path and gives the results; outdated.
+/// Multiplies the numbers at a path and gives the results; null for what is no number; outdated.
 ///
 /// `JSON.NUMMULTBY`, since 1.0.0 of its module; O(1), O(N) for many matches, N size of the document.
 /// Outdated since 2.0.0.
@@ -365,7 +365,7 @@ pub fn nummultby(key: impl ToArg, path: impl ToArg, number: f64) -> Command<Path
     })
 }
 
-/// Raises the numbers at a path to a power and gives the results.
+/// Raises the numbers at a path to a power and gives the results; null for what is no number.
 ///
 /// `JSON.NUMPOWBY`, since 1.0.0 of its module; O(1), O(N) for many matches, N size of the document.
 pub fn numpowby(key: impl ToArg, path: impl ToArg, number: f64) -> Command<Paths<Option<f64>>> {
@@ -376,7 +376,7 @@ pub fn numpowby(key: impl ToArg, path: impl ToArg, number: f64) -> Command<Paths
     })
 }
 
-/// Lists the member names of the JSON objects at a path.
+/// Lists the member names of the JSON objects at a path; null for what is no object.
 ///
 /// `JSON.OBJKEYS`, since 1.0.0 of its module; O(N), N members or size of the document.
 pub fn objkeys(key: impl ToArg) -> Objkeys<Option<Vec<Bytes>>> {
@@ -489,7 +489,7 @@ impl<R, Condition> Set<R, Condition> {
     }
 }
 
-/// Appends to the JSON strings at a path and gives their new lengths.
+/// Appends to the JSON strings at a path and gives their new lengths; null for what is no string.
 ///
 /// `JSON.STRAPPEND`, since 1.0.0 of its module; O(1), O(N) for many matches, N size of the document.
 pub fn strappend(key: impl ToArg, json_string: impl ToArg) -> Strappend<Option<i64>> {
@@ -532,7 +532,7 @@ impl Strlen<Option<i64>> {
     }
 }
 
-/// Flips the JSON booleans at a path and gives the new values.
+/// Flips the JSON booleans at a path and gives the new values; null for what is no boolean.
 ///
 /// `JSON.TOGGLE`, since 2.0.0 of its module; O(1), O(N) for many matches, N size of the document.
 pub fn toggle(key: impl ToArg, path: impl ToArg) -> Command<Paths<Option<bool>>> {

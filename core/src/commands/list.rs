@@ -6,7 +6,7 @@ use crate::draft::{self, Draft, builder};
 use crate::owned::{Bytes, Vec};
 use core::marker::PhantomData;
 
-/// Moves an element between two lists, waiting until there is one or time is up.
+/// Moves an element between two lists, waiting until there is one; null when time is up.
 ///
 /// `BLMOVE`, since 6.2.0; O(1).
 /// `timeout` is a time in seconds.
@@ -26,7 +26,7 @@ pub fn blmove(
     })
 }
 
-/// Moves several elements between two lists, waiting until there are enough.
+/// Moves several elements between two lists, waiting until there are enough; null when time is up.
 ///
 /// `BLMOVEM`, since 8.10.0; O(N), N elements moved.
 /// `timeout` is a time in seconds.
@@ -82,7 +82,7 @@ impl<R> Blmovem<R> {
     }
 }
 
-/// Takes elements from the first non-empty list, waiting if all are empty.
+/// Takes elements from the first non-empty list, waiting if all are empty; null when time is up.
 ///
 /// `BLMPOP`, since 7.0.0; O(N+M), N keys, M elements taken.
 /// `timeout` is a time in seconds.
@@ -119,7 +119,7 @@ impl<R> Blmpop<R> {
     }
 }
 
-/// Takes the first element of the first non-empty list, waiting if all are empty.
+/// Takes the first element of the first non-empty list, waiting if all are empty; null when time is up.
 ///
 /// `BLPOP`, since 2.0.0; O(N), N keys.
 /// `timeout` is a time in seconds.
@@ -130,7 +130,7 @@ pub fn blpop(keys: impl IntoIterator<Item = impl ToArg>, timeout: f64) -> Comman
     })
 }
 
-/// Takes the last element of the first non-empty list, waiting if all are empty.
+/// Takes the last element of the first non-empty list, waiting if all are empty; null when time is up.
 ///
 /// `BRPOP`, since 2.0.0; O(N), N keys.
 /// `timeout` is a time in seconds.
@@ -141,7 +141,7 @@ pub fn brpop(keys: impl IntoIterator<Item = impl ToArg>, timeout: f64) -> Comman
     })
 }
 
-/// Moves the last element of a list to the front of another, waiting for one; outdated.
+/// Moves the last element of a list to the front of another, waiting for one; null when time is up; outdated.
 ///
 /// `BRPOPLPUSH`, since 2.2.0; O(1).
 /// `timeout` is a time in seconds.

@@ -91,7 +91,7 @@ pub fn sentinel_help() -> Command<Vec<String>> {
     Command::of(const { draft::id("SENTINEL HELP") })
 }
 
-/// Gives the last server descriptions a Sentinel got from primaries and replicas.
+/// Gives the last server descriptions a Sentinel got from primaries and replicas; null before the first.
 ///
 /// `SENTINEL INFO-CACHE`, since 3.2.0; O(N), N instances.
 pub fn sentinel_info_cache(

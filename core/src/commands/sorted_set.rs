@@ -6,7 +6,7 @@ use crate::draft::{self, Draft, Open, Taken, builder};
 use crate::owned::{Bytes, String, Vec};
 use core::marker::PhantomData;
 
-/// Takes members from the first non-empty sorted set, waiting if all are empty.
+/// Takes members from the first non-empty sorted set, waiting if all are empty; null when time is up.
 ///
 /// `BZMPOP`, since 7.0.0; O(K+M\*log N), K keys, M taken, N in the set.
 /// `timeout` is a time in seconds.
@@ -43,7 +43,7 @@ impl<R> Bzmpop<R> {
     }
 }
 
-/// Takes the member with the highest score, waiting if all sorted sets are empty.
+/// Takes the member with the highest score, waiting if all sorted sets are empty; null when time is up.
 ///
 /// `BZPOPMAX`, since 5.0.0; O(log N), N members in the sorted set.
 /// `timeout` is a time in seconds.
@@ -57,7 +57,7 @@ pub fn bzpopmax(
     })
 }
 
-/// Takes the member with the lowest score, waiting if all sorted sets are empty.
+/// Takes the member with the lowest score, waiting if all sorted sets are empty; null when time is up.
 ///
 /// `BZPOPMIN`, since 5.0.0; O(log N), N members in the sorted set.
 /// `timeout` is a time in seconds.

@@ -61,7 +61,7 @@ impl<R> Xackdel<R, Open> {
     }
 }
 
-/// Appends an entry to a stream, trimming it on request, and gives the entry's id.
+/// Appends an entry to a stream, trimming it on request, and gives the entry's id; null with NOMKSTREAM if there is no stream.
 ///
 /// `XADD`, since 5.0.0; O(1), O(N) when trimming, N entries evicted.
 pub fn xadd(
@@ -169,7 +169,7 @@ impl<R, RefPolicy, Idmp, Operator> Xadd<R, RefPolicy, Idmp, Open, Operator> {
     }
 }
 
-/// Hands entries that were pending for too long to another consumer, batch by batch.
+/// Hands entries that were pending for too long to another consumer, batch by batch; null for deleted ones before Redis 7.
 ///
 /// `XAUTOCLAIM`, since 6.2.0; O(1), for a small count.
 /// `min_idle_time` is a time in milliseconds.
@@ -253,7 +253,7 @@ impl<R> Xcfgset<R> {
     }
 }
 
-/// Hands pending entries with given ids to another consumer.
+/// Hands pending entries with given ids to another consumer; null for deleted ones before Redis 7.
 ///
 /// `XCLAIM`, since 5.0.0; O(log N), N pending entries of the group.
 /// `min_idle_time` is a time in milliseconds.
@@ -599,7 +599,7 @@ impl<R> Xnack<R> {
     }
 }
 
-/// Sums up the pending entries of a group, or lists those in a range.
+/// Sums up the pending entries of a group, or lists those in a range; null for ids where there are none.
 ///
 /// `XPENDING`, since 5.0.0; O(N), N entries returned; M scanned with IDLE.
 pub fn xpending(
@@ -692,7 +692,7 @@ impl<R> Xrange<R> {
     }
 }
 
-/// Gives new entries of streams after given ids, waiting for them on request.
+/// Gives new entries of streams after given ids, waiting for them on request; null when there are none.
 ///
 /// `XREAD`, since 5.0.0; O(N), N entries returned.
 pub fn xread(
@@ -758,7 +758,7 @@ impl<R> Xread<R> {
     }
 }
 
-/// Gives new or pending entries of streams to a consumer, waiting on request.
+/// Gives new or pending entries of streams to a consumer, waiting on request; null when there are none, or for the fields of deleted ones.
 ///
 /// `XREADGROUP`, since 5.0.0; O(M), M entries returned for each stream.
 pub fn xreadgroup(

@@ -6,7 +6,7 @@ use crate::draft::{self, Draft, builder};
 use crate::owned::{Bytes, Record, Vec};
 use core::marker::PhantomData;
 
-/// Counts items in a top-k sketch and gives those that dropped out of the top.
+/// Counts items in a top-k sketch and gives those that dropped out of the top; null where none did.
 ///
 /// `TOPK.ADD`, since 2.0.0 of its module; O(N\*K), N items, K depth.
 pub fn add(key: impl ToArg, items: impl IntoIterator<Item = impl ToArg>) -> Command<Vec<Option<Bytes>>> {
@@ -27,7 +27,7 @@ pub fn count(key: impl ToArg, items: impl IntoIterator<Item = impl ToArg>) -> Co
     })
 }
 
-/// Raises the counts of items in a top-k sketch; gives those that dropped out.
+/// Raises the counts of items in a top-k sketch; gives those that dropped out; null where none did.
 ///
 /// `TOPK.INCRBY`, since 2.0.0 of its module; O(N\*K\*I), N items, K depth, I increment.
 pub fn incrby(

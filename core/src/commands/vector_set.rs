@@ -182,7 +182,7 @@ pub fn vismember(key: impl ToArg, element: impl ToArg) -> Command<bool> {
     })
 }
 
-/// Gives the neighbors of an element in each layer of the graph, with scores on request.
+/// Gives the neighbors of an element in each layer of the graph, with scores on request; null if it is missing.
 ///
 /// `VLINKS`, since 8.0.0 of its module; O(1).
 pub fn vlinks(key: impl ToArg, element: impl ToArg) -> Vlinks<Option<Vec<Vec<Bytes>>>> {

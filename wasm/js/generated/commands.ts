@@ -7,9 +7,10 @@ import type { ResponseError } from "../errors.js";
 import type { Give, Kind } from "../commands/give.js";
 import type { Bitfield, BitfieldReader } from "../bitfield.js";
 
-/** The commands of a client; each rejects with a {@link ResponseError} when the server refuses it, and with a `TypeError`,
- * with nothing sent, when its arguments cannot be those of the command. `K` is what they give: promises, or pipelines whose results so far are `T`;
- * `W` is what replies and arguments are made of. */
+/** The commands of a client. Each rejects with a {@link ResponseError} when the server refuses it (WRONGTYPE where a key holds another type),
+ * with a `ConnectionError` or a `TimeoutError` when no reply came, and, with nothing sent, with a `CommandNotSupportedError` when the server is
+ * older than it, and with a `TypeError` when its arguments cannot be those of the command. `K` is what they give: promises, or
+ * pipelines whose results so far are `T`; `W` is what replies and arguments are made of. */
 export interface Commands<W extends AnyWorld = World, K extends Kind = "promise", T extends unknown[] = []> {
   /** ACL CAT: lists the groups that commands are sorted into for rights, or the members of one. O(1); since 6.0.0. */
   aclCat(category?: Value): Give<W, T, SetOf<W["S"], W["F"], string>>[K];
@@ -110,23 +111,23 @@ export interface Commands<W extends AnyWorld = World, K extends Kind = "promise"
   bitpos(key: Key, bit: Int): Give<W, T, W["N"]>[K];
   bitpos(key: Key, bit: Int, start: Int): Give<W, T, W["N"]>[K];
   bitpos(key: Key, bit: Int, start: Int, end: Int, options?: BitposOptions): Give<W, T, W["N"]>[K];
-  /** BLMOVE: moves an element between two lists, waiting until there is one or time is up. O(1); since 6.2.0. Waits at most `timeout` seconds, 0: for ever. */
+  /** BLMOVE: moves an element between two lists, waiting until there is one; null when time is up. O(1); since 6.2.0. Waits at most `timeout` seconds, 0: for ever. */
   blmove(source: Key, destination: Key, wherefrom: "left" | "right", whereto: "left" | "right", timeout: number): Give<W, T, W["V"] | null>[K];
-  /** BLMOVEM: moves several elements between two lists, waiting until there are enough. O(N), N elements moved; since 8.10.0. Waits at most `timeout` seconds, 0: for ever. */
+  /** BLMOVEM: moves several elements between two lists, waiting until there are enough; null when time is up. O(N), N elements moved; since 8.10.0. Waits at most `timeout` seconds, 0: for ever. */
   blmovem(source: Key, destination: Key, wherefrom: "left" | "right", whereto: "left" | "right", timeout: number, options?: BlmovemOptions): Give<W, T, W["V"][] | null>[K];
-  /** BLMPOP: takes elements from the first non-empty list, waiting if all are empty. O(N+M), N keys, M elements taken; since 7.0.0. Waits at most `timeout` seconds, 0: for ever. */
+  /** BLMPOP: takes elements from the first non-empty list, waiting if all are empty; null when time is up. O(N+M), N keys, M elements taken; since 7.0.0. Waits at most `timeout` seconds, 0: for ever. */
   blmpop(timeout: number, key: readonly Key[], where: "left" | "right", options?: BlmpopOptions): Give<W, T, [key: W["S"], elements: W["V"][]] | null>[K];
-  /** BLPOP: takes the first element of the first non-empty list, waiting if all are empty. O(N), N keys; since 2.0.0. Waits at most `timeout` seconds, 0: for ever. */
+  /** BLPOP: takes the first element of the first non-empty list, waiting if all are empty; null when time is up. O(N), N keys; since 2.0.0. Waits at most `timeout` seconds, 0: for ever. */
   blpop(key: readonly Key[], timeout: number): Give<W, T, [key: W["S"], element: W["V"]] | null>[K];
-  /** BRPOP: takes the last element of the first non-empty list, waiting if all are empty. O(N), N keys; since 2.0.0. Waits at most `timeout` seconds, 0: for ever. */
+  /** BRPOP: takes the last element of the first non-empty list, waiting if all are empty; null when time is up. O(N), N keys; since 2.0.0. Waits at most `timeout` seconds, 0: for ever. */
   brpop(key: readonly Key[], timeout: number): Give<W, T, [key: W["S"], element: W["V"]] | null>[K];
-  /** BRPOPLPUSH: moves the last element of a list to the front of another, waiting for one; outdated. O(1); since 2.2.0. Waits at most `timeout` seconds, 0: for ever. @deprecated since 6.2.0: BLMOVE */
+  /** BRPOPLPUSH: moves the last element of a list to the front of another, waiting for one; null when time is up; outdated. O(1); since 2.2.0. Waits at most `timeout` seconds, 0: for ever. @deprecated since 6.2.0: BLMOVE */
   brpoplpush(source: Key, destination: Key, timeout: number): Give<W, T, W["V"] | null>[K];
-  /** BZMPOP: takes members from the first non-empty sorted set, waiting if all are empty. O(K+M*log N), K keys, M taken, N in the set; since 7.0.0. Waits at most `timeout` seconds, 0: for ever. */
+  /** BZMPOP: takes members from the first non-empty sorted set, waiting if all are empty; null when time is up. O(K+M*log N), K keys, M taken, N in the set; since 7.0.0. Waits at most `timeout` seconds, 0: for ever. */
   bzmpop(timeout: number, key: readonly Key[], where: "min" | "max", options?: BzmpopOptions): Give<W, T, [key: W["S"], elements: [W["V"], number][]] | null>[K];
-  /** BZPOPMAX: takes the member with the highest score, waiting if all sorted sets are empty. O(log N), N members in the sorted set; since 5.0.0. Waits at most `timeout` seconds, 0: for ever. */
+  /** BZPOPMAX: takes the member with the highest score, waiting if all sorted sets are empty; null when time is up. O(log N), N members in the sorted set; since 5.0.0. Waits at most `timeout` seconds, 0: for ever. */
   bzpopmax(key: readonly Key[], timeout: number): Give<W, T, [key: W["S"], member: W["V"], score: number] | null>[K];
-  /** BZPOPMIN: takes the member with the lowest score, waiting if all sorted sets are empty. O(log N), N members in the sorted set; since 5.0.0. Waits at most `timeout` seconds, 0: for ever. */
+  /** BZPOPMIN: takes the member with the lowest score, waiting if all sorted sets are empty; null when time is up. O(log N), N members in the sorted set; since 5.0.0. Waits at most `timeout` seconds, 0: for ever. */
   bzpopmin(key: readonly Key[], timeout: number): Give<W, T, [key: W["S"], member: W["V"], score: number] | null>[K];
   /** CLIENT GETNAME: gives the name of this connection, or null if it has none. O(1); since 2.6.9. */
   clientGetname(): Give<W, T, string | null>[K];
@@ -354,9 +355,9 @@ export interface Commands<W extends AnyWorld = World, K extends Kind = "promise"
   hget(key: Key, field: Value): Give<W, T, W["V"] | null>[K];
   /** HGETALL: gives all fields and values of a hash, empty if the key is missing. O(N), N fields in the hash; since 2.0.0. */
   hgetall(key: Key): Give<W, T, W["M"]>[K];
-  /** HGETDEL: gives the values of hash fields and removes these fields. O(N), N fields; since 8.0.0. */
+  /** HGETDEL: gives the values of hash fields and removes these fields; null for missing ones. O(N), N fields; since 8.0.0. */
   hgetdel(key: Key, ...fields: Several<Value>): Give<W, T, (W["V"] | null)[]>[K];
-  /** HGETEX: gives the values of hash fields and sets or removes their time to live. O(N), N fields; since 8.0.0. */
+  /** HGETEX: gives the values of hash fields and sets or removes their time to live; null for missing ones. O(N), N fields; since 8.0.0. */
   hgetex(key: Key, ...fields: Several<Value>): Give<W, T, (W["V"] | null)[]>[K];
   hgetex(key: Key, fields: readonly Value[], options?: HgetexOptions): Give<W, T, (W["V"] | null)[]>[K];
   /** HIMPORT SET: writes a hash from values alone, using field names prepared on this connection. O(N), N values; since 8.10.0. */
@@ -515,7 +516,7 @@ export interface Commands<W extends AnyWorld = World, K extends Kind = "promise"
   msetnx(data: Fields<W["I"]>): Give<W, T, boolean>[K];
   /** OBJECT ENCODING: names the internal encoding of a value, null if the key is missing. O(1); since 2.2.3. */
   objectEncoding(key: Key): Give<W, T, string | null>[K];
-  /** OBJECT FREQ: gives the access frequency counter of a key, for an LFU eviction policy only. O(1); since 4.0.0. */
+  /** OBJECT FREQ: gives the access frequency counter of a key, for an LFU eviction policy only; null if the key is missing. O(1); since 4.0.0. */
   objectFreq(key: Key): Give<W, T, W["N"] | null>[K];
   /** OBJECT HELP: lists the object subcommands with a line about each. O(1); since 6.2.0. */
   objectHelp(): Give<W, T, string[]>[K];
@@ -620,7 +621,7 @@ export interface Commands<W extends AnyWorld = World, K extends Kind = "promise"
   sentinelGetMasterAddrByName(masterName: Value): Give<W, T, [ip: string, port: W["N"]] | null>[K];
   /** SENTINEL HELP: lists the Sentinel subcommands with a line about each. O(1); since 6.2.0. */
   sentinelHelp(): Give<W, T, string[]>[K];
-  /** SENTINEL INFO-CACHE: gives the last server descriptions a Sentinel got from primaries and replicas. O(N), N instances; since 3.2.0. */
+  /** SENTINEL INFO-CACHE: gives the last server descriptions a Sentinel got from primaries and replicas; null before the first. O(N), N instances; since 3.2.0. */
   sentinelInfoCache(...nodename: Several<Value>): Give<W, T, MapOf<W["F"], string, [age_ms: W["N"], info: Info<W["N"]> | null][]>>[K];
   /** SENTINEL MASTER: describes the state of one watched primary. O(1); since 2.8.4. */
   sentinelMaster(masterName: Value): Give<W, T, SentinelNode<W["S"], W["N"], W["F"]>>[K];
@@ -684,10 +685,10 @@ export interface Commands<W extends AnyWorld = World, K extends Kind = "promise"
   smismember(key: Key, ...member: Several<W["I"]>): Give<W, T, boolean[]>[K];
   /** SMOVE: takes a member out of one set and adds it to another; false if it was not there. O(1); since 1.0.0. */
   smove(source: Key, destination: Key, member: W["I"]): Give<W, T, boolean>[K];
-  /** SORT: sorts a list, set or sorted set, optionally by other keys, and may store the result. O(N+M*log M), N elements, M returned; since 1.0.0. */
+  /** SORT: sorts a list, set or sorted set, optionally by other keys, and may store the result; null where GET finds nothing. O(N+M*log M), N elements, M returned; since 1.0.0. */
   sort(key: Key, options: SortOptions & { store: Key }): Give<W, T, W["N"]>[K];
   sort(key: Key, options?: SortOptions): Give<W, T, (W["V"] | null)[]>[K];
-  /** SORT_RO: sorts a list, set or sorted set without storing; may run on a replica. O(N+M*log M), N elements, M returned; since 7.0.0. */
+  /** SORT_RO: sorts a list, set or sorted set without storing; may run on a replica; null where GET finds nothing. O(N+M*log M), N elements, M returned; since 7.0.0. */
   sortRo(key: Key, options?: SortRoOptions): Give<W, T, (W["V"] | null)[]>[K];
   /** SPOP: removes and gives a random member of a set, or several; null or empty if none. O(1), O(N) with a count, N the count; since 1.0.0. */
   spop(key: Key, count: Int): Give<W, T, SetOf<W["S"], W["F"], W["V"]>>[K];
@@ -739,7 +740,7 @@ export interface Commands<W extends AnyWorld = World, K extends Kind = "promise"
   vinfo(key: Key): Give<W, T, VinfoReply<W["N"]>>[K];
   /** VISMEMBER: tells whether a vector set holds an element; false if the key is missing. O(1); since vectorset 8.2.0. */
   vismember(key: Key, element: Value): Give<W, T, boolean>[K];
-  /** VLINKS: gives the neighbors of an element in each layer of the graph, with scores on request. O(1); since vectorset 8.0.0. */
+  /** VLINKS: gives the neighbors of an element in each layer of the graph, with scores on request; null if it is missing. O(1); since vectorset 8.0.0. */
   vlinks(key: Key, element: Value, options: VlinksOptions & { withscores: true }): Give<W, T, MapOf<W["F"], W["S"], number>[] | null>[K];
   vlinks(key: Key, element: Value, options?: VlinksOptions): Give<W, T, W["S"][][] | null>[K];
   /** VRANDMEMBER: gives one random element of a vector set or several; null or empty if missing. O(N), N elements asked for; since vectorset 8.0.0. */
@@ -761,14 +762,14 @@ export interface Commands<W extends AnyWorld = World, K extends Kind = "promise"
   /** XACKDEL: marks entries as done for a group and deletes them; gives a status for each. O(N), N ids; since 8.2.0. */
   xackdel(key: Key, group: Value, ...ids: Several<Value>): Give<W, T, W["N"][]>[K];
   xackdel(key: Key, group: Value, ids: readonly Value[], options?: XackdelOptions): Give<W, T, W["N"][]>[K];
-  /** XADD: appends an entry to a stream, trimming it on request, and gives the entry's id. O(1), O(N) when trimming, N entries evicted; since 5.0.0. */
+  /** XADD: appends an entry to a stream, trimming it on request, and gives the entry's id; null with NOMKSTREAM if there is no stream. O(1), O(N) when trimming, N entries evicted; since 5.0.0. */
   xadd(key: Key, id: Value, data: Fields<W["I"]>, options?: XaddOptions): Give<W, T, string | null>[K];
-  /** XAUTOCLAIM: hands entries that were pending for too long to another consumer, batch by batch. O(1), for a small count; since 6.2.0. `minIdleTime` is a time in milliseconds. */
+  /** XAUTOCLAIM: hands entries that were pending for too long to another consumer, batch by batch; null for deleted ones before Redis 7. O(1), for a small count; since 6.2.0. `minIdleTime` is a time in milliseconds. */
   xautoclaim(key: Key, group: Value, consumer: Value, minIdleTime: Int, start: Value, options: XautoclaimOptions & { justid: true }): Give<W, T, [cursor: string, entries: string[], deleted?: string[]]>[K];
   xautoclaim(key: Key, group: Value, consumer: Value, minIdleTime: Int, start: Value, options?: XautoclaimOptions): Give<W, T, [cursor: string, entries: (StreamEntry<W["S"], W["F"], W["V"]> | null)[], deleted?: string[]]>[K];
   /** XCFGSET: sets how long and how many message ids a stream keeps to refuse duplicates. O(1); since 8.6.0. */
   xcfgset(key: Key, options?: XcfgsetOptions): Give<W, T, boolean>[K];
-  /** XCLAIM: hands pending entries with given ids to another consumer. O(log N), N pending entries of the group; since 5.0.0. `minIdleTime` is a time in milliseconds. */
+  /** XCLAIM: hands pending entries with given ids to another consumer; null for deleted ones before Redis 7. O(log N), N pending entries of the group; since 5.0.0. `minIdleTime` is a time in milliseconds. */
   xclaim(key: Key, group: Value, consumer: Value, minIdleTime: Int, id: readonly Value[], options: XclaimOptions & { justid: true }): Give<W, T, string[]>[K];
   xclaim(key: Key, group: Value, consumer: Value, minIdleTime: Int, ...id: Several<Value>): Give<W, T, (StreamEntry<W["S"], W["F"], W["V"]> | null)[]>[K];
   xclaim(key: Key, group: Value, consumer: Value, minIdleTime: Int, id: readonly Value[], options?: XclaimOptions): Give<W, T, (StreamEntry<W["S"], W["F"], W["V"]> | null)[]>[K];
@@ -803,15 +804,15 @@ export interface Commands<W extends AnyWorld = World, K extends Kind = "promise"
   /** XNACK: gives pending entries back to their group for another try; gives how many. O(N), N ids; since 8.8.0. */
   xnack(key: Key, group: Value, mode: "silent" | "fail" | "fatal", ...ids: Several<Value>): Give<W, T, W["N"]>[K];
   xnack(key: Key, group: Value, mode: "silent" | "fail" | "fatal", ids: readonly Value[], options?: XnackOptions): Give<W, T, W["N"]>[K];
-  /** XPENDING: sums up the pending entries of a group, or lists those in a range. O(N), N entries returned; M scanned with IDLE; since 5.0.0. */
+  /** XPENDING: sums up the pending entries of a group, or lists those in a range; null for ids where there are none. O(N), N entries returned; M scanned with IDLE; since 5.0.0. */
   xpending(key: Key, group: Value): Give<W, T, [count: W["N"], min: string | null, max: string | null, consumers: MapOf<W["F"], W["S"], W["N"]>]>[K];
   xpending(key: Key, group: Value, start: Value, end: Value, count: Int, options?: XpendingOptions): Give<W, T, [id: string, consumer: W["S"], idle: W["N"], deliveries: W["N"]][]>[K];
   xpending(key: Key, group: Value, start: Value, end: Value, count: Int, consumer: Value, options?: XpendingOptions): Give<W, T, [id: string, consumer: W["S"], idle: W["N"], deliveries: W["N"]][]>[K];
   /** XRANGE: gives the entries of a stream between two ids, oldest first. O(N), N entries returned; since 5.0.0. */
   xrange(key: Key, start: Value, end: Value, options?: XrangeOptions): Give<W, T, StreamEntry<W["S"], W["F"], W["V"]>[]>[K];
-  /** XREAD: gives new entries of streams after given ids, waiting for them on request. O(N), N entries returned; since 5.0.0. Waits at most `block` milliseconds, 0: for ever. */
+  /** XREAD: gives new entries of streams after given ids, waiting for them on request; null when there are none. O(N), N entries returned; since 5.0.0. Waits at most `block` milliseconds, 0: for ever. */
   xread(streams: Fields<Value>, options?: XreadOptions): Give<W, T, MapOf<W["F"], W["S"], StreamEntry<W["S"], W["F"], W["V"]>[]> | null>[K];
-  /** XREADGROUP: gives new or pending entries of streams to a consumer, waiting on request. O(M), M entries returned for each stream; since 5.0.0. Waits at most `block` milliseconds, 0: for ever. */
+  /** XREADGROUP: gives new or pending entries of streams to a consumer, waiting on request; null when there are none, or for the fields of deleted ones. O(M), M entries returned for each stream; since 5.0.0. Waits at most `block` milliseconds, 0: for ever. */
   xreadgroup(group: Value, consumer: Value, streams: Fields<Value>, options?: XreadgroupOptions): Give<W, T, MapOf<W["F"], W["S"], [id: string, fields: W["M"] | null, idle?: W["N"], deliveries?: W["N"]][]> | null>[K];
   /** XREVRANGE: gives the entries of a stream between two ids, newest first. O(N), N entries returned; since 5.0.0. */
   xrevrange(key: Key, end: Value, start: Value, options?: XrevrangeOptions): Give<W, T, StreamEntry<W["S"], W["F"], W["V"]>[]>[K];
@@ -934,7 +935,7 @@ export interface BfCommands<W extends AnyWorld = World, K extends Kind = "promis
   mexists(key: Key, ...item: Several<W["I"]>): Give<W, T, boolean[]>[K];
   /** BF.RESERVE: creates an empty Bloom filter with an error rate and capacity; fails if it exists. O(1); since bloom 1.0.0. */
   reserve(key: Key, errorRate: number, capacity: Int, options?: BfReserveOptions): Give<W, T, boolean>[K];
-  /** BF.SCANDUMP: saves a Bloom filter piece by piece, giving data and the next position. O(N), N capacity; since bloom 1.0.0. */
+  /** BF.SCANDUMP: saves a Bloom filter piece by piece, giving data and the next position; null at the end. O(N), N capacity; since bloom 1.0.0. */
   scandump(key: Key, iterator: Int): Give<W, T, [iterator: W["N"], data: Uint8Array | null]>[K];
 }
 /** The commands of `redis.cf`. */
@@ -963,7 +964,7 @@ export interface CfCommands<W extends AnyWorld = World, K extends Kind = "promis
   mexists(key: Key, ...item: Several<W["I"]>): Give<W, T, boolean[]>[K];
   /** CF.RESERVE: creates an empty cuckoo filter of a given capacity; fails if the key exists. O(1); since bloom 1.0.0. */
   reserve(key: Key, capacity: Int, options?: CfReserveOptions): Give<W, T, boolean>[K];
-  /** CF.SCANDUMP: saves a cuckoo filter piece by piece, giving data and the next position. O(N), N capacity; since bloom 1.0.0. */
+  /** CF.SCANDUMP: saves a cuckoo filter piece by piece, giving data and the next position; null at the end. O(N), N capacity; since bloom 1.0.0. */
   scandump(key: Key, iterator: Int): Give<W, T, [iterator: W["N"], data: Uint8Array | null]>[K];
 }
 /** The commands of `redis.cms`. */
@@ -1059,21 +1060,21 @@ export interface FtCommands<W extends AnyWorld = World, K extends Kind = "promis
 }
 /** The commands of `redis.json`. */
 export interface JsonCommands<W extends AnyWorld = World, K extends Kind = "promise", T extends unknown[] = []> {
-  /** JSON.ARRAPPEND: appends JSON values to the arrays at a path and gives their new lengths. O(1), O(N) for many matches, N size of the document; since json 1.0.0. */
+  /** JSON.ARRAPPEND: appends JSON values to the arrays at a path and gives their new lengths; null for what is no array. O(1), O(N) for many matches, N size of the document; since json 1.0.0. */
   arrappend(key: Key, path: Value, ...json: Several<Value>): Give<W, T, (W["N"] | null)[] | W["N"] | null>[K];
-  /** JSON.ARRINDEX: finds the first position of a JSON value in the arrays at a path, -1 if absent. O(N), N size of the array or document; since json 1.0.0. */
+  /** JSON.ARRINDEX: finds the first position of a JSON value in the arrays at a path, -1 if absent; null for what is no array. O(N), N size of the array or document; since json 1.0.0. */
   arrindex(key: Key, path: Value, jsonValue: Value): Give<W, T, (W["N"] | null)[] | W["N"] | null>[K];
   arrindex(key: Key, path: Value, jsonValue: Value, start: Int, stop?: Int): Give<W, T, (W["N"] | null)[] | W["N"] | null>[K];
-  /** JSON.ARRINSERT: puts JSON values before an index into the arrays at a path; gives the new lengths. O(N), N size of the array or document; since json 1.0.0. */
+  /** JSON.ARRINSERT: puts JSON values before an index into the arrays at a path; gives the new lengths; null for what is no array. O(N), N size of the array or document; since json 1.0.0. */
   arrinsert(key: Key, path: Value, index: Int, ...json: Several<Value>): Give<W, T, (W["N"] | null)[] | W["N"] | null>[K];
   /** JSON.ARRLEN: gives the lengths of the arrays at a path, null where it is no array. O(1), O(N) for many matches, N size of the document; since json 1.0.0. */
   arrlen(key: Key, path: Value): Give<W, T, (W["N"] | null)[] | null | W["N"] | null>[K];
   arrlen(key: Key): Give<W, T, W["N"] | null>[K];
-  /** JSON.ARRPOP: removes and gives an element, by default the last, of the arrays at a path. O(N), O(1) for the last element; N size of the array; since json 1.0.0. */
+  /** JSON.ARRPOP: removes and gives an element, by default the last, of the arrays at a path; null for what has none. O(N), O(1) for the last element; N size of the array; since json 1.0.0. */
   arrpop(key: Key, options?: JsonArrpopOptions): Give<W, T, W["S"] | null>[K];
   arrpop(key: Key, path: Value, options?: JsonArrpopOptions): Give<W, T, (W["S"] | null)[] | W["S"] | null>[K];
   arrpop(key: Key, path: Value, index: Int, options?: JsonArrpopOptions): Give<W, T, (W["S"] | null)[] | W["S"] | null>[K];
-  /** JSON.ARRTRIM: cuts the arrays at a path down to an inclusive index range; gives the new lengths. O(N), N size of the array or document; since json 1.0.0. */
+  /** JSON.ARRTRIM: cuts the arrays at a path down to an inclusive index range; gives the new lengths; null for what is no array. O(N), N size of the array or document; since json 1.0.0. */
   arrtrim(key: Key, path: Value, start: Int, stop: Int): Give<W, T, (W["N"] | null)[] | W["N"] | null>[K];
   /** JSON.CLEAR: empties arrays and objects and zeroes numbers at a path; gives how many changed. O(N), N size of the values; since json 2.0.0. */
   clear(key: Key, path?: Value): Give<W, T, W["N"]>[K];
@@ -1098,13 +1099,13 @@ export interface JsonCommands<W extends AnyWorld = World, K extends Kind = "prom
   mget(key: readonly Key[], path: Value): Give<W, T, (W["S"] | null)[]>[K];
   /** JSON.MSET: writes JSON values into several documents at once, all or none. O(K*(M+N)), K keys, M old size, N new size; since json 2.6.0. */
   mset(...triplet: Groups<readonly [key: Key, path: Value, json: Value]>): Give<W, T, boolean>[K];
-  /** JSON.NUMINCRBY: adds a number to the numbers at a path and gives the results. O(1), O(N) for many matches, N size of the document; since json 1.0.0. */
+  /** JSON.NUMINCRBY: adds a number to the numbers at a path and gives the results; null for what is no number. O(1), O(N) for many matches, N size of the document; since json 1.0.0. */
   numincrby(key: Key, path: Value, number: number): Give<W, T, (W["N"] | number | null)[] | W["N"] | number | null>[K];
-  /** JSON.NUMMULTBY: multiplies the numbers at a path and gives the results; outdated. O(1), O(N) for many matches, N size of the document; since json 1.0.0. @deprecated since 2.0.0 */
+  /** JSON.NUMMULTBY: multiplies the numbers at a path and gives the results; null for what is no number; outdated. O(1), O(N) for many matches, N size of the document; since json 1.0.0. @deprecated since 2.0.0 */
   nummultby(key: Key, path: Value, number: number): Give<W, T, (W["N"] | number | null)[] | W["N"] | number | null>[K];
-  /** JSON.NUMPOWBY: raises the numbers at a path to a power and gives the results. O(1), O(N) for many matches, N size of the document; since json 1.0.0. */
+  /** JSON.NUMPOWBY: raises the numbers at a path to a power and gives the results; null for what is no number. O(1), O(N) for many matches, N size of the document; since json 1.0.0. */
   numpowby(key: Key, path: Value, number: number): Give<W, T, (W["N"] | number | null)[] | W["N"] | number | null>[K];
-  /** JSON.OBJKEYS: lists the member names of the JSON objects at a path. O(N), N members or size of the document; since json 1.0.0. */
+  /** JSON.OBJKEYS: lists the member names of the JSON objects at a path; null for what is no object. O(N), N members or size of the document; since json 1.0.0. */
   objkeys(key: Key, path: Value): Give<W, T, (W["S"][] | null)[] | null | W["S"][] | null>[K];
   objkeys(key: Key): Give<W, T, W["S"][] | null>[K];
   /** JSON.OBJLEN: counts the members of the JSON objects at a path, null where it is no object. O(1), O(N) for many matches, N size of the document; since json 1.0.0. */
@@ -1114,13 +1115,13 @@ export interface JsonCommands<W extends AnyWorld = World, K extends Kind = "prom
   resp(key: Key, path?: Value): Give<W, T, unknown>[K];
   /** JSON.SET: writes a JSON value at a path; null if a condition or a missing parent prevents it. O(M+N), M size of the old value, N of the new one; since json 1.0.0. */
   set(key: Key, path: Value, value: Value, options?: JsonSetOptions): Give<W, T, boolean>[K];
-  /** JSON.STRAPPEND: appends to the JSON strings at a path and gives their new lengths. O(1), O(N) for many matches, N size of the document; since json 1.0.0. */
+  /** JSON.STRAPPEND: appends to the JSON strings at a path and gives their new lengths; null for what is no string. O(1), O(N) for many matches, N size of the document; since json 1.0.0. */
   strappend(key: Key, jsonString: Value, path: Value): Give<W, T, (W["N"] | null)[] | W["N"] | null>[K];
   strappend(key: Key, jsonString: Value): Give<W, T, W["N"] | null>[K];
   /** JSON.STRLEN: gives the lengths of the JSON strings at a path, null where it is no string. O(1), O(N) for many matches, N size of the document; since json 1.0.0. */
   strlen(key: Key, path: Value): Give<W, T, (W["N"] | null)[] | null | W["N"] | null>[K];
   strlen(key: Key): Give<W, T, W["N"] | null>[K];
-  /** JSON.TOGGLE: flips the JSON booleans at a path and gives the new values. O(1), O(N) for many matches, N size of the document; since json 2.0.0. */
+  /** JSON.TOGGLE: flips the JSON booleans at a path and gives the new values; null for what is no boolean. O(1), O(N) for many matches, N size of the document; since json 2.0.0. */
   toggle(key: Key, path: Value): Give<W, T, (boolean | null)[] | boolean | null>[K];
   /** JSON.TYPE: names what is found at a path: object, array, string, integer, number, boolean or null. O(1), O(N) for many matches, N size of the document; since json 1.0.0. */
   type(key: Key, path: Value): Give<W, T, string[] | null | string | null>[K];
@@ -1160,11 +1161,11 @@ export interface TdigestCommands<W extends AnyWorld = World, K extends Kind = "p
 }
 /** The commands of `redis.topk`. */
 export interface TopkCommands<W extends AnyWorld = World, K extends Kind = "promise", T extends unknown[] = []> {
-  /** TOPK.ADD: counts items in a top-k sketch and gives those that dropped out of the top. O(N*K), N items, K depth; since bloom 2.0.0. */
+  /** TOPK.ADD: counts items in a top-k sketch and gives those that dropped out of the top; null where none did. O(N*K), N items, K depth; since bloom 2.0.0. */
   add(key: Key, ...item: Several<W["I"]>): Give<W, T, (W["V"] | null)[]>[K];
   /** TOPK.COUNT: estimates how often items were added to a top-k sketch; outdated. O(N), N items; since bloom 2.0.0. @deprecated since 2.4.0 */
   count(key: Key, ...item: Several<W["I"]>): Give<W, T, W["N"][]>[K];
-  /** TOPK.INCRBY: raises the counts of items in a top-k sketch; gives those that dropped out. O(N*K*I), N items, K depth, I increment; since bloom 2.0.0. */
+  /** TOPK.INCRBY: raises the counts of items in a top-k sketch; gives those that dropped out; null where none did. O(N*K*I), N items, K depth, I increment; since bloom 2.0.0. */
   incrby(key: Key, itemIncrement: Fields<Int, W["I"]>): Give<W, T, (W["V"] | null)[]>[K];
   /** TOPK.INFO: gives size, width, depth and decay of a top-k sketch. O(1); since bloom 2.0.0. */
   info(key: Key): Give<W, T, TopkInfoReply<W["N"]>>[K];

@@ -140,8 +140,10 @@ fn interfaces(rooms: &BTreeMap<String, Vec<Method>>) -> String {
     for (room, methods) in rooms {
         let prefix = if room.is_empty() { String::new() } else { pascal(room) };
         let what = if room.is_empty() {
-            "The commands of a client; each rejects with a {@link ResponseError} when the server refuses it, and with a `TypeError`,\n * \
-             with nothing sent, when its arguments cannot be those of the command. `K` is what they give: promises, or pipelines whose results so far are `T`;\n * `W` is what replies and arguments are made of."
+            "The commands of a client. Each rejects with a {@link ResponseError} when the server refuses it (WRONGTYPE where a key holds another type),\n * \
+             with a `ConnectionError` or a `TimeoutError` when no reply came, and, with nothing sent, with a `CommandNotSupportedError` when the server is\n * \
+             older than it, and with a `TypeError` when its arguments cannot be those of the command. `K` is what they give: promises, or\n * \
+             pipelines whose results so far are `T`; `W` is what replies and arguments are made of."
                 .to_string()
         } else {
             format!("The commands of `redis.{room}`.")
