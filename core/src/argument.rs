@@ -109,13 +109,20 @@ impl core::fmt::Debug for Arguments {
     }
 }
 
-/// Can be an argument of a command.
-pub trait ToArg {
+/// Can be an argument of a command, wherever that is made: `&dyn ToArg` is `Send`.
+pub trait ToArg: Sync {
     /// Adds itself to `args` as one argument.
     fn write_to(&self, args: &mut Arguments);
 }
 
 impl<T: ToArg + ?Sized> ToArg for &T {
+    fn write_to(&self, args: &mut Arguments) {
+        (**self).write_to(args);
+    }
+}
+
+#[cfg(feature = "alloc")]
+impl<T: ToArg + alloc::borrow::ToOwned<Owned: Sync> + ?Sized> ToArg for alloc::borrow::Cow<'_, T> {
     fn write_to(&self, args: &mut Arguments) {
         (**self).write_to(args);
     }
@@ -198,7 +205,9 @@ mod tests {
         }
         let mut args = Arguments::default();
         i64::MIN.write_to(&mut args);
-        assert_eq!(args.iter().collect::<Vec<_>>(), [b"-9223372036854775808"]);
+        alloc::borrow::Cow::Borrowed("borrowed").write_to(&mut args);
+        let sent = [&b"-9223372036854775808"[..], b"borrowed"];
+        assert_eq!(args.iter().collect::<Vec<_>>(), sent);
     }
 
     #[test]

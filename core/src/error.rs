@@ -79,6 +79,8 @@ pub enum LockError {
     Lost,
     /// A lock without a time limit cannot be given more time.
     Unlimited,
+    /// A time is 2^32 milliseconds or more, or the lock's is none at all.
+    Time,
     /// The time between two tries must not be above the lock's.
     Sleep,
     /// The transport has no [`entropy`](crate::transport::Transport::entropy) to make tokens of.
@@ -151,6 +153,7 @@ impl fmt::Display for LockError {
             Self::Taken => "the lock was held by somebody else as long as it was waited for",
             Self::Lost => "the lock is not held any more: its time was up",
             Self::Unlimited => "a lock without a time limit cannot be given more time",
+            Self::Time => "the times of a lock must be below 2^32 milliseconds, and its own at least 1",
             Self::Sleep => "the time between two tries must not be above the lock's",
             Self::Entropy => "the transport has no entropy to make a lock's token of",
         })

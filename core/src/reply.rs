@@ -69,17 +69,23 @@ macro_rules! integers {
 // a Vec<u8> is bytes, so u8 is no element
 integers!(i8 i16 i32 i64 i128 isize u16 u32 u64 u128 usize);
 
-impl FromReply for f64 {
-    fn from_reply(frame: Frame) -> Result<Self, Error> {
-        match &frame {
-            Frame::Double(value) => Some(*value),
-            Frame::Integer(value) => Some(*value as Self),
-            Frame::Bulk(text) | Frame::Simple(text) => parsed(text),
-            _ => None,
+macro_rules! floats {
+    ($($type:ty)*) => {$(
+        impl FromReply for $type {
+            fn from_reply(frame: Frame) -> Result<Self, Error> {
+                match &frame {
+                    Frame::Double(value) => Some(*value as Self),
+                    Frame::Integer(value) => Some(*value as Self),
+                    Frame::Bulk(text) | Frame::Simple(text) => parsed(text),
+                    _ => None,
+                }
+                .ok_or_else(|| unexpected("a double", frame))
+            }
         }
-        .ok_or_else(|| unexpected("a double", frame))
-    }
+    )*};
 }
+
+floats!(f32 f64);
 
 impl FromReply for Bytes {
     fn from_reply(frame: Frame) -> Result<Self, Error> {

@@ -20,7 +20,7 @@ pub trait Request {
     /// Gives its commands to `each`, in order.
     fn calls(&self, each: &mut dyn FnMut(&Call));
 
-    /// Takes a reply off `replies` for each command.
+    /// Takes a reply off `replies` for each command, for those behind one that failed too.
     ///
     /// # Errors
     /// The first of its commands that failed.
@@ -80,7 +80,11 @@ impl<Q: Request> Request for Vec<Q> {
     }
 
     fn read(&self, replies: &mut Replies) -> Result<Self::Output, Error> {
-        self.iter().map(|request| request.read(replies)).collect()
+        // each takes its own replies, whatever those before it were
+        let mut items = self.iter().map(|request| request.read(replies));
+        let all = items.by_ref().collect();
+        items.for_each(drop);
+        all
     }
 
     fn try_read(&self, replies: &mut Replies) -> Self::Tried {

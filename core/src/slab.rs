@@ -113,7 +113,7 @@ impl Shared {
         let mut slot = None;
         let entered = self.enter(|state| {
             if let Some(waiting) = state.gate(lease) {
-                return waiting.push(cx.waker().clone());
+                return wait_among(waiting, cx);
             }
             let taken = state.take();
             write(taken, state.outbox.on(lease));
@@ -187,7 +187,7 @@ impl Shared {
         let closed = state.closed;
         match state.gate(lease) {
             Some(waiting) if !closed => {
-                waiting.push(cx.waker().clone());
+                wait_among(waiting, cx);
                 return Poll::Pending;
             }
             Some(_) => {}
@@ -437,6 +437,13 @@ impl Entry {
         let waker = waker.take();
         *self = Self::Done(outcome);
         waker
+    }
+}
+
+/// Remembers whom to wake, once.
+fn wait_among(waiting: &mut Vec<Waker>, cx: &Context<'_>) {
+    if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+        waiting.push(cx.waker().clone());
     }
 }
 

@@ -79,6 +79,18 @@ pub enum Event {
     Unsubscribed(Kind, Bytes),
 }
 
+impl Event {
+    /// Gives how many bytes it has, those of names included.
+    fn size(&self) -> usize {
+        match self {
+            Self::Message(Message { channel, pattern, data, .. }) => {
+                channel.len() + pattern.as_ref().map_or(0, Bytes::len) + data.len()
+            }
+            Self::Subscribed(_, name) | Self::Unsubscribed(_, name) => name.len(),
+        }
+    }
+}
+
 impl Gap {
     /// Adds a name whose messages may be missing.
     fn add(&mut self, kind: Kind, name: Bytes) {
@@ -194,7 +206,7 @@ impl Subscription {
         gap.flatten().map(|gap| *gap)
     }
 
-    /// Sets how many messages may wait, one at least, 10 000 by default, and no more than 64 MiB of them either way: what becomes of those
+    /// Sets how many messages may wait, one at least, 10 000 by default, and no more than 64 MiB of them and their names either way: what becomes of those
     /// beyond says [`overflow`](Self::overflow). The [`Gap`] before the next one counts what was let go.
     pub fn limit(&mut self, messages: usize) {
         self.with_inbox(|inbox| inbox.limit = messages.max(1));
@@ -468,9 +480,7 @@ impl Inbox {
     /// Gives what comes next.
     fn take(&mut self) -> Option<Event> {
         let event = self.queue.pop_front()?;
-        if let Event::Message(message) = &event {
-            self.size -= message.data.len();
-        }
+        self.size -= event.size();
         Some(event)
     }
 
@@ -479,6 +489,11 @@ impl Inbox {
         if !self.confirmations || self.is_full() {
             return None;
         }
+        self.keep(event)
+    }
+
+    fn keep(&mut self, event: Event) -> Option<Waker> {
+        self.size += event.size();
         self.queue.push_back(event);
         self.waker.take()
     }
@@ -504,9 +519,7 @@ impl Inbox {
             }
         }
         message.gap = self.gap.take();
-        self.size += message.data.len();
-        self.queue.push_back(Event::Message(message));
-        self.waker.take()
+        self.keep(Event::Message(message))
     }
 }
 
@@ -752,6 +765,16 @@ mod tests {
         let gap = Some(Box::new(Gap { channels: set(&[""]), dropped: 4, ..Gap::default() }));
         let last = Message { gap, ..message(&Bytes::from_static(b"x")) };
         assert_eq!(inbox.take(), Some(Event::Message(last)));
-        assert_eq!((inbox.take(), inbox.size, inbox.gap), (None, 0, None));
+        assert_eq!((inbox.take(), inbox.size, inbox.gap.take()), (None, 0, None));
+        // names count
+        let name = Bytes::from(alloc::vec![0; 8 << 20]);
+        let named = Message { channel: name.clone(), pattern: Some(name.clone()), ..message(&Bytes::new()) };
+        for _ in 0..10 {
+            inbox.push(named.clone());
+        }
+        inbox.confirm(Event::Subscribed(Kind::Channel, name));
+        assert_eq!((inbox.queue.len(), inbox.size), (4, LARGEST));
+        core::iter::from_fn(|| inbox.take()).for_each(drop);
+        assert_eq!(inbox.size, 0);
     }
 }

@@ -8,6 +8,7 @@ use redwire_core::command::Command;
 use redwire_core::commands::*;
 use redwire_core::connection::{Config, Protocol};
 use redwire_core::error::{Error, LockError};
+use redwire_core::machine::{Failure, Reason};
 use redwire_core::operation::Script;
 use redwire_core::owned::Bytes;
 use redwire_core::pool::Limits;
@@ -110,6 +111,8 @@ cases! {
     scenario_5_the_numbers_of_a_lock_grow
     locks_wait_for_each_other
     locks_are_extended
+    times_of_locks_are_never_taken_for_none
+    locks_of_a_lease_whose_link_is_lost_are_given_back
     locks_that_are_dropped_are_given_back
     locks_without_scripts_ask_for_none_and_leave_other_transactions_alone
 }
@@ -514,6 +517,9 @@ async fn promise_91_promise_92_a_transaction_that_gives_up_watches_nothing(
     for r in [r, world.lone_client()] {
         let gave_up = r.transaction(&["k"], async |_| Err::<Command<()>, _>(Error::TooLarge)).await.map(drop);
         assert_eq!(gave_up, Err(Error::TooLarge));
+        // what it fails with is told, whatever that is
+        let gave_up = r.transaction(&["k"], async |_| Err::<Command<()>, _>(Error::Watch)).await.map(drop);
+        assert_eq!(gave_up, Err(Error::Watch));
         world.client().execute(set("k", 1)).await?;
         // the link watches nothing: this is executed
         assert_eq!(r.atomic((get("k").typed::<i64>(),)).await?, (1,));
@@ -776,6 +782,64 @@ async fn locks_are_extended(_: &World, r: Client) -> Outcome {
         let mut held = lock.acquire().await?;
         assert_eq!(held.extend(Duration::from_secs(1)).await, Err(Error::Lock(LockError::Unlimited)));
         held.release().await?;
+    }
+    Ok(())
+}
+
+async fn times_of_locks_are_never_taken_for_none(_: &World, r: Client) -> Outcome {
+    let long = Duration::from_millis(1 << 32);
+    let refused = |outcome: Result<_, Error>| matches!(outcome, Err(Error::Lock(LockError::Time)));
+    for lock in locks(&r, "lock") {
+        for time in [Duration::ZERO, long, Duration::MAX] {
+            assert!(refused(lock.clone().timeout(time).acquire().await.map(drop)), "{time:?}");
+        }
+        assert!(refused(lock.clone().sleep(long).try_acquire().await.map(drop)));
+        assert!(refused(lock.clone().blocking_timeout(long).acquire().await.map(drop)));
+        assert!(!lock.locked().await?, "nothing was sent");
+        // what is begun counts as a millisecond
+        let mut held = lock.clone().timeout(Duration::from_micros(999_001)).acquire().await?;
+        let before = held.valid_until();
+        let left = r.execute(pttl("lock")).await?;
+        assert!((1..=1_000).contains(&left), "{left}");
+        for time in [Duration::ZERO, long, Duration::MAX] {
+            assert!(refused(held.extend(time).await), "{time:?}");
+        }
+        assert_eq!(held.valid_until(), before);
+        r.execute(pexpire("lock", 60_000)).await?;
+        held.extend(Duration::from_nanos(1)).await?;
+        held.extend(Duration::from_millis((1 << 32) - 1)).await?;
+        assert!(r.execute(pttl("lock")).await? > 1 << 32);
+        held.release().await?;
+        // and no time at all is as good as none to wait for it
+        let brief = lock.clone().timeout(Duration::from_micros(1)).try_acquire().await?;
+        assert!(brief.is_none(), "nobody can count on it");
+        let waits = lock.clone().timeout(Duration::from_secs(9)).sleep(Duration::ZERO);
+        waits.blocking_timeout(Duration::ZERO).acquire().await?.release().await?;
+    }
+    Ok(())
+}
+
+async fn locks_of_a_lease_whose_link_is_lost_are_given_back(world: &World, r: Client) -> Outcome {
+    for watching in [false, true] {
+        for released in [false, true] {
+            let own = r.lease().await?;
+            let id = own.execute(client_id()).await?;
+            let held = locks(&own, "lock")[usize::from(watching)].acquire().await?;
+            assert_eq!(r.execute(client_kill().id(id)).await?, 1);
+            // until the loss is known
+            while own.execute(ping()).await.is_ok() {}
+            if released {
+                let lost = held.release().await;
+                assert!(
+                    matches!(lost, Err(Error::Failure(Failure { reason: Reason::LeaseLost, .. }))),
+                    "{lost:?}"
+                );
+            } else {
+                drop(held);
+            }
+            let lock = world.client().lock("lock").sleep(Duration::from_millis(2));
+            lock.blocking_timeout(Duration::from_secs(5)).acquire().await?.release().await?;
+        }
     }
     Ok(())
 }

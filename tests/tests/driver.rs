@@ -7,6 +7,7 @@ use redwire_core::connection::{Config, Protocol};
 use redwire_core::driver::Driver;
 use redwire_core::error::Error;
 use redwire_core::machine::{Failure, Reason};
+use redwire_core::operation::Script;
 use redwire_core::owned::Bytes;
 use redwire_core::request::Request;
 use redwire_core::subscription::Gap;
@@ -338,6 +339,76 @@ fn a_transaction_is_never_sent_on_another_link_than_its_watch() {
     assert_eq!(poll(&mut raised), Poll::Ready(Ok((7,))));
 }
 
+/// Where it has links of its own, another is taken when one is lost before anything was watched.
+#[test]
+fn a_transaction_whose_own_link_is_lost_begins_anew() {
+    for known in [false, true] {
+        let second = World::default();
+        *second.state() = State { room: usize::MAX, step: 1_000, ..State::default() };
+        let mut stage = Stage::with(1_000, Some(second.clone()));
+        let client = stage.client.clone();
+        // a link is left over, and closed while nobody looks
+        let mut leased = Box::pin(client.lease());
+        assert!(poll(&mut leased).is_pending());
+        stage.turn();
+        let Poll::Ready(Ok(own)) = poll(&mut leased) else { unreachable!("there is room") };
+        let mut pinged = Box::pin(own.execute(ping()));
+        assert!(poll(&mut pinged).is_pending());
+        stage.turn();
+        second.says(b"+PONG\r\n");
+        stage.turn();
+        assert!(poll(&mut pinged).is_ready());
+        drop((pinged, leased));
+        drop(own);
+        stage.turn();
+        second.hears();
+        let mut raised = Box::pin(client.transaction(&["k"], async |_| Ok((incr("k"),))));
+        assert!(poll(&mut raised).is_pending());
+        if known {
+            // it was given the link
+            stage.turn();
+        }
+        second.state().hung_up = true;
+        for _ in 0..6 {
+            assert!(poll(&mut raised).is_pending());
+            stage.turn();
+            stage.world.state().now += 10;
+        }
+        assert_eq!(second.hears(), "*2\r\n$5\r\nWATCH\r\n$1\r\nk\r\n");
+        second.says(b"+OK\r\n");
+        stage.turn();
+        assert!(poll(&mut raised).is_pending());
+        stage.turn();
+        second.says(b"+OK\r\n+QUEUED\r\n*1\r\n:7\r\n");
+        stage.turn();
+        assert_eq!(poll(&mut raised), Poll::Ready(Ok((7,))));
+    }
+}
+
+/// One that waits while others watch keys is remembered once.
+#[test]
+fn who_waits_for_a_transaction_is_woken_once() {
+    let mut stage = Stage::new(1_000);
+    let client = stage.client.clone();
+    let mut first = Box::pin(client.transaction(&["k"], async |_| Ok((incr("k"),))));
+    for _ in 0..2 {
+        assert!(poll(&mut first).is_pending());
+        stage.turn();
+    }
+    let bell = Arc::new(Bell::default());
+    let waker = Waker::from(bell.clone());
+    let (mut second, mut third) =
+        (Box::pin(client.atomic((ping(),))), Box::pin(client.transaction(&["k"], async |_| Ok((ping(),)))));
+    for _ in 0..100 {
+        assert!(second.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        assert!(third.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        stage.turn();
+    }
+    assert!(Arc::strong_count(&bell) < 6, "{}", Arc::strong_count(&bell));
+    drop(first);
+    assert!(bell.0.load(Ordering::Relaxed) > 0);
+}
+
 #[test]
 fn the_driver_ends_with_the_last_client_and_hangs_up() {
     let Stage { world, client, driver, bell } = Stage::new(100);
@@ -507,6 +578,8 @@ fn what_a_dropped_driver_leaves_tells_what_may_have_been_executed() {
 
 #[test]
 fn nothing_that_can_be_printed_holds_what_was_sent() {
+    let script = format!("{:?}", Script::new("return 1").call::<i64>(&["secret"], &[]));
+    assert!(script.len() < 300 && !script.contains("114, 101"), "{script}");
     let mut stage = Stage::new(1000);
     stage.world.state().room = 0;
     let client = stage.client.clone();

@@ -9,6 +9,7 @@ use redwire_core::connection::{Bounds, Config, Credentials, Protocol};
 use redwire_core::embedded::Embedded;
 use redwire_core::error::{Error, ServerError};
 use redwire_core::machine::{Failure, Reason};
+use redwire_core::operation::Script;
 use redwire_core::owned::{Bytes, Frame};
 use redwire_core::request::Request;
 use redwire_core::transport::Blocking;
@@ -420,8 +421,14 @@ fn pipelines(place: &Place) -> Outcome {
         );
         let (first, second) = redis.try_execute((incr(&text), incr(&key))).await;
         assert_eq!((code(first), second?), ("ERR".into(), 4));
+        // the replies to what stands behind one that failed are not those of the next
+        let lists = (vec![incr(&text), incr(&key)], vec![vec![incr(&text), incr(&key)], vec![incr(&key)]]);
+        let (list, nested) = redis.try_execute((lists.0, incr(&key))).await;
+        assert_eq!((code(list), nested?), ("ERR".into(), 6));
+        let mut lists = redis.try_execute(lists.1).await;
+        assert_eq!((lists.pop(), lists.pop().map(code)), (Some(Ok(vec![8])), Some("ERR".into())));
         let many: Vec<_> = (0..5000).map(|_| incr(&key)).collect();
-        assert_eq!(redis.execute(many).await?, (5..5005).collect::<Vec<_>>());
+        assert_eq!(redis.execute(many).await?, (9..5009).collect::<Vec<_>>());
         assert_eq!(redis.execute(Vec::<Get>::new()).await?, []);
         Ok(())
     })
@@ -738,6 +745,11 @@ fn clients_and_drivers_go_where_they_are_promised_to() {
     anywhere(&client);
     elsewhere(driver);
     elsewhere(run(&client, (ping(), set("k", "v").get())));
+    let script = Script::new("return ARGV[1]");
+    elsewhere(async {
+        let value = 5;
+        client.execute(script.call::<i64>(&[], &[&value])).await
+    });
 
     async fn run<Q: Request>(client: &Client, request: Q) -> Result<Q::Output, Error> {
         client.execute(request).await

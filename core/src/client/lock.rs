@@ -57,7 +57,8 @@ pub struct LockBuilder {
 }
 
 impl LockBuilder {
-    /// The lock goes by itself after this time, unless it is [extended](Held::extend); without, it stays until it is released.
+    /// The lock goes by itself after this time, unless it is [extended](Held::extend); without, it stays until it is released. This and
+    /// all times of locks are rounded up to whole milliseconds, of which there may be 2^32-1; here, one at least.
     pub fn timeout(self, timeout: Duration) -> Self {
         Self { timeout: Some(timeout), ..self }
     }
@@ -86,7 +87,7 @@ impl LockBuilder {
     /// taken.
     ///
     /// # Errors
-    /// [`Error::Lock`] when it was not to be had in time, or cannot be; [`Error::OneStream`] when it is a [`watching`](Self::watching) one and
+    /// [`Error::Lock`] when it was not to be had in time, or cannot be: [`LockError::Time`] for times that are too long, or none; [`Error::OneStream`] when it is a [`watching`](Self::watching) one and
     /// the transport gives no stream for that; what a command can fail with.
     pub async fn acquire(&self) -> Result<Held, Error> {
         self.take(self.blocking_timeout).await?.ok_or(LockError::Taken.into())
@@ -117,13 +118,14 @@ impl LockBuilder {
         if self.watches && !self.client.handle.leases {
             return Err(Error::OneStream);
         }
+        // 0 is no limit
+        let ttl = self.timeout.map_or(Ok(0), limit)?.to_string();
+        let wait = wait.map(milliseconds).transpose()?.map_or(String::new(), |wait| wait.to_string());
+        let sleep = milliseconds(sleep)?.to_string();
         let token = self.client.token()?;
-        let digits = |duration: Duration| milliseconds(duration).to_string();
-        let ttl = self.timeout.map_or("0".into(), digits);
-        let wait = wait.map_or(String::new(), digits);
         // part of a token is as good as any number
         let random = token.iter().fold(0_u32, |sum, &digit| sum.wrapping_mul(31).wrapping_add(digit.into()));
-        let (sleep, random) = (digits(sleep), random.to_string());
+        let random = random.to_string();
         let texts = [&self.name, &ttl, &sleep, &wait, &random].map(String::as_bytes);
         let [name, ttl, sleep, wait, random] = texts;
         // the reply may have come when nobody waits for it any more
@@ -190,12 +192,13 @@ impl Held {
     /// was, and can be tried again.
     ///
     /// # Errors
-    /// [`Error::Lock`] when it is not held any more, or has no time limit; what a command can fail with.
+    /// [`Error::Lock`] when it is not held any more, has no time limit, or for a [time](LockBuilder::timeout) that is none or too long; what a
+    /// command can fail with.
     pub async fn extend(&mut self, time: Duration) -> Result<(), Error> {
         if self.valid_until.is_none() {
             return Err(LockError::Unlimited.into());
         }
-        let time = milliseconds(time).to_string();
+        let time = limit(time)?.to_string();
         let kind = if self.watches { kind::WATCH_EXTEND } else { kind::EXTEND };
         let end = self.change(kind, &[&self.name, &self.token, time.as_bytes()]).await?;
         if end == 0 {
@@ -240,7 +243,13 @@ impl Drop for Held {
     }
 }
 
-/// Gives whole milliseconds, as many as 32 bits hold at most.
-fn milliseconds(duration: Duration) -> u32 {
-    u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
+/// Gives whole milliseconds: one that is begun counts.
+fn milliseconds(duration: Duration) -> Result<u32, LockError> {
+    let milliseconds = duration.as_nanos().div_ceil(1_000_000);
+    u32::try_from(milliseconds).map_err(|_| LockError::Time)
+}
+
+/// Likewise, one at least.
+fn limit(duration: Duration) -> Result<u32, LockError> {
+    milliseconds(duration).and_then(|time| if time > 0 { Ok(time) } else { Err(LockError::Time) })
 }

@@ -34,7 +34,8 @@ impl Client {
     ///
     /// Each try takes a [lease](Self::lease), and delays nobody. On a client that is a lease already, and where the transport gives no other
     /// stream, transactions watch one after the other, and [`atomic`](Self::atomic) waits meanwhile: `decide` must not call it, nor begin
-    /// another transaction on the same link. EXEC is never sent on another link than WATCH was.
+    /// another transaction on the same link. EXEC is never sent on another link than WATCH was. Whoever wants to give up after so many tries, or
+    /// wait between two, does so in `decide`: what that fails with is returned.
     ///
     /// ```
     /// use redwire_core::{client::Client, commands, error::Error};
@@ -51,8 +52,8 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// Those of `decide`, and then nothing was executed: they may be that the link was lost. Those of [`atomic`](Self::atomic), but for
-    /// [`Error::Watch`], and those of [`lease`](Self::lease), but for [`Error::OneStream`].
+    /// Those of `decide`, whatever they are, and then nothing was executed: they may be that the link was lost. Those of
+    /// [`atomic`](Self::atomic), but for [`Error::Watch`], and those of [`lease`](Self::lease), but for [`Error::OneStream`].
     pub async fn transaction<Q, F, U>(&self, keys: &[&str], decide: F) -> Result<Q::Output, Error>
     where
         Q: Request,
@@ -63,9 +64,10 @@ impl Client {
             return self.atomic(decide(Watched { client: self.clone() }).await?).await;
         }
         loop {
-            match self.apart().await?.attempt(keys, &decide).await {
-                Err(Error::Watch) => {}
-                outcome => return outcome,
+            let home = self.apart().await?;
+            let own = self.lease.is_none() && home.lease.is_some();
+            if let Some(output) = home.attempt(own, keys, &decide).await? {
+                return Ok(output);
             }
         }
     }
@@ -81,7 +83,8 @@ impl Client {
         }
     }
 
-    async fn attempt<Q, F, U>(&self, keys: &[&str], decide: &F) -> Result<Q::Output, Error>
+    /// Tries once, on a lease that is this try's `own` or not; `None` where it is to begin anew.
+    async fn attempt<Q, F, U>(&self, own: bool, keys: &[&str], decide: &F) -> Result<Option<Q::Output>, Error>
     where
         Q: Request,
         F: Fn(Watched) -> U,
@@ -89,7 +92,9 @@ impl Client {
     {
         let mut gate = self.gate().await;
         gate.watching = true;
-        self.watch(keys).await?;
+        if let Err(error) = self.watch(keys).await {
+            return if own && is_lost(&error) { Ok(None) } else { Err(error) };
+        }
         let request = decide(Watched { client: self.clone() }).await?;
         let mut replies = match self.count(&request)? {
             0 => Replies::new(Vec::new()),
@@ -98,10 +103,15 @@ impl Client {
                 let pending = self.conclude(&request)?;
                 // whoever comes now sends behind the EXEC
                 drop(gate);
-                pending.transaction(count).await.map_err(unexecuted)?
+                match pending.transaction(count).await {
+                    Err(Error::Watch) => return Ok(None),
+                    // nobody knows whether a key changed
+                    Err(error) if is_lost(&error) && !error.maybe_executed() => return Ok(None),
+                    outcome => outcome?,
+                }
             }
         };
-        request.read(&mut replies)
+        request.read(&mut replies).map(Some)
     }
 
     /// Waits until nobody else watches keys on its link.
@@ -137,14 +147,9 @@ impl Client {
     }
 }
 
-/// A transaction that was never sent, as its link was lost, is begun anew as if a key had changed: nobody knows whether one did.
-fn unexecuted(error: Error) -> Error {
-    match error {
-        Error::Failure(Failure { reason: Reason::Dropped | Reason::LeaseLost, maybe_executed: false }) => {
-            Error::Watch
-        }
-        error => error,
-    }
+/// Tells whether the link was lost.
+fn is_lost(error: &Error) -> bool {
+    matches!(error, Error::Failure(Failure { reason: Reason::Dropped | Reason::LeaseLost, .. }))
 }
 
 /// The only one that watches keys, until it is dropped.

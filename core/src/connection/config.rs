@@ -90,7 +90,9 @@ pub struct Config {
     /// What the server may send: what is beyond is no Redis's, and ends the link.
     pub limits: Limits,
     /// How large a reply may be, as [`Decoder::size`](crate::resp::Decoder::size) counts: the command of a larger one fails alone, and what
-    /// comes of it is passed over. It is looked at whenever more bytes are needed, so what came at once may be larger.
+    /// comes of it is passed over. It is looked at whenever more bytes are needed, so what came at once may be larger. Each value of an array, map
+    /// or set counts 16 bytes beside its own; as a [`Frame`](crate::resp::Frame) it takes 40, and while a collection grows or becomes a map, up to
+    /// four times as much: so many small values take up to ten times what they count.
     pub max_reply: u64,
     /// How replies are kept until their keys change, if at all. Then no link gets ready that does not speak RESP3.
     pub cache: Option<Caching>,

@@ -185,7 +185,7 @@ impl Acquire {
         self.random ^= self.random << 13;
         self.random ^= self.random >> 17;
         self.random ^= self.random << 5;
-        let pause = self.sleep / 2 + self.random % self.sleep.saturating_add(1);
+        let pause = (self.sleep / 2).saturating_add(self.random % self.sleep.saturating_add(1));
         Step::Wait(now.limit(pause.max(1)).min(self.deadline.max(now)))
     }
 

@@ -26,13 +26,19 @@ const EVALSHA_RO: RowId = const { draft::id("EVALSHA_RO") };
 pub(super) const NOSCRIPT: &[u8] = b"NOSCRIPT";
 
 /// A Lua script with its digest: cheap to clone, sends nothing by itself.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Script(Arc<Source>);
 
-#[derive(Debug)]
 struct Source {
     sha: [u8; 40],
     text: Vec<u8>,
+}
+
+/// Tells the digest.
+impl core::fmt::Debug for Script {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_tuple("Script").field(&self.sha()).finish()
+    }
 }
 
 impl Script {

@@ -214,8 +214,10 @@ fn textual(kind: Text, text: Bytes) -> Frame {
 }
 
 fn pairs(items: Vec<Frame>) -> Vec<(Frame, Frame)> {
+    let mut pairs = Vec::with_capacity(items.len() / 2);
     let mut items = items.into_iter();
-    core::iter::from_fn(|| Some((items.next()?, items.next()?))).collect()
+    pairs.extend(core::iter::from_fn(|| Some((items.next()?, items.next()?))));
+    pairs
 }
 
 /// Parses a double that the decoder checked.
