@@ -193,6 +193,12 @@ pub trait Machine {
         false
     }
 
+    /// Tells whether `lease` is over, or its link lost: what is submitted on it fails with [`Reason::LeaseLost`].
+    fn is_lost(&self, lease: LeaseId) -> bool {
+        let _ = lease;
+        false
+    }
+
     /// Ends a lease. Its connection goes back when what is in flight is answered, or at once when that blocks; it is closed unless it
     /// is as good as a new one.
     fn release(&mut self, now: Instant, lease: LeaseId) {

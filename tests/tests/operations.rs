@@ -857,6 +857,36 @@ fn nothing_waits_for_a_lock_on_a_lease_that_is_over() {
     assert!(fleet.pool.is_quiet());
 }
 
+/// What is known to be over carries no release, and what is lost under one has it said again.
+#[test]
+fn locks_of_a_lease_that_is_lost_are_given_back_on_the_shared_connection() {
+    for (kind, written) in [(kind::RELEASE, false), (kind::RELEASE, true), (kind::WATCH_RELEASE, false)] {
+        let mut fleet = keeper(3, Limits::default());
+        fleet.lease(1);
+        let Some(&Outcome::Leased(lease)) = fleet.outcome(1) else { unreachable!("a lease") };
+        ask_for(&mut fleet, Some(lease), 2, kind::EXTEND, "lock token 1000");
+        fleet.settle();
+        let lane = fleet.wires.iter().position(|wire| wire.link.lane() == 1).expect("it has a link");
+        if written {
+            ask_for(&mut fleet, Some(lease), 3, kind, "lock token");
+            fleet.write(lane, usize::MAX);
+        }
+        fleet.cut(lane);
+        fleet.settle();
+        if !written {
+            ask_for(&mut fleet, Some(lease), 3, kind, "lock token");
+        }
+        fleet.settle();
+        let unsure = Failure { reason: Reason::Dropped, maybe_executed: true };
+        let told = if written { Outcome::Failed(unsure) } else { Outcome::Reply(Frame::Integer(1)) };
+        assert_eq!((fleet.outcome(3), fleet.server.store.text("lock")), (Some(&told), None));
+        // what asks for more than that does not go elsewhere
+        ask_for(&mut fleet, Some(lease), 4, kind::EXTEND, "lock token 1000");
+        let over = Failure { reason: Reason::LeaseLost, maybe_executed: false };
+        assert_eq!(fleet.outcome(4), Some(&Outcome::Failed(over)));
+    }
+}
+
 #[test]
 fn a_release_without_scripts_is_cut_at_every_byte() {
     for protocol in [2, 3] {
@@ -890,14 +920,14 @@ fn a_release_without_scripts_is_cut_at_every_byte() {
                     fleet.advance(10);
                     fleet.settle();
                 }
-                // deleted or not, and told the truth
-                let executed = fleet.server.store.text("lock").is_none();
+                // deleted, be it behind the caller's back, and told the truth
+                assert_eq!(fleet.server.store.text("lock"), None, "cut at {cut}");
                 let execs = apart(&fleet).iter().filter(|line| *line == "EXEC").count();
-                assert!(execs <= 1 + usize::from(!executed), "{execs}");
+                assert!(execs <= 1, "{execs}");
                 match fleet.outcome(1) {
-                    Some(Outcome::Reply(reply)) => assert_eq!((reply, executed), (&Frame::Integer(1), true)),
+                    Some(Outcome::Reply(reply)) => assert_eq!(reply, &Frame::Integer(1)),
                     Some(Outcome::Failed(failure)) => {
-                        assert!(!executed || failure.maybe_executed, "cut at {cut}: {failure:?}");
+                        assert!(failure.maybe_executed, "cut at {cut}: {failure:?}");
                     }
                     other => unreachable!("cut at {cut}: {other:?}"),
                 }

@@ -14,6 +14,11 @@ impl Connection {
         self.session.traces = Traces::NONE;
     }
 
+    /// Tells whether the lease has lost its link.
+    pub(crate) fn is_spent(&self) -> bool {
+        self.session.spent
+    }
+
     pub(crate) fn config(&self) -> &Config {
         &self.config
     }

@@ -17,7 +17,9 @@ pub mod kind {
     /// try (0: there is one only; empty: no limit), any 32-bit number. The reply is until when the lock is held,
     /// as the host tells time (-1: for ever), 0 when it was not to be had.
     pub const ACQUIRE: u16 = 1;
-    /// Deletes a lock: key, token. The reply is 1, or 0 where the token is not its owner's.
+    /// Deletes a lock: key, token. The reply is 1, or 0 where the token is not its owner's. Where it is asked for on a lease that is over, it is
+    /// said on the link that everybody shares, and where nobody knows what became of it, once more behind the caller's back: the token has it
+    /// do no harm, though the database be another.
     pub const RELEASE: u16 = 2;
     /// Gives a lock more time: key, token, milliseconds. The reply is until when the lock is held, or 0 where the token is not its owner's,
     /// or its time has no limit.
@@ -212,12 +214,19 @@ impl<M: Machine> Conversations<M> {
             if request.flags & flags::OPERATION != 0 {
                 self.submit_on(now, lease, &until(&plain, &before))?;
                 plain = rest;
-                self.begin(now, lease, request.slot, operation(now, &request));
+                let releases = matches!(request.row.0, kind::RELEASE | kind::WATCH_RELEASE);
+                let place = if releases { self.living(lease) } else { lease };
+                self.begin(now, place, request.slot, operation(now, &request));
             } else if request.flags & flags::SCRIPT != 0 {
                 self.attend(lease, &request);
             }
         }
         self.submit_on(now, lease, &plain)
+    }
+
+    /// Gives `lease`, or in place of one that is over the link that everybody shares.
+    fn living(&self, lease: LeaseId) -> LeaseId {
+        if self.machine.is_lost(lease) { LeaseId::SHARED } else { lease }
     }
 
     /// Begins a conversation in `slot`.
@@ -304,11 +313,11 @@ impl<M: Machine> Conversations<M> {
         waits
     }
 
-    /// Ends the conversation in `slot`: sends the last that it wrote, and gives its link back.
+    /// Ends the conversation in `slot`: sends the last that it wrote, for which any link will do where its own is lost, and gives that back.
     #[inline(never)]
     fn end(&mut self, slot: Slot) {
         let Some(talk) = self.talks.take(slot) else { return };
-        self.flush(talk.place());
+        self.flush(self.living(talk.place()));
         if let Some(lease) = talk.own {
             self.machine.release(self.now, lease);
         }
@@ -402,7 +411,7 @@ fn operation(now: Instant, request: &Request<'_>) -> Box<dyn Operation + Send> {
         kind::WATCH_EXTEND => {
             Box::new(watching::Change::new(key, token, Some(milliseconds), request.timeout))
         }
-        kind::RELEASE => Box::new(lock::release(key, token, request.timeout)),
+        kind::RELEASE => Box::new(lock::Release::new(key, token, request.timeout)),
         kind::FENCE => Box::new(lock::fence(key, token, request.timeout)),
         _ => Box::new(lock::Extend::new(key, token, milliseconds, request.timeout)),
     }
@@ -434,6 +443,10 @@ impl<M: Machine> Machine for Conversations<M> {
     fn lease(&mut self, now: Instant, slot: Slot) -> bool {
         self.now = now;
         self.machine.lease(now, slot)
+    }
+
+    fn is_lost(&self, lease: LeaseId) -> bool {
+        self.machine.is_lost(lease)
     }
 
     fn release(&mut self, now: Instant, lease: LeaseId) {

@@ -7,7 +7,7 @@ use super::script::{EVAL, NOSCRIPT, ScriptCall};
 use super::{Answer, Operation, Outgoing, Reply, Script, Step};
 use crate::batch::flags;
 use crate::draft;
-use crate::machine::Failure;
+use crate::machine::{Failure, Reason};
 use crate::slot::key_slot;
 use crate::table::RowId;
 use crate::time::Instant;
@@ -40,9 +40,49 @@ return fence";
 /// So many lost replies are asked after.
 const LOST: u8 = 3;
 
-/// Makes the conversation that deletes the lock `key` if it holds `token`: its reply is 1, or 0 where it does not.
-pub(super) fn release(key: &[u8], token: &[u8], timeout: Option<u32>) -> ScriptCall {
-    ScriptCall::with(Script::new(RELEASE), timeout, &[b"1", key, token])
+/// What a release failed with: where its link is lost, or nobody knows what became of it, it is said once more, on whatever link there is.
+pub(super) fn unreleased(failure: Failure, key: &[u8], token: &[u8], out: &mut Outgoing<'_>) -> Failure {
+    let lost = failure.maybe_executed || matches!(failure.reason, Reason::Dropped | Reason::LeaseLost);
+    if lost {
+        give_back(key, token, out);
+    }
+    Failure { maybe_executed: lost, ..failure }
+}
+
+/// Deletes the lock `key` if it holds `token`, and tells nobody.
+#[inline(never)]
+fn give_back(key: &[u8], token: &[u8], out: &mut Outgoing<'_>) {
+    out.forget(EVAL, &[RELEASE.as_bytes(), b"1", key, token]);
+}
+
+/// Deletes a lock. Its reply is 1, or 0 where the token is not its owner's.
+pub(super) struct Release {
+    call: ScriptCall,
+    /// The key, and behind it the token.
+    texts: Vec<u8>,
+    token: usize,
+}
+
+impl Release {
+    pub(super) fn new(key: &[u8], token: &[u8], timeout: Option<u32>) -> Self {
+        let call = ScriptCall::with(Script::new(RELEASE), timeout, &[b"1", key, token]);
+        Self { call, texts: [key, token].concat(), token: key.len() }
+    }
+}
+
+impl Operation for Release {
+    fn next(&mut self, now: Instant, out: &mut Outgoing<'_>) -> Step {
+        self.call.next(now, out)
+    }
+
+    fn reply(&mut self, now: Instant, reply: Reply, out: &mut Outgoing<'_>) -> ControlFlow<Answer, Step> {
+        self.call.reply(now, reply, out)
+    }
+
+    fn failed(&mut self, _: Instant, failure: Failure, out: &mut Outgoing<'_>) -> ControlFlow<Failure, Step> {
+        let (key, token) = self.texts.split_at(self.token);
+        ControlFlow::Break(unreleased(failure, key, token, out))
+    }
 }
 
 /// Makes the conversation that gives the next number of the lock `key` if it holds `token`, and 0 where it does not.
@@ -197,11 +237,10 @@ impl Acquire {
     }
 
     /// Deletes the lock if it is ours after all.
-    #[inline(never)]
     fn clean(&mut self, out: &mut Outgoing<'_>) {
         self.unsure = None;
         let [key, token, _] = self.texts();
-        out.forget(EVAL, &[RELEASE.as_bytes(), b"1", key, token]);
+        give_back(key, token, out);
     }
 }
 

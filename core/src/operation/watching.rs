@@ -11,9 +11,9 @@
 //! ```
 //!
 //! Anything else ends with UNWATCH: it is not the owner's, or has no time limit. A link that is lost with the transaction on its way ends it
-//! too, since nobody knows whether that was executed.
+//! too, since nobody knows whether that was executed; a lock that was to be deleted is, by a script, behind the caller's back.
 
-use super::lock::{number, valid_until};
+use super::lock::{number, unreleased, valid_until};
 use super::{Answer, Operation, Outgoing, Reply, Step};
 use crate::batch::flags;
 use crate::draft;
@@ -134,13 +134,15 @@ impl Operation for Change {
         ControlFlow::Continue(step)
     }
 
-    fn failed(&mut self, _: Instant, failure: Failure, _: &mut Outgoing<'_>) -> ControlFlow<Failure, Step> {
+    fn failed(&mut self, _: Instant, failure: Failure, out: &mut Outgoing<'_>) -> ControlFlow<Failure, Step> {
         let Failure { reason, maybe_executed } = failure;
         let executed = self.stage == Stage::Executed;
         if executed && !maybe_executed && matches!(reason, Reason::Dropped | Reason::LeaseLost) {
             self.stage = Stage::Leased;
             return ControlFlow::Continue(Step::Lease);
         }
-        ControlFlow::Break(Failure { reason, maybe_executed: executed && maybe_executed })
+        let failure = Failure { reason, maybe_executed: executed && maybe_executed };
+        let (key, token) = self.texts();
+        ControlFlow::Break(if self.more.is_some() { failure } else { unreleased(failure, key, token, out) })
     }
 }

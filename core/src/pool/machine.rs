@@ -26,6 +26,11 @@ impl Machine for Pool {
         true
     }
 
+    fn is_lost(&self, lease: LeaseId) -> bool {
+        let connection = self.holder(lease).map(|at| &self.lanes[at].connection);
+        lease != LeaseId::SHARED && connection.is_none_or(Connection::is_spent)
+    }
+
     fn release(&mut self, now: Instant, lease: LeaseId) {
         let Some(at) = self.holder(lease) else { return };
         self.lanes[at].user = User::Passing;
