@@ -164,6 +164,19 @@ everywhere((world) => {
       assert.equal(await redis.exists("k"), 0);
     });
 
+    test(`${of}: the lock of a lease whose connection is lost is given back`, async () => {
+      const { redis } = world;
+      const lease = await redis.lease();
+      const mine = lease.lock("k", { lockClass });
+      assert.equal(await mine.acquire(), true);
+      await redis.clientKill({ id: await lease.clientId() });
+      // until that is known
+      await rejection(lease.ping());
+      await mine.release();
+      assert.equal(await redis.exists("k"), 0);
+      await lease.release();
+    });
+
     test(`${of}: a try that is on its way when its client is closed leaves no lock behind`, async () => {
       for (let turns = 0; turns < 4; turns++) {
         const client = world.connect();

@@ -675,6 +675,21 @@ describe("subscriptions", { skip: missing(plain) }, () => {
     assert.deepEqual(gaps.map(({ dropped }) => dropped), [count + 1]);
   });
 
+  test("names count among the bytes of what waits", async (t) => {
+    const gaps = [];
+    const pubsub = redis.pubsub({ ignoreSubscribeMessages: true, onGap: (gap) => gaps.push(gap) });
+    t.after(() => pubsub.close());
+    await redis.configSet({ "client-output-buffer-limit": "pubsub 0 0 0" });
+    t.after(() => redis.configSet({ "client-output-buffer-limit": "pubsub 33554432 8388608 60" }));
+    await pubsub.psubscribe("named:*");
+    await pubsub.getMessage();
+    for (let n = 0; n < 20; n++) await redis.publish(`named:${n}:${"x".repeat(4 << 20)}`, "");
+    await pubsub.subscribe("end");
+    assert.equal((await within(pubsub.getMessage())).channel.slice(0, 8), "named:5:");
+    // what was confirmed had to have room too
+    assert.deepEqual(gaps.map(({ dropped }) => dropped), [5]);
+  });
+
   test("times of gaps are those of Date.now(), wherever that was set to", async (t) => {
     const { now } = Date;
     t.after(() => (Date.now = now));

@@ -78,4 +78,4 @@ export class Inbox {
   }
 }
 
-const sizeOf = (item: Item): number => ("type" in item ? item.data.length : 0);
+const sizeOf = (item: Item): number => ("type" in item ? item.channel.length + (item.pattern?.length ?? 0) + item.data.length : 0);

@@ -15,7 +15,7 @@ export type Names = readonly Key[] | readonly [readonly Key[]];
 export interface PubSubOptions<S extends Str = string> {
   /** Whether confirmations are left out; default false. */
   ignoreSubscribeMessages?: boolean;
-  /** How many messages and confirmations may wait to be read; default 10 000. No more than 64 MiB of messages wait either way. */
+  /** How many messages and confirmations may wait to be read; default 10 000. No more than 64 MiB of messages and their names wait either way. */
   bufferLimit?: number;
   /** What becomes of messages beyond: the oldest are let go (`"drop-oldest"`, default), the new ones are, or it ends with a {@link PubSubError}. */
   onOverflow?: "drop-oldest" | "drop-newest" | "close";
