@@ -34,6 +34,14 @@ pub enum Error {
     NoLibrary,
     /// No reply came: the link failed, time was up, or the client was closed.
     Failure(Failure),
+    /// No reply came, since no link could be made.
+    NoLink {
+        /// Why not.
+        failure: Failure,
+        /// What the server said when it refused the handshake, of an authentication its code only, or the transport when it could not be opened;
+        /// may be empty.
+        said: Bytes,
+    },
     /// The reply is not of the type that the caller asked for.
     Reply(Mismatch),
     /// An argument is larger than any server takes; nothing was sent.
@@ -62,9 +70,18 @@ impl Error {
     /// Tells whether the server may have executed the command, or did.
     pub fn maybe_executed(&self) -> bool {
         match self {
-            Self::Failure(failure) => failure.maybe_executed,
+            Self::Failure(failure) | Self::NoLink { failure, .. } => failure.maybe_executed,
             Self::Reply(_) | Self::Refused { index: None, .. } => true,
             _ => false,
+        }
+    }
+
+    /// Notes which command the server refused.
+    pub(crate) fn name(&mut self, command: Name, since: Version) {
+        match self {
+            Self::Server(error) if error.is_unknown() => *self = Self::Unsupported { command, since },
+            Self::Server(error) => error.command = Some(command),
+            _ => {}
         }
     }
 }
@@ -92,6 +109,14 @@ pub enum LockError {
 pub struct ServerError {
     /// The server's text, its code first.
     pub text: Bytes,
+    /// The command that it refused, where that is known.
+    pub command: Option<Name>,
+}
+
+impl From<Bytes> for ServerError {
+    fn from(text: Bytes) -> Self {
+        Self { text, command: None }
+    }
 }
 
 impl ServerError {
@@ -102,7 +127,7 @@ impl ServerError {
     }
 
     /// Tells whether the server does not know the command.
-    pub(crate) fn is_unknown(&self) -> bool {
+    fn is_unknown(&self) -> bool {
         [&b"ERR unknown command"[..], b"ERR unknown subcommand"]
             .iter()
             .any(|start| self.text.starts_with(start))
@@ -133,6 +158,12 @@ impl fmt::Display for Error {
             Self::Lock(error) => error.fmt(f),
             Self::NoLibrary => f.write_str("the server has no library of functions with this name"),
             Self::Failure(failure) => failure.fmt(f),
+            Self::NoLink { failure, said } if said.is_empty() => failure.fmt(f),
+            Self::NoLink { failure, said } => {
+                write!(f, "{} (", failure.reason)?;
+                show(said, f)?;
+                write!(f, "){}", failure.outcome())
+            }
             Self::Reply(mismatch) => mismatch.fmt(f),
             Self::TooLarge => f.write_str("an argument is too large"),
             Self::Empty { command, parameter } => {
@@ -162,11 +193,19 @@ impl fmt::Display for LockError {
 
 impl fmt::Display for ServerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.text.utf8_chunks().try_for_each(|chunk| {
-            f.write_str(chunk.valid())?;
-            if chunk.invalid().is_empty() { Ok(()) } else { f.write_str("\u{fffd}") }
-        })
+        if let Some(command) = self.command {
+            write!(f, "{command}: ")?;
+        }
+        show(&self.text, f)
     }
+}
+
+/// Writes what the other side said, which may be any bytes.
+fn show(text: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    text.utf8_chunks().try_for_each(|chunk| {
+        f.write_str(chunk.valid())?;
+        if chunk.invalid().is_empty() { Ok(()) } else { f.write_str("\u{fffd}") }
+    })
 }
 
 impl fmt::Debug for ServerError {
@@ -183,12 +222,17 @@ impl fmt::Display for Mismatch {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.reason.fmt(f)?;
-        f.write_str(if self.maybe_executed {
+        write!(f, "{}{}", self.reason, self.outcome())
+    }
+}
+
+impl Failure {
+    fn outcome(self) -> &'static str {
+        if self.maybe_executed {
             "; the command may have been executed"
         } else {
             "; the command was not executed"
-        })
+        }
     }
 }
 

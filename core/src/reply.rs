@@ -34,7 +34,7 @@ impl FromReply for Frame {
 impl FromReply for () {
     fn from_reply(frame: Frame) -> Result<Self, Error> {
         match frame {
-            Frame::Error(text) => Err(ServerError { text }.into()),
+            Frame::Error(text) => Err(ServerError::from(text).into()),
             _ => Ok(()),
         }
     }
@@ -202,7 +202,7 @@ fn parsed<T: core::str::FromStr>(text: &[u8]) -> Option<T> {
 /// Makes the error for a frame that is not what was wanted.
 fn unexpected(wanted: &'static str, frame: Frame) -> Error {
     let found = match frame {
-        Frame::Error(text) => return ServerError { text }.into(),
+        Frame::Error(text) => return ServerError::from(text).into(),
         Frame::Null => "null",
         Frame::Simple(_) => "a status",
         Frame::Bulk(_) | Frame::Verbatim(..) => "text",

@@ -47,7 +47,7 @@ impl Replies {
     /// Why there is none.
     pub fn take(&mut self) -> Result<Frame, Error> {
         match self.frames.next() {
-            Some(Ok(Frame::Error(text))) => Err(ServerError { text }.into()),
+            Some(Ok(Frame::Error(text))) => Err(ServerError::from(text).into()),
             Some(reply) => reply,
             None => Err(Mismatch { wanted: "another reply", found: "none" }.into()),
         }

@@ -420,10 +420,10 @@ impl Entry {
                 return None;
             }
             News::Reply(Frame::Error(text)) => Err(match refusal.take() {
-                None => ServerError { text }.into(),
+                None => ServerError::from(text).into(),
                 Some(Refusal { index, text }) => Error::Refused {
                     index: Some(index).filter(|&index| index != u32::MAX),
-                    error: ServerError { text },
+                    error: text.into(),
                 },
             }),
             News::Reply(frame) => Ok(frame),

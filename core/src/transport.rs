@@ -9,7 +9,7 @@ use core::task::{Context, Poll, Waker};
 /// independently of each other, so that neither direction can block the other. A stream that is not open gives an error.
 pub trait Transport {
     /// Why the stream could not be opened, read or written.
-    type Error;
+    type Error: core::fmt::Display;
 
     /// Opens the stream, TLS included. Called until it is ready; [`close`](Self::close) gives an attempt up.
     ///

@@ -16,6 +16,7 @@ use redwire_core::record::Record;
 use redwire_tests::clients::{client, limited, wait};
 use redwire_tests::server::{Brand, Server};
 use std::collections::BTreeSet;
+use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
@@ -630,7 +631,7 @@ async fn transactions_count_right_while_their_links_are_killed(world: &World, r:
             outcomes.fetch_add(1, Ordering::Relaxed);
             match outcome {
                 Ok(_) => done += 1,
-                Err(Error::Failure(failure)) => {
+                Err(Error::Failure(failure) | Error::NoLink { failure, .. }) => {
                     lost.fetch_add(1, Ordering::Relaxed);
                     // what is said to be unknown may have been executed, what is said not to be must not
                     let executed = r.execute(exists([&mark])).await? > 0;
@@ -921,14 +922,22 @@ async fn locks_without_scripts_ask_for_none_and_leave_other_transactions_alone(
 fn scenario_6_tokens_are_made_of_entropy_or_not_at_all() {
     struct Poor;
     impl redwire_core::transport::Transport for Poor {
-        type Error = ();
-        fn poll_open(&mut self, _: &mut std::task::Context<'_>) -> Poll<Result<(), ()>> {
+        type Error = Infallible;
+        fn poll_open(&mut self, _: &mut std::task::Context<'_>) -> Poll<Result<(), Infallible>> {
             Poll::Pending
         }
-        fn poll_read(&mut self, _: &mut std::task::Context<'_>, _: &mut [u8]) -> Poll<Result<usize, ()>> {
+        fn poll_read(
+            &mut self,
+            _: &mut std::task::Context<'_>,
+            _: &mut [u8],
+        ) -> Poll<Result<usize, Infallible>> {
             Poll::Pending
         }
-        fn poll_write(&mut self, _: &mut std::task::Context<'_>, _: &[u8]) -> Poll<Result<usize, ()>> {
+        fn poll_write(
+            &mut self,
+            _: &mut std::task::Context<'_>,
+            _: &[u8],
+        ) -> Poll<Result<usize, Infallible>> {
             Poll::Pending
         }
         fn close(&mut self) {}

@@ -162,15 +162,12 @@ impl Stage {
     }
 
     fn with(step: usize, second: Option<World>) -> Self {
+        Self::of(step, second, config())
+    }
+
+    fn of(step: usize, second: Option<World>, config: Config) -> Self {
         let world = World::default();
         *world.state() = State { room: usize::MAX, step, second, ..State::default() };
-        let config = Config {
-            protocol: Protocol::Resp2,
-            library: None,
-            timeout: 100,
-            backoff: (10, 10),
-            ..Config::default()
-        };
         let (client, driver) = Client::new(world.clone(), config);
         Self { world, client, driver, bell: Arc::default() }
     }
@@ -190,6 +187,15 @@ impl Stage {
 
 fn poll<F: Future + ?Sized>(future: &mut Pin<Box<F>>) -> Poll<F::Output> {
     future.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+}
+
+fn config() -> Config {
+    let (protocol, library) = (Protocol::Resp2, None);
+    Config { protocol, library, timeout: 100, backoff: (10, 10), ..Config::default() }
+}
+
+fn unmade(reason: Reason, said: &'static str) -> Error {
+    Error::NoLink { failure: Failure { reason, maybe_executed: false }, said: said.into() }
 }
 
 fn failed(reason: Reason, maybe_executed: bool) -> Error {
@@ -514,7 +520,33 @@ fn a_transport_that_does_not_open_is_told_with_its_error() {
         stage.world.state().now = now;
         stage.turn();
     }
-    assert_eq!(poll(&mut pinged), Poll::Ready(Err(failed(Reason::Refused, false))));
+    assert_eq!(poll(&mut pinged), Poll::Ready(Err(unmade(Reason::Refused, "refused"))));
+    // what the other side says in a handshake
+    let mut selected = Stage::of(1_000, None, Config { database: 99, ..config() });
+    let client = selected.client.clone();
+    let mut pinged = Box::pin(client.execute(ping()));
+    assert!(poll(&mut pinged).is_pending());
+    selected.turn();
+    selected.world.says(b"-ERR DB index is out of range\r\n");
+    selected.turn();
+    let error = unmade(Reason::Database, "ERR DB index is out of range");
+    let shown =
+        "the database could not be selected (ERR DB index is out of range); the command was not executed";
+    assert_eq!(error.to_string(), shown);
+    assert_eq!(poll(&mut pinged), Poll::Ready(Err(error)));
+    // and nothing that an earlier attempt failed with
+    let mut mute = Stage::of(1_000, None, Config { database: 99, ..config() });
+    mute.world.state().refuse = true;
+    let client = mute.client.clone();
+    let mut pinged = Box::pin(client.execute(ping()));
+    assert!(poll(&mut pinged).is_pending());
+    mute.turn();
+    mute.world.state().refuse = false;
+    for now in 0..=5_000 {
+        (mute.world.state().now, mute.world.state().hung_up) = (now, true);
+        mute.turn();
+    }
+    assert_eq!(poll(&mut pinged), Poll::Ready(Err(unmade(Reason::HungUp, ""))));
 }
 
 #[test]
@@ -670,7 +702,7 @@ fn what_is_left_in_an_outage_is_not_subscribed_to_for_ever() {
             assert!(poll(&mut leaving).is_pending());
             advance(&mut stage, 20_000);
             let Poll::Ready((outcome, channels)) = poll(&mut leaving) else { unreachable!("time is up") };
-            assert!(matches!(outcome, Err(Error::Failure(_))) && channels.is_empty());
+            assert!(matches!(outcome, Err(Error::NoLink { .. })) && channels.is_empty());
             advance(&mut stage, 20_000);
         }
         listening.state().refuse = false;

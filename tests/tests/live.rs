@@ -425,6 +425,15 @@ fn pipelines(place: &Place) -> Outcome {
         let lists = (vec![incr(&text), incr(&key)], vec![vec![incr(&text), incr(&key)], vec![incr(&key)]]);
         let (list, nested) = redis.try_execute((lists.0, incr(&key))).await;
         assert_eq!((code(list), nested?), ("ERR".into(), 6));
+        // and each says which command it was
+        let (both, _) = (redis.execute((incr(&text), decr(&text))).await, redis.atomic((incr(&key),)).await?);
+        let unit = redis.atomic((decr(&key), hget(&key, "field"))).await.map_err(|error| error.to_string());
+        let (text_error, type_error) = (
+            "ERR value is not an integer or out of range",
+            "WRONGTYPE Operation against a key holding the wrong kind of value",
+        );
+        assert_eq!(both.map_err(|error| error.to_string()), Err(format!("INCR: {text_error}")));
+        assert_eq!(unit.map(drop), Err(format!("HGET: {type_error}")));
         let mut lists = redis.try_execute(lists.1).await;
         assert_eq!((lists.pop(), lists.pop().map(code)), (Some(Ok(vec![8])), Some("ERR".into())));
         let many: Vec<_> = (0..5000).map(|_| incr(&key)).collect();
@@ -564,10 +573,8 @@ fn passwords(place: &Place) -> Outcome {
     let whoami = || command("ACL").arg("WHOAMI").typed::<String>();
     assert_eq!(place.run(with(right), async |redis| redis.execute(whoami()).await)?, user);
     let refused = place.run(with(wrong), async |redis| redis.execute(whoami()).await);
-    assert_eq!(
-        refused,
-        Err(Error::Failure(Failure { reason: Reason::Authentication, maybe_executed: false }))
-    );
+    let failure = Failure { reason: Reason::Authentication, maybe_executed: false };
+    assert_eq!(refused, Err(Error::NoLink { failure, said: "WRONGPASS".into() }));
     assert!(refused.is_err_and(|error| !format!("{error} {error:?} {:?}", with(wrong)).contains("secret")));
     Ok(())
 }
@@ -582,7 +589,8 @@ fn databases(place: &Place) -> Outcome {
     );
     let none =
         place.run(Config { database: 4000, ..place.config() }, async |redis| redis.execute(info()).await);
-    assert_eq!(none, Err(Error::Failure(Failure { reason: Reason::Database, maybe_executed: false })));
+    let failure = Failure { reason: Reason::Database, maybe_executed: false };
+    assert_eq!(none, Err(Error::NoLink { failure, said: "ERR DB index is out of range".into() }));
     Ok(())
 }
 
@@ -647,10 +655,9 @@ fn nobody_there_is_told_with_the_reason() {
     let (client, mut driver) = Client::new(transport, Config { queue_timeout: 200, ..Config::default() });
     for _ in 0..2 {
         let refused = driver.block_on(client.execute(ping()));
-        assert_eq!(
-            refused,
-            Some(Err(Error::Failure(Failure { reason: Reason::Refused, maybe_executed: false })))
-        );
+        let failure = Failure { reason: Reason::Refused, maybe_executed: false };
+        let said = std::io::Error::from_raw_os_error(111).to_string().into();
+        assert_eq!(refused, Some(Err(Error::NoLink { failure, said })));
         assert_eq!(driver.fault().map(std::io::Error::kind), Some(std::io::ErrorKind::ConnectionRefused));
     }
 }
@@ -665,7 +672,7 @@ fn security_that_is_demanded_is_not_given_up() {
 fn a_certificate_of_another_host_or_authority_is_refused() {
     let Some(server) = Server::shared(Brand::Redis) else { return };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    for (host, authorities) in [("127.0.0.2", "ca.crt"), ("localhost", "wrong-host.crt")] {
+    for (host, authorities) in [("0.0.0.0", "ca.crt"), ("localhost", "wrong-host.crt")] {
         let authorities = std::fs::read(fixture(authorities)).expect("the fixture");
         let transport = Tls::new(host, server.tls_port(), &authorities).expect("certificates");
         let (client, driver) = Client::new(transport, Config { queue_timeout: 200, ..Config::default() });
@@ -676,10 +683,11 @@ fn a_certificate_of_another_host_or_authority_is_refused() {
             driver.await.expect("the driver ends");
             refused
         });
-        assert_eq!(
-            refused,
-            Err(Error::Failure(Failure { reason: Reason::Refused, maybe_executed: false })),
-            "{host}"
+        let failure = Failure { reason: Reason::Refused, maybe_executed: false };
+        let told = |said: &Bytes| String::from_utf8_lossy(said).contains("certificate");
+        assert!(
+            matches!(&refused, Err(Error::NoLink { failure: of, said }) if *of == failure && told(said)),
+            "{host}: {refused:?}"
         );
     }
 }

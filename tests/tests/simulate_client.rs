@@ -59,7 +59,7 @@ impl World {
         let tally = &mut *self.happened.borrow_mut();
         match outcome {
             Ok(_) => tally.replies += 1,
-            Err(Error::Failure(failure)) => {
+            Err(Error::Failure(failure) | Error::NoLink { failure, .. }) => {
                 tally.failed += 1;
                 tally.in_doubt += u32::from(failure.maybe_executed);
                 tally.late += u32::from(failure.reason == Reason::PoolTimeout);
@@ -84,23 +84,23 @@ impl Stream {
 }
 
 impl Transport for Stream {
-    type Error = ();
+    type Error = &'static str;
 
-    fn poll_open(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ()>> {
+    fn poll_open(&mut self, _: &mut Context<'_>) -> Poll<Result<(), &'static str>> {
         if self.world.trouble(3) {
             return Poll::Pending;
         }
         if self.world.trouble(8) {
             self.world.happened.borrow_mut().refused += 1;
-            return Poll::Ready(Err(()));
+            return Poll::Ready(Err("cut"));
         }
         self.session = Some(self.world.server.borrow_mut().session());
         self.incoming.clear();
         Poll::Ready(Ok(()))
     }
 
-    fn poll_read(&mut self, _: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<usize, ()>> {
-        let Some(session) = &mut self.session else { return Poll::Ready(Err(())) };
+    fn poll_read(&mut self, _: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<usize, &'static str>> {
+        let Some(session) = &mut self.session else { return Poll::Ready(Err("cut")) };
         let woken = self.world.server.borrow_mut().wake(session, self.world.calm.get());
         self.incoming.extend(woken.concat());
         if self.world.trouble(60) {
@@ -116,8 +116,8 @@ impl Transport for Stream {
         Poll::Ready(Ok(count))
     }
 
-    fn poll_write(&mut self, _: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize, ()>> {
-        let Some(session) = &mut self.session else { return Poll::Ready(Err(())) };
+    fn poll_write(&mut self, _: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize, &'static str>> {
+        let Some(session) = &mut self.session else { return Poll::Ready(Err("cut")) };
         let most = if self.world.trouble(2) { self.world.below(20) as usize } else { usize::MAX };
         let count = bytes.len().min(most);
         if count == 0 {

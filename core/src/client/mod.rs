@@ -15,7 +15,7 @@ use crate::command::Call;
 use crate::connection::Config;
 use crate::draft;
 use crate::driver::Driver;
-use crate::error::{Error, Mismatch};
+use crate::error::{Error, Mismatch, ServerError};
 use crate::machine::Slot;
 use crate::operation::{self, Script};
 use crate::outbox::Commands;
@@ -116,7 +116,8 @@ impl Client {
     ///
     /// # Errors
     /// The first of its commands that failed; the others were executed nevertheless: [`Error::Unsupported`] where the server does not know a
-    /// command of the table, [`Error::Server`] for what it refuses otherwise. [`Error::Reserved`] for a command that would change
+    /// command of the table, [`Error::Server`] for what it refuses otherwise, with the command's name; [`Error::NoLink`] where none could be
+    /// made. [`Error::Reserved`] for a command that would change
     /// the link that everybody shares, [`Error::TooLarge`] and [`Error::Empty`] for arguments: then nothing was sent.
     pub async fn execute<Q: Request>(&self, request: Q) -> Result<Q::Output, Error> {
         let mut replies = self.pipeline(&request, 0)?.replies(&request).await;
@@ -144,7 +145,7 @@ impl Client {
     pub async fn atomic<Q: Request>(&self, request: Q) -> Result<Q::Output, Error> {
         let mut replies = match self.count(&request)? {
             0 => Replies::new(Vec::new()),
-            count => self.transact(&request).await?.transaction(count).await?,
+            count => self.transact(&request).await?.transaction(count, &request).await?,
         };
         request.read(&mut replies)
     }
@@ -349,25 +350,17 @@ impl Pending {
 
     /// Gives the replies to the commands of `request`.
     async fn replies<Q: Request>(self, request: &Q) -> Replies {
-        let mut outcomes = self.outcomes().await;
-        let is_unknown =
-            |outcome: &Result<_, _>| matches!(outcome, Err(Error::Server(error)) if error.is_unknown());
-        if outcomes.iter().any(is_unknown) {
-            let mut all = outcomes.iter_mut();
-            request.calls(&mut |call| {
-                let row = call.known();
-                if let Some(outcome) = all.next().filter(|outcome| is_unknown(outcome) && row.words() > 0) {
-                    *outcome = Err(Error::Unsupported { command: row.name(), since: row.since() });
-                }
-            });
-        }
-        Replies::new(outcomes)
+        named(self.outcomes().await, request)
     }
 
-    async fn transaction(self, count: usize) -> Result<Replies, Error> {
+    async fn transaction<Q: Request>(self, count: usize, request: &Q) -> Result<Replies, Error> {
         match self.outcomes().await.pop() {
             Some(Ok(Frame::Array(items))) if items.len() == count => {
-                Ok(Replies::new(items.into_iter().map(Ok).collect()))
+                let outcome = |item| match item {
+                    Frame::Error(text) => Err(ServerError::from(text).into()),
+                    item => Ok(item),
+                };
+                Ok(named(items.into_iter().map(outcome).collect(), request))
             }
             Some(Ok(Frame::Null)) => Err(Error::Watch),
             Some(Ok(_)) | None => {
@@ -376,6 +369,21 @@ impl Pending {
             Some(Err(error)) => Err(error),
         }
     }
+}
+
+/// Says of what the server refused which command of `request` it was.
+fn named<Q: Request>(mut outcomes: Vec<Result<Frame, Error>>, request: &Q) -> Replies {
+    if outcomes.iter().any(|outcome| matches!(outcome, Err(Error::Server(_)))) {
+        let mut all = outcomes.iter_mut();
+        request.calls(&mut |call| {
+            let row = call.known();
+            match all.next() {
+                Some(Err(error)) if row.words() > 0 => error.name(row.name(), row.since()),
+                _ => {}
+            }
+        });
+    }
+    Replies::new(outcomes)
 }
 
 impl Drop for Pending {

@@ -103,7 +103,7 @@ impl Client {
                 let pending = self.conclude(&request)?;
                 // whoever comes now sends behind the EXEC
                 drop(gate);
-                match pending.transaction(count).await {
+                match pending.transaction(count, &request).await {
                     Err(Error::Watch) => return Ok(None),
                     // nobody knows whether a key changed
                     Err(error) if is_lost(&error) && !error.maybe_executed() => return Ok(None),

@@ -17,8 +17,10 @@ use crate::subscription::{EAR, Ears};
 use crate::time::Instant;
 use crate::transport::{Blocking, Transport};
 use alloc::boxed::Box;
+use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use bytes::Bytes;
 use core::future::Future;
 use core::pin::{Pin, pin};
 use core::task::{Context, Poll, Waker};
@@ -42,6 +44,8 @@ pub struct Driver<T: Transport> {
     inbox: Inbox,
     wakers: Vec<Waker>,
     fault: Option<T::Error>,
+    /// What the transport said when it failed last.
+    told: Bytes,
     /// Does the same for subscriptions, on a link of their own.
     listener: Option<Box<Self>>,
     /// Where that link counts.
@@ -62,6 +66,7 @@ impl<T: Transport> Driver<T> {
             inbox: Inbox::default(),
             wakers: Vec::new(),
             fault: None,
+            told: Bytes::new(),
             listener: None,
             place: Place::None,
         }
@@ -254,6 +259,7 @@ impl<T: Transport> Driver<T> {
             }
             Err(error) => {
                 wire.hang_up();
+                self.told = error.as_ref().map_or(Bytes::new(), |error| error.to_string().into());
                 self.fault = error.or(self.fault.take());
                 self.machine.handle_closed(now, link);
             }
@@ -314,7 +320,18 @@ impl<T: Transport> Driver<T> {
 
     fn error(&self, failure: Failure) -> Error {
         let alone = self.machine.limits().max_connections == 0 && failure.reason == Reason::PoolTimeout;
-        if alone { Error::OneStream } else { failure.into() }
+        let said = match failure.reason {
+            _ if alone => return Error::OneStream,
+            Reason::Refused | Reason::HungUp | Reason::Untrusted => self.told.clone(),
+            Reason::Authentication | Reason::Database | Reason::Handshake => {
+                let mut connections = self.machine.connections();
+                let refused = connections.find(|connection| connection.trouble() == Some(failure.reason));
+                refused.map_or(Bytes::new(), |connection| Bytes::copy_from_slice(connection.detail()))
+            }
+            Reason::Protocol3 | Reason::MaxClients | Reason::ConnectTimeout => Bytes::new(),
+            _ => return failure.into(),
+        };
+        Error::NoLink { failure, said }
     }
 
     fn fail(&mut self, slot: Slot, failure: Failure) {

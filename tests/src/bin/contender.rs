@@ -8,7 +8,6 @@ use redwire_core::client::{Client, LockBuilder};
 use redwire_core::commands::command;
 use redwire_core::connection::Config;
 use redwire_core::error::{Error, LockError};
-use redwire_core::machine::Failure;
 use redwire_tests::clients::{client, wait};
 use redwire_tests::transport::now;
 use std::io::Write;
@@ -61,7 +60,7 @@ async fn hold(client: &Client, lock: &LockBuilder, deed: Deed, work: Duration) {
         match lock.acquire().await {
             Ok(held) => break held,
             // killed too often
-            Err(Error::Failure(Failure { .. })) => {}
+            Err(Error::Failure(_) | Error::NoLink { .. }) => {}
             Err(error) => unreachable!("{error}"),
         }
     };
@@ -86,12 +85,15 @@ async fn hold(client: &Client, lock: &LockBuilder, deed: Deed, work: Duration) {
         Deed::Pause => {
             let released = held.release().await;
             assert!(
-                matches!(released, Err(Error::Lock(LockError::Lost) | Error::Failure(_))),
+                matches!(
+                    released,
+                    Err(Error::Lock(LockError::Lost) | Error::Failure(_) | Error::NoLink { .. })
+                ),
                 "its time was up: {released:?}"
             );
         }
         _ => match held.release().await {
-            Ok(()) | Err(Error::Lock(LockError::Lost) | Error::Failure(_)) => {}
+            Ok(()) | Err(Error::Lock(LockError::Lost) | Error::Failure(_) | Error::NoLink { .. }) => {}
             Err(error) => unreachable!("{error}"),
         },
     }
