@@ -17,7 +17,8 @@ pub trait Request {
     /// What its replies read as when each item stands for itself.
     type Tried;
 
-    /// Gives its commands to `each`, in order.
+    /// Gives its commands to `each`, in order, whenever it is asked. What clients share is locked meanwhile: use none in here, and wait for
+    /// nothing.
     fn calls(&self, each: &mut dyn FnMut(&Call));
 
     /// Takes a reply off `replies` for each command, for those behind one that failed too.

@@ -11,7 +11,8 @@
 //!   (free) --------> Detached ------------------------------> (free)
 //! ```
 //!
-//! Locks are held for a few steps only, and never while a waker or a value of the caller's is run or dropped.
+//! Locks are held for a few steps, and while the commands of a request are copied into the outbox, however large; never while a waker is run,
+//! or a value of the caller's dropped.
 
 use crate::error::{Error, ServerError};
 use crate::machine::{Failure, LeaseId, Reason, Slot};

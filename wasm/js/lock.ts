@@ -118,7 +118,7 @@ export class Lock {
   }
 
   /**
-   * Releases the lock, where it is still this object's, even when the view's signal has aborted. After a `ConnectionError` it may be held until its time is up.
+   * Releases the lock, where it is still this object's, even when the view's signal has aborted. A release that was lost with its connection, which rejects with a `ConnectionError`, is sent again behind the scenes.
    * @throws LockError when this object does not hold it, or does not any more.
    */
   async release(): Promise<void> {

@@ -25,6 +25,9 @@ impl Client {
     /// }
     /// ```
     ///
+    /// On a [lease](Self::lease) it is in the lease's database; when the link is lost, it is given back on the link that everybody shares, and
+    /// so stays until its time is up where that has another database.
+    ///
     /// It lives on one server: when a replica that did not get the key in time takes that one's place, two may hold it.
     pub fn lock(&self, name: &str) -> LockBuilder {
         LockBuilder {

@@ -48,7 +48,8 @@ const SCRIPT_FLUSH: RowId = const { draft::id("SCRIPT FLUSH") };
 /// are dropped. Other commands on the link are not disturbed.
 ///
 /// # Interrupts
-/// Clients and driver share a spin lock: do not use a client inside an interrupt handler.
+/// Clients and driver share a spin lock, which is held while the arguments of a request are copied: do not use a client inside an
+/// interrupt handler.
 #[derive(Clone)]
 pub struct Client {
     handle: Arc<Handle>,
