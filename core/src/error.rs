@@ -1,7 +1,7 @@
 //! What can go wrong, by whose fault.
 
 use crate::machine::{Failure, Reason};
-use crate::table::{Name, Version};
+use crate::table::{Name, Row, RowId, Version};
 use bytes::Bytes;
 use core::fmt;
 
@@ -76,11 +76,13 @@ impl Error {
         }
     }
 
-    /// Notes which command the server refused.
-    pub(crate) fn name(&mut self, command: Name, since: Version) {
+    /// Notes that it was the command of `row` that the server refused.
+    pub(crate) fn name(&mut self, row: Row) {
         match self {
-            Self::Server(error) if error.is_unknown() => *self = Self::Unsupported { command, since },
-            Self::Server(error) => error.command = Some(command),
+            Self::Server(error) if error.is_unknown() && row.words() > 0 => {
+                *self = Self::Unsupported { command: row.name(), since: row.since() };
+            }
+            Self::Server(error) => error.row = row.id(),
             _ => {}
         }
     }
@@ -110,12 +112,12 @@ pub struct ServerError {
     /// The server's text, its code first.
     pub text: Bytes,
     /// The command that it refused, where that is known.
-    pub command: Option<Name>,
+    row: RowId,
 }
 
 impl From<Bytes> for ServerError {
     fn from(text: Bytes) -> Self {
-        Self { text, command: None }
+        Self { text, row: RowId::UNKNOWN }
     }
 }
 
@@ -124,6 +126,11 @@ impl ServerError {
     pub fn code(&self) -> &str {
         let word = self.text.split(|&byte| byte == b' ').next().unwrap_or_default();
         core::str::from_utf8(word).unwrap_or_default()
+    }
+
+    /// Gives the command that was refused, where that is known: not among those of a script, nor of one that the table does not have.
+    pub fn command(&self) -> Option<Name> {
+        Some(Row::at(self.row)).filter(|row| row.words() > 0).map(Row::name)
     }
 
     /// Tells whether the server does not know the command.
@@ -193,7 +200,7 @@ impl fmt::Display for LockError {
 
 impl fmt::Display for ServerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(command) = self.command {
+        if let Some(command) = self.command() {
             write!(f, "{command}: ")?;
         }
         show(&self.text, f)

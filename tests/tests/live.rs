@@ -439,6 +439,7 @@ fn pipelines(place: &Place) -> Outcome {
         let many: Vec<_> = (0..5000).map(|_| incr(&key)).collect();
         assert_eq!(redis.execute(many).await?, (9..5009).collect::<Vec<_>>());
         assert_eq!(redis.execute(Vec::<Get>::new()).await?, []);
+        assert_eq!(redis.execute(get(&key).typed::<f32>()).await?, 5008.0);
         Ok(())
     })
 }

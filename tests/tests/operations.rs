@@ -888,6 +888,27 @@ fn locks_of_a_lease_that_is_lost_are_given_back_on_the_shared_connection() {
 }
 
 #[test]
+fn a_lock_that_was_taken_when_its_lease_was_lost_is_given_back_on_the_shared_connection() {
+    let mut fleet = keeper(3, Limits::default());
+    fleet.lease(1);
+    let Some(&Outcome::Leased(lease)) = fleet.outcome(1) else { unreachable!("a lease") };
+    ask_for(&mut fleet, Some(lease), 2, kind::EXTEND, "lock token 1000");
+    fleet.settle();
+    let lane = fleet.wires.iter().position(|wire| wire.link.lane() == 1).expect("it has a link");
+    ask_for(&mut fleet, Some(lease), 3, kind::ACQUIRE, "fresh token 0 10 1000 7");
+    fleet.write(lane, usize::MAX);
+    fleet.serve(lane, usize::MAX, false);
+    assert_eq!(fleet.server.store.text("fresh"), Some(&b"token"[..]));
+    fleet.cut(lane);
+    while fleet.outcome(3).is_none() || !fleet.pool.is_quiet() {
+        fleet.settle();
+        fleet.advance(10);
+    }
+    let lost = Failure { reason: Reason::LeaseLost, maybe_executed: true };
+    assert_eq!((fleet.outcome(3), fleet.server.store.text("fresh")), (Some(&Outcome::Failed(lost)), None));
+}
+
+#[test]
 fn a_release_without_scripts_is_cut_at_every_byte() {
     for protocol in [2, 3] {
         // where it is cut: in what is written, and in what is read, until there is nothing more to cut

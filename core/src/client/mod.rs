@@ -377,10 +377,8 @@ fn named<Q: Request>(mut outcomes: Vec<Result<Frame, Error>>, request: &Q) -> Re
     if outcomes.iter().any(|outcome| matches!(outcome, Err(Error::Server(_)))) {
         let mut all = outcomes.iter_mut();
         request.calls(&mut |call| {
-            let row = call.known();
-            match all.next() {
-                Some(Err(error)) if row.words() > 0 => error.name(row.name(), row.since()),
-                _ => {}
+            if let Some(Err(error)) = all.next() {
+                error.name(call.known());
             }
         });
     }
