@@ -23,9 +23,11 @@ before(() => {
 
 after(() => rmSync(project, { recursive: true, force: true }));
 
+const NODE = { lib: ["es2022", "esnext.disposable"], types: ["node"] };
+
 /** Compiles files of `types/`, and checks all declarations unless told not to; gives the instantiations that it took. */
-const compile = async (files, compiler, [module, moduleResolution], skipLibCheck = false) => {
-  const compilerOptions = { strict: true, noEmit: true, skipLibCheck, target: "es2022", lib: ["es2022", "esnext.disposable"], types: ["node"], module, moduleResolution };
+const compile = async (files, compiler, [module, moduleResolution], skipLibCheck = false, known = NODE) => {
+  const compilerOptions = { strict: true, noEmit: true, skipLibCheck, target: "es2022", ...known, module, moduleResolution };
   const config = join(project, "tsconfig.json");
   writeFileSync(config, JSON.stringify({ compilerOptions, files: [files].flat().map((file) => `types/${file}`) }));
   const tsc = join(here, "node_modules", compiler, "bin/tsc");
@@ -48,6 +50,10 @@ for (const compiler of ["typescript-oldest", "typescript"]) {
       test("[promises 100, 108] say what comes of a subscription", () => compile("pubsub.ts", compiler, resolution, true));
 
       test("[promises 41, 44, 64, 69, 94, 95] say what scripts, libraries, pipelines, transactions and locks take and give", () => compile("conversations.ts", compiler, resolution, true));
+
+      test("need nothing but what browsers have", async () => {
+        for (const file of ["bare.ts", "bare-commands.ts"]) await compile(file, compiler, resolution, false, { lib: ["es2022", "dom"], types: [] });
+      });
 
       test("of a chain of fifty commands are exact, and cost at most 1 000 instantiations", async (t) => {
         const busy = await compile("chain.ts", compiler, resolution);

@@ -1,3 +1,5 @@
+// for all declarations: what is disposed of is, to compilers, where nothing else of a program tells them of it
+/// <reference lib="esnext.disposable" preserve="true" />
 import { unlessAborted } from "./aborts.js";
 import { adapted } from "./adapter.js";
 import type { Channel } from "./channel.js";
