@@ -100,13 +100,16 @@ export const undecided = async (): Promise<void> => {
 };
 
 /** Options that do not show whether they say what decides about the reply. */
-export const wrapped = async (o?: SetOptions, z?: ZrangeOptions, g: GeosearchOptions = {}, l?: LposOptions): Promise<void> => {
+export const wrapped = async (o?: SetOptions, z?: ZrangeOptions, g: GeosearchOptions = {}, l?: LposOptions, count?: number, path?: string): Promise<void> => {
   const at = [{ frommember: "a" }, { byradius: [5, "km"] }] as const;
   const [set, range, near, places] = [await text.set("k", "v", o), await text.zrange("z", 0, 1, z), await text.geosearch("g", ...at, g), await text.lpos("l", "a", l)];
   same<[typeof set, typeof range, typeof places], [string | boolean | null, string[] | [string, number][], number | number[] | null]>(true);
   same<typeof near, string[] | [member: string, ...([] | [dist: number]), ...([] | [hash: number]), ...([] | [coord: [lon: number, lat: number]])][]>(true);
   const [without, still, queued] = [await text.set("k", "v", { ex: 5, nx: true }), await text.zrange("z", 0, 1, { rev: true }), await text.multi().set("k", "v", o).execute()];
   same<[typeof without, typeof still, typeof queued], [boolean, string[], [string | boolean | null]]>(true);
+  const [popped, member, type] = [await text.lpop("l", count), await text.spop("s", count), await text.json.type("j", path)];
+  same<[typeof popped, typeof member], [string | string[] | null, string | Set<string> | null]>(true);
+  same<typeof type, string | string[] | null>(true);
   // @ts-expect-error what is given may be the old value
   const lie: boolean = await text.set("k", "v", o);
   void lie;
@@ -277,6 +280,9 @@ export const raws = async (): Promise<void> => {
   raw.with({ decodeResponses: true });
   const other = await (await text.lease()).with({ raw: true }).get("a");
   same<typeof other, unknown>(true);
+  const back = (await bytes.with({ integers: "bigint" }).lease()).with({ raw: true }).with({ timeout: 5 }).with({ raw: false });
+  const lent = lease.with({ raw: false });
+  same<[typeof back, typeof lent], [Lease<Uint8Array, bigint>, unknown]>(true);
   const scripted = text.registerScript("return 1")({ client: raw.pipeline() });
   same<typeof scripted, ReturnType<typeof raw.pipeline>>(true);
 };

@@ -475,6 +475,7 @@ export interface Commands<W extends AnyWorld = World, K extends Kind = "promise"
   /** LPOP: removes and gives the first element of a list, or several; null if it is missing. O(N), N elements removed; since 1.0.0. */
   lpop(key: Key, count: Int): Give<W, T, W["V"][]>[K];
   lpop(key: Key): Give<W, T, W["V"] | null>[K];
+  lpop(key: Key, count?: Int): Give<W, T, W["V"][] | W["V"] | null>[K];
   /** LPOS: finds the index of matching elements of a list, null if there is none. O(N), N elements in the list; since 6.0.6. */
   lpos(key: Key, element: W["I"], options: LposOptions & { count: Int }): Give<W, T, W["N"][]>[K];
   lpos(key: Key, element: W["I"], options?: LposOptions & { count?: undefined }): Give<W, T, W["N"] | null>[K];
@@ -552,6 +553,7 @@ export interface Commands<W extends AnyWorld = World, K extends Kind = "promise"
   /** PING: checks that the server answers; gives PONG or the message sent. O(1); since 1.0.0. */
   ping(message: Value): Give<W, T, W["S"]>[K];
   ping(): Give<W, T, string>[K];
+  ping(message?: Value): Give<W, T, W["S"] | string>[K];
   /** PSETEX: writes a string with a time to live in milliseconds; outdated. O(1); since 2.6.0. @deprecated since 2.6.12: SET */
   psetex(key: Key, milliseconds: Int, value: W["I"]): Give<W, T, boolean>[K];
   /** PTTL: gives the time to live in milliseconds, -1 if unlimited, -2 if the key is missing. O(1); since 2.6.0. */
@@ -586,6 +588,7 @@ export interface Commands<W extends AnyWorld = World, K extends Kind = "promise"
   /** RPOP: removes and gives the last element of a list, or several; null if it is missing. O(N), N elements removed; since 1.0.0. */
   rpop(key: Key, count: Int): Give<W, T, W["V"][]>[K];
   rpop(key: Key): Give<W, T, W["V"] | null>[K];
+  rpop(key: Key, count?: Int): Give<W, T, W["V"][] | W["V"] | null>[K];
   /** RPOPLPUSH: moves the last element of a list to the front of another; null if none; outdated. O(1); since 1.2.0. @deprecated since 6.2.0: LMOVE */
   rpoplpush(source: Key, destination: Key): Give<W, T, W["V"] | null>[K];
   /** RPUSH: puts elements at the end of a list, creating it if needed; gives its length. O(N), N elements given; since 1.0.0. */
@@ -624,6 +627,7 @@ export interface Commands<W extends AnyWorld = World, K extends Kind = "promise"
   /** SENTINEL DEBUG: lists or changes the time limits a Sentinel works with. O(N), N settings; since 7.0.0. */
   sentinelDebug(data: Fields<Value>): Give<W, T, boolean>[K];
   sentinelDebug(): Give<W, T, MapOf<W["F"], string, string>>[K];
+  sentinelDebug(data?: Fields<Value>): Give<W, T, boolean | MapOf<W["F"], string, string>>[K];
   /** SENTINEL FAILOVER: forces a failover of a primary without asking other Sentinels. O(1); since 2.8.4. */
   sentinelFailover(masterName: Value): Give<W, T, boolean>[K];
   /** SENTINEL FLUSHCONFIG: makes a Sentinel save its whole state to disk at once. O(1); since 2.8.4. */
@@ -706,11 +710,13 @@ export interface Commands<W extends AnyWorld = World, K extends Kind = "promise"
   /** SPOP: removes and gives a random member of a set, or several; null or empty if none. O(1), O(N) with a count, N the count; since 1.0.0. */
   spop(key: Key, count: Int): Give<W, T, SetOf<W["S"], W["F"], W["V"]>>[K];
   spop(key: Key): Give<W, T, W["V"] | null>[K];
+  spop(key: Key, count?: Int): Give<W, T, SetOf<W["S"], W["F"], W["V"]> | W["V"] | null>[K];
   /** SPUBLISH: sends a message to a shard channel and gives how many clients received it. O(N), N subscribers; since 7.0.0. */
   spublish(shardchannel: Value, message: Value): Give<W, T, W["N"]>[K];
   /** SRANDMEMBER: gives a random member of a set, or several, leaving them in; null or empty if none. O(1), O(N) with a count, N the count; since 1.0.0. */
   srandmember(key: Key, count: Int): Give<W, T, W["V"][] | SetOf<W["S"], W["F"], W["V"]>>[K];
   srandmember(key: Key): Give<W, T, W["V"] | null>[K];
+  srandmember(key: Key, count?: Int): Give<W, T, W["V"][] | SetOf<W["S"], W["F"], W["V"]> | W["V"] | null>[K];
   /** SREM: removes members from a set and gives how many were there. O(N), N members given; since 1.0.0. */
   srem(key: Key, ...member: Listed<W["I"]>): Give<W, T, W["N"]>[K];
   /** SSCAN: walks the members of a set step by step; gives the next cursor and a batch. O(1), O(N) for the whole walk, N members; since 2.8.0. */
@@ -761,6 +767,7 @@ export interface Commands<W extends AnyWorld = World, K extends Kind = "promise"
   /** VRANDMEMBER: gives one random element of a vector set or several; null or empty if missing. O(N), N elements asked for; since vectorset 8.0.0. */
   vrandmember(key: Key, count: Int): Give<W, T, W["S"][]>[K];
   vrandmember(key: Key): Give<W, T, W["S"] | null>[K];
+  vrandmember(key: Key, count?: Int): Give<W, T, W["S"][] | W["S"] | null>[K];
   /** VRANGE: gives the elements between two names in byte order, empty if the key is missing. O(log K+M), K elements with the start prefix, M returned; since vectorset 8.4.0. */
   vrange(key: Key, start: Value, end: Value, count?: Int): Give<W, T, W["S"][]>[K];
   /** VREM: removes an element from a vector set; false if it was not there. O(log N), N elements; since vectorset 8.0.0. */
@@ -876,9 +883,11 @@ export interface Commands<W extends AnyWorld = World, K extends Kind = "promise"
   /** ZPOPMAX: removes and gives the members with the highest scores, by default one. O(M*log N), M members removed, N in the sorted set; since 5.0.0. */
   zpopmax(key: Key, count: Int): Give<W, T, [W["V"], number][]>[K];
   zpopmax(key: Key): Give<W, T, null | [member: W["V"], score: number]>[K];
+  zpopmax(key: Key, count?: Int): Give<W, T, [W["V"], number][] | null | [member: W["V"], score: number]>[K];
   /** ZPOPMIN: removes and gives the members with the lowest scores, by default one. O(M*log N), M members removed, N in the sorted set; since 5.0.0. */
   zpopmin(key: Key, count: Int): Give<W, T, [W["V"], number][]>[K];
   zpopmin(key: Key): Give<W, T, null | [member: W["V"], score: number]>[K];
+  zpopmin(key: Key, count?: Int): Give<W, T, [W["V"], number][] | null | [member: W["V"], score: number]>[K];
   /** ZRANDMEMBER: gives random members of a sorted set, with scores on request; null or empty if none. O(N), N members returned; since 6.2.0. */
   zrandmember(key: Key): Give<W, T, W["V"] | null>[K];
   zrandmember(key: Key, count: Int, options: ZrandmemberOptions & { withscores: true }): Give<W, T, [W["V"], number][]>[K];
@@ -1104,6 +1113,7 @@ export interface JsonCommands<W extends AnyWorld = World, K extends Kind = "prom
   /** JSON.ARRLEN: gives the lengths of the arrays at a path, null where it is no array. O(1), O(N) for many matches, N size of the document; since json 1.0.0. */
   arrlen(key: Key, path: Value): Give<W, T, (W["N"] | null)[] | null | W["N"] | null>[K];
   arrlen(key: Key): Give<W, T, W["N"] | null>[K];
+  arrlen(key: Key, path?: Value): Give<W, T, (W["N"] | null)[] | null | W["N"] | null | W["N"] | null>[K];
   /** JSON.ARRPOP: removes and gives an element, by default the last, of the arrays at a path; null for what has none. O(N), O(1) for the last element; N size of the array; since json 1.0.0. */
   arrpop(key: Key, options?: JsonArrpopOptions): Give<W, T, W["S"] | null>[K];
   arrpop(key: Key, path: Value, options?: JsonArrpopOptions): Give<W, T, (W["S"] | null)[] | W["S"] | null>[K];
@@ -1117,6 +1127,7 @@ export interface JsonCommands<W extends AnyWorld = World, K extends Kind = "prom
   /** JSON.DEBUG MEMORY: gives the memory in bytes that the JSON values at a path take. O(N), N size of the values; since json 1.0.0. */
   debugMemory(key: Key, path: Value): Give<W, T, W["N"][] | W["N"] | null>[K];
   debugMemory(key: Key): Give<W, T, W["N"] | null>[K];
+  debugMemory(key: Key, path?: Value): Give<W, T, W["N"][] | W["N"] | null | W["N"] | null>[K];
   /** JSON.DEL: removes the JSON values at a path, or the whole document; gives how many. O(N), N size of the removed values; since json 1.0.0. */
   del(key: Key, path?: Value): Give<W, T, W["N"]>[K];
   /** JSON.FORGET: removes the JSON values at a path, under another name for deletion. O(N), N size of the removed values; since json 1.0.0. */
@@ -1144,9 +1155,11 @@ export interface JsonCommands<W extends AnyWorld = World, K extends Kind = "prom
   /** JSON.OBJKEYS: lists the member names of the JSON objects at a path; null for what is no object. O(N), N members or size of the document; since json 1.0.0. */
   objkeys(key: Key, path: Value): Give<W, T, (W["S"][] | null)[] | null | W["S"][] | null>[K];
   objkeys(key: Key): Give<W, T, W["S"][] | null>[K];
+  objkeys(key: Key, path?: Value): Give<W, T, (W["S"][] | null)[] | null | W["S"][] | null | W["S"][] | null>[K];
   /** JSON.OBJLEN: counts the members of the JSON objects at a path, null where it is no object. O(1), O(N) for many matches, N size of the document; since json 1.0.0. */
   objlen(key: Key, path: Value): Give<W, T, (W["N"] | null)[] | null | W["N"] | null>[K];
   objlen(key: Key): Give<W, T, W["N"] | null>[K];
+  objlen(key: Key, path?: Value): Give<W, T, (W["N"] | null)[] | null | W["N"] | null | W["N"] | null>[K];
   /** JSON.RESP: gives the JSON value at a path as nested protocol replies, not text; outdated. O(N), N size of the value; since json 1.0.0. @deprecated since 2.6.0 */
   resp(key: Key, path?: Value): Give<W, T, unknown>[K];
   /** JSON.SET: writes a JSON value at a path; null if a condition or a missing parent prevents it. O(M+N), M size of the old value, N of the new one; since json 1.0.0. */
@@ -1154,14 +1167,17 @@ export interface JsonCommands<W extends AnyWorld = World, K extends Kind = "prom
   /** JSON.STRAPPEND: appends to the JSON strings at a path and gives their new lengths; null for what is no string. O(1), O(N) for many matches, N size of the document; since json 1.0.0. */
   strappend(key: Key, jsonString: Value, path: Value): Give<W, T, (W["N"] | null)[] | W["N"] | null>[K];
   strappend(key: Key, jsonString: Value): Give<W, T, W["N"] | null>[K];
+  strappend(key: Key, jsonString: Value, path?: Value): Give<W, T, (W["N"] | null)[] | W["N"] | null | W["N"] | null>[K];
   /** JSON.STRLEN: gives the lengths of the JSON strings at a path, null where it is no string. O(1), O(N) for many matches, N size of the document; since json 1.0.0. */
   strlen(key: Key, path: Value): Give<W, T, (W["N"] | null)[] | null | W["N"] | null>[K];
   strlen(key: Key): Give<W, T, W["N"] | null>[K];
+  strlen(key: Key, path?: Value): Give<W, T, (W["N"] | null)[] | null | W["N"] | null | W["N"] | null>[K];
   /** JSON.TOGGLE: flips the JSON booleans at a path and gives the new values; null for what is no boolean. O(1), O(N) for many matches, N size of the document; since json 2.0.0. */
   toggle(key: Key, path: Value): Give<W, T, (boolean | null)[] | boolean | null>[K];
   /** JSON.TYPE: names what is found at a path: object, array, string, integer, number, boolean or null. O(1), O(N) for many matches, N size of the document; since json 1.0.0. */
   type(key: Key, path: Value): Give<W, T, string[] | null | string | null>[K];
   type(key: Key): Give<W, T, string | null>[K];
+  type(key: Key, path?: Value): Give<W, T, string[] | null | string | null | string | null>[K];
 }
 /** The commands of `redis.tdigest`. */
 export interface TdigestCommands<W extends AnyWorld = World, K extends Kind = "promise", T extends unknown[] = []> {

@@ -50,7 +50,6 @@ pub(crate) fn overloads(
                 }
             }
         };
-        let mut undecided = Vec::new();
         for (form, wanted, reply) in &forms {
             let others: Vec<_> =
                 forms.iter().filter(|other| other.1.is_some() && is_beside(&other.0, form)).collect();
@@ -60,17 +59,16 @@ pub(crate) fn overloads(
                         others.iter().flat_map(|other| other.1.iter().flatten()).filter_map(sole_name);
                     let without: Vec<_> = unique(without.map(|name| format!("{name}?: undefined")));
                     push(form, Some(&format!("{named} & {{ {} }}", without.join("; "))), None, reply);
-                    let replies = others.iter().map(|other| other.2.clone()).chain([reply.clone()]);
-                    undecided.push((form, any_of(replies.map(|reply| with_any_flag(&reply, &flags)))));
                 }
                 (named, wanted) => {
                     push(form, named.as_deref(), wanted.as_deref().map(any_member).as_deref(), reply);
                 }
             }
         }
-        // of options that do not show what they say
-        for (form, reply) in undecided {
-            push(form, named.as_deref(), None, &reply);
+        // of what does not show whether it says what decides
+        if forms.len() > 1 {
+            let replies = forms.iter().map(|(_, _, reply)| with_any_flag(reply, &flags));
+            push(call, named.as_deref(), None, &any_of(replies));
         }
     }
     Ok(all)
