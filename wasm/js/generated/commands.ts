@@ -26,13 +26,13 @@ export interface Commands<W extends AnyWorld = World, K extends Kind = "promise"
   aclHelp(): Give<W, T, string[]>[K];
   /** ACL LIST: lists all users with their rules, one text line each. O(N), N users; since 6.0.0. */
   aclList(): Give<W, T, string[]>[K];
-  /** ACL LOAD: reads the users again from the configured file, all or none. O(N), N users; since 6.0.0. */
+  /** ACL LOAD: reads the users again from the configured file, all or none. O(N), N users; since 6.0.0. Gives true. */
   aclLoad(): Give<W, T, boolean>[K];
   /** ACL LOG: lists recent refusals for lack of rights or failed logins, or clears them. O(N), N entries; since 6.0.0. */
   aclLog(count?: "reset" | Int): Give<W, T, AclLogReply<W["N"]>>[K];
-  /** ACL SAVE: writes the users to the configured file. O(N), N users; since 6.0.0. */
+  /** ACL SAVE: writes the users to the configured file. O(N), N users; since 6.0.0. Gives true. */
   aclSave(): Give<W, T, boolean>[K];
-  /** ACL SETUSER: creates a user or changes the rules of one. O(N), N rules given; since 6.0.0. */
+  /** ACL SETUSER: creates a user or changes the rules of one. O(N), N rules given; since 6.0.0. Gives true. */
   aclSetuser(username: Value, ...rule: Several<Value>): Give<W, T, boolean>[K];
   /** ACL USERS: lists the names of all users. O(N), N users; since 6.0.0. */
   aclUsers(): Give<W, T, string[]>[K];
@@ -79,23 +79,23 @@ export interface Commands<W extends AnyWorld = World, K extends Kind = "promise"
   arseek(key: Key, index: Int): Give<W, T, boolean>[K];
   /** ARSET: writes values at consecutive indexes and gives how many slots were empty before. O(N), N values; since 8.8.0. */
   arset(key: Key, index: Int, ...value: Listed<W["I"]>): Give<W, T, W["N"]>[K];
-  /** BACKUP ABORT: cancels a running backup that is not sealed yet. O(1); since 8.10.0. */
+  /** BACKUP ABORT: cancels a running backup that is not sealed yet. O(1); since 8.10.0. Gives true. */
   backupAbort(): Give<W, T, boolean>[K];
-  /** BACKUP CLEANUP: deletes the files of a finished backup so that another can begin. O(1); since 8.10.0. */
+  /** BACKUP CLEANUP: deletes the files of a finished backup so that another can begin. O(1); since 8.10.0. Gives true. */
   backupCleanup(): Give<W, T, boolean>[K];
   /** BACKUP HELP: lists the backup subcommands with a line about each. O(1); since 8.10.0. */
   backupHelp(): Give<W, T, string[]>[K];
   /** BACKUP LIST: lists the files that make up the finished backup. O(1); since 8.10.0. */
   backupList(): Give<W, T, string[]>[K];
-  /** BACKUP SEAL: completes a running backup: its files are then final and safe to copy. O(1); since 8.10.0. */
+  /** BACKUP SEAL: completes a running backup: its files are then final and safe to copy. O(1); since 8.10.0. Gives true. */
   backupSeal(): Give<W, T, boolean>[K];
-  /** BACKUP START: begins an online backup into the configured directory. O(1); since 8.10.0. */
+  /** BACKUP START: begins an online backup into the configured directory. O(1); since 8.10.0. Gives true. */
   backupStart(): Give<W, T, boolean>[K];
   /** BACKUP STATUS: reports the state, error and times of the backup. O(1); since 8.10.0. */
   backupStatus(): Give<W, T, BackupStatusReply<W["N"]>>[K];
-  /** BGREWRITEAOF: begins to compact the append-only file in the background. O(1); since 1.0.0. */
+  /** BGREWRITEAOF: begins to compact the append-only file in the background; gives in words what it does. O(1); since 1.0.0. */
   bgrewriteaof(): Give<W, T, string>[K];
-  /** BGSAVE: begins to save a snapshot to disk in the background. O(1); since 1.0.0. */
+  /** BGSAVE: begins to save a snapshot to disk in the background; gives in words what it does. O(1); since 1.0.0. */
   bgsave(options?: BgsaveOptions): Give<W, T, string>[K];
   /** BITCOUNT: counts the bits set to 1 in a string or a part of it, 0 if the key is missing. O(N), N bytes examined; since 2.6.0. */
   bitcount(key: Key): Give<W, T, W["N"]>[K];
@@ -140,37 +140,37 @@ export interface Commands<W extends AnyWorld = World, K extends Kind = "promise"
   clientId(): Give<W, T, W["N"]>[K];
   /** CLIENT INFO: describes this connection: address, age, flags, buffers and more. O(1); since 6.2.0. */
   clientInfo(): Give<W, T, ClientInfo<W["N"]>>[K];
-  /** CLIENT KILL: closes connections chosen by address, id, type, user or age. O(N), N connections; since 2.4.0. */
+  /** CLIENT KILL: closes connections chosen by address, id, type, user or age; by filters, gives how many. O(N), N connections; since 2.4.0. */
   clientKill(filter: Value | ({ id?: Int; type?: "normal" | "master" | "slave" | "replica" | "pubsub"; user?: Value; addr?: Value; laddr?: Value; skipme?: "yes" | "no"; /** A time in seconds. */ maxage?: Int } & ({ id: Int } | { type: "normal" | "master" | "slave" | "replica" | "pubsub" } | { user: Value } | { addr: Value } | { laddr: Value } | { skipme: "yes" | "no" } | { maxage: Int }))): Give<W, T, boolean | W["N"]>[K];
   /** CLIENT LIST: describes all open connections, or those of a type or with given ids. O(N), N connections; since 2.4.0. */
   clientList(options?: ClientListOptions): Give<W, T, ClientInfo<W["N"]>[]>[K];
-  /** CLIENT PAUSE: holds back all commands of clients, or only writes, for some milliseconds. O(1); since 3.0.0. `timeout` is a time in milliseconds. */
+  /** CLIENT PAUSE: holds back all commands of clients, or only writes, for some milliseconds. O(1); since 3.0.0. `timeout` is a time in milliseconds. Gives true. */
   clientPause(timeout: Int, options?: ClientPauseOptions): Give<W, T, boolean>[K];
   /** CLIENT TRACKINGINFO: describes the tracking state of this connection: flags, target and prefixes. O(1); since 6.2.0. */
   clientTrackinginfo(): Give<W, T, ClientTrackinginfoReply<W["S"], W["N"], W["F"]>>[K];
   /** CLIENT UNBLOCK: wakes a client waiting in a blocking command; false if it was not waiting. O(log N), N connections; since 5.0.0. */
   clientUnblock(clientId: Int, options?: ClientUnblockOptions): Give<W, T, boolean>[K];
-  /** CLIENT UNPAUSE: lets clients that were held back go on at once. O(N), N paused clients; since 6.2.0. */
+  /** CLIENT UNPAUSE: lets clients that were held back go on at once. O(N), N paused clients; since 6.2.0. Gives true. */
   clientUnpause(): Give<W, T, boolean>[K];
-  /** CLUSTER ADDSLOTS: makes this node the owner of the listed hash slots, which must be unassigned. O(N), N slots; since 3.0.0. */
+  /** CLUSTER ADDSLOTS: makes this node the owner of the listed hash slots, which must be unassigned. O(N), N slots; since 3.0.0. Gives true. */
   clusterAddslots(...slot: Several<Int>): Give<W, T, boolean>[K];
-  /** CLUSTER ADDSLOTSRANGE: makes this node the owner of ranges of unassigned hash slots. O(N), N slots in the ranges; since 7.0.0. */
+  /** CLUSTER ADDSLOTSRANGE: makes this node the owner of ranges of unassigned hash slots. O(N), N slots in the ranges; since 7.0.0. Gives true. */
   clusterAddslotsrange(...range: Groups<readonly [startSlot: Int, endSlot: Int]>): Give<W, T, boolean>[K];
-  /** CLUSTER BUMPEPOCH: raises this node's configuration epoch if it is not the greatest already. O(1); since 3.0.0. */
+  /** CLUSTER BUMPEPOCH: raises this node's configuration epoch if it is not the greatest already; gives whether, and the epoch, in words. O(1); since 3.0.0. */
   clusterBumpepoch(): Give<W, T, string>[K];
   /** CLUSTER COUNT-FAILURE-REPORTS: counts the valid reports by other nodes that a node is failing. O(N), N failure reports; since 3.0.0. */
   clusterCountFailureReports(nodeId: Value): Give<W, T, W["N"]>[K];
   /** CLUSTER COUNTKEYSINSLOT: counts the keys this node stores in a hash slot. O(1); since 3.0.0. */
   clusterCountkeysinslot(slot: Int): Give<W, T, W["N"]>[K];
-  /** CLUSTER DELSLOTS: makes this node forget who owns the listed hash slots. O(N), N slots; since 3.0.0. */
+  /** CLUSTER DELSLOTS: makes this node forget who owns the listed hash slots. O(N), N slots; since 3.0.0. Gives true. */
   clusterDelslots(...slot: Several<Int>): Give<W, T, boolean>[K];
-  /** CLUSTER DELSLOTSRANGE: makes this node forget who owns ranges of hash slots. O(N), N slots in the ranges; since 7.0.0. */
+  /** CLUSTER DELSLOTSRANGE: makes this node forget who owns ranges of hash slots. O(N), N slots in the ranges; since 7.0.0. Gives true. */
   clusterDelslotsrange(...range: Groups<readonly [startSlot: Int, endSlot: Int]>): Give<W, T, boolean>[K];
-  /** CLUSTER FAILOVER: makes this replica take over from its primary. O(1); since 3.0.0. */
+  /** CLUSTER FAILOVER: makes this replica take over from its primary. O(1); since 3.0.0. Gives true. */
   clusterFailover(options?: ClusterFailoverOptions): Give<W, T, boolean>[K];
-  /** CLUSTER FLUSHSLOTS: drops every hash slot this node owns; its database must be empty. O(1); since 3.0.0. */
+  /** CLUSTER FLUSHSLOTS: drops every hash slot this node owns; its database must be empty. O(1); since 3.0.0. Gives true. */
   clusterFlushslots(): Give<W, T, boolean>[K];
-  /** CLUSTER FORGET: removes a node from this node's view of the cluster and bans it for a minute. O(1); since 3.0.0. */
+  /** CLUSTER FORGET: removes a node from this node's view of the cluster and bans it for a minute. O(1); since 3.0.0. Gives true. */
   clusterForget(nodeId: Value): Give<W, T, boolean>[K];
   /** CLUSTER GETKEYSINSLOT: gives up to a number of the keys this node stores in a hash slot. O(N), N keys asked for; since 3.0.0. */
   clusterGetkeysinslot(slot: Int, count: Int): Give<W, T, W["S"][]>[K];
@@ -182,7 +182,7 @@ export interface Commands<W extends AnyWorld = World, K extends Kind = "promise"
   clusterKeyslot(key: Value): Give<W, T, W["N"]>[K];
   /** CLUSTER LINKS: lists this node's connections to its peers with their buffer sizes. O(N), N nodes; since 7.0.0. */
   clusterLinks(): Give<W, T, ClusterLinksReply<W["N"]>>[K];
-  /** CLUSTER MEET: makes this node introduce itself to another so that they join one cluster. O(1); since 3.0.0. */
+  /** CLUSTER MEET: makes this node introduce itself to another so that they join one cluster. O(1); since 3.0.0. Gives true. */
   clusterMeet(ip: Value, port: Int, clusterBusPort?: Int): Give<W, T, boolean>[K];
   /** CLUSTER MIGRATION: starts, cancels or reports the moving of hash slots to this node. O(N), N slots or tasks; since 8.4.0. */
   clusterMigration(operation: { import: readonly (readonly [startSlot: Int, endSlot: Int])[]; cancel?: undefined; status?: undefined } | { import?: undefined; cancel: { id: Value } | "all"; status?: undefined } | { import?: undefined; cancel?: undefined; status: { id: Value } | "all" }): Give<W, T, ClusterMigrationReply<W["N"]>>[K];
@@ -194,15 +194,15 @@ export interface Commands<W extends AnyWorld = World, K extends Kind = "promise"
   clusterNodes(): Give<W, T, ClusterNode<W["S"], W["N"], W["F"]>[]>[K];
   /** CLUSTER REPLICAS: lists the replicas of a primary by its node id, one text line each. O(N), N replicas; since 5.0.0. */
   clusterReplicas(nodeId: Value): Give<W, T, ClusterNode<W["S"], W["N"], W["F"]>[]>[K];
-  /** CLUSTER REPLICATE: turns this node into a replica of the primary with the given id. O(1); since 3.0.0. */
+  /** CLUSTER REPLICATE: turns this node into a replica of the primary with the given id. O(1); since 3.0.0. Gives true. */
   clusterReplicate(nodeId: Value): Give<W, T, boolean>[K];
-  /** CLUSTER RESET: makes this node leave its cluster; a hard one also gives it a new id. O(N), N known nodes; since 3.0.0. */
+  /** CLUSTER RESET: makes this node leave its cluster; a hard one also gives it a new id. O(N), N known nodes; since 3.0.0. Gives true. */
   clusterReset(options?: ClusterResetOptions): Give<W, T, boolean>[K];
-  /** CLUSTER SAVECONFIG: writes the cluster state of this node to its file on disk. O(1); since 3.0.0. */
+  /** CLUSTER SAVECONFIG: writes the cluster state of this node to its file on disk. O(1); since 3.0.0. Gives true. */
   clusterSaveconfig(): Give<W, T, boolean>[K];
-  /** CLUSTER SET-CONFIG-EPOCH: gives a fresh node its configuration epoch, before it knows any other. O(1); since 3.0.0. */
+  /** CLUSTER SET-CONFIG-EPOCH: gives a fresh node its configuration epoch, before it knows any other. O(1); since 3.0.0. Gives true. */
   clusterSetConfigEpoch(configEpoch: Int): Give<W, T, boolean>[K];
-  /** CLUSTER SETSLOT: assigns a hash slot to a node or marks it as migrating, importing or stable. O(1); since 3.0.0. */
+  /** CLUSTER SETSLOT: assigns a hash slot to a node or marks it as migrating, importing or stable. O(1); since 3.0.0. Gives true. */
   clusterSetslot(slot: Int, subcommand: { importing: Value; migrating?: undefined; node?: undefined } | { importing?: undefined; migrating: Value; node?: undefined } | { importing?: undefined; migrating?: undefined; node: Value } | "stable"): Give<W, T, boolean>[K];
   /** CLUSTER SHARDS: lists the shards with their slot ranges and the nodes of each. O(N), N nodes; since 7.0.0. */
   clusterShards(): Give<W, T, ClusterShardsReply<W["N"]>>[K];
@@ -232,11 +232,11 @@ export interface Commands<W extends AnyWorld = World, K extends Kind = "promise"
   configGet(...parameter: Several<Value>): Give<W, T, MapOf<W["F"], string, string>>[K];
   /** CONFIG HELP: lists the configuration subcommands with a line about each. O(1); since 5.0.0. */
   configHelp(): Give<W, T, string[]>[K];
-  /** CONFIG RESETSTAT: sets the statistics counters of the server back to zero. O(1); since 2.0.0. */
+  /** CONFIG RESETSTAT: sets the statistics counters of the server back to zero. O(1); since 2.0.0. Gives true. */
   configResetstat(): Give<W, T, boolean>[K];
-  /** CONFIG REWRITE: saves the settings in force to the configuration file. O(1); since 2.8.0. */
+  /** CONFIG REWRITE: saves the settings in force to the configuration file. O(1); since 2.8.0. Gives true. */
   configRewrite(): Give<W, T, boolean>[K];
-  /** CONFIG SET: changes server settings while it runs, all or none. O(N), N settings; since 2.0.0. */
+  /** CONFIG SET: changes server settings while it runs, all or none. O(N), N settings; since 2.0.0. Gives true. */
   configSet(data: Fields<Value>): Give<W, T, boolean>[K];
   /** COPY: duplicates a value under another key; false if the target exists or the source does not. O(N), N elements of a collection; since 6.2.0. */
   copy(source: Key, destination: Key, options?: CopyOptions): Give<W, T, boolean>[K];
@@ -258,11 +258,11 @@ export interface Commands<W extends AnyWorld = World, K extends Kind = "promise"
   echo(message: Value): Give<W, T, W["S"]>[K];
   /** EVAL: runs a Lua script with the given keys and arguments and gives what it returns. O(N), N work done by the script; since 2.6.0. */
   eval(script: Value, key?: readonly Key[], ...arg: Several<Value>): Give<W, T, unknown>[K];
-  /** EVALSHA: runs a cached Lua script by its SHA1 digest; fails if the server does not know it. O(N), N work done by the script; since 2.6.0. */
+  /** EVALSHA: runs a cached Lua script by its SHA1 digest and gives what it returns; fails if the server does not know it. O(N), N work done by the script; since 2.6.0. */
   evalsha(sha1: Value, key?: readonly Key[], ...arg: Several<Value>): Give<W, T, unknown>[K];
-  /** EVALSHA_RO: runs a cached Lua script by its SHA1 digest, forbidding writes. O(N), N work done by the script; since 7.0.0. */
+  /** EVALSHA_RO: runs a cached Lua script by its SHA1 digest, forbidding writes, and gives what it returns. O(N), N work done by the script; since 7.0.0. */
   evalshaRo(sha1: Value, key?: readonly Key[], ...arg: Several<Value>): Give<W, T, unknown>[K];
-  /** EVAL_RO: runs a Lua script that may not write, so that a replica can serve it. O(N), N work done by the script; since 7.0.0. */
+  /** EVAL_RO: runs a Lua script that may not write, so that a replica can serve it, and gives what it returns. O(N), N work done by the script; since 7.0.0. */
   evalRo(script: Value, key?: readonly Key[], ...arg: Several<Value>): Give<W, T, unknown>[K];
   /** EXISTS: counts how many of the keys exist, a repeated key each time. O(N), N keys; since 1.0.0. */
   exists(...key: Several<Key>): Give<W, T, W["N"]>[K];
@@ -272,31 +272,31 @@ export interface Commands<W extends AnyWorld = World, K extends Kind = "promise"
   expireat(key: Key, unixTimeSeconds: UnixTime, options?: ExpireatOptions): Give<W, T, boolean>[K];
   /** EXPIRETIME: gives the Unix time in seconds a key will end at, -1 if never, -2 if missing. O(1); since 7.0.0. */
   expiretime(key: Key): Give<W, T, W["N"]>[K];
-  /** FAILOVER: hands the role of primary over to a replica, or aborts such a handover. O(1); since 6.2.0. */
+  /** FAILOVER: hands the role of primary over to a replica, or aborts such a handover. O(1); since 6.2.0. Gives true. */
   failover(options?: FailoverOptions): Give<W, T, boolean>[K];
-  /** FCALL: calls a function of a loaded library with keys and arguments. O(N), N work done by the function; since 7.0.0. */
+  /** FCALL: calls a function of a loaded library with keys and arguments and gives what it returns. O(N), N work done by the function; since 7.0.0. */
   fcall(name: Value, key?: readonly Key[], ...arg: Several<Value>): Give<W, T, unknown>[K];
-  /** FCALL_RO: calls a function that may not write, so that a replica can serve it. O(N), N work done by the function; since 7.0.0. */
+  /** FCALL_RO: calls a function that may not write, so that a replica can serve it, and gives what it returns. O(N), N work done by the function; since 7.0.0. */
   fcallRo(name: Value, key?: readonly Key[], ...arg: Several<Value>): Give<W, T, unknown>[K];
-  /** FLUSHALL: empties every database of the server. O(N), N keys; since 1.0.0. */
+  /** FLUSHALL: empties every database of the server. O(N), N keys; since 1.0.0. Gives true. */
   flushall(options?: FlushallOptions): Give<W, T, boolean>[K];
-  /** FLUSHDB: empties the database this connection has selected. O(N), N keys of the database; since 1.0.0. */
+  /** FLUSHDB: empties the database this connection has selected. O(N), N keys of the database; since 1.0.0. Gives true. */
   flushdb(options?: FlushdbOptions): Give<W, T, boolean>[K];
-  /** FUNCTION DELETE: removes a library with all its functions; fails if it is not there. O(1); since 7.0.0. */
+  /** FUNCTION DELETE: removes a library with all its functions; fails if it is not there. O(1); since 7.0.0. Gives true. */
   functionDelete(libraryName: Value): Give<W, T, boolean>[K];
   /** FUNCTION DUMP: gives all loaded libraries as a binary payload for restoring. O(N), N functions; since 7.0.0. */
   functionDump(): Give<W, T, Uint8Array>[K];
-  /** FUNCTION FLUSH: removes all function libraries. O(N), N functions; since 7.0.0. */
+  /** FUNCTION FLUSH: removes all function libraries. O(N), N functions; since 7.0.0. Gives true. */
   functionFlush(options?: FunctionFlushOptions): Give<W, T, boolean>[K];
   /** FUNCTION HELP: lists the function subcommands with a line about each. O(1); since 7.0.0. */
   functionHelp(): Give<W, T, string[]>[K];
-  /** FUNCTION KILL: stops the function that is running, unless it has written already. O(1); since 7.0.0. */
+  /** FUNCTION KILL: stops the function that is running, unless it has written already. O(1); since 7.0.0. Gives true. */
   functionKill(): Give<W, T, boolean>[K];
   /** FUNCTION LIST: describes the loaded libraries and their functions, with code on request. O(N), N functions; since 7.0.0. */
   functionList(options?: FunctionListOptions): Give<W, T, FunctionListReply<W["S"], W["F"]>>[K];
   /** FUNCTION LOAD: compiles a library of functions and gives its name; can replace an older one. O(1); since 7.0.0. */
   functionLoad(functionCode: Value, options?: FunctionLoadOptions): Give<W, T, string>[K];
-  /** FUNCTION RESTORE: loads libraries from a binary payload, appending, replacing or flushing first. O(N), N functions in the payload; since 7.0.0. */
+  /** FUNCTION RESTORE: loads libraries from a binary payload, appending, replacing or flushing first. O(N), N functions in the payload; since 7.0.0. Gives true. */
   functionRestore(serializedValue: Value, options?: FunctionRestoreOptions): Give<W, T, boolean>[K];
   /** FUNCTION STATS: describes the function that is running and the script engines. O(1); since 7.0.0. */
   functionStats(): Give<W, T, FunctionStatsReply<W["S"], W["N"], W["F"]>>[K];
@@ -366,7 +366,7 @@ export interface Commands<W extends AnyWorld = World, K extends Kind = "promise"
   /** HGETEX: gives the values of hash fields and sets or removes their time to live; null for missing ones. O(N), N fields; since 8.0.0. */
   hgetex(key: Key, ...fields: Several<Value>): Give<W, T, (W["V"] | null)[]>[K];
   hgetex(key: Key, fields: readonly Value[], options?: HgetexOptions): Give<W, T, (W["V"] | null)[]>[K];
-  /** HIMPORT SET: writes a hash from values alone, using field names prepared on this connection. O(N), N values; since 8.10.0. */
+  /** HIMPORT SET: writes a hash from values alone, using field names prepared on this connection. O(N), N values; since 8.10.0. Gives true. */
   himportSet(key: Key, fieldsetName: Value, ...value: Listed<W["I"]>): Give<W, T, boolean>[K];
   /** HINCRBY: adds an integer to a hash field, starting from 0, and gives the new value. O(1); since 2.0.0. */
   hincrby(key: Key, field: Value, increment: Int): Give<W, T, W["N"]>[K];
@@ -378,15 +378,15 @@ export interface Commands<W extends AnyWorld = World, K extends Kind = "promise"
   hlen(key: Key): Give<W, T, W["N"]>[K];
   /** HMGET: gives the values of several hash fields, null for those missing. O(N), N fields; since 2.0.0. */
   hmget(key: Key, ...field: Several<Value>): Give<W, T, (W["V"] | null)[]>[K];
-  /** HMSET: sets several fields of a hash; outdated. O(N), N fields; since 2.0.0. @deprecated since 4.0.0: HSET */
+  /** HMSET: sets several fields of a hash; outdated. O(N), N fields; since 2.0.0. Gives true. @deprecated since 4.0.0: HSET */
   hmset(key: Key, data: Fields<W["I"]>): Give<W, T, boolean>[K];
   /** HOTKEYS GET: reports the keys that took most CPU time or traffic, null if never measured. O(K), K keys reported; since 8.6.0. */
   hotkeysGet(): Give<W, T, HotkeysGetReply<W["S"], W["N"], W["F"]>>[K];
   /** HOTKEYS HELP: lists the subcommands for finding busy keys with a line about each. O(1); since 8.6.1. */
   hotkeysHelp(): Give<W, T, string[]>[K];
-  /** HOTKEYS RESET: clears the measurements of busy keys once measuring has stopped. O(1); since 8.6.0. */
+  /** HOTKEYS RESET: clears the measurements of busy keys once measuring has stopped. O(1); since 8.6.0. Gives true. */
   hotkeysReset(): Give<W, T, boolean>[K];
-  /** HOTKEYS START: begins to measure which keys take most CPU time or traffic. O(1); since 8.6.0. */
+  /** HOTKEYS START: begins to measure which keys take most CPU time or traffic. O(1); since 8.6.0. Gives true. */
   hotkeysStart(options: HotkeysStartOptions): Give<W, T, boolean>[K];
   /** HOTKEYS STOP: ends the measuring of busy keys and keeps the results; null if none runs. O(1); since 8.6.0. */
   hotkeysStop(): Give<W, T, boolean>[K];
@@ -413,7 +413,7 @@ export interface Commands<W extends AnyWorld = World, K extends Kind = "promise"
   hscan(key: Key, cursor: Value, options?: HscanOptions): Give<W, T, [cursor: string, kind: W["S"][]] | [cursor: string, kind: W["M"]]>[K];
   /** HSET: sets fields of a hash, creating it if needed, and gives how many were new. O(N), N fields; since 2.0.0. */
   hset(key: Key, data: Fields<W["I"]>): Give<W, T, W["N"]>[K];
-  /** HSETEX: sets hash fields with a time to live, all or none if a condition is given. O(N), N fields; since 8.0.0. */
+  /** HSETEX: sets hash fields with a time to live, all or none if a condition is given, and tells whether it did. O(N), N fields; since 8.0.0. */
   hsetex(key: Key, fields: Fields<W["I"]>, options?: HsetexOptions): Give<W, T, boolean>[K];
   /** HSETNX: sets a hash field only if it is not there yet; false if it is. O(1); since 2.0.0. */
   hsetnx(key: Key, field: Value, value: W["I"]): Give<W, T, boolean>[K];
@@ -488,9 +488,9 @@ export interface Commands<W extends AnyWorld = World, K extends Kind = "promise"
   lrange(key: Key, start: Int, stop: Int): Give<W, T, W["V"][]>[K];
   /** LREM: removes list elements equal to a value and gives how many. O(N+M), N elements in the list, M removed; since 1.0.0. */
   lrem(key: Key, count: Int, element: W["I"]): Give<W, T, W["N"]>[K];
-  /** LSET: replaces the list element at an index; fails if it is out of range. O(N), N elements in the list; O(1) at the ends; since 1.0.0. */
+  /** LSET: replaces the list element at an index; fails if it is out of range. O(N), N elements in the list; O(1) at the ends; since 1.0.0. Gives true. */
   lset(key: Key, index: Int, element: W["I"]): Give<W, T, boolean>[K];
-  /** LTRIM: cuts a list down to the elements between two indexes. O(N), N elements removed; since 1.0.0. */
+  /** LTRIM: cuts a list down to the elements between two indexes. O(N), N elements removed; since 1.0.0. Gives true. */
   ltrim(key: Key, start: Int, stop: Int): Give<W, T, boolean>[K];
   /** MEMORY DOCTOR: explains memory problems of the server in words. O(1); since 4.0.0. */
   memoryDoctor(): Give<W, T, string>[K];
@@ -498,7 +498,7 @@ export interface Commands<W extends AnyWorld = World, K extends Kind = "promise"
   memoryHelp(): Give<W, T, string[]>[K];
   /** MEMORY MALLOC-STATS: gives the raw statistics of the memory allocator as text. O(N), N memory in use; may be slow; since 4.0.0. */
   memoryMallocStats(): Give<W, T, string>[K];
-  /** MEMORY PURGE: asks the allocator to hand unused memory back to the system. O(N), N memory in use; may be slow; since 4.0.0. */
+  /** MEMORY PURGE: asks the allocator to hand unused memory back to the system. O(N), N memory in use; may be slow; since 4.0.0. Gives true. */
   memoryPurge(): Give<W, T, boolean>[K];
   /** MEMORY STATS: gives details of the server's memory use as numbers. O(1); since 4.0.0. */
   memoryStats(): Give<W, T, MemoryStatsReply<W["N"]>>[K];
@@ -506,21 +506,21 @@ export interface Commands<W extends AnyWorld = World, K extends Kind = "promise"
   memoryUsage(key: Key, options?: MemoryUsageOptions): Give<W, T, W["N"] | null>[K];
   /** MGET: gives the strings of several keys, null for each that is missing or no string. O(N), N keys; since 1.0.0. */
   mget(...key: Several<Key>): Give<W, T, (W["V"] | null)[]>[K];
-  /** MIGRATE: moves keys atomically to another Redis server, or copies them. O(N), N size of the data moved; since 2.6.0. `timeout` is a time in milliseconds. */
+  /** MIGRATE: moves keys atomically to another Redis server, or copies them; gives NOKEY where there are none of them. O(N), N size of the data moved; since 2.6.0. `timeout` is a time in milliseconds. */
   migrate(host: Value, port: Int, key: Key, destinationDb: Int, timeout: Int, options?: MigrateOptions): Give<W, T, boolean | "NOKEY">[K];
   /** MODULE HELP: lists the module subcommands with a line about each. O(1); since 5.0.0. */
   moduleHelp(): Give<W, T, string[]>[K];
   /** MODULE LIST: lists the loaded modules with their versions. O(N), N modules; since 4.0.0. */
   moduleList(): Give<W, T, ModuleListReply<W["N"]>>[K];
-  /** MODULE LOAD: loads a module from a library file, with arguments. O(1); since 4.0.0. */
+  /** MODULE LOAD: loads a module from a library file, with arguments. O(1); since 4.0.0. Gives true. */
   moduleLoad(path: Value, ...arg: Several<Value>): Give<W, T, boolean>[K];
-  /** MODULE LOADEX: loads a module from a library file, with settings and arguments. O(1); since 7.0.0. */
+  /** MODULE LOADEX: loads a module from a library file, with settings and arguments. O(1); since 7.0.0. Gives true. */
   moduleLoadex(path: Value, options?: ModuleLoadexOptions): Give<W, T, boolean>[K];
-  /** MODULE UNLOAD: removes a loaded module; fails if it defines data types. O(1); since 4.0.0. */
+  /** MODULE UNLOAD: removes a loaded module; fails if it defines data types. O(1); since 4.0.0. Gives true. */
   moduleUnload(name: Value): Give<W, T, boolean>[K];
   /** MOVE: moves a key to another numbered database; false if missing or present there. O(1); since 1.0.0. */
   move(key: Key, db: Int): Give<W, T, boolean>[K];
-  /** MSET: writes several strings at once. O(N), N keys; since 1.0.1. */
+  /** MSET: writes several strings at once. O(N), N keys; since 1.0.1. Gives true. */
   mset(data: Fields<W["I"]>): Give<W, T, boolean>[K];
   /** MSETEX: writes several strings with one time to live; false if a condition stops all. O(N), N keys; since 8.4.0. */
   msetex(data: Fields<W["I"]>, options?: MsetexOptions): Give<W, T, boolean>[K];
@@ -548,13 +548,13 @@ export interface Commands<W extends AnyWorld = World, K extends Kind = "promise"
   pfadd(key: Key, ...element: Listed<W["I"]>): Give<W, T, boolean>[K];
   /** PFCOUNT: estimates how many distinct elements one HyperLogLog or a union of them has seen. O(1), O(N) with N keys; since 2.8.9. */
   pfcount(...key: Several<Key>): Give<W, T, W["N"]>[K];
-  /** PFMERGE: merges HyperLogLogs into one, stored in the destination along with its own content. O(N), N sources; since 2.8.9. */
+  /** PFMERGE: merges HyperLogLogs into one, stored in the destination along with its own content. O(N), N sources; since 2.8.9. Gives true. */
   pfmerge(destkey: Key, ...sourcekey: Several<Key>): Give<W, T, boolean>[K];
   /** PING: checks that the server answers; gives PONG or the message sent. O(1); since 1.0.0. */
   ping(message: Value): Give<W, T, W["S"]>[K];
   ping(): Give<W, T, string>[K];
   ping(message?: Value): Give<W, T, W["S"] | string>[K];
-  /** PSETEX: writes a string with a time to live in milliseconds; outdated. O(1); since 2.6.0. @deprecated since 2.6.12: SET */
+  /** PSETEX: writes a string with a time to live in milliseconds; outdated. O(1); since 2.6.0. Gives true. @deprecated since 2.6.12: SET */
   psetex(key: Key, milliseconds: Int, value: W["I"]): Give<W, T, boolean>[K];
   /** PTTL: gives the time to live in milliseconds, -1 if unlimited, -2 if the key is missing. O(1); since 2.6.0. */
   pttl(key: Key): Give<W, T, W["N"]>[K];
@@ -574,14 +574,14 @@ export interface Commands<W extends AnyWorld = World, K extends Kind = "promise"
   pubsubShardnumsub(...shardchannel: Several<Value>): Give<W, T, MapOf<W["F"], W["S"], W["N"]>>[K];
   /** RANDOMKEY: gives the name of some random key, or null if the database is empty. O(1); since 1.0.0. */
   randomkey(): Give<W, T, W["S"] | null>[K];
-  /** RENAME: gives a key a new name, replacing what was there; fails if it is missing. O(1); since 1.0.0. */
+  /** RENAME: gives a key a new name, replacing what was there; fails if it is missing. O(1); since 1.0.0. Gives true. */
   rename(key: Key, newkey: Key): Give<W, T, boolean>[K];
   /** RENAMENX: gives a key a new name unless that is taken; fails if the key is missing. O(1); since 1.0.0. */
   renamenx(key: Key, newkey: Key): Give<W, T, boolean>[K];
-  /** REPLICAOF: makes the server a replica of another, or a primary with NO ONE. O(1); since 5.0.0. */
+  /** REPLICAOF: makes the server a replica of another, or a primary with NO ONE; says in words where it is that already. O(1); since 5.0.0. */
   replicaof(host: "no", port: "one"): Give<W, T, boolean | string>[K];
   replicaof(host: Value, port: Int): Give<W, T, boolean | string>[K];
-  /** RESTORE: creates a key from its serialized binary form, with a time to live. O(N*M), N parts of the value, M their average size; since 2.6.0. `ttl` is a time in milliseconds. */
+  /** RESTORE: creates a key from its serialized binary form, with a time to live. O(N*M), N parts of the value, M their average size; since 2.6.0. `ttl` is a time in milliseconds. Gives true. */
   restore(key: Key, ttl: Int, serializedValue: Value, options?: RestoreOptions): Give<W, T, boolean>[K];
   /** ROLE: tells whether the server is primary, replica or Sentinel, with its peers. O(1); since 2.8.12. */
   role(): Give<W, T, [kind: "master", offset: W["N"], replicas: [ip: string, port: W["N"], offset: W["N"]][]] | [kind: "slave", host: string, port: W["N"], state: string, offset: W["N"]] | [kind: "sentinel", masters: string[]]>[K];
@@ -597,7 +597,7 @@ export interface Commands<W extends AnyWorld = World, K extends Kind = "promise"
   rpushx(key: Key, ...element: Listed<W["I"]>): Give<W, T, W["N"]>[K];
   /** SADD: adds members to a set, creating it if needed, and gives how many were new. O(N), N members given; since 1.0.0. */
   sadd(key: Key, ...member: Listed<W["I"]>): Give<W, T, W["N"]>[K];
-  /** SAVE: writes a snapshot to disk, blocking the server until it is done. O(N), N keys; since 1.0.0. */
+  /** SAVE: writes a snapshot to disk, blocking the server until it is done. O(N), N keys; since 1.0.0. Gives true. */
   save(): Give<W, T, boolean>[K];
   /** SCAN: walks the key names step by step; gives the next cursor and a batch. O(1), O(N) for the whole walk, N keys of the database; since 2.8.0. */
   scan(cursor: Value, options?: ScanOptions): Give<W, T, [cursor: string, keys: W["S"][]]>[K];
@@ -605,11 +605,11 @@ export interface Commands<W extends AnyWorld = World, K extends Kind = "promise"
   scard(key: Key): Give<W, T, W["N"]>[K];
   /** SCRIPT EXISTS: tells for each SHA1 digest whether its script is in the cache. O(N), N digests; since 2.6.0. */
   scriptExists(...sha1: Several<Value>): Give<W, T, boolean[]>[K];
-  /** SCRIPT FLUSH: empties the cache of Lua scripts. O(N), N cached scripts; since 2.6.0. */
+  /** SCRIPT FLUSH: empties the cache of Lua scripts. O(N), N cached scripts; since 2.6.0. Gives true. */
   scriptFlush(options?: ScriptFlushOptions): Give<W, T, boolean>[K];
   /** SCRIPT HELP: lists the script subcommands with a line about each. O(1); since 5.0.0. */
   scriptHelp(): Give<W, T, string[]>[K];
-  /** SCRIPT KILL: stops the Lua script that is running, unless it has written already. O(1); since 2.6.0. */
+  /** SCRIPT KILL: stops the Lua script that is running, unless it has written already. O(1); since 2.6.0. Gives true. */
   scriptKill(): Give<W, T, boolean>[K];
   /** SCRIPT LOAD: caches a Lua script without running it and gives its SHA1 digest. O(N), N bytes of the script; since 2.6.0. */
   scriptLoad(script: Value): Give<W, T, string>[K];
@@ -620,7 +620,7 @@ export interface Commands<W extends AnyWorld = World, K extends Kind = "promise"
   sdiffcard(key: readonly Key[], options?: SdiffcardOptions): Give<W, T, W["N"]>[K];
   /** SDIFFSTORE: stores the members of the first set that no other has; gives how many. O(N), N members of all sets; since 1.0.0. */
   sdiffstore(destination: Key, ...key: Several<Key>): Give<W, T, W["N"]>[K];
-  /** SENTINEL CKQUORUM: checks that enough Sentinels are reachable to fail over a primary; fails if not. O(N), N Sentinels; since 2.8.4. */
+  /** SENTINEL CKQUORUM: checks that enough Sentinels are reachable to fail over a primary; gives how many in words, fails if not. O(N), N Sentinels; since 2.8.4. */
   sentinelCkquorum(masterName: Value): Give<W, T, string>[K];
   /** SENTINEL CONFIG: reads or changes the global settings of a Sentinel. O(N), N settings; since 6.2.0. */
   sentinelConfig(action: { set: Fields<Value>; get?: undefined } | { set?: undefined; get: readonly Value[] }): Give<W, T, MapOf<W["F"], string, string> | boolean>[K];
@@ -628,9 +628,9 @@ export interface Commands<W extends AnyWorld = World, K extends Kind = "promise"
   sentinelDebug(data: Fields<Value>): Give<W, T, boolean>[K];
   sentinelDebug(): Give<W, T, MapOf<W["F"], string, string>>[K];
   sentinelDebug(data?: Fields<Value>): Give<W, T, boolean | MapOf<W["F"], string, string>>[K];
-  /** SENTINEL FAILOVER: forces a failover of a primary without asking other Sentinels. O(1); since 2.8.4. */
+  /** SENTINEL FAILOVER: forces a failover of a primary without asking other Sentinels. O(1); since 2.8.4. Gives true. */
   sentinelFailover(masterName: Value): Give<W, T, boolean>[K];
-  /** SENTINEL FLUSHCONFIG: makes a Sentinel save its whole state to disk at once. O(1); since 2.8.4. */
+  /** SENTINEL FLUSHCONFIG: makes a Sentinel save its whole state to disk at once. O(1); since 2.8.4. Gives true. */
   sentinelFlushconfig(): Give<W, T, boolean>[K];
   /** SENTINEL GET-MASTER-ADDR-BY-NAME: gives host and port of a named primary, null if it is not known. O(1); since 2.8.4. */
   sentinelGetMasterAddrByName(masterName: Value): Give<W, T, [ip: string, port: W["N"]] | null>[K];
@@ -642,13 +642,13 @@ export interface Commands<W extends AnyWorld = World, K extends Kind = "promise"
   sentinelMaster(masterName: Value): Give<W, T, SentinelNode<W["S"], W["N"], W["F"]>>[K];
   /** SENTINEL MASTERS: describes the state of all watched primaries. O(N), N primaries; since 2.8.4. */
   sentinelMasters(): Give<W, T, SentinelNode<W["S"], W["N"], W["F"]>[]>[K];
-  /** SENTINEL MONITOR: begins watching a primary under a name, with a quorum. O(1); since 2.8.4. */
+  /** SENTINEL MONITOR: begins watching a primary under a name, with a quorum. O(1); since 2.8.4. Gives true. */
   sentinelMonitor(name: Value, ip: Value, port: Int, quorum: Int): Give<W, T, boolean>[K];
   /** SENTINEL MYID: gives the id of this Sentinel. O(1); since 6.2.0. */
   sentinelMyid(): Give<W, T, string>[K];
   /** SENTINEL PENDING-SCRIPTS: lists the notification scripts a Sentinel runs or will run. O(N), N scripts; since 2.8.4. */
   sentinelPendingScripts(): Give<W, T, SentinelPendingScriptsReply<W["N"]>>[K];
-  /** SENTINEL REMOVE: stops watching a primary. O(1); since 2.8.4. */
+  /** SENTINEL REMOVE: stops watching a primary. O(1); since 2.8.4. Gives true. */
   sentinelRemove(masterName: Value): Give<W, T, boolean>[K];
   /** SENTINEL REPLICAS: describes the replicas of a watched primary. O(N), N replicas; since 5.0.0. */
   sentinelReplicas(masterName: Value): Give<W, T, SentinelNode<W["S"], W["N"], W["F"]>[]>[K];
@@ -656,20 +656,20 @@ export interface Commands<W extends AnyWorld = World, K extends Kind = "promise"
   sentinelReset(pattern: Key): Give<W, T, W["N"]>[K];
   /** SENTINEL SENTINELS: describes the other Sentinels that watch a primary. O(N), N Sentinels; since 2.8.4. */
   sentinelSentinels(masterName: Value): Give<W, T, SentinelNode<W["S"], W["N"], W["F"]>[]>[K];
-  /** SENTINEL SET: changes settings of a watched primary. O(1); since 2.8.4. */
+  /** SENTINEL SET: changes settings of a watched primary. O(1); since 2.8.4. Gives true. */
   sentinelSet(masterName: Value, data: Fields<Value>): Give<W, T, boolean>[K];
   /** SENTINEL SIMULATE-FAILURE: makes a Sentinel crash at a chosen point of a failover, for tests. O(1); since 3.2.0. */
   sentinelSimulateFailure(...mode: Several<"crash-after-election" | "crash-after-promotion" | "help">): Give<W, T, boolean>[K];
   /** SENTINEL SLAVES: describes the replicas of a watched primary under an outdated name. O(N), N replicas; since 2.8.0. @deprecated since 5.0.0 */
   sentinelSlaves(masterName: Value): Give<W, T, SentinelNode<W["S"], W["N"], W["F"]>[]>[K];
-  /** SET: writes a string, by choice with a condition, a time to live or the old value back. O(1); since 1.0.0. */
+  /** SET: writes a string, by choice with a condition, a time to live or the old value back; tells whether it did. O(1); since 1.0.0. */
   set(key: Key, value: W["I"]): Give<W, T, boolean>[K];
   set(key: Key, value: W["I"], options: SetOptions<W["I"]> & { get: true }): Give<W, T, W["V"] | null>[K];
   set(key: Key, value: W["I"], options?: SetOptions<W["I"]> & { get?: undefined }): Give<W, T, boolean>[K];
   set(key: Key, value: W["I"], options?: SetOptions<W["I"]>): Give<W, T, W["V"] | null | boolean>[K];
   /** SETBIT: writes one bit of a string, growing it if needed, and gives the old bit. O(1); since 2.2.0. */
   setbit(key: Key, offset: Int, value: Int): Give<W, T, W["N"]>[K];
-  /** SETEX: writes a string with a time to live in seconds; outdated. O(1); since 2.0.0. @deprecated since 2.6.12: SET */
+  /** SETEX: writes a string with a time to live in seconds; outdated. O(1); since 2.0.0. Gives true. @deprecated since 2.6.12: SET */
   setex(key: Key, seconds: Int, value: W["I"]): Give<W, T, boolean>[K];
   /** SETNX: writes a string only if the key is missing; false if it exists; outdated. O(1); since 1.0.0. @deprecated since 2.6.12: SET */
   setnx(key: Key, value: W["I"]): Give<W, T, boolean>[K];
@@ -693,7 +693,7 @@ export interface Commands<W extends AnyWorld = World, K extends Kind = "promise"
   slowlogHelp(): Give<W, T, string[]>[K];
   /** SLOWLOG LEN: tells how many slow commands are on record. O(1); since 2.2.12. */
   slowlogLen(): Give<W, T, W["N"]>[K];
-  /** SLOWLOG RESET: forgets the slow commands recorded so far. O(N), N entries; since 2.2.12. */
+  /** SLOWLOG RESET: forgets the slow commands recorded so far. O(N), N entries; since 2.2.12. Gives true. */
   slowlogReset(): Give<W, T, boolean>[K];
   /** SMEMBERS: gives all members of a set, empty if the key is missing. O(N), N members in the set; since 1.0.0. */
   smembers(key: Key): Give<W, T, SetOf<W["S"], W["F"], W["V"]>>[K];
@@ -732,7 +732,7 @@ export interface Commands<W extends AnyWorld = World, K extends Kind = "promise"
   sunioncard(key: readonly Key[], options?: SunioncardOptions): Give<W, T, W["N"]>[K];
   /** SUNIONSTORE: stores the members that at least one of the sets has and gives how many. O(N), N members of all sets; since 1.0.0. */
   sunionstore(destination: Key, ...key: Several<Key>): Give<W, T, W["N"]>[K];
-  /** SWAPDB: exchanges two numbered databases for all clients at once. O(N), N clients watching or waiting on their keys; since 4.0.0. */
+  /** SWAPDB: exchanges two numbered databases for all clients at once. O(N), N clients watching or waiting on their keys; since 4.0.0. Gives true. */
   swapdb(index1: Int, index2: Int): Give<W, T, boolean>[K];
   /** TIME: gives the server's clock as Unix seconds and microseconds. O(1); since 2.6.0. */
   time(): Give<W, T, [seconds: W["N"], microseconds: W["N"]]>[K];
@@ -791,7 +791,7 @@ export interface Commands<W extends AnyWorld = World, K extends Kind = "promise"
   xautoclaim(key: Key, group: Value, consumer: Value, minIdleTime: Int, start: Value, options: XautoclaimOptions & { justid: true }): Give<W, T, [cursor: string, entries: string[], deleted?: string[]]>[K];
   xautoclaim(key: Key, group: Value, consumer: Value, minIdleTime: Int, start: Value, options?: XautoclaimOptions & { justid?: undefined }): Give<W, T, [cursor: string, entries: (StreamEntry<W["S"], W["F"], W["V"]> | null)[], deleted?: string[]]>[K];
   xautoclaim(key: Key, group: Value, consumer: Value, minIdleTime: Int, start: Value, options?: XautoclaimOptions): Give<W, T, [cursor: string, entries: string[], deleted?: string[]] | [cursor: string, entries: (StreamEntry<W["S"], W["F"], W["V"]> | null)[], deleted?: string[]]>[K];
-  /** XCFGSET: sets how long and how many message ids a stream keeps to refuse duplicates. O(1); since 8.6.0. */
+  /** XCFGSET: sets how long and how many message ids a stream keeps to refuse duplicates. O(1); since 8.6.0. Gives true. */
   xcfgset(key: Key, options?: XcfgsetOptions): Give<W, T, boolean>[K];
   /** XCLAIM: hands pending entries with given ids to another consumer; null for deleted ones before Redis 7. O(log N), N pending entries of the group; since 5.0.0. `minIdleTime` is a time in milliseconds. */
   xclaim(key: Key, group: Value, consumer: Value, minIdleTime: Int, id: readonly Value[], options: XclaimOptions & { justid: true }): Give<W, T, string[]>[K];
@@ -800,10 +800,10 @@ export interface Commands<W extends AnyWorld = World, K extends Kind = "promise"
   xclaim(key: Key, group: Value, consumer: Value, minIdleTime: Int, id: readonly Value[], options?: XclaimOptions): Give<W, T, string[] | (StreamEntry<W["S"], W["F"], W["V"]> | null)[]>[K];
   /** XDEL: deletes entries of a stream by id and gives how many were there. O(N), N ids; since 5.0.0. */
   xdel(key: Key, ...id: Several<Value>): Give<W, T, W["N"]>[K];
-  /** XDELEX: deletes entries of a stream with a rule for group references; a status for each. O(N), N ids; since 8.2.0. */
+  /** XDELEX: deletes entries of a stream with a rule for group references; gives a status for each. O(N), N ids; since 8.2.0. */
   xdelex(key: Key, ...ids: Several<Value>): Give<W, T, W["N"][]>[K];
   xdelex(key: Key, ids: readonly Value[], options?: XdelexOptions): Give<W, T, W["N"][]>[K];
-  /** XGROUP CREATE: creates a consumer group that reads a stream from a given id on. O(1); since 5.0.0. */
+  /** XGROUP CREATE: creates a consumer group that reads a stream from a given id on. O(1); since 5.0.0. Gives true. */
   xgroupCreate(key: Key, group: Value, id: Value, options?: XgroupCreateOptions): Give<W, T, boolean>[K];
   /** XGROUP CREATECONSUMER: creates a consumer in a group; false if it is there already. O(1); since 6.2.0. */
   xgroupCreateconsumer(key: Key, group: Value, consumer: Value): Give<W, T, boolean>[K];
@@ -813,7 +813,7 @@ export interface Commands<W extends AnyWorld = World, K extends Kind = "promise"
   xgroupDestroy(key: Key, group: Value): Give<W, T, boolean>[K];
   /** XGROUP HELP: lists the consumer group subcommands with a line about each. O(1); since 5.0.0. */
   xgroupHelp(): Give<W, T, string[]>[K];
-  /** XGROUP SETID: moves a consumer group to another last delivered id. O(1); since 5.0.0. */
+  /** XGROUP SETID: moves a consumer group to another last delivered id. O(1); since 5.0.0. Gives true. */
   xgroupSetid(key: Key, group: Value, id: Value, options?: XgroupSetidOptions): Give<W, T, boolean>[K];
   /** XINFO CONSUMERS: describes the consumers of a group: pending entries and idle times. O(1); since 5.0.0. */
   xinfoConsumers(key: Key, group: Value): Give<W, T, XinfoConsumersReply<W["S"], W["N"]>>[K];
@@ -842,7 +842,7 @@ export interface Commands<W extends AnyWorld = World, K extends Kind = "promise"
   xreadgroup(group: Value, consumer: Value, streams: Fields<Value>, options?: XreadgroupOptions): Give<W, T, MapOf<W["F"], W["S"], [id: string, fields: W["M"] | null, idle?: W["N"], deliveries?: W["N"]][]> | null>[K];
   /** XREVRANGE: gives the entries of a stream between two ids, newest first. O(N), N entries returned; since 5.0.0. */
   xrevrange(key: Key, end: Value, start: Value, options?: XrevrangeOptions): Give<W, T, StreamEntry<W["S"], W["F"], W["V"]>[]>[K];
-  /** XSETID: sets the last id of a stream; for servers only. O(1); since 5.0.0. */
+  /** XSETID: sets the last id of a stream; for servers only. O(1); since 5.0.0. Gives true. */
   xsetid(key: Key, lastId: Value, options?: XsetidOptions): Give<W, T, boolean>[K];
   /** XTRIM: removes the oldest entries of a stream by length or id; gives how many. O(N), N entries evicted; since 5.0.0. */
   xtrim(key: Key, strategy: "maxlen" | "minid", threshold: Value, options?: XtrimOptions): Give<W, T, W["N"]>[K];
@@ -964,25 +964,25 @@ export interface BfCommands<W extends AnyWorld = World, K extends Kind = "promis
   info(key: Key, options: BfInfoOptions & ({ capacity: true } | { size: true } | { filters: true } | { items: true } | { expansion: true })): Give<W, T, W["N"] | null>[K];
   info(key: Key, options?: BfInfoOptions & { capacity?: undefined; size?: undefined; filters?: undefined; items?: undefined; expansion?: undefined }): Give<W, T, BfInfoReply<W["N"]>>[K];
   info(key: Key, options?: BfInfoOptions): Give<W, T, BfInfoReply2<W["N"]>>[K];
-  /** BF.INSERT: adds items to a Bloom filter, which is created with the given settings if missing. O(K*N), K hash functions, N items; since bloom 1.0.0. */
+  /** BF.INSERT: adds items to a Bloom filter, which is created with the given settings if missing; tells for each whether it was new. O(K*N), K hash functions, N items; since bloom 1.0.0. */
   insert(key: Key, ...item: Listed<W["I"]>): Give<W, T, (boolean | ResponseError | string)[]>[K];
   insert(key: Key, item: readonly W["I"][], options?: BfInsertOptions): Give<W, T, (boolean | ResponseError | string)[]>[K];
-  /** BF.LOADCHUNK: restores one saved piece of a Bloom filter; start from an empty key. O(N), N capacity; since bloom 1.0.0. */
+  /** BF.LOADCHUNK: restores one saved piece of a Bloom filter; start from an empty key. O(N), N capacity; since bloom 1.0.0. Gives true. */
   loadchunk(key: Key, iterator: Int, data: Value): Give<W, T, boolean>[K];
   /** BF.MADD: adds several items to a Bloom filter and tells for each whether it was new. O(K*N), K hash functions, N items; since bloom 1.0.0. */
   madd(key: Key, ...item: Listed<W["I"]>): Give<W, T, (boolean | ResponseError | string)[]>[K];
   /** BF.MEXISTS: tells for several items whether a Bloom filter probably holds each. O(K*N), K hash functions, N items; since bloom 1.0.0. */
   mexists(key: Key, ...item: Listed<W["I"]>): Give<W, T, boolean[]>[K];
-  /** BF.RESERVE: creates an empty Bloom filter with an error rate and capacity; fails if it exists. O(1); since bloom 1.0.0. */
+  /** BF.RESERVE: creates an empty Bloom filter with an error rate and capacity; fails if it exists. O(1); since bloom 1.0.0. Gives true. */
   reserve(key: Key, errorRate: number, capacity: Int, options?: BfReserveOptions): Give<W, T, boolean>[K];
   /** BF.SCANDUMP: saves a Bloom filter piece by piece, giving data and the next position; null at the end. O(N), N capacity; since bloom 1.0.0. */
   scandump(key: Key, iterator: Int): Give<W, T, [iterator: W["N"], data: Uint8Array | null]>[K];
 }
 /** The commands of `redis.cf`. */
 export interface CfCommands<W extends AnyWorld = World, K extends Kind = "promise", T extends unknown[] = []> {
-  /** CF.ADD: adds an item to a cuckoo filter, even if it is there already. O(K+I), K sub-filters, I maximal iterations; since bloom 1.0.0. */
+  /** CF.ADD: adds an item to a cuckoo filter, even if it is there already; gives true. O(K+I), K sub-filters, I maximal iterations; since bloom 1.0.0. */
   add(key: Key, item: W["I"]): Give<W, T, boolean>[K];
-  /** CF.ADDNX: adds an item to a cuckoo filter unless it is probably there already. O(K+I), K sub-filters, I maximal iterations; since bloom 1.0.0. */
+  /** CF.ADDNX: adds an item to a cuckoo filter unless it is probably there already, and tells whether it did. O(K+I), K sub-filters, I maximal iterations; since bloom 1.0.0. */
   addnx(key: Key, item: W["I"]): Give<W, T, boolean>[K];
   /** CF.COUNT: estimates how often an item was added to a cuckoo filter, never too low. O(K), K sub-filters; since bloom 1.0.0. */
   count(key: Key, item: W["I"]): Give<W, T, W["N"]>[K];
@@ -992,17 +992,17 @@ export interface CfCommands<W extends AnyWorld = World, K extends Kind = "promis
   exists(key: Key, item: W["I"]): Give<W, T, boolean>[K];
   /** CF.INFO: describes a cuckoo filter: size, buckets, items added and deleted, settings. O(1); since bloom 1.0.0. */
   info(key: Key): Give<W, T, CfInfoReply<W["N"]>>[K];
-  /** CF.INSERT: adds several items to a cuckoo filter, creating it unless told otherwise. O(N*(K+I)), N items, K sub-filters, I iterations; since bloom 1.0.0. */
+  /** CF.INSERT: adds several items to a cuckoo filter, creating it unless told otherwise; tells for each whether there was room. O(N*(K+I)), N items, K sub-filters, I iterations; since bloom 1.0.0. */
   insert(key: Key, ...item: Listed<W["I"]>): Give<W, T, (boolean | ResponseError)[]>[K];
   insert(key: Key, item: readonly W["I"][], options?: CfInsertOptions): Give<W, T, (boolean | ResponseError)[]>[K];
-  /** CF.INSERTNX: adds those items that a cuckoo filter does not seem to hold yet, creating it if needed. O(N*(K+I)), N items, K sub-filters, I iterations; since bloom 1.0.0. */
+  /** CF.INSERTNX: adds those items that a cuckoo filter does not seem to hold yet, creating it if needed; gives 1 for each that was added, 0 for others, -1 where it is full. O(N*(K+I)), N items, K sub-filters, I iterations; since bloom 1.0.0. */
   insertnx(key: Key, ...item: Listed<W["I"]>): Give<W, T, (W["N"] | ResponseError)[]>[K];
   insertnx(key: Key, item: readonly W["I"][], options?: CfInsertnxOptions): Give<W, T, (W["N"] | ResponseError)[]>[K];
-  /** CF.LOADCHUNK: restores one saved piece of a cuckoo filter; start from an empty key. O(N), N capacity; since bloom 1.0.0. */
+  /** CF.LOADCHUNK: restores one saved piece of a cuckoo filter; start from an empty key. O(N), N capacity; since bloom 1.0.0. Gives true. */
   loadchunk(key: Key, iterator: Int, data: Value): Give<W, T, boolean>[K];
   /** CF.MEXISTS: tells for several items whether a cuckoo filter probably holds each. O(K*N), K sub-filters, N items; since bloom 1.0.0. */
   mexists(key: Key, ...item: Listed<W["I"]>): Give<W, T, boolean[]>[K];
-  /** CF.RESERVE: creates an empty cuckoo filter of a given capacity; fails if the key exists. O(1); since bloom 1.0.0. */
+  /** CF.RESERVE: creates an empty cuckoo filter of a given capacity; fails if the key exists. O(1); since bloom 1.0.0. Gives true. */
   reserve(key: Key, capacity: Int, options?: CfReserveOptions): Give<W, T, boolean>[K];
   /** CF.SCANDUMP: saves a cuckoo filter piece by piece, giving data and the next position; null at the end. O(N), N capacity; since bloom 1.0.0. */
   scandump(key: Key, iterator: Int): Give<W, T, [iterator: W["N"], data: Uint8Array | null]>[K];
@@ -1013,11 +1013,11 @@ export interface CmsCommands<W extends AnyWorld = World, K extends Kind = "promi
   incrby(key: Key, items: Fields<Int>): Give<W, T, W["N"][]>[K];
   /** CMS.INFO: gives width, depth and total count of a count-min sketch. O(1); since bloom 2.0.0. */
   info(key: Key): Give<W, T, CmsInfoReply<W["N"]>>[K];
-  /** CMS.INITBYDIM: creates a count-min sketch of a given width and depth; fails if the key exists. O(1); since bloom 2.0.0. */
+  /** CMS.INITBYDIM: creates a count-min sketch of a given width and depth; fails if the key exists. O(1); since bloom 2.0.0. Gives true. */
   initbydim(key: Key, width: Int, depth: Int): Give<W, T, boolean>[K];
-  /** CMS.INITBYPROB: creates a count-min sketch from error rate and probability; fails if the key exists. O(1); since bloom 2.0.0. */
+  /** CMS.INITBYPROB: creates a count-min sketch from error rate and probability; fails if the key exists. O(1); since bloom 2.0.0. Gives true. */
   initbyprob(key: Key, error: number, probability: number): Give<W, T, boolean>[K];
-  /** CMS.MERGE: adds up count-min sketches, optionally weighted, into an existing one of equal size. O(N), N sketches; since bloom 2.0.0. */
+  /** CMS.MERGE: adds up count-min sketches, optionally weighted, into an existing one of equal size. O(N), N sketches; since bloom 2.0.0. Gives true. */
   merge(destination: Key, ...source: Several<Key>): Give<W, T, boolean>[K];
   merge(destination: Key, source: readonly Key[], options?: CmsMergeOptions): Give<W, T, boolean>[K];
   /** CMS.QUERY: estimates the counts of items in a count-min sketch, never too low. O(N), N items; since bloom 2.0.0. */
@@ -1032,27 +1032,27 @@ export interface FtCommands<W extends AnyWorld = World, K extends Kind = "promis
   aggregate(index: Value, query: Value, step: readonly ({ groupby: { property?: readonly Value[]; reduce?: readonly (Value | { function: Value; arg?: readonly Value[]; as?: Value })[] } | true; sortby?: undefined; apply?: undefined; limit?: undefined; filter?: undefined } | { groupby?: undefined; sortby: readonly (Value | { property: Value } & ({ asc?: true; desc?: undefined } | { asc?: undefined; desc?: true }))[] | ({ key: readonly (Value | { property: Value } & ({ asc?: true; desc?: undefined } | { asc?: undefined; desc?: true }))[]; max?: Int }) & ({ withcount?: true; withoutcount?: undefined } | { withcount?: undefined; withoutcount?: true }); apply?: undefined; limit?: undefined; filter?: undefined } | { groupby?: undefined; sortby?: undefined; apply: readonly [expression: Value, name: Value]; limit?: undefined; filter?: undefined } | { groupby?: undefined; sortby?: undefined; apply?: undefined; limit: readonly [offset: Int, num: Int]; filter?: undefined } | { groupby?: undefined; sortby?: undefined; apply?: undefined; limit?: undefined; filter: Value })[], options?: FtAggregateOptions & { withcursor?: undefined }): Give<W, T, AggregateResult<W["S"], W["N"], W["F"]>>[K];
   aggregate(index: Value, query: Value, options?: FtAggregateOptions): Give<W, T, [page: AggregateResult<W["S"], W["N"], W["F"]>, cursor: string] | AggregateResult<W["S"], W["N"], W["F"]>>[K];
   aggregate(index: Value, query: Value, step: readonly ({ groupby: { property?: readonly Value[]; reduce?: readonly (Value | { function: Value; arg?: readonly Value[]; as?: Value })[] } | true; sortby?: undefined; apply?: undefined; limit?: undefined; filter?: undefined } | { groupby?: undefined; sortby: readonly (Value | { property: Value } & ({ asc?: true; desc?: undefined } | { asc?: undefined; desc?: true }))[] | ({ key: readonly (Value | { property: Value } & ({ asc?: true; desc?: undefined } | { asc?: undefined; desc?: true }))[]; max?: Int }) & ({ withcount?: true; withoutcount?: undefined } | { withcount?: undefined; withoutcount?: true }); apply?: undefined; limit?: undefined; filter?: undefined } | { groupby?: undefined; sortby?: undefined; apply: readonly [expression: Value, name: Value]; limit?: undefined; filter?: undefined } | { groupby?: undefined; sortby?: undefined; apply?: undefined; limit: readonly [offset: Int, num: Int]; filter?: undefined } | { groupby?: undefined; sortby?: undefined; apply?: undefined; limit?: undefined; filter: Value })[], options?: FtAggregateOptions): Give<W, T, [page: AggregateResult<W["S"], W["N"], W["F"]>, cursor: string] | AggregateResult<W["S"], W["N"], W["F"]>>[K];
-  /** FT.ALIASADD: gives an index another name; fails if that is taken. O(1); since search 1.0.0. */
+  /** FT.ALIASADD: gives an index another name; fails if that is taken. O(1); since search 1.0.0. Gives true. */
   aliasadd(alias: Value, index: Value): Give<W, T, boolean>[K];
-  /** FT.ALIASDEL: removes another name from an index. O(1); since search 1.0.0. */
+  /** FT.ALIASDEL: removes another name from an index. O(1); since search 1.0.0. Gives true. */
   aliasdel(alias: Value): Give<W, T, boolean>[K];
   /** FT.ALIASLIST: lists the other names of an index. O(N), N names; since search 8.10.0. */
   aliaslist(index: Value): Give<W, T, SetOf<W["S"], W["F"], string>>[K];
-  /** FT.ALIASUPDATE: points another name at an index, taking it from a previous one. O(1); since search 1.0.0. */
+  /** FT.ALIASUPDATE: points another name at an index, taking it from a previous one. O(1); since search 1.0.0. Gives true. */
   aliasupdate(alias: Value, index: Value): Give<W, T, boolean>[K];
-  /** FT.ALTER: extends the schema of an index; documents are indexed again in the background. O(N), N keys of the database; since search 1.0.0. */
+  /** FT.ALTER: extends the schema of an index; documents are indexed again in the background. O(N), N keys of the database; since search 1.0.0. Gives true. */
   alter(index: Value, ...field: Several<{ fieldName: Value; as?: Value; withsuffixtrie?: true; indexempty?: true; indexmissing?: true; sortable?: { unf?: true } | true; noindex?: true } & ({ text: { nostem?: true; weight?: number; phonetic?: Value } | true; tag?: undefined; numeric?: undefined; geo?: undefined; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag: { separator?: Value; casesensitive?: true } | true; numeric?: undefined; geo?: undefined; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag?: undefined; numeric: true; geo?: undefined; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag?: undefined; numeric?: undefined; geo: true; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag?: undefined; numeric?: undefined; geo?: undefined; geoshape: { spherical?: true; flat?: undefined } | { spherical?: undefined; flat?: true } | true; vector?: undefined } | { text?: undefined; tag?: undefined; numeric?: undefined; geo?: undefined; geoshape?: undefined; vector: readonly [algorithm: Value, attribute: Fields<Value>] })>): Give<W, T, boolean>[K];
   alter(index: Value, field: readonly ({ fieldName: Value; as?: Value; withsuffixtrie?: true; indexempty?: true; indexmissing?: true; sortable?: { unf?: true } | true; noindex?: true } & ({ text: { nostem?: true; weight?: number; phonetic?: Value } | true; tag?: undefined; numeric?: undefined; geo?: undefined; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag: { separator?: Value; casesensitive?: true } | true; numeric?: undefined; geo?: undefined; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag?: undefined; numeric: true; geo?: undefined; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag?: undefined; numeric?: undefined; geo: true; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag?: undefined; numeric?: undefined; geo?: undefined; geoshape: { spherical?: true; flat?: undefined } | { spherical?: undefined; flat?: true } | true; vector?: undefined } | { text?: undefined; tag?: undefined; numeric?: undefined; geo?: undefined; geoshape?: undefined; vector: readonly [algorithm: Value, attribute: Fields<Value>] }))[], options?: FtAlterOptions): Give<W, T, boolean>[K];
   /** FT.CONFIG GET: gives settings of the search engine by name; * stands for all; outdated. O(1); since search 1.0.0. @deprecated since 8.0.0 */
   configGet(option: Value): Give<W, T, MapOf<W["F"], string, string | null>>[K];
   /** FT.CONFIG HELP: explains settings of the search engine; outdated. O(1); since search 1.0.0. @deprecated since 8.0.0 */
   configHelp(option: Value): Give<W, T, MapOf<W["F"], string, [description: string, value: string | null]>>[K];
-  /** FT.CONFIG SET: changes a setting of the search engine while it runs; outdated. O(1); since search 1.0.0. @deprecated since 8.0.0 */
+  /** FT.CONFIG SET: changes a setting of the search engine while it runs; outdated. O(1); since search 1.0.0. Gives true. @deprecated since 8.0.0 */
   configSet(option: Value, value: Value): Give<W, T, boolean>[K];
-  /** FT.CREATE: creates a search index over hashes or JSON documents by key prefix and schema. O(K), O(N) for the scan; K fields, N keys; since search 1.0.0. */
+  /** FT.CREATE: creates a search index over hashes or JSON documents by key prefix and schema. O(K), O(N) for the scan; K fields, N keys; since search 1.0.0. Gives true. */
   create(index: Value, ...schema: Several<{ fieldName: Value; as?: Value; withsuffixtrie?: true; indexempty?: true; indexmissing?: true; sortable?: { unf?: true } | true; noindex?: true } & ({ text: { nostem?: true; weight?: number; phonetic?: Value } | true; tag?: undefined; numeric?: undefined; geo?: undefined; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag: { separator?: Value; casesensitive?: true } | true; numeric?: undefined; geo?: undefined; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag?: undefined; numeric: true; geo?: undefined; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag?: undefined; numeric?: undefined; geo: true; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag?: undefined; numeric?: undefined; geo?: undefined; geoshape: { spherical?: true; flat?: undefined } | { spherical?: undefined; flat?: true } | true; vector?: undefined } | { text?: undefined; tag?: undefined; numeric?: undefined; geo?: undefined; geoshape?: undefined; vector: readonly [algorithm: Value, attribute: Fields<Value>] })>): Give<W, T, boolean>[K];
   create(index: Value, schema: readonly ({ fieldName: Value; as?: Value; withsuffixtrie?: true; indexempty?: true; indexmissing?: true; sortable?: { unf?: true } | true; noindex?: true } & ({ text: { nostem?: true; weight?: number; phonetic?: Value } | true; tag?: undefined; numeric?: undefined; geo?: undefined; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag: { separator?: Value; casesensitive?: true } | true; numeric?: undefined; geo?: undefined; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag?: undefined; numeric: true; geo?: undefined; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag?: undefined; numeric?: undefined; geo: true; geoshape?: undefined; vector?: undefined } | { text?: undefined; tag?: undefined; numeric?: undefined; geo?: undefined; geoshape: { spherical?: true; flat?: undefined } | { spherical?: undefined; flat?: true } | true; vector?: undefined } | { text?: undefined; tag?: undefined; numeric?: undefined; geo?: undefined; geoshape?: undefined; vector: readonly [algorithm: Value, attribute: Fields<Value>] }))[], options?: FtCreateOptions): Give<W, T, boolean>[K];
-  /** FT.CURSOR DEL: closes the cursor of an aggregation before its end. O(1); since search 1.1.0. */
+  /** FT.CURSOR DEL: closes the cursor of an aggregation before its end. O(1); since search 1.1.0. Gives true. */
   cursorDel(index: Value, cursorId: Value): Give<W, T, boolean>[K];
   /** FT.CURSOR READ: reads the next page of an aggregation by its cursor; the cursor 0 is the end. O(1); since search 1.1.0. */
   cursorRead(index: Value, cursorId: Value, options?: FtCursorReadOptions): Give<W, T, [page: AggregateResult<W["S"], W["N"], W["F"]>, cursor: string]>[K];
@@ -1062,7 +1062,7 @@ export interface FtCommands<W extends AnyWorld = World, K extends Kind = "promis
   dictdel(dict: Value, ...term: Several<Value>): Give<W, T, W["N"]>[K];
   /** FT.DICTDUMP: lists all terms of a dictionary. O(N), N terms in the dictionary; since search 1.4.0. */
   dictdump(dict: Value): Give<W, T, SetOf<W["S"], W["F"]>>[K];
-  /** FT.DROPINDEX: removes a search index, and with DD also the documents in it. O(1), O(N) with documents; N keys of the database; since search 2.0.0. */
+  /** FT.DROPINDEX: removes a search index, and with DD also the documents in it. O(1), O(N) with documents; N keys of the database; since search 2.0.0. Gives true. */
   dropindex(index: Value, options?: FtDropindexOptions): Give<W, T, boolean>[K];
   /** FT.EXPLAIN: shows as text how a search query would be executed. O(1); since search 1.0.0. */
   explain(index: Value, query: Value, options?: FtExplainOptions): Give<W, T, string>[K];
@@ -1093,7 +1093,7 @@ export interface FtCommands<W extends AnyWorld = World, K extends Kind = "promis
   suglen(key: Key): Give<W, T, W["N"]>[K];
   /** FT.SYNDUMP: lists the synonym terms of an index, each with the ids of its groups. O(1); since search 1.2.0. */
   syndump(index: Value): Give<W, T, MapOf<W["F"], W["S"], W["S"][]>>[K];
-  /** FT.SYNUPDATE: adds terms to a synonym group of an index, creating the group if needed. O(1); since search 1.2.0. */
+  /** FT.SYNUPDATE: adds terms to a synonym group of an index, creating the group if needed. O(1); since search 1.2.0. Gives true. */
   synupdate(index: Value, synonymGroupId: Value, ...term: Several<Value>): Give<W, T, boolean>[K];
   synupdate(index: Value, synonymGroupId: Value, term: readonly Value[], options?: FtSynupdateOptions): Give<W, T, boolean>[K];
   /** FT.TAGVALS: gives every different value that documents have in a tag field. O(N), N distinct values; since search 1.0.0. */
@@ -1140,11 +1140,11 @@ export interface JsonCommands<W extends AnyWorld = World, K extends Kind = "prom
   get(key: Key, path: readonly Value[], options?: JsonGetOptions & { format?: undefined }): Give<W, T, W["S"] | null>[K];
   get(key: Key, options?: JsonGetOptions): Give<W, T, unknown>[K];
   get(key: Key, path: readonly Value[], options?: JsonGetOptions): Give<W, T, unknown>[K];
-  /** JSON.MERGE: merges a JSON value into the values at a path; null in it removes members. O(M+N), M size of the old values, N of the new one; since json 2.6.0. */
+  /** JSON.MERGE: merges a JSON value into the values at a path; null in it removes members. O(M+N), M size of the old values, N of the new one; since json 2.6.0. Gives true. */
   merge(key: Key, path: Value, json: Value, options?: JsonMergeOptions): Give<W, T, boolean>[K];
   /** JSON.MGET: gives the JSON text at one path in several documents, null for missing ones. O(M*N), M keys, N size of each value; since json 1.0.0. */
   mget(key: readonly Key[], path: Value): Give<W, T, (W["S"] | null)[]>[K];
-  /** JSON.MSET: writes JSON values into several documents at once, all or none. O(K*(M+N)), K keys, M old size, N new size; since json 2.6.0. */
+  /** JSON.MSET: writes JSON values into several documents at once, all or none. O(K*(M+N)), K keys, M old size, N new size; since json 2.6.0. Gives true. */
   mset(...triplet: Groups<readonly [key: Key, path: Value, json: Value]>): Give<W, T, boolean>[K];
   /** JSON.NUMINCRBY: adds a number to the numbers at a path and gives the results; null for what is no number. O(1), O(N) for many matches, N size of the document; since json 1.0.0. */
   numincrby(key: Key, path: Value, number: number): Give<W, T, (W["N"] | number | null)[] | W["N"] | number | null>[K];
@@ -1181,7 +1181,7 @@ export interface JsonCommands<W extends AnyWorld = World, K extends Kind = "prom
 }
 /** The commands of `redis.tdigest`. */
 export interface TdigestCommands<W extends AnyWorld = World, K extends Kind = "promise", T extends unknown[] = []> {
-  /** TDIGEST.ADD: adds numbers to a t-digest; fails if the key is missing. O(N), N numbers; since bloom 2.4.0. */
+  /** TDIGEST.ADD: adds numbers to a t-digest; fails if the key is missing. O(N), N numbers; since bloom 2.4.0. Gives true. */
   add(key: Key, ...value: Several<number>): Give<W, T, boolean>[K];
   /** TDIGEST.BYRANK: estimates the values at ranks counted from the smallest, infinity past the end. O(N), N ranks; since bloom 2.4.0. */
   byrank(key: Key, ...rank: Several<number>): Give<W, T, number[]>[K];
@@ -1189,13 +1189,13 @@ export interface TdigestCommands<W extends AnyWorld = World, K extends Kind = "p
   byrevrank(key: Key, ...reverseRank: Several<number>): Give<W, T, number[]>[K];
   /** TDIGEST.CDF: estimates which fraction of the numbers is at or below each value. O(1); since bloom 2.4.0. */
   cdf(key: Key, ...value: Several<number>): Give<W, T, number[]>[K];
-  /** TDIGEST.CREATE: creates an empty t-digest with a compression setting; fails if the key exists. O(1); since bloom 2.4.0. */
+  /** TDIGEST.CREATE: creates an empty t-digest with a compression setting; fails if the key exists. O(1); since bloom 2.4.0. Gives true. */
   create(key: Key, options?: TdigestCreateOptions): Give<W, T, boolean>[K];
   /** TDIGEST.INFO: describes a t-digest: compression, nodes, weights and memory. O(1); since bloom 2.4.0. */
   info(key: Key): Give<W, T, TdigestInfoReply<W["N"]>>[K];
   /** TDIGEST.MAX: gives the largest number added to a t-digest, NaN if it is empty. O(1); since bloom 2.4.0. */
   max(key: Key): Give<W, T, number>[K];
-  /** TDIGEST.MERGE: combines t-digests into one, which is created if needed or may be replaced. O(N*K), N centroids, K sources; since bloom 2.4.0. */
+  /** TDIGEST.MERGE: combines t-digests into one, which is created if needed or may be replaced. O(N*K), N centroids, K sources; since bloom 2.4.0. Gives true. */
   merge(destinationKey: Key, ...sourceKey: Several<Key>): Give<W, T, boolean>[K];
   merge(destinationKey: Key, sourceKey: readonly Key[], options?: TdigestMergeOptions): Give<W, T, boolean>[K];
   /** TDIGEST.MIN: gives the smallest number added to a t-digest, NaN if it is empty. O(1); since bloom 2.4.0. */
@@ -1204,7 +1204,7 @@ export interface TdigestCommands<W extends AnyWorld = World, K extends Kind = "p
   quantile(key: Key, ...quantile: Several<number>): Give<W, T, number[]>[K];
   /** TDIGEST.RANK: estimates how many numbers lie below each value: -1 below all, -2 if empty. O(N), N values; since bloom 2.4.0. */
   rank(key: Key, ...value: Several<number>): Give<W, T, W["N"][]>[K];
-  /** TDIGEST.RESET: empties a t-digest and keeps its settings. O(1); since bloom 2.4.0. */
+  /** TDIGEST.RESET: empties a t-digest and keeps its settings. O(1); since bloom 2.4.0. Gives true. */
   reset(key: Key): Give<W, T, boolean>[K];
   /** TDIGEST.REVRANK: estimates how many numbers lie above each value: -1 above all, -2 if empty. O(N), N values; since bloom 2.4.0. */
   revrank(key: Key, ...value: Several<number>): Give<W, T, W["N"][]>[K];
@@ -1227,7 +1227,7 @@ export interface TopkCommands<W extends AnyWorld = World, K extends Kind = "prom
   list(key: Key, options?: TopkListOptions): Give<W, T, [W["V"], W["N"]][] | (W["V"] | null)[]>[K];
   /** TOPK.QUERY: tells for items whether each is among the most frequent ones. O(N), N items; since bloom 2.0.0. */
   query(key: Key, ...item: Listed<W["I"]>): Give<W, T, boolean[]>[K];
-  /** TOPK.RESERVE: creates an empty top-k sketch for the given number of items. O(1); since bloom 2.0.0. */
+  /** TOPK.RESERVE: creates an empty top-k sketch for the given number of items. O(1); since bloom 2.0.0. Gives true. */
   reserve(key: Key, topk: Int): Give<W, T, boolean>[K];
   reserve(key: Key, topk: Int, width: Int, depth: Int, decay: number): Give<W, T, boolean>[K];
 }
@@ -1235,17 +1235,17 @@ export interface TopkCommands<W extends AnyWorld = World, K extends Kind = "prom
 export interface TsCommands<W extends AnyWorld = World, K extends Kind = "promise", T extends unknown[] = []> {
   /** TS.ADD: adds a sample to a time series, creating it if needed; gives its timestamp. O(M), M compaction rules; O(1) without; since timeseries 1.0.0. `timestamp` is a Unix time in milliseconds. `ignoreMaxTimediff` is a time in milliseconds. */
   add(key: Key, timestamp: Value, value: Value, options?: TsAddOptions): Give<W, T, W["N"]>[K];
-  /** TS.ALTER: changes settings of a time series; labels given replace all old ones. O(N), N labels given; since timeseries 1.0.0. `ignoreMaxTimediff` is a time in milliseconds. */
+  /** TS.ALTER: changes settings of a time series; labels given replace all old ones. O(N), N labels given; since timeseries 1.0.0. `ignoreMaxTimediff` is a time in milliseconds. Gives true. */
   alter(key: Key, options?: TsAlterOptions): Give<W, T, boolean>[K];
-  /** TS.CREATE: creates an empty time series with settings and labels; fails if the key exists. O(1); since timeseries 1.0.0. `ignoreMaxTimediff` is a time in milliseconds. */
+  /** TS.CREATE: creates an empty time series with settings and labels; fails if the key exists. O(1); since timeseries 1.0.0. `ignoreMaxTimediff` is a time in milliseconds. Gives true. */
   create(key: Key, options?: TsCreateOptions): Give<W, T, boolean>[K];
-  /** TS.CREATERULE: begins to aggregate new samples of a time series into another one. O(1); since timeseries 1.0.0. `bucketDuration` is a time in milliseconds. `alignTimestamp` is a Unix time in milliseconds. */
+  /** TS.CREATERULE: begins to aggregate new samples of a time series into another one. O(1); since timeseries 1.0.0. `bucketDuration` is a time in milliseconds. `alignTimestamp` is a Unix time in milliseconds. Gives true. */
   createrule(sourceKey: Key, destKey: Key, aggregator: "avg" | "sum" | "min" | "max" | "range" | "count" | "first" | "last" | "std.p" | "std.s" | "var.p" | "var.s" | "twa" | "countnan" | "countall", bucketDuration: Int, alignTimestamp?: Int): Give<W, T, boolean>[K];
   /** TS.DECRBY: adds a sample that is lower than the latest by a number; gives its timestamp. O(M), M compaction rules; O(1) without; since timeseries 1.0.0. `ignoreMaxTimeDiff` is a time in milliseconds. */
   decrby(key: Key, subtrahend: number, options?: TsDecrbyOptions): Give<W, T, W["N"]>[K];
   /** TS.DEL: removes the samples between two timestamps and gives how many. O(N), N samples removed; since timeseries 1.6.0. `fromTimestamp` is a Unix time in milliseconds. `toTimestamp` is a Unix time in milliseconds. */
   del(key: Key, fromTimestamp: Value, toTimestamp: Value): Give<W, T, W["N"]>[K];
-  /** TS.DELETERULE: stops aggregating one time series into another. O(1); since timeseries 1.0.0. */
+  /** TS.DELETERULE: stops aggregating one time series into another. O(1); since timeseries 1.0.0. Gives true. */
   deleterule(sourceKey: Key, destKey: Key): Give<W, T, boolean>[K];
   /** TS.GET: gives the latest sample of a time series, nothing if it has none. O(1); since timeseries 1.0.0. */
   get(key: Key, options?: TsGetOptions): Give<W, T, null | Sample<W["N"]>>[K];
@@ -1285,25 +1285,25 @@ export interface TsCommands<W extends AnyWorld = World, K extends Kind = "promis
 }
 /** The commands of a lease: they change their connection, or are about its own writes. */
 export interface LeaseCommands<W extends AnyWorld = World, K extends Kind = "promise", T extends unknown[] = []> {
-  /** ASKING: lets the next command use a slot this node is still importing, after an ASK redirect. O(1); since 3.0.0. */
+  /** ASKING: lets the next command use a slot this node is still importing, after an ASK redirect. O(1); since 3.0.0. Gives true. */
   asking(): Give<W, T, boolean>[K];
-  /** AUTH: logs this connection in with a password, or with a user name and password. O(N), N passwords of the user; since 1.0.0. */
+  /** AUTH: logs this connection in with a password, or with a user name and password. O(N), N passwords of the user; since 1.0.0. Gives true. */
   auth(password: Value, username?: Value): Give<W, T, boolean>[K];
-  /** CLIENT CACHING: says whether keys read by the next command are tracked, in OPTIN or OPTOUT mode. O(1); since 6.0.0. */
+  /** CLIENT CACHING: says whether keys read by the next command are tracked, in OPTIN or OPTOUT mode. O(1); since 6.0.0. Gives true. */
   clientCaching(mode: "yes" | "no"): Give<W, T, boolean>[K];
-  /** CLIENT NO-EVICT: protects this connection from being closed when client memory runs out. O(1); since 7.0.0. */
+  /** CLIENT NO-EVICT: protects this connection from being closed when client memory runs out. O(1); since 7.0.0. Gives true. */
   clientNoEvict(enabled: "on" | "off"): Give<W, T, boolean>[K];
-  /** CLIENT NO-TOUCH: stops commands of this connection from refreshing the idle time of keys. O(1); since 7.2.0. */
+  /** CLIENT NO-TOUCH: stops commands of this connection from refreshing the idle time of keys. O(1); since 7.2.0. Gives true. */
   clientNoTouch(enabled: "on" | "off"): Give<W, T, boolean>[K];
   /** CLIENT REPLY: turns the server's answers on this connection on or off, or skips the next one. O(1); since 3.2.0. */
   clientReply(action: "on" | "off" | "skip"): Give<W, T, boolean | void>[K];
-  /** CLIENT SETINFO: tells the server the name or version of the client library. O(1); since 7.2.0. */
+  /** CLIENT SETINFO: tells the server the name or version of the client library. O(1); since 7.2.0. Gives true. */
   clientSetinfo(attr: { libName: Value; libVer?: undefined } | { libName?: undefined; libVer: Value }): Give<W, T, boolean>[K];
-  /** CLIENT SETNAME: names this connection so that it is easy to recognize in lists. O(1); since 2.6.9. */
+  /** CLIENT SETNAME: names this connection so that it is easy to recognize in lists. O(1); since 2.6.9. Gives true. */
   clientSetname(connectionName: Value): Give<W, T, boolean>[K];
-  /** CLIENT TRACKING: switches the tracking of keys for a client-side cache on or off. O(1); since 6.0.0. */
+  /** CLIENT TRACKING: switches the tracking of keys for a client-side cache on or off. O(1); since 6.0.0. Gives true. */
   clientTracking(status: "on" | "off", options?: ClientTrackingOptions): Give<W, T, boolean>[K];
-  /** DISCARD: throws away the queued commands of a transaction and unwatches all keys. O(N), N queued commands; since 2.0.0. */
+  /** DISCARD: throws away the queued commands of a transaction and unwatches all keys. O(N), N queued commands; since 2.0.0. Gives true. */
   discard(): Give<W, T, boolean>[K];
   /** EXEC: runs the queued commands of a transaction; null if a watched key changed. O(N), N work of the queued commands; since 1.2.0. */
   exec(): Give<W, T, unknown[] | null>[K];
@@ -1314,30 +1314,30 @@ export interface LeaseCommands<W extends AnyWorld = World, K extends Kind = "pro
   himportDiscard(fieldsetName: Value): Give<W, T, boolean>[K];
   /** HIMPORT DISCARDALL: forgets all lists of field names prepared on this connection; gives how many. O(N), N prepared lists; since 8.10.0. */
   himportDiscardall(): Give<W, T, W["N"]>[K];
-  /** HIMPORT PREPARE: keeps a list of field names on this connection for fast creation of hashes. O(N), N fields; since 8.10.0. */
+  /** HIMPORT PREPARE: keeps a list of field names on this connection for fast creation of hashes. O(N), N fields; since 8.10.0. Gives true. */
   himportPrepare(fieldsetName: Value, ...field: Several<Value>): Give<W, T, boolean>[K];
-  /** QUIT: closes this connection after pending answers are sent; outdated. O(1); since 1.0.0. @deprecated since 7.2.0 */
+  /** QUIT: closes this connection after pending answers are sent; outdated. O(1); since 1.0.0. Gives true. @deprecated since 7.2.0 */
   quit(): Give<W, T, boolean>[K];
-  /** READONLY: allows reads on this connection to a replica, possibly of stale data. O(1); since 3.0.0. */
+  /** READONLY: allows reads on this connection to a replica, possibly of stale data. O(1); since 3.0.0. Gives true. */
   readonly(): Give<W, T, boolean>[K];
-  /** READWRITE: ends the permission to read from a replica on this connection. O(1); since 3.0.0. */
+  /** READWRITE: ends the permission to read from a replica on this connection. O(1); since 3.0.0. Gives true. */
   readwrite(): Give<W, T, boolean>[K];
-  /** RESET: puts this connection back to its first state, logged out and out of any mode. O(1); since 6.2.0. */
+  /** RESET: puts this connection back to its first state, logged out and out of any mode; gives RESET. O(1); since 6.2.0. */
   reset(): Give<W, T, string>[K];
-  /** SCRIPT DEBUG: switches debugging of scripts on this connection: on, synchronous or off. O(1); since 3.2.0. */
+  /** SCRIPT DEBUG: switches debugging of scripts on this connection: on, synchronous or off. O(1); since 3.2.0. Gives true. */
   scriptDebug(mode: "yes" | "sync" | "no"): Give<W, T, boolean>[K];
-  /** SELECT: switches this connection to another numbered database. O(1); since 1.0.0. */
+  /** SELECT: switches this connection to another numbered database. O(1); since 1.0.0. Gives true. */
   select(index: Int): Give<W, T, boolean>[K];
   /** SHUTDOWN: stops the server, saving first if configured; or aborts a stop under way. O(N), N keys to save; O(1) if nothing is saved; since 1.0.0. */
   shutdown(options: ShutdownOptions & { abort: true }): Give<W, T, boolean>[K];
   shutdown(options?: ShutdownOptions & { abort?: undefined }): Give<W, T, void>[K];
   shutdown(options?: ShutdownOptions): Give<W, T, boolean | void>[K];
-  /** UNWATCH: stops watching all keys on this connection. O(1); since 2.2.0. */
+  /** UNWATCH: stops watching all keys on this connection. O(1); since 2.2.0. Gives true. */
   unwatch(): Give<W, T, boolean>[K];
   /** WAIT: waits until enough replicas have this connection's writes; gives how many do. O(1); since 3.0.0. Waits at most `timeout` milliseconds, 0: for ever. */
   wait(numreplicas: Int, timeout: Int): Give<W, T, W["N"]>[K];
-  /** WAITAOF: waits until this connection's writes are in the append-only files, here and on replicas. O(1); since 7.2.0. Waits at most `timeout` milliseconds, 0: for ever. */
+  /** WAITAOF: waits until this connection's writes are in the append-only files, here and on replicas; gives how many of each. O(1); since 7.2.0. Waits at most `timeout` milliseconds, 0: for ever. */
   waitaof(numlocal: Int, numreplicas: Int, timeout: Int): Give<W, T, [local: W["N"], replicas: W["N"]]>[K];
-  /** WATCH: watches keys: the next transaction is called off if one of them changes. O(N), N keys; since 2.2.0. */
+  /** WATCH: watches keys: the next transaction is called off if one of them changes. O(N), N keys; since 2.2.0. Gives true. */
   watch(...key: Several<Key>): Give<W, T, boolean>[K];
 }

@@ -8,6 +8,7 @@ use super::arguments::{self, Piece, camel};
 use super::facts::{Command, Facts, Unit};
 use super::reply_types;
 use super::rust_shapes;
+use super::shape::{self, Shape, Word};
 use super::typescript_calls::{self, Overload};
 use crate::run::{Failure, Result};
 
@@ -227,6 +228,9 @@ fn doc(command: &Command) -> Result<String> {
         if limit.as_ref() != Some(&name) {
             let _ = write!(doc, " `{name}` is {}.", measure.words());
         }
+    }
+    if shape::parse(&command.reply).map_err(Failure)? == Shape::Word(Word::Ok) {
+        doc.push_str(" Gives true.");
     }
     if command.builder.is_some() {
         doc.push_str(" Without operations, gives a builder of them.");
