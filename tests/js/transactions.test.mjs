@@ -222,6 +222,25 @@ everywhere((world) => {
     await lease.release();
   });
 
+  test("whoever waits for a turn is told when the lease ends, however it does", async () => {
+    const ends = {
+      "is given back": (lease) => lease.release(),
+      "loses its connection": async (lease, redis) => redis.clientKill({ id: await lease.clientId(), skipme: "no" }),
+      "is its client's, which is destroyed": (lease, redis) => redis.destroy(),
+    };
+    for (const [how, end] of Object.entries(ends)) {
+      const redis = world.connect();
+      const lease = await redis.lease();
+      const lock = lease.lock("lock", { lockClass: Lock, timeout: 60_000 });
+      await lock.acquire();
+      await lease.pipeline().watch(KEY);
+      const waiting = [lease.multi().set("turns", 1).execute(), lease.transaction(increment, [KEY]), lock.extend(1000), lock.release()].map((one) => rejection(one));
+      await end(lease, redis);
+      for (const error of await Promise.all(waiting)) assert.ok(error instanceof ConnectionError, `a lease that ${how}: ${error}`);
+      await world.redis.del("lock");
+    }
+  });
+
   test("a lock that watches takes turns with the transactions of its lease", async () => {
     const { redis } = world;
     const lease = await redis.lease();

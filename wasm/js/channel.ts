@@ -1,4 +1,4 @@
-import { Flag, Outbox } from "./outbox.js";
+import { Flag, Outbox, slotAt, type SlotsOf } from "./outbox.js";
 import { ConnectionError, LeaseError, type RedisError } from "./errors.js";
 import type { Engine } from "./engine.js";
 import type { Host } from "./host.js";
@@ -62,8 +62,9 @@ export class Channel {
     return child;
   }
 
-  /** Ends those who listen. */
+  /** Ends those who listen, and tells those who wait for their turn. */
   end(): void {
+    this.turns.end();
     for (const child of this.children) child.engine.destroy();
   }
 
@@ -155,12 +156,12 @@ export class Channel {
   }
 
   /** Sends the commands in `box`, in `slots`, behind everything sent before, unless `signal` has aborted. */
-  submit(box: Outbox, timed: boolean, slots: readonly number[], signal: AbortSignal | undefined): void {
+  submit(box: Outbox, timed: boolean, slots: SlotsOf, signal: AbortSignal | undefined): void {
     if (signal?.aborted || this.refusal() !== undefined) {
-      for (const slot of slots) this.engine.forget(slot, signal?.aborted ? signal.reason : this.refusal(this.engine.commandOf(slot)));
+      for (const slot of typeof slots === "number" ? [slots] : slots) this.engine.forget(slot, signal?.aborted ? signal.reason : this.refusal(this.engine.commandOf(slot)));
       return;
     }
-    for (const [position, externals] of box.externals) this.engine.externals.hold(slots[position]!, externals, this.lease & LANE);
+    for (const [position, externals] of box.externals) this.engine.externals.hold(slotAt(slots, position), externals, this.lease & LANE);
     this.outbox.absorb(box, slots);
     if (timed) this.engine.sooner = true;
     this.#schedule(FULL_PIPELINES);

@@ -554,7 +554,10 @@ export class Engine implements Home {
     // what is sent again is read from its start, and asks for its large arguments again
     wire.drop();
     this.externals.rewind(wire.lane);
-    if (wire.lane !== 0) return;
+    if (wire.lane !== 0) {
+      for (const { lease, turns } of this.#channels) if ((lease & LANE) === wire.lane) turns.end();
+      return;
+    }
     if (reason !== Reason.CLOSED) this.#trouble = error;
     this.#attempt?.fail(error);
     this.#attempt = undefined;

@@ -24,6 +24,12 @@ export const enum Flag {
   UNCACHED = 1 << 29,
 }
 
+/** The slots of commands: one each, or one for all. @internal */
+export type SlotsOf = readonly number[] | number;
+
+/** Gives the slot of the command at `position`. @internal */
+export const slotAt = (slots: SlotsOf, position: number): number => (typeof slots === "number" ? slots : slots[position]!);
+
 /** The bits of a command's row. @internal */
 export const ROW = 0xffff;
 
@@ -156,13 +162,13 @@ export class Outbox {
   }
 
   /** Appends the commands in `box`, in `slots`. */
-  absorb(box: Outbox, slots: readonly number[]): void {
+  absorb(box: Outbox, slots: SlotsOf): void {
     const start = this.#used;
     if (start + box.#used > this.#words.length) this.#grow(start + box.#used);
     this.#words.set(box.#used === box.#words.length ? box.#words : box.#words.subarray(0, box.#used), start);
     this.#used += box.#used;
     for (let at = start, position = 0; position < box.count; position++) {
-      this.#words[at] = slots[position]!;
+      this.#words[at] = slotAt(slots, position);
       at = this.#after(at);
     }
     this.#text += box.#text;

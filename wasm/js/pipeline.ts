@@ -148,12 +148,14 @@ export class Queued extends Methods implements Runner {
   #watches = 0;
   /** Whether `multi` was called. */
   #multi = false;
+  /** Whether what is queued is a transaction. */
+  #transaction: boolean;
 
   constructor(channel: Channel, view: View, transaction: boolean, lend: () => Promise<Held>) {
     super(channel.checks, view.adapter);
     this.#shared = channel;
     this.#view = view;
-    this.#always = transaction;
+    this.#always = this.#transaction = transaction;
     this.#lend = lend;
   }
 
@@ -165,18 +167,13 @@ export class Queued extends Methods implements Runner {
     return this.#held?.channel ?? this.#shared;
   }
 
-  get #transaction(): boolean {
-    return this.#multi || this.#always;
-  }
-
   /** The client that commands go to at once, while it watches. */
   get #immediate(): Held["client"] | undefined {
     return this.#multi ? undefined : this.#held?.client;
   }
 
   run(row: number, command: string, args: unknown[], needs?: Needs, what = 0): unknown {
-    const immediate = this.#immediate;
-    if (immediate !== undefined) return immediate.run(row, command, args, needs, what);
+    if (this.#held !== undefined && !this.#multi) return this.#held.client.run(row, command, args, needs, what);
     const { mode, flags, timeout, adapter } = this.#view;
     const transaction = this.#transaction;
     if (this.#scripts !== undefined && (row > 0 ? command : knownAs(args)) === "SCRIPT FLUSH") this.#scripts = undefined;
@@ -272,7 +269,7 @@ export class Queued extends Methods implements Runner {
   multi(): this {
     if (this.#multi) throw new RedisError("Cannot issue nested calls to MULTI", { command: "MULTI", maybeExecuted: false });
     if (this.length > 0) throw new RedisError("Commands without an initial WATCH have already been issued", { command: "MULTI", maybeExecuted: false });
-    this.#multi = true;
+    this.#multi = this.#transaction = true;
     return this;
   }
 
@@ -288,6 +285,7 @@ export class Queued extends Methods implements Runner {
     this.#taken = this.#held = undefined;
     this.#watches = 0;
     this.#multi = false;
+    this.#transaction = this.#always;
     return watcher;
   }
 
@@ -392,7 +390,7 @@ export class Queued extends Methods implements Runner {
     const reply = new Promise<unknown>((resolve, reject) => {
       slot = channel.reserve(resolve, reject, "EXEC", mode | Mode.EACH);
       if (signal !== undefined) channel.abortable(slot, signal);
-      channel.submit(box, timeout !== undefined, new Array<number>(box.count).fill(slot), signal);
+      channel.submit(box, timeout !== undefined, slot, signal);
     });
     let results: unknown;
     try {

@@ -1,6 +1,7 @@
-/** Lets one in at a time, in the order in which they come. */
+/** Lets one in at a time, in the order in which they come; everybody at once from its end on. */
 export class Turns {
   #taken = false;
+  #over = false;
   readonly #waiting = new Set<() => void>();
 
   /** Whether whoever comes now has to wait. */
@@ -12,7 +13,7 @@ export class Turns {
   async take(signal: AbortSignal | undefined): Promise<void> {
     signal?.throwIfAborted();
     if (!this.#taken) {
-      this.#taken = true;
+      this.#taken = !this.#over;
       return;
     }
     await new Promise<void>((resolve, reject) => {
@@ -36,5 +37,13 @@ export class Turns {
     if (next === undefined) return;
     this.#waiting.delete(next);
     next();
+  }
+
+  /** What they take turns on is no more: those who wait shall find out. */
+  end(): void {
+    this.#over = true;
+    this.#taken = false;
+    for (const enter of this.#waiting) enter();
+    this.#waiting.clear();
   }
 }
