@@ -147,6 +147,7 @@ test("what cannot be sent is refused before anything is", async (t) => {
   for (const value of [undefined, () => {}, Symbol("secret")]) assert.match((await rejection(redis.with({ adapter: json }).set("k", value))).message, /^set: parameter 'value' expected .*, got undefined$/);
   const odd = redis.with({ adapter: { encode: () => ({}), decode: (text) => text } });
   assert.match((await rejection(odd.lpush("l", "a"))).message, /^lpush: parameter 'element' expected string \| Uint8Array \| number \| bigint of the adapter, got Object$/);
+  for (const options of [undefined, null, "raw"]) assert.throws(() => redis.with(options), { name: "TypeError", message: /^with: parameter 'options' expected an object, got (undefined|null|string)$/ });
   for (const adapter of [null, {}, json.encode, { encode: json.encode }]) assert.throws(() => redis.with({ adapter }), { name: "TypeError", message: /^with: 'adapter' is no option, or does not take/ });
   assert.equal(fake.links.length, 0, "not even a connection");
 });

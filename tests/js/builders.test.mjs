@@ -24,6 +24,8 @@ for (const server of programs) {
         assert.deepEqual(await redis.bitfield("b").set("u8", 0, 200).get("u8", 0).overflow("sat").incrby("u8", 0, 100).overflow("fail").incrby("u8", "#0", 1), [0, 200, 255, null]);
         assert.deepEqual(await redis.bitfieldRo("b").get("u8", 0).get("u4", 0).execute(), [255, 15]);
         assert.deepEqual(await redis.bitfield("b", [{ get: ["u8", 0] }]), [255]);
+        const early = await rejection(redis.execute([bitfield("b").get("u8", 0)]));
+        assert.ok(early instanceof TypeError && /^execute: parameter 'commands' expected commands made by redwire\/commands, builders after execute\(\), got \w+$/.test(early.message), `${early}`);
       });
 
       test("a builder sends what it collected once, however often it is awaited", async () => {
@@ -154,6 +156,8 @@ for (const server of programs) {
         assert.match((await rejection(length(1))).message, /^strlen: argument 1 is a key and expected string \| Uint8Array, got number$/);
         assert.equal((await rejection(redis.defineCommand({ name: "NO.SUCH" })())).code, "ERR");
         for (const definition of [{ name: "" }, { name: 1 }, { name: "A", keys: -1 }, { name: "A", reply: 1 }]) assert.throws(() => redis.defineCommand(definition), TypeError);
+        assert.throws(() => redis.defineCommand(), { name: "TypeError", message: "defineCommand: parameter 'definition' expected an object, got undefined" });
+        assert.throws(() => redis.defineCommand({ name: "A", key: 1 }), { name: "TypeError", message: "defineCommand: 'key' expected to be 'name', 'keys' or 'reply', got number" });
       });
     });
   }

@@ -7,7 +7,7 @@ import { promisify } from "node:util";
 import { runInNewContext } from "node:vm";
 import { ClientError, Redis } from "redwire";
 import { faked } from "./support/client.mjs";
-import { ok } from "./support/resp.mjs";
+import { integer, ok } from "./support/resp.mjs";
 import { missing, programs, startServer } from "./support/servers.mjs";
 import { rejection } from "./support/until.mjs";
 
@@ -31,6 +31,16 @@ describe("runtime checks", () => {
     const plain = faked(t, () => ok);
     assert.equal(await plain.redis.set(1, 1), true);
     assert.deepEqual(plain.fake.commands, [["SET", "1", "1"]]);
+  });
+
+  test("let no number name a field, but where it is an object's text anyway", async (t) => {
+    const { redis, fake } = faked(t, () => integer(1), { runtimeChecks: true });
+    for (const [call, method] of [[redis.hset("h", new Map([[1, 2]])), "hset"], [redis.xadd("s", "*", [[1, 2]]), "xadd"], [redis.mset([[1, 2]]), "mset"]]) {
+      assert.equal((await rejection(call)).message, `${method}: parameter 'data' expected string | Uint8Array, got number`);
+    }
+    assert.equal(fake.links.length, 0);
+    assert.equal(await redis.hset("h", { 1: 2 }), 1);
+    assert.equal(await redis.zadd("z", new Map([[1, 2]])), 1, "a member is a value");
   });
 
   test("say that a number is to be whole", async (t) => {

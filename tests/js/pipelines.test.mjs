@@ -5,7 +5,7 @@ import { getEventListeners } from "node:events";
 import path from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
-import { ConnectionError, ExecAbortError, Redis, RedisError, ResponseError, WrongTypeError } from "redwire";
+import { ConnectionError, DecodeError, ExecAbortError, Redis, RedisError, ResponseError, WrongTypeError } from "redwire";
 import { blpop, get, incr, set } from "redwire/commands";
 import { faked } from "./support/client.mjs";
 import { cutter } from "./support/cut.mjs";
@@ -60,6 +60,37 @@ everywhere((world) => {
       const thrown = await rejection(redis.pipeline({ transaction }).llen("l").get("l").incr("l").execute());
       assert.ok(thrown instanceof WrongTypeError && thrown.position === 1 && thrown.results.length === 3 && thrown.results[0] === 1);
     }
+  });
+
+  test("so are replies that cannot be decoded, and all others are there", async () => {
+    const { redis } = world;
+    await redis.del("bytes", "fields");
+    await redis.sadd("bytes", Uint8Array.of(255), Uint8Array.of(254));
+    await redis.hset("fields", new Map([[Uint8Array.of(255), "a"], [Uint8Array.of(254), "b"]]));
+    const adapted = redis.with({ adapter: { encode: String, decode: () => { throw new RangeError("no"); } } });
+    for (const transaction of [true, false]) {
+      await redis.set("big", "9007199254740993");
+      const queue = (client = redis) => client.pipeline({ transaction }).set("a", 1).smembers("bytes").incr("big").hgetall("fields").lrange("none", 0, -1).incr("bytes").get("a");
+      const results = await queue().execute({ raiseOnError: false });
+      assert.deepEqual(results.map((result) => (result instanceof RedisError ? [result.name, result.command] : result)), [
+        true,
+        ["DecodeError", "SMEMBERS"],
+        ["IntegerRangeError", "INCR"],
+        ["DecodeError", "HGETALL"],
+        [],
+        ["WrongTypeError", "INCR"],
+        "1",
+      ]);
+      assert.equal(results[2].value, 9007199254740994n);
+      const thrown = await rejection(queue().execute());
+      assert.ok(thrown instanceof DecodeError && thrown.position === 1 && thrown.command === "SMEMBERS" && thrown.results.length === 7 && thrown.results[6] === "1", `${thrown}`);
+      assert.match(thrown.message, /^Command # 2 \(SMEMBERS\) of pipeline caused error: a field name or set member is not valid UTF-8/);
+      const [set, got, length] = await adapted.pipeline({ transaction }).set("a", 1).get("a").strlen("a").execute({ raiseOnError: false });
+      assert.ok(set === true && got instanceof DecodeError && got.cause instanceof RangeError && length === 1, `${got}`);
+    }
+    await redis.set("big", "9007199254740993");
+    const lost = await rejection(redis.transaction((watching) => watching.multi().incr("big").get("a"), ["a"]));
+    assert.deepEqual([lost.name, lost.position, lost.results[1]], ["IntegerRangeError", 0, "1"]);
   });
 
   test("a blocking command is refused in a plain pipeline, and does not block in a transaction", async () => {

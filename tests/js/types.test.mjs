@@ -23,9 +23,11 @@ before(() => {
 
 after(() => rmSync(project, { recursive: true, force: true }));
 
+const NODE = { lib: ["es2022", "esnext.disposable"], types: ["node"] };
+
 /** Compiles files of `types/`, and checks all declarations unless told not to; gives the instantiations that it took. */
-const compile = async (files, compiler, [module, moduleResolution], skipLibCheck = false) => {
-  const compilerOptions = { strict: true, noEmit: true, skipLibCheck, target: "es2022", lib: ["es2022", "esnext.disposable"], types: ["node"], module, moduleResolution };
+const compile = async (files, compiler, [module, moduleResolution], skipLibCheck = false, known = NODE) => {
+  const compilerOptions = { strict: true, noEmit: true, skipLibCheck, target: "es2022", ...known, module, moduleResolution };
   const config = join(project, "tsconfig.json");
   writeFileSync(config, JSON.stringify({ compilerOptions, files: [files].flat().map((file) => `types/${file}`) }));
   const tsc = join(here, "node_modules", compiler, "bin/tsc");
@@ -65,6 +67,10 @@ for (const compiler of ["typescript-oldest", "typescript"]) {
 }
 
 for (const compiler of ["typescript-oldest", "typescript"]) {
+  for (const file of ["bare.ts", "bare-commands.ts"]) {
+    test(`types under ${compiler} need nothing but what browsers have (${file})`, () => compile(file, compiler, ["esnext", "bundler"], false, { lib: ["es2022", "dom"], types: [] }));
+  }
+
   for (const resolution of ["node16", "nodenext"]) {
     test(`types under ${compiler}, ${resolution} resolution, are those of CommonJS where the package is required, and the same where it is imported`, () =>
       compile(["common.cts", "both.mts"], compiler, [resolution, resolution]));

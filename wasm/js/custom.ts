@@ -15,10 +15,10 @@ export interface CommandDefinition<R> {
  * @throws TypeError when the definition is none.
  * @internal
  */
-export const customCommand = <R>(
-  { name, keys = 0, reply }: CommandDefinition<R>,
-  call: (name: string, ...args: Value[]) => Promise<unknown>,
-): ((...args: Value[]) => Promise<R>) => {
+export const customCommand = <R>(definition: CommandDefinition<R>, call: (name: string, ...args: Value[]) => Promise<unknown>): ((...args: Value[]) => Promise<R>) => {
+  if (typeof definition !== "object" || definition === null) throw unexpected("defineCommand: parameter 'definition'", "an object", definition);
+  const { name, keys = 0, reply, ...others } = definition;
+  for (const [other, value] of Object.entries(others)) throw unexpected(`defineCommand: '${other}'`, "to be 'name', 'keys' or 'reply'", value);
   if (typeof name !== "string" || name.trim() === "") throw unexpected("defineCommand: 'name'", "a command's name", name);
   if (!Number.isInteger(keys) || keys < 0) throw unexpected("defineCommand: 'keys'", "a number from 0", keys);
   if (reply !== undefined && typeof reply !== "function") throw unexpected("defineCommand: 'reply'", "a function", reply);

@@ -1,4 +1,4 @@
-import { RedisError, ResponseError } from "./errors.js";
+import { DecodeError, IntegerRangeError, RedisError, ResponseError } from "./errors.js";
 import type { Gatherer } from "./slots.js";
 
 /** Waits for all of several commands. */
@@ -14,10 +14,13 @@ export class Gathered implements Gatherer {
   }
 
   take(index: number, value: unknown, failed: boolean): void {
-    this.#results[index] = failed && !(value instanceof ResponseError) ? new Failed(value) : value;
+    this.#results[index] = failed && !isOfReply(value) ? new Failed(value) : value;
     if (--this.#left === 0) this.#resolve(this.#results);
   }
 }
+
+/** Tells whether an error stands for a reply: the server's, or what one to a command that was executed suffers from. */
+const isOfReply = (error: unknown): boolean => error instanceof ResponseError || error instanceof DecodeError || error instanceof IntegerRangeError;
 
 /** Marks a result that is no reply of the server's. */
 export class Failed {
@@ -33,7 +36,7 @@ export const finished = (results: unknown[], commands: string[], raiseOnError: b
     if (result instanceof Failed) {
       results[at] = result.error;
       if (failed < 0) failed = at;
-    } else if (result instanceof ResponseError) {
+    } else if (result instanceof RedisError) {
       if (refused < 0) refused = at;
       // EXEC's errors do not know what they are about
       if (result.command === undefined) Object.assign(result, { command: commands[at]! });

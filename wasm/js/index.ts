@@ -3,7 +3,7 @@ export type { Adapter } from "./adapter.js";
 export type { CacheOptions, CacheStats } from "./cache.js";
 export type { Give, Kind } from "./commands/give.js";
 export type { InertCommand, ReplyOf } from "./commands/inert.js";
-export type { Fields, Groups, Int, Several, UnixTime } from "./commands/types.js";
+export type { Fields, Groups, Int, Listed, Several, UnixTime } from "./commands/types.js";
 export type { Connector, Endpoint, Sink, Socket, StreamPair } from "./connector.js";
 export type { Credentials, CredentialsProvider } from "./credentials.js";
 export type { Status } from "./status.js";

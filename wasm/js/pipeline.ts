@@ -1,3 +1,5 @@
+// for all declarations: what is disposed of is, to compilers, where nothing else of a program tells them of it
+/// <reference lib="esnext.disposable" preserve="true" />
 import { unlessAborted } from "./aborts.js";
 import { adapted } from "./adapter.js";
 import type { Channel } from "./channel.js";
@@ -5,12 +7,12 @@ import { Methods } from "./commands/methods.js";
 import { blocks, planOf, rowOf, type Plan } from "./commands/plan.js";
 import { knownAs, queueRefusalOf, rawCall, refusalOf } from "./commands/reserved.js";
 import { needsOf, unsupported, type Needs } from "./commands/versions.js";
-import { ConnectionError, RedisError, ResponseError, WatchError } from "./errors.js";
+import { ConnectionError, RedisError, type ResponseError, WatchError } from "./errors.js";
 import { Failed, finished, Gathered, placed } from "./gathered.js";
 import type { Commands } from "./generated/commands.js";
 import { Flag, type Key, type Outbox, type Value } from "./outbox.js";
 import type { AnyWorld, Forms, Plain, Str, World } from "./replies.js";
-import { ENCODED } from "./reader.js";
+import { ENCODED, Mode } from "./reader.js";
 import type { Runner } from "./script.js";
 import { SCRIPTS } from "./scripts.js";
 import { encoded, type View } from "./view.js";
@@ -45,7 +47,10 @@ export interface Queue<W extends AnyWorld, out T extends unknown[]> extends Comm
    * `results` have what became of each. The view's `signal` gives it up. Whatever happens, the pipeline is empty then.
    */
   execute(options?: { raiseOnError?: true }): Promise<T>;
-  /** The same, with errors of the server in their places among the results. */
+  /**
+   * The same, with errors of the server in their places among the results. So is a {@link DecodeError} or `IntegerRangeError` where a reply
+   * cannot be decoded as the view has it; types do not tell of these, which not asking for such replies (`integers: "exact"`) avoids.
+   */
   execute(options: { raiseOnError: false }): Promise<{ [K in keyof T]: T[K] | ResponseError }>;
   /** Alias of `execute`. */
   exec: Queue<W, T>["execute"];
@@ -323,7 +328,7 @@ export class Queued extends Methods implements Runner {
       } finally {
         for (const box of boxes) channel.giveBox(box);
       }
-      return this.#decoded(finished(await results, commands, raiseOnError), plans, commands);
+      return finished(this.#decoded(await results, plans), commands, raiseOnError);
     } catch (error) {
       // what was watched has no meaning on another connection
       if (watched && error instanceof ConnectionError && error.maybeExecuted === false) throw new WatchError({ command: "EXEC", maybeExecuted: false, cause: error });
@@ -351,13 +356,14 @@ export class Queued extends Methods implements Runner {
     return this.reset();
   }
 
-  #decoded(results: unknown[], plans: readonly (Plan | undefined)[], commands: string[]): unknown[] {
+  #decoded(results: unknown[], plans: readonly (Plan | undefined)[]): unknown[] {
     plans.forEach((plan, position) => {
-      if (plan === undefined || results[position] instanceof ResponseError) return;
+      const result = results[position];
+      if (plan === undefined || result instanceof Failed || result instanceof RedisError) return;
       try {
-        results[position] = adapted(this.#view.adapter!, plan, results[position]);
+        results[position] = adapted(this.#view.adapter!, plan, result);
       } catch (error) {
-        throw placed(error, position, commands[position]!, results);
+        results[position] = error;
       }
     });
     return results;
@@ -382,7 +388,7 @@ export class Queued extends Methods implements Runner {
     box.push(0, rowOf("EXEC") | Flag.EXEC | (flags & Flag.RAW), timeout, "EXEC", []);
     let slot!: number;
     const reply = new Promise<unknown>((resolve, reject) => {
-      slot = channel.reserve(resolve, reject, "EXEC", mode);
+      slot = channel.reserve(resolve, reject, "EXEC", mode | Mode.EACH);
       if (signal !== undefined) channel.abortable(slot, signal);
       channel.submit(box, timeout !== undefined, slot, signal);
     });

@@ -23,6 +23,8 @@ export const enum Mode {
   LATIN1 = 64,
   /** Only the first half of them is text. */
   ASCII = 128,
+  /** What an element of the reply suffers from stands in its place, as with EXEC. */
+  EACH = 256,
 }
 
 /** Who takes what was read. */
@@ -115,10 +117,11 @@ const ATOMS = [null, true, false];
 export class Reader {
   readonly #strings: Strings;
   readonly #replies: Replies;
-  /** The reply being read; what only it suffers from. */
+  /** The reply being read. */
   #slot = -1;
   #mode = 0;
-  #fault: Error | undefined;
+  /** What only it suffers from; what each of its elements does, where that is told apart. */
+  #faults: Map<number, RedisError> | undefined;
   readonly #levels: Level[] = [];
   #depth = 0;
   #large: Large | undefined;
@@ -216,7 +219,7 @@ export class Reader {
   #begin(slot: number): void {
     while (this.#depth > 0) this.#release();
     this.#large = undefined;
-    this.#fault = undefined;
+    this.#faults = undefined;
     this.#slot = slot;
     this.#mode = this.#replies.modeOf(slot);
   }
@@ -287,7 +290,7 @@ export class Reader {
   }
 
   #merged(encoding: string): void {
-    this.#fault ??= new DecodeError(`a field name or set member is not valid ${encoding}, and would merge with others: read it with decodeResponses: false and, for names, maps: "map"`, this.#about());
+    this.#fault(new DecodeError(`a field name or set member is not valid ${encoding}, and would merge with others: read it with decodeResponses: false and, for names, maps: "map"`, this.#about()));
   }
 
   #error(text: string): void {
@@ -295,15 +298,22 @@ export class Reader {
     else this.#settle(serverError(text, this.#replies.commandOf(this.#slot)), true);
   }
 
+  /** Notes what the reply, or the element that is being read, suffers from. */
+  #fault(error: RedisError): void {
+    const at = this.#mode & Mode.EACH && this.#depth > 0 ? this.#levels[0]!.items.length : 0;
+    this.#faults ??= new Map();
+    if (!this.#faults.has(at)) this.#faults.set(at, error);
+  }
+
   #about(): ErrorDetails {
-    return { command: this.#replies.commandOf(this.#slot) };
+    return this.#mode & Mode.EACH ? {} : { command: this.#replies.commandOf(this.#slot) };
   }
 
   #wide(low: number, high: number): void {
     const value = high * 0x1_0000_0000 + low;
     if (Number.isSafeInteger(value) && !(this.#mode & Mode.BIGINT)) return this.#value(value);
     const whole = exact(low, high);
-    if (!(this.#mode & (Mode.WIDE | Mode.BIGINT))) this.#fault ??= new IntegerRangeError(whole, this.#about());
+    if (!(this.#mode & (Mode.WIDE | Mode.BIGINT))) this.#fault(new IntegerRangeError(whole, this.#about()));
     this.#value(whole);
   }
 
@@ -371,9 +381,10 @@ export class Reader {
   #settle(value: unknown, failed: boolean): void {
     const slot = this.#slot;
     this.#slot = -1;
-    if (this.#fault !== undefined && !failed) {
-      value = this.#fault;
-      failed = true;
+    if (this.#faults !== undefined && !failed) {
+      failed = !(this.#mode & Mode.EACH && Array.isArray(value));
+      if (failed) value = this.#faults.get(0);
+      else for (const [at, error] of this.#faults) (value as unknown[])[at] = error;
     }
     this.#replies.reply(slot, value, failed);
   }
@@ -462,7 +473,7 @@ export class Reader {
     this.#large = undefined;
     const { tag, bytes, filled, refused, asText } = large;
     if (refused || (asText && filled > LONGEST_STRING)) {
-      this.#fault ??= new DecodeError("the reply is larger than a value of JavaScript can be: read it in parts, with GETRANGE for example", this.#about());
+      this.#fault(new DecodeError("the reply is larger than a value of JavaScript can be: read it in parts, with GETRANGE for example", this.#about()));
       return this.#value(null);
     }
     const value = large.value ?? (asText ? this.#decode(large, bytes.subarray(0, filled)) : bytes.length === filled ? bytes : bytes.slice(0, filled));

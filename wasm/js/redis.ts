@@ -77,7 +77,7 @@ export interface Redis<S extends Str = string, N = number, F extends Forms = Pla
    * and `false` for what redwire does not know.
    */
   supports(command: string): Promise<boolean>;
-  /** Gives a function for a command that the table does not know. */
+  /** Gives a function for a command that the table does not know. It is sent whatever the server's version, as with {@link call}. */
   defineCommand<R = unknown>(definition: CommandDefinition<R>): (...args: Value[]) => Promise<R>;
   /** Gives a client that shares this one's connection and differs in `options`. */
   with<const O extends ViewOptions & { raw: true }>(options: O & Fitting<O, S>): RawRedis<Viewed<O, S, N, F, V, I>>;
@@ -187,7 +187,7 @@ type Whole = "connect" | "ready" | "close" | "destroy" | "duplicate" | "ignoreRe
  */
 export interface Lease<S extends Str = string, N = number, F extends Forms = Plain, V = S, I = Value> extends Omit<Redis<S, N, F, V, I>, Whole>, LeaseCommands<World<S, N, F, V, I>> {
   /** Gives a client that shares this lease and differs in `options`. */
-  with(options: RawOptions & { raw: true }): RawLease;
+  with(options: RawOptions & { raw: true }): RawLease<Lease<S, N, F, V, I>>;
   with<const O extends ViewOptions>(options: O & Fitting<O, S>): Lease<DataWith<O, S>, IntegersWith<O, N>, FormsWith<O, F>, ValuesWith<O, S, V>, GivenWith<O, I>>;
   /**
    * Gives the connection back, which is used again if it is as it was, and closed otherwise. What is in flight settles, but for what
@@ -226,10 +226,11 @@ export interface RawRedis<B = Redis> extends RawCommands, Omit<Redis, Typed> {
   duplicate(options?: Omit<Options, keyof DecodingOptions>): RawRedis<B>;
 }
 
-/** A {@link Lease} whose replies keep the form that the server gave them. */
-export interface RawLease extends Omit<RawRedis, Whole>, LeaseCommands<World, "raw"> {
+/** A {@link Lease} whose replies keep the form that the server gave them. With `raw: false` it is `L` again: what a view was before `raw`, nobody can say of its leases. */
+export interface RawLease<L = unknown> extends Omit<RawRedis, Whole>, LeaseCommands<World, "raw"> {
   /** See {@link Lease.with}. */
-  with(options: RawOptions & { raw?: true }): RawLease;
+  with(options: RawOptions & { raw: false }): L;
+  with(options: RawOptions & { raw?: true }): RawLease<L>;
   /** See {@link Lease.release}. */
   release(): Promise<void>;
 }
@@ -414,6 +415,7 @@ class Client extends Methods {
   }
 
   with(options: ViewOptions): Client {
+    if (typeof options !== "object" || options === null) throw unexpected("with: parameter 'options'", "an object", options);
     const view = { ...this.#view };
     for (const [name, value] of Object.entries(options)) {
       if (value === undefined) continue;

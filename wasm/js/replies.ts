@@ -6,7 +6,18 @@ export type Str = string | Uint8Array;
 /** What sets and maps become. */
 export interface Forms {
   sets: "set" | "array";
-  maps: "object" | "map" | "entries";
+  maps: keyof Maps<unknown, unknown>;
+}
+
+declare const map: unique symbol;
+
+/** Maps in their forms; the keys of an object are strings whatever they are. */
+export interface Maps<K, V> {
+  object: Record<string, V>;
+  map: Map<K, V>;
+  entries: [key: K, value: V][];
+  /** That of an inert command, whose client nobody knows yet. */
+  inert: { readonly [map]: [K, V] };
 }
 
 /** What they become by default. */
@@ -44,8 +55,8 @@ export interface World<S extends Str = string, N = number, F extends Forms = Pla
 /** A set of `T`. Bytes are never equal, so where user data is bytes it is an array. */
 export type SetOf<S extends Str = string, F extends Forms = Plain, T = S> = S extends string ? { set: Set<T>; array: T[] }[F["sets"]] : T[];
 
-/** A map in the server's order; the keys of an object are strings whatever they are. */
-export type MapOf<F extends Forms, K, V> = { object: Record<string, V>; map: Map<K, V>; entries: [key: K, value: V][] }[F["maps"]];
+/** A map in the server's order. */
+export type MapOf<F extends Forms, K, V> = Maps<K, V>[F["maps"]];
 
 /** The places `P` in a tuple, where the option `O` brings them: where it is `true`. */
 export type If<O, P extends unknown[]> = O extends true ? P : [];

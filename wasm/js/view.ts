@@ -44,8 +44,8 @@ export interface Adapting {
 /** What values are with `O`, where they were `V` and other user data `S`. */
 export type ValuesWith<O, S extends Str, V> = O extends { adapter: Adapter<any, infer Out> } ? Out : [S, V] extends [V, S] ? DataWith<O, S> : V;
 
-/** What values may be given as with `O`, where they were `I`. */
-export type GivenWith<O, I> = O extends { adapter: Adapter<infer In> } ? In : I;
+/** What values may be given as with `O`, where they were `I`; anything where its adapter takes the unknown. */
+export type GivenWith<O, I> = O extends { adapter: Adapter<infer In> } ? (unknown extends In ? any : In) : I;
 
 /** Nothing where the adapter in `O` decodes what a view with `O` has, else the adapter that would. */
 export type Fitting<O, S extends Str> = O extends { adapter: Adapter<any, any, infer Data> } ? (DataWith<O, S> extends Data ? unknown : { adapter: Adapter<any, any, DataWith<O, S>> }) : unknown;

@@ -72,7 +72,7 @@ impl Info<Record, Open> {
     }
 }
 
-/// Adds items to a Bloom filter, which is created with the given settings if missing.
+/// Adds items to a Bloom filter, which is created with the given settings if missing; tells for each whether it was new.
 ///
 /// `BF.INSERT`, since 1.0.0 of its module; O(K\*N), K hash functions, N items.
 pub fn insert(key: impl ToArg, items: impl IntoIterator<Item = impl ToArg>) -> Insert<Vec<Frame>> {

@@ -6,7 +6,7 @@ use crate::draft::{self, Draft, builder};
 use crate::owned::{Bytes, Frame, Record, Vec};
 use core::marker::PhantomData;
 
-/// Adds an item to a cuckoo filter, even if it is there already.
+/// Adds an item to a cuckoo filter, even if it is there already; gives true.
 ///
 /// `CF.ADD`, since 1.0.0 of its module; O(K+I), K sub-filters, I maximal iterations.
 pub fn add(key: impl ToArg, item: impl ToArg) -> Command<bool> {
@@ -16,7 +16,7 @@ pub fn add(key: impl ToArg, item: impl ToArg) -> Command<bool> {
     })
 }
 
-/// Adds an item to a cuckoo filter unless it is probably there already.
+/// Adds an item to a cuckoo filter unless it is probably there already, and tells whether it did.
 ///
 /// `CF.ADDNX`, since 1.0.0 of its module; O(K+I), K sub-filters, I maximal iterations.
 pub fn addnx(key: impl ToArg, item: impl ToArg) -> Command<bool> {
@@ -63,7 +63,7 @@ pub fn info(key: impl ToArg) -> Command<Record> {
     Command::of(const { draft::id("CF.INFO") }).with(|out| key.write_to(out))
 }
 
-/// Adds several items to a cuckoo filter, creating it unless told otherwise.
+/// Adds several items to a cuckoo filter, creating it unless told otherwise; tells for each whether there was room.
 ///
 /// `CF.INSERT`, since 1.0.0 of its module; O(N\*(K+I)), N items, K sub-filters, I iterations.
 pub fn insert(key: impl ToArg, items: impl IntoIterator<Item = impl ToArg>) -> Insert<Vec<Frame>> {
@@ -99,7 +99,7 @@ impl<R> Insert<R> {
     }
 }
 
-/// Adds those items that a cuckoo filter does not seem to hold yet, creating it if needed.
+/// Adds those items that a cuckoo filter does not seem to hold yet, creating it if needed; gives 1 for each that was added, 0 for others, -1 where it is full.
 ///
 /// `CF.INSERTNX`, since 1.0.0 of its module; O(N\*(K+I)), N items, K sub-filters, I iterations.
 pub fn insertnx(key: impl ToArg, items: impl IntoIterator<Item = impl ToArg>) -> Insertnx<Vec<Frame>> {

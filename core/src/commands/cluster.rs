@@ -30,7 +30,7 @@ pub fn cluster_addslotsrange(ranges: impl IntoIterator<Item = (i64, i64)>) -> Co
         .with(|out| draft::some(out, "ranges", |out| draft::list(out, ranges)))
 }
 
-/// Raises this node's configuration epoch if it is not the greatest already.
+/// Raises this node's configuration epoch if it is not the greatest already; gives whether, and the epoch, in words.
 ///
 /// `CLUSTER BUMPEPOCH`, since 3.0.0; O(1).
 pub fn cluster_bumpepoch() -> Command<String> {

@@ -68,14 +68,14 @@ pub fn client_info() -> Command<Record> {
     Command::of(const { draft::id("CLIENT INFO") })
 }
 
-/// Closes connections chosen by address, id, type, user or age.
+/// Closes connections chosen by address, id, type, user or age; by filters, gives how many.
 ///
 /// `CLIENT KILL`, since 2.4.0; O(N), N connections.
 pub fn client_kill_address(address: impl ToArg) -> Command<bool> {
     Command::of(const { draft::id("CLIENT KILL") }).with(|out| address.write_to(out))
 }
 
-/// Closes connections chosen by address, id, type, user or age.
+/// Closes connections chosen by address, id, type, user or age; by filters, gives how many.
 ///
 /// `CLIENT KILL`, since 2.4.0; O(N), N connections.
 pub fn client_kill() -> ClientKill<i64> {
@@ -460,7 +460,7 @@ pub fn quit() -> Command<bool> {
     Command::of(const { draft::id("QUIT") })
 }
 
-/// Puts this connection back to its first state, logged out and out of any mode.
+/// Puts this connection back to its first state, logged out and out of any mode; gives RESET.
 ///
 /// `RESET`, since 6.2.0; O(1).
 pub fn reset() -> Command<String> {

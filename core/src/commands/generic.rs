@@ -158,7 +158,7 @@ pub fn keys(pattern: impl ToArg) -> Command<Vec<Bytes>> {
     Command::of(const { draft::id("KEYS") }).with(|out| pattern.write_to(out))
 }
 
-/// Moves keys atomically to another Redis server, or copies them.
+/// Moves keys atomically to another Redis server, or copies them; gives NOKEY where there are none of them.
 ///
 /// `MIGRATE`, since 2.6.0; O(N), N size of the data moved.
 /// `timeout` is a time in milliseconds.
@@ -680,7 +680,7 @@ pub fn wait(numreplicas: i64, timeout: i64) -> Command<i64> {
     })
 }
 
-/// Waits until this connection's writes are in the append-only files, here and on replicas.
+/// Waits until this connection's writes are in the append-only files, here and on replicas; gives how many of each.
 ///
 /// `WAITAOF`, since 7.2.0; O(1).
 /// `timeout` is a time in milliseconds.

@@ -547,7 +547,7 @@ pub fn hset(key: impl ToArg, data: impl IntoIterator<Item = (impl ToArg, impl To
     })
 }
 
-/// Sets hash fields with a time to live, all or none if a condition is given.
+/// Sets hash fields with a time to live, all or none if a condition is given, and tells whether it did.
 ///
 /// `HSETEX`, since 8.0.0; O(N), N fields.
 pub fn hsetex(key: impl ToArg, fields: impl IntoIterator<Item = (impl ToArg, impl ToArg)>) -> Hsetex<bool> {

@@ -35,7 +35,7 @@ impl<R> Eval<R> {
     }
 }
 
-/// Runs a cached Lua script by its SHA1 digest; fails if the server does not know it.
+/// Runs a cached Lua script by its SHA1 digest and gives what it returns; fails if the server does not know it.
 ///
 /// `EVALSHA`, since 2.6.0; O(N), N work done by the script.
 pub fn evalsha(sha1: impl ToArg) -> Evalsha<Frame> {
@@ -64,7 +64,7 @@ impl<R> Evalsha<R> {
     }
 }
 
-/// Runs a cached Lua script by its SHA1 digest, forbidding writes.
+/// Runs a cached Lua script by its SHA1 digest, forbidding writes, and gives what it returns.
 ///
 /// `EVALSHA_RO`, since 7.0.0; O(N), N work done by the script.
 pub fn evalsha_ro(sha1: impl ToArg) -> EvalshaRo<Frame> {
@@ -93,7 +93,7 @@ impl<R> EvalshaRo<R> {
     }
 }
 
-/// Runs a Lua script that may not write, so that a replica can serve it.
+/// Runs a Lua script that may not write, so that a replica can serve it, and gives what it returns.
 ///
 /// `EVAL_RO`, since 7.0.0; O(N), N work done by the script.
 pub fn eval_ro(script: impl ToArg) -> EvalRo<Frame> {
@@ -122,7 +122,7 @@ impl<R> EvalRo<R> {
     }
 }
 
-/// Calls a function of a loaded library with keys and arguments.
+/// Calls a function of a loaded library with keys and arguments and gives what it returns.
 ///
 /// `FCALL`, since 7.0.0; O(N), N work done by the function.
 pub fn fcall(function: impl ToArg) -> Fcall<Frame> {
@@ -151,7 +151,7 @@ impl<R> Fcall<R> {
     }
 }
 
-/// Calls a function that may not write, so that a replica can serve it.
+/// Calls a function that may not write, so that a replica can serve it, and gives what it returns.
 ///
 /// `FCALL_RO`, since 7.0.0; O(N), N work done by the function.
 pub fn fcall_ro(function: impl ToArg) -> FcallRo<Frame> {

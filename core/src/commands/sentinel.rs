@@ -7,7 +7,7 @@ use crate::owned::{Frame, Record, String, Vec};
 use crate::table::RowId;
 use core::marker::PhantomData;
 
-/// Checks that enough Sentinels are reachable to fail over a primary; fails if not.
+/// Checks that enough Sentinels are reachable to fail over a primary; gives how many in words, fails if not.
 ///
 /// `SENTINEL CKQUORUM`, since 2.8.4; O(N), N Sentinels.
 pub fn sentinel_ckquorum(master_name: impl ToArg) -> Command<String> {

@@ -224,14 +224,14 @@ pub fn backup_status() -> Command<Record> {
     Command::of(const { draft::id("BACKUP STATUS") })
 }
 
-/// Begins to compact the append-only file in the background.
+/// Begins to compact the append-only file in the background; gives in words what it does.
 ///
 /// `BGREWRITEAOF`, since 1.0.0; O(1).
 pub fn bgrewriteaof() -> Command<String> {
     Command::of(const { draft::id("BGREWRITEAOF") })
 }
 
-/// Begins to save a snapshot to disk in the background.
+/// Begins to save a snapshot to disk in the background; gives in words what it does.
 ///
 /// `BGSAVE`, since 1.0.0; O(1).
 pub fn bgsave() -> Bgsave<String> {
@@ -935,7 +935,7 @@ pub fn monitor() -> Command<bool> {
     Command::of(const { draft::id("MONITOR") })
 }
 
-/// Makes the server a replica of another, or a primary with NO ONE.
+/// Makes the server a replica of another, or a primary with NO ONE; says in words where it is that already.
 ///
 /// `REPLICAOF`, since 5.0.0; O(1).
 pub fn replicaof_no_one() -> Command<Frame> {
@@ -945,7 +945,7 @@ pub fn replicaof_no_one() -> Command<Frame> {
     })
 }
 
-/// Makes the server a replica of another, or a primary with NO ONE.
+/// Makes the server a replica of another, or a primary with NO ONE; says in words where it is that already.
 ///
 /// `REPLICAOF`, since 5.0.0; O(1).
 pub fn replicaof(host: impl ToArg, port: i64) -> Command<Frame> {

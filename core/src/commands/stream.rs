@@ -349,7 +349,7 @@ pub fn xdel(key: impl ToArg, ids: impl IntoIterator<Item = impl ToArg>) -> Comma
     })
 }
 
-/// Deletes entries of a stream with a rule for group references; a status for each.
+/// Deletes entries of a stream with a rule for group references; gives a status for each.
 ///
 /// `XDELEX`, since 8.2.0; O(N), N ids.
 pub fn xdelex(key: impl ToArg, ids: impl IntoIterator<Item = impl ToArg>) -> Xdelex<Vec<i64>> {

@@ -525,7 +525,7 @@ pub fn psetex(key: impl ToArg, milliseconds: u64, value: impl ToArg) -> Command<
     })
 }
 
-/// Writes a string, by choice with a condition, a time to live or the old value back.
+/// Writes a string, by choice with a condition, a time to live or the old value back; tells whether it did.
 ///
 /// `SET`, since 1.0.0; O(1).
 pub fn set(key: impl ToArg, value: impl ToArg) -> Set<bool> {

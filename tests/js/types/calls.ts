@@ -1,6 +1,6 @@
-import { Pool, Redis, ResponseError, type Adapter, type Bitfield, type BitfieldReader, type CacheStats, type Iterators, type Lease, type Options, type Pipeline, type RawPipeline } from "redwire";
+import { Pool, Redis, ResponseError, type Adapter, type Bitfield, type BitfieldReader, type CacheStats, type GeosearchOptions, type Iterators, type Lease, type LposOptions, type Options, type Pipeline, type RawPipeline, type SetOptions, type ZrangeOptions } from "redwire";
 import { json } from "redwire/adapters";
-import { bitfield, bitfieldRo, geosearch, get, hgetall } from "redwire/commands";
+import { bitfield, bitfieldRo, command, commandInfo, commandDocs, functionList, geosearch, get, hgetall, info, lmpop, lrange, smembers, xinfoStream, xread, zmpop } from "redwire/commands";
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 const same = <A, B>(_: Same<A, B>): void => {};
@@ -97,6 +97,41 @@ export const undecided = async (): Promise<void> => {
   same<typeof shown, Redis<Uint8Array>>(true);
   const [hash, set] = [await text.with({ maps }).hgetall("h"), await text.with({ sets }).smembers("s")];
   same<[typeof hash, typeof set], [Record<string, string> | Map<string, string>, Set<string> | string[]]>(true);
+};
+
+/** Options that do not show whether they say what decides about the reply. */
+export const wrapped = async (o?: SetOptions, z?: ZrangeOptions, g: GeosearchOptions = {}, l?: LposOptions, count?: number, path?: string): Promise<void> => {
+  const at = [{ frommember: "a" }, { byradius: [5, "km"] }] as const;
+  const [set, range, near, places] = [await text.set("k", "v", o), await text.zrange("z", 0, 1, z), await text.geosearch("g", ...at, g), await text.lpos("l", "a", l)];
+  same<[typeof set, typeof range, typeof places], [string | boolean | null, string[] | [string, number][], number | number[] | null]>(true);
+  same<typeof near, string[] | [member: string, ...([] | [dist: number]), ...([] | [hash: number]), ...([] | [coord: [lon: number, lat: number]])][]>(true);
+  const [without, still, queued] = [await text.set("k", "v", { ex: 5, nx: true }), await text.zrange("z", 0, 1, { rev: true }), await text.multi().set("k", "v", o).execute()];
+  same<[typeof without, typeof still, typeof queued], [boolean, string[], [string | boolean | null]]>(true);
+  const [popped, member, type] = [await text.lpop("l", count), await text.spop("s", count), await text.json.type("j", path)];
+  same<[typeof popped, typeof member], [string | string[] | null, string | Set<string> | null]>(true);
+  same<typeof type, string | string[] | null>(true);
+  // @ts-expect-error what is given may be the old value
+  const lie: boolean = await text.set("k", "v", o);
+  void lie;
+};
+
+/** Each command gives in one go what its method gives, whatever the view. */
+export const executed = async (): Promise<void> => {
+  const view = text.with({ maps: "map", decodeResponses: false, integers: "bigint" });
+  const inert = await view.execute([hgetall("h"), xread({ s: "0" }), smembers("s"), zmpop(["z"], "min"), lmpop(["l"], "left"), lrange("l", 0, 1)]);
+  const direct = await Promise.all([view.hgetall("h"), view.xread({ s: "0" }), view.smembers("s"), view.zmpop(["z"], "min"), view.lmpop(["l"], "left"), view.lrange("l", 0, 1)]);
+  same<typeof inert, typeof direct>(true);
+  const entries = text.with({ maps: "entries", sets: "array" });
+  const [listed, page] = [await entries.execute([hgetall("h"), smembers("s")]), await text.execute([hgetall("h"), smembers("s")])];
+  same<typeof listed, [[key: string, value: string][], string[]]>(true);
+  same<typeof page, [Record<string, string>, Set<string>]>(true);
+  // what has names of its own is an object whatever maps are
+  const [told, stream, commands, known, docs, functions] = await view.execute([info("server"), xinfoStream("x"), command(), commandInfo("get"), commandDocs("get"), functionList()]);
+  const [asked, length, arity]: [Awaited<ReturnType<typeof view.info>>, bigint, bigint | undefined] = [told, stream.length, known[0]?.[1]];
+  const [flags, deeper, summary, name] = [commands[0]?.[2], commands[0]?.[9]?.[0]?.[9]?.[0]?.[1], docs.get("get")?.summary, functions.get("lib")?.library_name];
+  same<[typeof flags, typeof deeper, typeof summary, typeof name], [string[] | undefined, bigint | undefined, string | undefined, string | undefined]>(true);
+  await text.pipelineStream([command(), commandInfo("get")]);
+  void [asked, length, arity];
 };
 
 export const iterators = async (): Promise<void> => {
@@ -245,6 +280,9 @@ export const raws = async (): Promise<void> => {
   raw.with({ decodeResponses: true });
   const other = await (await text.lease()).with({ raw: true }).get("a");
   same<typeof other, unknown>(true);
+  const back = (await bytes.with({ integers: "bigint" }).lease()).with({ raw: true }).with({ timeout: 5 }).with({ raw: false });
+  const lent = lease.with({ raw: false });
+  same<[typeof back, typeof lent], [Lease<Uint8Array, bigint>, unknown]>(true);
   const scripted = text.registerScript("return 1")({ client: raw.pipeline() });
   same<typeof scripted, ReturnType<typeof raw.pipeline>>(true);
 };
@@ -269,6 +307,21 @@ export const adapters = async (): Promise<void> => {
   const dates = { encode: (date: Date) => date.getTime(), decode: (data: string) => new Date(Number(data)) };
   const when = await text.with({ adapter: dates, integers: "bigint" }).lpop("l");
   same<typeof when, Date | null>(true);
+  const jobs = text.with({ adapter: json as Adapter<[name: string, id: number]> });
+  await jobs.set("k", ["mail", 1]);
+  await jobs.rpush("q", [["mail", 1]]);
+  await jobs.rpush("q", ["mail", 1], ["mail", 2]);
+  await jobs.hset("h", { a: ["mail", 1] });
+  // @ts-expect-error one array is the list
+  await jobs.rpush("q", ["mail", 1]);
+  // @ts-expect-error
+  await jobs.bf.madd("q", ["mail", 1]);
+  const mixed = text.with({ adapter: json as Adapter<string | string[]> });
+  await mixed.rpush("q", "a");
+  await mixed.rpush("q", ["a"], "b");
+  const anything = text.with({ adapter: json });
+  await anything.rpush("q", { name: "a" });
+  await anything.rpush("q", 1);
   // @ts-expect-error a view of bytes has no strings to decode
   bytes.with({ adapter: dates });
   // @ts-expect-error the adapter takes users

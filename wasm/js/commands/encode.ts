@@ -326,8 +326,8 @@ class Encoder {
     const pairs = this.#entries(form, value, name);
     const isObject = !(Symbol.iterator in (value as object));
     if (form.count !== "") this.#words.push(form.count === "#" ? pairs.length : pairs.length * 2);
-    // names in objects are texts, whatever they stand for
-    const key = (one: unknown): void => this.#scalar(isObject && form.key !== "x" ? "v" : form.key, one, name);
+    // names in objects are texts, whatever they stand for; elsewhere they are no numbers
+    const key = (one: unknown): void => this.#scalar(form.key === "x" ? "x" : isObject ? "v" : form.key === "v" ? "k" : form.key, one, name);
     if (form.order === "/") {
       for (const pair of pairs) key(pair[0]);
       for (const pair of pairs) this.#scalar(form.value, pair[1], name);

@@ -1,6 +1,6 @@
 import { builds } from "../bitfield.js";
 import type { Commands } from "../generated/commands.js";
-import type { Forms, MapOf, Plain, SetOf, Str, World } from "../replies.js";
+import type { Forms, MapOf, Maps, SetOf, Str, World } from "../replies.js";
 
 /** A command that is not sent yet: `redis.execute` sends it. */
 export interface InertCommand<R = unknown> {
@@ -26,14 +26,18 @@ declare const own: unique symbol;
 type Data = string & { readonly [data]: true };
 type Integer = number & { readonly [integer]: true };
 type Own = string & { readonly [own]: true };
+interface Undecided extends Forms {
+  sets: "set";
+  maps: "inert";
+}
 
 /** The functions that make inert commands: each takes what the method of the same name takes. */
-export interface Inert extends Commands<World<Data, Integer, Plain, Own>, "inert"> {}
+export interface Inert extends Commands<World<Data, Integer, Undecided, Own>, "inert"> {}
 
 /** What a client gives for an inert command. */
 export type ReplyOf<C, S extends Str, N, F extends Forms, V = S> = C extends InertCommand<infer R> ? Filled<R, S, N, F, V> : never;
 
-/** Puts what a client makes of user data, integers, sets and maps into a reply's type. */
+/** Puts what a client makes of user data, integers, sets and maps into a reply's type. Arrays come before tuples, since only they may contain themselves. */
 // prettier-ignore
 type Filled<R, S extends Str, N, F extends Forms, V> =
   unknown extends R ? unknown :
@@ -42,5 +46,6 @@ type Filled<R, S extends Str, N, F extends Forms, V> =
   R extends Integer ? N :
   R extends string | number | bigint | boolean | null | undefined | Uint8Array | Error ? R :
   R extends Set<infer T> ? SetOf<S, F, Filled<T, S, N, F, V>> :
-  string extends keyof R ? MapOf<F, string, Filled<R[keyof R], S, N, F, V>> :
+  R extends Maps<infer K, infer T>["inert"] ? MapOf<F, Filled<K, S, N, F, V>, Filled<T, S, N, F, V>> :
+  R extends (infer T)[] ? T[] extends R ? Filled<T, S, N, F, V>[] : { [K in keyof R]: Filled<R[K], S, N, F, V> } :
   { [K in keyof R]: Filled<R[K], S, N, F, V> };

@@ -60,7 +60,7 @@ const reserved = new Set<number>();
  */
 export const take = (target: Methods, inert: InertCommand): void => {
   const row = typeof inert === "object" && inert !== null && Array.isArray(inert.args) ? rowOf(inert.command) : 0;
-  if (row === 0 || reserved.has(row)) throw unexpected("execute: parameter 'commands'", "commands made by redwire/commands", inert);
+  if (row === 0 || reserved.has(row)) throw unexpected("execute: parameter 'commands'", "commands made by redwire/commands, builders after execute()", inert);
   make(target, row, planOf(row), inert.args as unknown[]);
 };
 

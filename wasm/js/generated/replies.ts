@@ -21,6 +21,8 @@ export type ArinfoReply<N> = { count: N; len: N; "next-insert-index": N; slices:
 export type BackupStatusReply<N> = { state: string; error: string; start_time: N; end_time: N; [field: string]: unknown };
 /** A reply to BF.INFO. */
 export type BfInfoReply<N> = { Capacity: N; Size: N; "Number of filters": N; "Number of items inserted": N; "Expansion rate": N | null; [field: string]: unknown };
+/** A reply to BF.INFO. */
+export type BfInfoReply2<N> = N | null | { Capacity: N; Size: N; "Number of filters": N; "Number of items inserted": N; "Expansion rate": N | null; [field: string]: unknown };
 /** A reply to CF.INFO. */
 export type CfInfoReply<N> = { Size: N; "Number of buckets": N; "Number of filters": N; "Number of items inserted": N; "Number of items deleted": N; "Bucket size": N; "Expansion rate": N; "Max iterations": N; [field: string]: unknown };
 /** A reply to CLIENT TRACKINGINFO. */
@@ -51,6 +53,8 @@ export type HotkeysGetReply<S extends Str, N, F extends Forms> = { "tracking-act
 export type LatencyHistogramReply<N, F extends Forms> = MapOf<F, string, { calls: N; histogram_usec: MapOf<F, N, N> }>;
 /** A reply to LCS. */
 export type LcsReply<N> = { matches: [a: [start: N, end: N], b: [start: N, end: N], len?: N][]; len: N };
+/** A reply to LCS. */
+export type LcsReply2<S extends Str, N> = N | { matches: [a: [start: N, end: N], b: [start: N, end: N], len?: N][]; len: N } | S;
 /** A reply to MEMORY STATS. */
 export type MemoryStatsReply<N> = { "peak.allocated": N; "total.allocated": N; "startup.allocated": N; "replication.backlog": N; "clients.slaves": N; "clients.normal": N; "cluster.links"?: N; "aof.buffer": N; "lua.caches": N; "functions.caches"?: N; "db.dict.rehashing.count"?: N; "overhead.db.hashtable.lut"?: N; "overhead.db.hashtable.rehashing"?: N; "overhead.total": N; "keys.count": N; "keys.bytes-per-key": N; "dataset.bytes": N; "dataset.percentage": number; "peak.percentage": number; "allocator.allocated"?: N; "allocator.active"?: N; "allocator.resident"?: N; "allocator.muzzy"?: N; "allocator-fragmentation.ratio"?: number; "allocator-fragmentation.bytes"?: N; "allocator-rss.ratio"?: number; "allocator-rss.bytes"?: N; "rss-overhead.ratio"?: number; "rss-overhead.bytes"?: N; fragmentation?: number; "fragmentation.bytes"?: N; [field: string]: unknown };
 /** A reply to MODULE LIST. */
@@ -65,6 +69,8 @@ export type TopkInfoReply<N> = { k: N; width: N; depth: N; decay: number; [field
 export type TsInfoReply<S extends Str, N, F extends Forms> = { totalSamples: N; memoryUsage: N; firstTimestamp: N; lastTimestamp: N; retentionTime: N; chunkCount: N; chunkSize: N; chunkType: string; duplicatePolicy: string | null; labels: MapOf<F, S, S | null> | null; sourceKey: S | null; rules: MapOf<F, S, [bucketDuration: N, aggregation: string, alignment?: N]>; ignoreMaxTimeDiff?: N; ignoreMaxValDiff?: number; keySelfName?: S; Chunks?: { startTimestamp: N; endTimestamp: N; samples: N; size: N; bytesPerSample: number; [field: string]: unknown }[]; [field: string]: unknown };
 /** A reply to TS.MRANGE. */
 export type TsMrangeReply<S extends Str, N, F extends Forms> = MapOf<F, S, [labels: { [field: string]: S | null }, samples: Sample<N>[]]>;
+/** A reply to TS.MRANGE. */
+export type TsMrangeReply2<S extends Str, N, F extends Forms> = MapOf<F, S, [labels: { [field: string]: S | null }, samples: Sample<N>[]]> | MapOf<F, S, [labels: MapOf<F, S, S | null>, samples: Sample<N>[]]>;
 /** A reply to VINFO. */
 export type VinfoReply<N> = { "quant-type": string; "vector-dim": N; size: N; "max-level": N; "vset-uid": N; "hnsw-max-node-uid": N; "hnsw-m"?: N; "projection-input-dim"?: N; "attributes-count"?: N; [field: string]: unknown } | null;
 /** A reply to XINFO CONSUMERS. */
@@ -75,3 +81,5 @@ export type XinfoGroupsReply<S extends Str, N> = { name: S; consumers: N; pendin
 export type XinfoStreamReply<S extends Str, N, F extends Forms> = { length: N; "radix-tree-keys": N; "radix-tree-nodes": N; "last-generated-id": string; "max-deleted-entry-id"?: string; "entries-added"?: N; "recorded-first-entry-id"?: string; "idmp-duration"?: N; "idmp-maxsize"?: N; "pids-tracked"?: N; "iids-tracked"?: N; "iids-added"?: N; "iids-duplicates"?: N; entries: [id: string, fields: MapOf<F, S, S> | null][]; groups: { name: S; "last-delivered-id": string; "entries-read"?: N | null; lag?: N | null; "pel-count": N; "nacked-count"?: N; pel: [id: string, consumer: S, delivered: N, deliveries: N][]; consumers: { name: S; "seen-time": N; "active-time"?: N; "pel-count": N; pel: [id: string, delivered: N, deliveries: N][]; [field: string]: unknown }[]; [field: string]: unknown }[]; [field: string]: unknown };
 /** A reply to XINFO STREAM. */
 export type XinfoStreamReply2<S extends Str, N, F extends Forms> = { length: N; "radix-tree-keys": N; "radix-tree-nodes": N; "last-generated-id": string; "max-deleted-entry-id"?: string; "entries-added"?: N; "recorded-first-entry-id"?: string; "idmp-duration"?: N; "idmp-maxsize"?: N; "pids-tracked"?: N; "iids-tracked"?: N; "iids-added"?: N; "iids-duplicates"?: N; groups: N; "first-entry": [id: string, fields: MapOf<F, S, S> | null] | null; "last-entry": [id: string, fields: MapOf<F, S, S> | null] | null; [field: string]: unknown };
+/** A reply to XINFO STREAM. */
+export type XinfoStreamReply3<S extends Str, N, F extends Forms> = { length: N; "radix-tree-keys": N; "radix-tree-nodes": N; "last-generated-id": string; "max-deleted-entry-id"?: string; "entries-added"?: N; "recorded-first-entry-id"?: string; "idmp-duration"?: N; "idmp-maxsize"?: N; "pids-tracked"?: N; "iids-tracked"?: N; "iids-added"?: N; "iids-duplicates"?: N; entries: [id: string, fields: MapOf<F, S, S> | null][]; groups: { name: S; "last-delivered-id": string; "entries-read"?: N | null; lag?: N | null; "pel-count": N; "nacked-count"?: N; pel: [id: string, consumer: S, delivered: N, deliveries: N][]; consumers: { name: S; "seen-time": N; "active-time"?: N; "pel-count": N; pel: [id: string, delivered: N, deliveries: N][]; [field: string]: unknown }[]; [field: string]: unknown }[]; [field: string]: unknown } | { length: N; "radix-tree-keys": N; "radix-tree-nodes": N; "last-generated-id": string; "max-deleted-entry-id"?: string; "entries-added"?: N; "recorded-first-entry-id"?: string; "idmp-duration"?: N; "idmp-maxsize"?: N; "pids-tracked"?: N; "iids-tracked"?: N; "iids-added"?: N; "iids-duplicates"?: N; groups: N; "first-entry": [id: string, fields: MapOf<F, S, S> | null] | null; "last-entry": [id: string, fields: MapOf<F, S, S> | null] | null; [field: string]: unknown };

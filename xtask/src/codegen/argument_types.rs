@@ -73,7 +73,11 @@ pub(crate) fn options(pieces: &[&Piece]) -> String {
 /// Gives the type of a list whose values may also be given one by one.
 fn spread(form: &Form) -> Option<String> {
     let Form::List { element, .. } = form else { return None };
-    let all = if matches!(**element, Form::Tuple(_)) { "Groups" } else { "Several" };
+    let all = match **element {
+        Form::Tuple(_) => "Groups",
+        Form::Scalar(Scalar::Own) => "Listed",
+        _ => "Several",
+    };
     Some(format!("{all}<{}>", type_of(element)))
 }
 

@@ -8,6 +8,7 @@ use super::arguments::{self, Piece, camel};
 use super::facts::{Command, Facts, Unit};
 use super::reply_types;
 use super::rust_shapes;
+use super::shape::{self, Shape, Word};
 use super::typescript_calls::{self, Overload};
 use crate::run::{Failure, Result};
 
@@ -72,7 +73,7 @@ pub(crate) fn types(facts: &Facts) -> Result<Texts> {
     };
     let replies = reply_types::typescript_aliases(&aliases) + &structures.text;
     let commands = interfaces(&rooms) + &lease_interface(&leased);
-    let arguments = ["Fields", "Groups", "Int", "Key", "Several", "UnixTime", "Value"];
+    let arguments = ["Fields", "Groups", "Int", "Key", "Listed", "Several", "UnixTime", "Value"];
     let shapes =
         ["AnyWorld", "ClientInfo", "ClusterNode", "Forms", "If", "Info", "MapOf", "SetOf", "Str", "World"];
     let named: Vec<String> = replies
@@ -119,6 +120,16 @@ pub(crate) fn contains_word(text: &str, word: &str) -> bool {
         };
         !is_part(text[..at].chars().next_back()) && !is_part(text[at + word.len()..].chars().next())
     })
+}
+
+/// Gives `text` with `other` in place of each `word`.
+pub(crate) fn replace_word(text: &str, word: &str, other: &str) -> String {
+    let ends = |letter: char| !letter.is_ascii_alphanumeric() && letter != '_';
+    let pieces = text.split_inclusive(ends).map(|piece| {
+        let at = piece.trim_end_matches(ends).len();
+        if piece[..at] == *word { format!("{other}{}", &piece[at..]) } else { piece.to_string() }
+    });
+    pieces.collect()
 }
 
 /// Gives the namespace of a command (empty for most) and its method's name.
@@ -217,6 +228,9 @@ fn doc(command: &Command) -> Result<String> {
         if limit.as_ref() != Some(&name) {
             let _ = write!(doc, " `{name}` is {}.", measure.words());
         }
+    }
+    if shape::parse(&command.reply).map_err(Failure)? == Shape::Word(Word::Ok) {
+        doc.push_str(" Gives true.");
     }
     if command.builder.is_some() {
         doc.push_str(" Without operations, gives a builder of them.");
@@ -327,7 +341,7 @@ mod tests {
             ("[member: V, score: number][]", "[member: W[\"V\"], score: number][]"),
             ("MapOf<F, S, V> | null", "W[\"M\"] | null"),
             ("MapOf<F, string, N>", "MapOf<W[\"F\"], string, W[\"N\"]>"),
-            ("key: Key, ...value: Several<I>", "key: Key, ...value: Several<W[\"I\"]>"),
+            ("key: Key, ...value: Listed<I>", "key: Key, ...value: Listed<W[\"I\"]>"),
             ("SN | S_N", "SN | S_N"),
         ] {
             assert_eq!(in_world(text), expected, "{text}");

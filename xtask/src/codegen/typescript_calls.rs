@@ -5,7 +5,7 @@ use super::arguments::{self, Form, Part, Piece, camel};
 use super::facts::Command;
 use super::reply_types::{self, Aliases};
 use super::shape::{self, Condition, Shape, Test};
-use super::typescript::contains_word;
+use super::typescript::{contains_word, replace_word};
 use crate::run::{Failure, Result};
 
 /// A way to call a command.
@@ -40,15 +40,35 @@ pub(crate) fn overloads(
             let parameters = argument_types::parameters(call);
             all.push(Overload { generics: String::new(), parameters, reply: reply.clone() });
         }
-        for (form, wanted, reply) in forms {
-            let decided: Vec<_> = flags.iter().filter(|flag| contains_word(&reply, flag)).collect();
-            let generics = generics(&decided);
-            let wanted = wanted.map(|wanted| wanted + &inferred(&form, &decided));
-            for parameters in spelt(&form, named.as_deref(), wanted.as_deref()) {
+        let mut push = |form: &Call, options: Option<&str>, wanted: Option<&str>, reply: &str| {
+            let decided: Vec<_> = flags.iter().filter(|flag| contains_word(reply, flag)).collect();
+            let wanted = wanted.map(|wanted| wanted.to_string() + &inferred(form, &decided));
+            for parameters in spelt(form, options, wanted.as_deref()) {
                 if !all.iter().any(|known| known.parameters == parameters) {
-                    all.push(Overload { generics: generics.clone(), parameters, reply: reply.clone() });
+                    let generics = generics(&decided);
+                    all.push(Overload { generics, parameters, reply: reply.to_string() });
                 }
             }
+        };
+        for (form, wanted, reply) in &forms {
+            let others: Vec<_> =
+                forms.iter().filter(|other| other.1.is_some() && is_beside(&other.0, form)).collect();
+            match (&named, wanted) {
+                (Some(named), None) if !others.is_empty() => {
+                    let without =
+                        others.iter().flat_map(|other| other.1.iter().flatten()).filter_map(sole_name);
+                    let without: Vec<_> = unique(without.map(|name| format!("{name}?: undefined")));
+                    push(form, Some(&format!("{named} & {{ {} }}", without.join("; "))), None, reply);
+                }
+                (named, wanted) => {
+                    push(form, named.as_deref(), wanted.as_deref().map(any_member).as_deref(), reply);
+                }
+            }
+        }
+        // of what does not show whether it says what decides
+        if forms.len() > 1 {
+            let replies = forms.iter().map(|(_, _, reply)| with_any_flag(reply, &flags));
+            push(call, named.as_deref(), None, &any_of(replies));
         }
     }
     Ok(all)
@@ -62,6 +82,28 @@ pub(crate) fn required(command: &Command) -> Result<String> {
         argument_types::parameters(&call)
     };
     Ok(argument_types::calls(&pieces).into_iter().next().map(needed).unwrap_or_default())
+}
+
+/// Tells whether `other` takes the parameters of `call`, so that only options tell the two apart.
+fn is_beside(other: &Call, call: &Call) -> bool {
+    call.parameters.iter().all(|(part, _)| has(other, &part.name))
+}
+
+/// Gives the name of a member that decides alone.
+fn sole_name(members: &Vec<String>) -> Option<&str> {
+    let [only] = members.as_slice() else { return None };
+    only.split(':').next()
+}
+
+/// Gives the type of options with the members of one of `ways`.
+fn any_member(ways: &[Vec<String>]) -> String {
+    let all: Vec<_> = ways.iter().map(|members| format!("{{ {} }}", members.join("; "))).collect();
+    if let [only] = all.as_slice() { only.clone() } else { format!("({})", all.join(" | ")) }
+}
+
+/// Gives `reply` where each of `flags` may be given.
+fn with_any_flag(reply: &str, flags: &[String]) -> String {
+    flags.iter().fold(reply.to_string(), |reply, flag| replace_word(&reply, flag, "true | undefined"))
 }
 
 /// Gives parameters of a type: each is `true` where its option is given.
@@ -105,8 +147,8 @@ fn may_be_spread((part, optional): &(&Part, bool)) -> bool {
     matches!(&part.form, Form::List { element, .. } if !(*optional && matches!(**element, Form::Object { .. })))
 }
 
-/// A way to call, members that the options must have, and the reply.
-type Spelt<'a> = (Call<'a>, Option<String>, String);
+/// A way to call, members that the options must have in one of several ways, and the reply.
+type Spelt<'a> = (Call<'a>, Option<Vec<Vec<String>>>, String);
 
 /// Gives for `call` what is replied in which form.
 fn forms<'a>(
@@ -130,7 +172,7 @@ fn forms<'a>(
             maybe.push(reply);
             break;
         }
-        let mut members: Vec<String> = Vec::new();
+        let mut members: Vec<Vec<String>> = Vec::new();
         let mut with: Vec<String> = Vec::new();
         for terms in &condition.0 {
             let mut wanted = Vec::new();
@@ -205,14 +247,12 @@ fn forms<'a>(
             } else {
                 let others = besides.extract_if(.., |(members, _)| *members == wanted);
                 with.extend(others.map(|(_, reply)| reply));
-                members.push(format!("{{ {} }}", wanted.join("; ")));
+                members.push(wanted);
             }
         }
         let reply = any_of(with.into_iter().chain([reply]));
-        match members.as_slice() {
-            [] => {}
-            [only] => forms.push((call.clone(), Some(only.clone()), reply)),
-            several => forms.push((call.clone(), Some(format!("({})", several.join(" | "))), reply)),
+        if !members.is_empty() {
+            forms.push((call.clone(), Some(members), reply));
         }
     }
     maybe.extend(besides.into_iter().map(|(_, reply)| reply));
@@ -276,11 +316,16 @@ fn form_sends(form: &Form, token: &str) -> bool {
 }
 
 fn any_of(types: impl IntoIterator<Item = String>) -> String {
-    let mut all: Vec<String> = Vec::new();
-    for one in types {
-        if !all.contains(&one) {
-            all.push(one);
+    let all = unique(types);
+    if all.iter().any(|one| one == "unknown") { "unknown".to_string() } else { all.join(" | ") }
+}
+
+fn unique(all: impl IntoIterator<Item = String>) -> Vec<String> {
+    let mut once: Vec<String> = Vec::new();
+    for one in all {
+        if !once.contains(&one) {
+            once.push(one);
         }
     }
-    if all.iter().any(|one| one == "unknown") { "unknown".to_string() } else { all.join(" | ") }
+    once
 }
