@@ -847,8 +847,8 @@ fn nothing_waits_for_a_lock_on_a_lease_that_is_over() {
     fleet.settle();
     assert_eq!((fleet.outcome(2), fleet.outcome(3)), (None, None));
     fleet.release(lease);
-    let closed = Failure { reason: Reason::Closed, maybe_executed: false };
-    assert_eq!(fleet.outcome(2), Some(&Outcome::Failed(closed)));
+    let over = Failure { reason: Reason::LeaseLost, maybe_executed: false };
+    assert_eq!(fleet.outcome(2), Some(&Outcome::Failed(over)));
     assert_eq!(fleet.outcome(3), None, "on the shared connection");
     fleet.server.store.execute(&[b"DEL", b"lock"]);
     fleet.advance(1_000);
@@ -941,14 +941,15 @@ fn a_release_without_scripts_is_cut_at_every_byte() {
                     fleet.advance(10);
                     fleet.settle();
                 }
-                // deleted, be it behind the caller's back, and told the truth
+                // begun anew unless it was executed, deleted, be it behind the caller's back, and told the truth
                 assert_eq!(fleet.server.store.text("lock"), None, "cut at {cut}");
-                let execs = apart(&fleet).iter().filter(|line| *line == "EXEC").count();
-                assert!(execs <= 1, "{execs}");
+                let said = apart(&fleet);
+                assert!(said.iter().filter(|line| *line == "EXEC").count() <= 1, "{said:?}");
                 match fleet.outcome(1) {
                     Some(Outcome::Reply(reply)) => assert_eq!(reply, &Frame::Integer(1)),
                     Some(Outcome::Failed(failure)) => {
                         assert!(failure.maybe_executed, "cut at {cut}: {failure:?}");
+                        assert!(said.iter().any(|line| line == "GET lock"), "cut at {cut}: {said:?}");
                     }
                     other => unreachable!("cut at {cut}: {other:?}"),
                 }

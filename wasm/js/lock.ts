@@ -1,5 +1,5 @@
 import { checkSignal } from "./aborts.js";
-import { LockError } from "./errors.js";
+import { LockError, RedisError } from "./errors.js";
 import { unexpected, type Key } from "./outbox.js";
 import type { Redis } from "./redis.js";
 import { laterUnheld, type Timer } from "./timer.js";
@@ -126,12 +126,17 @@ export class Lock {
   }
 
   async #release(grip: Grip): Promise<void> {
-    const { token } = grip;
+    const { token, until } = grip;
     if (token === undefined) throw new LockError("Cannot release an unlocked lock");
     grip.token = undefined;
     grip.until = 0;
     const [command, release] = this.ways;
-    if ((await this.#operate(release, command, [token], null)) === 0) throw new LockError("Cannot release a lock that's no longer owned");
+    try {
+      if ((await this.#operate(release, command, [token], null)) === 0) throw new LockError("Cannot release a lock that's no longer owned");
+    } catch (error) {
+      if (error instanceof RedisError && error.maybeExecuted === false) Object.assign(grip, { token, until });
+      throw error;
+    }
   }
 
   /**

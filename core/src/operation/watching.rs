@@ -135,13 +135,13 @@ impl Operation for Change {
     }
 
     fn failed(&mut self, _: Instant, failure: Failure, out: &mut Outgoing<'_>) -> ControlFlow<Failure, Step> {
-        let Failure { reason, maybe_executed } = failure;
-        let executed = self.stage == Stage::Executed;
-        if executed && !maybe_executed && matches!(reason, Reason::Dropped | Reason::LeaseLost) {
+        let reason = failure.reason;
+        let maybe_executed = self.stage == Stage::Executed && failure.maybe_executed;
+        if !maybe_executed && matches!(reason, Reason::Dropped | Reason::LeaseLost) {
             self.stage = Stage::Leased;
             return ControlFlow::Continue(Step::Lease);
         }
-        let failure = Failure { reason, maybe_executed: executed && maybe_executed };
+        let failure = Failure { reason, maybe_executed };
         let (key, token) = self.texts();
         ControlFlow::Break(if self.more.is_some() { failure } else { unreleased(failure, key, token, out) })
     }
