@@ -191,6 +191,21 @@ everywhere((world) => {
     assert.deepEqual(await pipe.execute(), ["é"]);
   });
 
+  test("a script is the same text whatever the encoding of data, alone and in pipelines", async () => {
+    const latin1 = world.redis.with({ encoding: "latin1" });
+    const lua = "return { ARGV[1], 'é' }";
+    for (const script of [latin1.registerScript(lua), latin1.registerScript(`${lua} -- ${"-".repeat(1100)}`)]) {
+      for (const transaction of [true, false]) {
+        await world.redis.scriptFlush();
+        const pipe = latin1.pipeline({ transaction });
+        for (let i = 0; i < 2; i++) script({ args: ["ö"], client: pipe });
+        const expected = await script({ args: ["ö"] });
+        assert.deepEqual(expected, ["ö", "Ã©"]);
+        assert.deepEqual(await pipe.execute(), [expected, expected]);
+      }
+    }
+  });
+
   test("an error of the script's own is no reason to send it again", async () => {
     const { redis } = world;
     await redis.del("tries");

@@ -233,7 +233,9 @@ export class Queued extends Methods implements Runner {
     const known = few && scripts.has(lua) && (this.#transaction || lua.length > BRIEF);
     const command = (known ? "EVALSHA" : "EVAL") + (readonly ? "_RO" : "");
     const row = rowOf(command);
-    this.run(row, command, [known ? this.shaOf(lua) : lua, ...words], needsOf(row));
+    // its digest is that of its UTF-8, whatever the encoding of data is
+    const text = this.#view.mode & ENCODED ? new TextEncoder().encode(lua) : lua;
+    this.run(row, command, [known ? this.shaOf(lua) : text, ...words], needsOf(row));
     if (few) scripts.add(lua);
     return this;
   }
