@@ -847,8 +847,8 @@ fn nothing_waits_for_a_lock_on_a_lease_that_is_over() {
     fleet.settle();
     assert_eq!((fleet.outcome(2), fleet.outcome(3)), (None, None));
     fleet.release(lease);
-    let over = Failure { reason: Reason::LeaseLost, maybe_executed: false };
-    assert_eq!(fleet.outcome(2), Some(&Outcome::Failed(over)));
+    let closed = Failure { reason: Reason::Closed, maybe_executed: false };
+    assert_eq!(fleet.outcome(2), Some(&Outcome::Failed(closed)));
     assert_eq!(fleet.outcome(3), None, "on the shared connection");
     fleet.server.store.execute(&[b"DEL", b"lock"]);
     fleet.advance(1_000);

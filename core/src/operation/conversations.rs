@@ -275,17 +275,16 @@ impl<M: Machine> Conversations<M> {
         }
     }
 
-    /// Gives up every conversation that [may block](Operation::may_block), or those on `lease` alone: its caller is told that this is over, and what
+    /// Gives up every conversation that [may block](Operation::may_block), or those on `lease` alone: its caller is told that it was closed, and what
     /// it may have got is given back.
     pub fn dismiss(&mut self, now: Instant, lease: Option<LeaseId>) {
-        let reason = if lease.is_some() { Reason::LeaseLost } else { Reason::Closed };
         for slot in (0..self.talks.slots.len()).map(|index| Slot(index as u32)) {
             let Some(talk) = self.talks.get(slot) else { continue };
             if lease.is_none_or(|lease| lease == talk.lease)
                 && talk.operation.may_block()
                 && let Some(maybe_executed) = self.cancel(now, slot)
             {
-                self.failed.push((slot, Failure { reason, maybe_executed }));
+                self.failed.push((slot, Failure { reason: Reason::Closed, maybe_executed }));
             }
         }
     }
