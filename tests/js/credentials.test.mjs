@@ -153,6 +153,34 @@ test("credentials that cannot be renewed cost nothing until they are needed, and
   assert.equal(fake.links.length, 1);
 });
 
+test("asking again takes no longer than a connection may take, and what has expired is not used", async (t) => {
+  keepAlive(t);
+  const asked = [];
+  const credentials = ({ signal }) => {
+    asked.push(signal);
+    if (asked.length === 1) return { password: "first", expiresAt: Date.now() + 60 };
+    return asked.length < 4 ? new Promise(() => {}) : { password: "second" };
+  };
+  const { redis, fake, told } = guarded(t, new Set(["first", "second"]), { credentials, connectTimeout: 30 });
+  assert.equal(await redis.echo("a"), "a");
+  await until(() => told.includes("second"));
+  assert.deepEqual(asked.map(({ aborted }) => aborted), [false, true, true, false]);
+  assert.equal(fake.links.length, 1, "nothing was disturbed");
+
+  const expiry = Date.now() + 60;
+  let count = 0;
+  const hanging = () => (++count === 1 ? { password: "old", expiresAt: expiry } : count === 2 ? new Promise(() => {}) : { password: "new" });
+  const known = new Set(["old"]);
+  const other = guarded(t, known, { credentials: hanging, connectTimeout: 0 });
+  assert.equal(await other.redis.echo("a"), "a");
+  await until(() => count === 2 && Date.now() > expiry);
+  known.clear();
+  known.add("new");
+  other.fake.link.end();
+  assert.equal(await within(other.redis.echo("b")), "b");
+  assert.deepEqual(other.told, ["old", "new"]);
+});
+
 test("new credentials that are refused: what is in flight is answered, and the next attempt tells the truth", async (t) => {
   keepAlive(t);
   const credentials = () => (told.length === 0 ? { password: "first", expiresAt: Date.now() + 60 } : { password: "refused" });

@@ -262,3 +262,17 @@ describe("a lease of a server that fails", () => {
     assert.equal(await lease.echo("b"), "b");
   });
 });
+
+test("a lease says why there is no connection, though no attempt was made for it", async (t) => {
+  keepAlive(t);
+  const { redis, fake } = faked(t, () => bulk("x"), { queueTimeout: 30, retryDelay: 1_000_000, maxRetryDelay: 1_000_000 });
+  await redis.connect();
+  const { handshake } = fake;
+  fake.handshake = (args) => (args[0] === "HELLO" ? error("ERR max number of clients reached") : handshake(args));
+  for (let round = 0; round < 3; round++) {
+    const lease = await redis.lease();
+    assert.match((await rejection(lease.echo("x"))).message, /has reached its maximum number of clients/);
+    await lease.release();
+  }
+  assert.equal(fake.links.length, 2);
+});

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { ConnectionError, Redis } from "redwire";
+import { ConnectionError, Pool, Redis } from "redwire";
 import { faked, keepAlive } from "./support/client.mjs";
 import { array, bulk, ok, queued } from "./support/resp.mjs";
 import { missing, programs, startServer } from "./support/servers.mjs";
@@ -36,6 +36,57 @@ describe("status and onStateChange", () => {
     redis.onStateChange((status) => two.push(status));
     await redis.connect();
     assert.deepEqual([one, two], [["connecting"], ["connecting", "ready"]]);
+  });
+
+  test("are heard in order by all, though one of them ends the client", async (t) => {
+    for (const end of ["close", "destroy"]) {
+      const { redis } = faked(t, echo);
+      const seen = [];
+      redis.onStateChange((status) => void (status === "ready" && redis[end]()));
+      redis.onStateChange((status) => seen.push(status));
+      await redis.connect().catch(() => {});
+      await until(() => redis.status === "closed");
+      assert.deepEqual(seen, ["connecting", "ready", "closed"]);
+    }
+    const { redis } = faked(t, () => undefined);
+    const seen = [];
+    redis.onStateChange((status) => status === "closing" && redis.destroy());
+    redis.onStateChange((status) => seen.push(status));
+    const flying = rejection(redis.get("k"));
+    await redis.close();
+    await flying;
+    assert.deepEqual(seen.slice(-2), ["closing", "closed"]);
+  });
+
+  test("a listener that throws or rejects is its own affair", async (t) => {
+    const { redis } = faked(t, echo);
+    redis.onStateChange(async () => Promise.reject(new Error("mine")));
+    redis.onStateChange(() => {
+      throw new Error("mine");
+    });
+    assert.equal(await redis.echo("a"), "a");
+    // unhandled, it would end this process
+    await new Promise(setImmediate);
+  });
+
+  test("of a client of a pool end with it", async (t) => {
+    const { fake } = faked(t, echo);
+    const pool = new Pool({ connector: fake.connector });
+    t.after(() => pool.destroy());
+    const [one, other] = [new Redis({ pool }), new Redis({ pool })];
+    const [seen, rest] = [[], []];
+    one.onStateChange((status) => {
+      assert.equal(one.status, status);
+      seen.push(status);
+    });
+    other.onStateChange((status) => rest.push(status));
+    await one.echo("a");
+    await one.close();
+    fake.link.end();
+    await until(() => rest.includes("reconnecting"));
+    assert.deepEqual(seen, ["connecting", "ready", "closed"]);
+    await pool.close();
+    assert.equal(rest.at(-1), "closed");
   });
 
   test("only functions listen", (t) => {
@@ -156,6 +207,49 @@ describe("close", () => {
       await within(waiting);
       assert.equal(redis.status, "closed");
     }
+  });
+
+  test("takes any time from 0 on, whoever's client it is", async (t) => {
+    keepAlive(t);
+    const makes = [
+      () => faked(t, (args) => (args[0] === "GET" ? undefined : ok)).redis,
+      () => new Redis({ pool: new Pool({ connector: faked(t, (args) => (args[0] === "GET" ? undefined : ok)).fake.connector }) }),
+    ];
+    for (const make of makes) {
+      for (const timeout of [-1, NaN, "5", null]) {
+        const redis = make();
+        assert.match((await rejection(redis.close({ timeout }))).message, /^close: option 'timeout' expected milliseconds, a number from 0, got/);
+        assert.equal(redis.status, "idle", "it is open");
+        redis.destroy();
+      }
+      for (const timeout of [0, 0.5, 20]) {
+        const redis = make();
+        redis.get("k").catch(() => {});
+        await within(redis.connect());
+        await within(redis.close({ timeout }), 1000);
+        assert.equal(redis.status, "closed");
+      }
+      const redis = make();
+      await within(redis.close({ timeout: Infinity }));
+      assert.equal(redis.status, "closed");
+    }
+    assert.match((await rejection(new Pool().close({ timeout: -1 }))).message, /^close: option 'timeout'/);
+  });
+
+  test("waits for no other connection, nor for the time of the next attempt", async (t) => {
+    const redis = new Redis({
+      connector: () => {
+        throw new Error("no way");
+      },
+      retryDelay: 100_000,
+      queueTimeout: 0,
+    });
+    t.after(() => redis.destroy());
+    const waiting = rejection(redis.get("k"));
+    await until(() => redis.status === "reconnecting");
+    await within(redis.close(), 1000);
+    assert.match((await waiting).message, /closed/);
+    assert.equal(redis.status, "closed");
   });
 
   test("of a view closes the client", async (t) => {

@@ -26,7 +26,7 @@ const seen = async (...args) => {
   const redis = args.length > 0 ? new Redis(args[0], { connector, ...options }) : new Redis({ connector, ...options });
   await within(redis.ping());
   redis.destroy();
-  return { endpoint, greeted: greeted.filter((command) => !command.startsWith("CLIENT SETINFO")) };
+  return { endpoint, greeted: greeted.filter((command) => !/^(CLIENT SETINFO|INFO)/.test(command)) };
 };
 
 describe("where it connects to, and as whom", () => {
@@ -46,6 +46,8 @@ describe("where it connects to, and as whom", () => {
     [["redis://h?db=3"], tcp("h", 6379), ["HELLO 3", "SELECT 3"]],
     [["redis://h/1?db=3", { db: 2 }], tcp("h", 6379), ["HELLO 3", "SELECT 3"]],
     [["redis://u:p@h?username=v&password=q", { username: "w", password: "r" }], tcp("h", 6379), ["HELLO 3 AUTH v q"]],
+    [["redis://h?username=a+b&password=c+d%2Be"], tcp("h", 6379), ["HELLO 3 AUTH a+b c+d+e"]],
+    [[new URL("redis://:p@h:1234/3"), {}], tcp("h", 1234), ["HELLO 3 AUTH default p", "SELECT 3"]],
     [["redis://@h"], tcp("h", 6379), ["HELLO 3"]],
     [["redis://:@h"], tcp("h", 6379), ["HELLO 3"]],
     [["redis://u:@h?password=p"], tcp("h", 6379), ["HELLO 3 AUTH u p"]],
@@ -179,6 +181,18 @@ describe("wrong options name themselves and never their value", () => {
   test("what is neither URL nor options", () => {
     for (const url of [1, true, () => {}, Symbol("x"), null]) assert.throws(() => new Redis(url), TypeError);
     for (const options of [1, "x", null, true]) assert.throws(() => new Redis("redis://h", options), TypeError);
+  });
+
+  test("objects that hold no options, though they are empty", () => {
+    for (const given of [[], new Map([["ca", "x"]]), new Set(), new Date(), new Uint8Array(2), new URL("redis://h")]) {
+      for (const name of ["tls", "cache", "offlineQueue", "highWater"]) assert.throws(() => new Redis({ [name]: given }), new RegExp(`'${name}' expected .*, got ${given.constructor.name}$`));
+      assert.throws(() => new Redis("redis://h", given), new RegExp(`options: expected an object, got ${given.constructor.name}$`));
+    }
+    class Own {
+      host = "h";
+      tls = Object.create(null);
+    }
+    assert.equal(new Redis(new Own()).inspect().server, "h:6379");
   });
 });
 

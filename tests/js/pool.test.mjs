@@ -5,7 +5,7 @@ import { after, before, describe, test } from "node:test";
 import { promisify } from "node:util";
 import { ConnectionError, Pool, QueueFullError, Redis, TimeoutError } from "redwire";
 import { faked, keepAlive } from "./support/client.mjs";
-import { array, bulk, ok } from "./support/resp.mjs";
+import { array, bulk, error, ok } from "./support/resp.mjs";
 import { missing, programs, startServer } from "./support/servers.mjs";
 import { rejection, until, within } from "./support/until.mjs";
 
@@ -315,6 +315,24 @@ for (const program of programs) {
     });
   });
 }
+
+test("what duplicate() is told holds, whatever the view says", async (t) => {
+  keepAlive(t);
+  let asked = 0;
+  const ask = { next: () => void asked++ };
+  const { redis } = faked(t, ([name]) => (name === "GET" ? undefined : error("TRYAGAIN later")));
+  const view = redis.with({ timeout: 60_000, retry: { next: () => undefined } });
+  const other = view.duplicate({ timeout: 20, retry: ask });
+  t.after(() => other.destroy());
+  assert.equal((await rejection(other.echo("x"))).code, "TRYAGAIN");
+  assert.ok((await rejection(other.get("k"))) instanceof TimeoutError);
+  assert.equal(asked, 2);
+  const same = view.duplicate();
+  t.after(() => same.destroy());
+  const waiting = same.get("k");
+  waiting.catch(() => {});
+  assert.equal(await Promise.race([waiting.catch(() => "rejected"), rejection(other.get("k")).then(() => "waits")]), "waits");
+});
 
 describe("a Pool", () => {
   test("[promise 32] connects as its connector says", async (t) => {

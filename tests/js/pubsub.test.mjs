@@ -2,8 +2,12 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { after, before, describe, test } from "node:test";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { AuthorizationError, ConnectionError, PubSubError, Redis, RedisError } from "redwire";
+import { faked, keepAlive } from "./support/client.mjs";
 import { startProxy } from "./support/proxy.mjs";
+import { array, bulk, error, integer } from "./support/resp.mjs";
 import { freePort, missing, programs, startServer } from "./support/servers.mjs";
 import { rejection, until, within } from "./support/until.mjs";
 
@@ -790,5 +794,45 @@ describe("subscriptions", { skip: missing(plain) }, () => {
       const stop = await redis.subscribe("held", async () => { console.log("handled"); await stop(); });
       setTimeout(() => redis.publish("held", "y"), 100).unref();`);
     assert.deepEqual([read.status, read.stdout], [0, "x\nhandled\n"]);
+  });
+});
+
+for (const protocol of [2, 3]) {
+  test(`what was refused holds no place, and may be subscribed to later, RESP${protocol}`, async (t) => {
+    keepAlive(t);
+    let refused = true;
+    const { redis, fake } = faked(t, ([name, channel]) => (name !== "SUBSCRIBE" ? bulk("x") : refused ? error("NOPERM no access to a channel") : array([bulk("subscribe"), bulk(channel), integer(1)])), { protocol, maxConnections: 1, poolTimeout: 50 });
+    const pubsub = redis.pubsub();
+    for (let round = 0; round < 3; round++) {
+      assert.equal((await rejection(pubsub.subscribe("c"))).code, "NOPERM");
+      const lease = await within(redis.lease());
+      assert.equal(await within(lease.echo("x")), "x");
+      await lease.release();
+      await until(() => fake.links.filter(({ closed }) => !closed).length <= 2);
+    }
+    refused = false;
+    const second = faked(t, fake.answer, { protocol, maxConnections: 1 }).redis.pubsub();
+    await rejection(second.subscribe());
+    await within(second.subscribe("c"));
+    refused = true;
+    assert.equal((await rejection(second.subscribe("d"))).code, "NOPERM");
+    assert.deepEqual([...second.channels], ["c"], "what was confirmed stays");
+    await second.close();
+    for (const closed of [second, redis.pubsub()]) {
+      await closed.close();
+      assert.ok((await rejection(closed.subscribe("c"))) instanceof RedisError);
+    }
+  });
+}
+
+test("subscriptions that were never used are let go", async (t) => {
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc");
+  const { redis } = faked(t, () => bulk("x"));
+  await redis.ping();
+  const made = Array.from({ length: 50 }, () => new WeakRef(redis.pubsub()));
+  await until(() => {
+    collect();
+    return made.every((one) => one.deref() === undefined);
   });
 });

@@ -1,12 +1,12 @@
 // Policies that decide whether a command that failed is sent again.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { compositeRetry, ConnectionError, constantRetry, exponentialRetry, isTransient, Redis, ResponseError, TimeoutError } from "redwire";
+import { compositeRetry, ConnectionError, constantRetry, exponentialRetry, isTransient, Pool, Redis, ResponseError, TimeoutError } from "redwire";
 import { faked, keepAlive } from "./support/client.mjs";
 import { startProxy } from "./support/proxy.mjs";
 import { bulk, error as reply } from "./support/resp.mjs";
 import { missing, programs, startServer } from "./support/servers.mjs";
-import { rejection, within } from "./support/until.mjs";
+import { rejection, until, within } from "./support/until.mjs";
 
 const busy = reply("TRYAGAIN Multiple keys request during rehashing of slot");
 /** Answers with `bytes` `times` times, and then with the command's first argument. */
@@ -81,6 +81,57 @@ describe("constantRetry, exponentialRetry, compositeRetry and one's own", () => 
     for (const error of [new ConnectionError("x"), new TimeoutError("x"), new ResponseError("x", { code: "CLUSTERDOWN" })]) assert.ok(isTransient(error));
     for (const error of [new ResponseError("x", { code: "WRONGTYPE" }), new ResponseError("x", { code: "NOPERM" })]) assert.ok(!isTransient(error));
   });
+});
+
+test("each attempt sends the bytes that the call was given, though their buffer is used again", async (t) => {
+  const { redis, fake } = faked(t, failing(1, busy), { retry: constantRetry({ retries: 3, delay: 1 }) });
+  for (const call of [(bytes) => redis.set("k", bytes), (bytes) => redis.rpush("k", [bytes]), (bytes) => redis.call("SET", "k", bytes), (bytes) => redis.set("k", bytes, { ex: 1 })]) {
+    fake.commands.length = 0;
+    fake.answer = failing(1, busy);
+    const bytes = Buffer.from("first");
+    const sent = call(bytes);
+    await until(() => fake.commands.length > 0);
+    bytes.write("LATER");
+    await within(sent);
+    assert.deepEqual(fake.commands.map(([, , value]) => value), ["first", "first"]);
+  }
+});
+
+test("what is told of a failure may fail itself: the command's own error is what its caller gets", async (t) => {
+  for (const onFailure of [() => { throw new Error("the log is full"); }, () => Promise.reject(new Error("the log is away"))]) {
+    const { redis } = faked(t, failing(9, busy), { retry: constantRetry({ retries: 2, delay: 1, onFailure }) });
+    assert.equal((await rejection(redis.echo("a"))).code, "TRYAGAIN");
+  }
+});
+
+test("nothing is asked, nor waited for, once the client is closed", async (t) => {
+  const pool = new Pool({ port: 1 });
+  t.after(() => pool.destroy());
+  let asked = 0;
+  const retry = { next: () => (asked++, 60_000) };
+  for (const end of ["close", "destroy"]) {
+    for (const make of [(t) => faked(t, () => busy, { retry }).redis, () => new Redis({ pool, retry })]) {
+      const redis = make(t);
+      asked = 0;
+      redis[end]();
+      assert.match((await rejection(redis.get("k"))).message, /^the client is closed/);
+      assert.equal(asked, 0);
+    }
+  }
+  const { redis } = faked(t, () => undefined, { retry });
+  const flying = rejection(redis.get("k"));
+  await redis.connect();
+  redis.destroy();
+  assert.match((await flying).message, /closed/);
+  assert.equal(asked, 0);
+  const shared = faked(t, () => busy);
+  const quick = new Pool({ connector: shared.fake.connector });
+  t.after(() => quick.destroy());
+  const pooled = new Redis({ pool: quick, retry });
+  const waiting = rejection(pooled.get("k"));
+  await until(() => asked === 1);
+  await pooled.close();
+  assert.match((await waiting).message, /^the client is closed/);
 });
 
 describe("what is not sent again", () => {

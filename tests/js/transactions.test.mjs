@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { ConnectionError, Lock, RedisError, ResponseError, TimeoutError, WatchError } from "redwire";
 import { faked } from "./support/client.mjs";
 import { everywhere } from "./support/everywhere.mjs";
-import { ok } from "./support/resp.mjs";
+import { array, integer, nil, ok, queued } from "./support/resp.mjs";
 import { rejection, until, within } from "./support/until.mjs";
 
 const KEY = "OUR-SEQUENCE-KEY";
@@ -381,4 +381,22 @@ test("a watch that rejects keeps no connection, unless another one holds it", as
   assert.ok((await rejection(redis.lease())) instanceof TimeoutError);
   await pipe.reset();
   await (await redis.lease()).release();
+});
+
+test("WATCH is sent the keys that it was given, at every try, though their bytes are used again", async (t) => {
+  const answers = [nil(3), array([integer(1)])];
+  const { redis, fake } = faked(t, ([name]) => (name === "EXEC" ? answers.shift() : name === "INCR" ? queued : ok));
+  const key = Buffer.from("first");
+  const pipeline = redis.pipeline();
+  const watching = pipeline.watch(key);
+  key.write("LATER");
+  await within(watching);
+  await pipeline.reset();
+  key.write("first");
+  const keys = [key];
+  const done = redis.transaction((held) => held.multi().incr("n"), keys, { watchDelay: 1 });
+  key.write("LATER");
+  keys.pop();
+  await within(done);
+  assert.deepEqual(fake.commands.filter(([name]) => name === "WATCH"), Array(3).fill(["WATCH", "first"]));
 });

@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { CommandNotSupportedError, Redis, UnknownCommandError } from "redwire";
+import { CommandNotSupportedError, QueueFullError, Redis, TimeoutError, UnknownCommandError } from "redwire";
 import { get, hexpire, incr, jsonGet, set, zrange } from "redwire/commands";
-import { faked } from "./support/client.mjs";
+import { faked, keepAlive } from "./support/client.mjs";
 import { handshake } from "./support/fake.mjs";
 import { bulk, error, ok } from "./support/resp.mjs";
 import { table } from "./support/scenarios.mjs";
 import { allPrograms, missing, startServer } from "./support/servers.mjs";
-import { outcome, rejection } from "./support/until.mjs";
+import { outcome, rejection, within } from "./support/until.mjs";
 
 /** The fake server says that it is 7.0.15. */
 const names = (fake) => fake.commands.map(([name]) => name);
@@ -32,11 +32,11 @@ describe("commands that the server is too old for", () => {
   });
 
   test("of Redis 6 too, on a server that does not know HELLO", async (t) => {
-    const { fake, redis } = faked(t, ([name]) => (name === "INFO" ? bulk("# Server\r\nredis_version:5.0.14\r\n") : ok), { protocol: 2 });
+    const { fake, redis } = faked(t, () => ok, { protocol: 2, greet: handshake(2, "5.0.14") });
     assert.match((await rejection(redis.migrate("host", 1, "k", 0, 10, { auth2: ["u", "p"] }))).message, /MIGRATE with 'auth2' needs version 6/);
     assert.match((await rejection(redis.aclWhoami())).message, /ACL WHOAMI needs version 6/);
     assert.equal(await redis.migrate("host", 1, "k", 0, 10, { auth: "p" }), true);
-    assert.deepEqual(names(fake), ["INFO", "MIGRATE"]);
+    assert.deepEqual(names(fake), ["MIGRATE"]);
   });
 
   test("what waits for the version keeps its place in the order", async (t) => {
@@ -54,6 +54,24 @@ describe("commands that the server is too old for", () => {
     assert.deepEqual(fake.commands, [["GET", "b"]]);
   });
 
+  test("are refused on a lease too, by what its own connection says", async (t) => {
+    for (const protocol of [2, 3]) {
+      const { fake, redis } = faked(t, () => ok, { protocol });
+      const lease = await redis.lease();
+      assert.ok((await rejection(lease.hexpire("h", 1, ["f"]))) instanceof CommandNotSupportedError);
+      assert.ok((await rejection(lease.multi().get("a").hexpire("h", 1, ["f"]).execute())) instanceof CommandNotSupportedError);
+      assert.deepEqual([fake.links.length, names(fake)], [1, []]);
+    }
+  });
+
+  test("a stream ends at the first, and what a policy says changes nothing", async (t) => {
+    const { fake, redis } = faked(t, () => ok, { retry: { next: ({ attempt }) => (attempt < 5 ? 0 : undefined) } });
+    const [stream, retried] = await Promise.all([rejection(redis.pipelineStream([get("a"), hexpire("h", 1, ["f"])])), rejection(redis.hexpire("h", 1, ["f"]))]);
+    assert.ok(stream instanceof CommandNotSupportedError && retried instanceof CommandNotSupportedError);
+    assert.equal(stream.position, 1);
+    assert.deepEqual(names(fake).filter((name) => name !== "GET"), []);
+  });
+
   test("verifyVersion: false sends them", async (t) => {
     const { fake, redis } = faked(t, () => ok, { verifyVersion: false });
     await outcome(redis.hexpire("h", 1, ["f"]));
@@ -61,30 +79,29 @@ describe("commands that the server is too old for", () => {
   });
 
   test("are known where the server did not greet with its version, from INFO", async (t) => {
-    const info = bulk("# Server\r\nredis_version:7.0.15\r\nredis_mode:standalone\r\n");
-    const { fake, redis } = faked(t, ([name]) => (name === "INFO" ? info : ok), { protocol: 2 });
+    const { fake, redis } = faked(t, () => ok, { protocol: 2 });
     const [error, value] = await Promise.all([rejection(redis.hexpire("h", 1, ["f"])), redis.set("k", "v")]);
     assert.match(error.message, /^HEXPIRE needs version 7\.4 of the server, which is 7\.0\.15/);
     assert.equal(value, true);
     assert.ok((await rejection(redis.hexpire("h", 1, ["f"]))) instanceof CommandNotSupportedError);
-    assert.deepEqual(fake.commands, [["INFO", "server"], ["SET", "k", "v"]], "asked once");
+    assert.deepEqual(fake.commands, [["SET", "k", "v"]]);
+    assert.equal(redis.inspect().version, "7.0.15");
   });
 
   test("are sent where nobody says how old the server is", async (t) => {
     for (const answer of [error("NOPERM this user has no permissions to run the 'info' command"), ok, bulk("")]) {
-      const { fake, redis } = faked(t, ([name]) => (name === "INFO" ? answer : ok), { protocol: 2 });
+      const { fake, redis } = faked(t, () => ok, { protocol: 2, greet: (args) => (args[0] === "INFO" ? answer : handshake(2)(args)) });
       for (let round = 0; round < 2; round++) await outcome(redis.hexpire("h", 1, ["f"]));
-      assert.deepEqual(names(fake), ["INFO", "HEXPIRE", "HEXPIRE"]);
+      assert.deepEqual(names(fake), ["HEXPIRE", "HEXPIRE"]);
     }
   });
 
-  test("are sent to forks, whose numbers are their own, and INFO is asked once at most", async (t) => {
-    const info = bulk("# Server\r\nredis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:8.1.0\r\n");
+  test("are sent to forks, whose numbers are their own", async (t) => {
     for (const protocol of [2, 3]) {
-      const { fake, redis } = faked(t, ([name]) => (name === "INFO" ? info : ok), { protocol, greet: handshake(protocol, "8.1.0", "valkey") });
+      const { fake, redis } = faked(t, () => ok, { protocol, greet: handshake(protocol, "8.1.0", "valkey") });
       for (let round = 0; round < 2; round++) await Promise.all([redis.set("k", "v", { ifeq: "x" }), redis.pipeline().xdelex("s", ["1-0"]).execute().catch(() => {})]);
       assert.equal(redis.inspect().version, "8.1.0");
-      assert.deepEqual(names(fake).filter((name) => name !== "MULTI" && name !== "EXEC"), [...(protocol === 2 ? ["INFO"] : []), "SET", "XDELEX", "SET", "XDELEX"]);
+      assert.deepEqual(names(fake).filter((name) => name !== "MULTI" && name !== "EXEC"), ["SET", "XDELEX", "SET", "XDELEX"]);
     }
   });
 
@@ -133,6 +150,60 @@ test("a fork refuses by itself what it does not have", { skip: missing(allProgra
     await redis.set("k", "v");
     assert.equal(await redis.set("k", "w", { ifeq: "v" }), true);
     await redis.close();
+  }
+});
+
+describe("while the server is not known, a call that needs a version", () => {
+  /** A server that hears everything and says nothing until `speak`. */
+  const silent = (t, protocol, options = {}) => {
+    let heard = () => {};
+    const speaking = new Promise((resolve) => (heard = resolve));
+    const greet = (args, link) => {
+      const reply = handshake(protocol)(args);
+      if (reply === undefined && args[0] !== "PING") return undefined;
+      void speaking.then(() => link.send(reply ?? Buffer.from("+PONG\r\n")));
+      return Buffer.alloc(0);
+    };
+    return { ...faked(t, (args) => (args[0] === "GET" ? bulk("v") : ok), { protocol, greet, ...options }), speak: heard };
+  };
+
+  for (const protocol of [2, 3]) {
+    test(`sends what it was given, as do all behind it, over RESP${protocol}`, async (t) => {
+      const { fake, redis, speak } = silent(t, protocol);
+      const bytes = Buffer.from("first");
+      const calls = [redis.getex("a", { ex: 1 }), redis.set("b", bytes, { keepttl: true }), redis.set("c", bytes), redis.call("SET", "d", bytes), redis.multi().getex("e", { ex: 1 }).set("e", bytes).execute().catch(() => {})];
+      bytes.write("LATER");
+      speak();
+      await within(Promise.all(calls));
+      assert.deepEqual(fake.commands.filter(([name]) => name === "SET").map(([, key, value]) => `${key} ${value}`), ["b first", "c first", "d first", "e first"]);
+    });
+
+    test(`is in time, shown, bounded, given up and answered before the end like any other, over RESP${protocol}`, async (t) => {
+      keepAlive(t);
+      const late = silent(t, protocol, { queueTimeout: 30 });
+      const waiting = [late.redis.getex("a", { ex: 1 }), late.redis.get("b"), late.redis.pipeline({ transaction: false }).getex("a", { ex: 1 }).execute()].map((call) => rejection(call));
+      await new Promise(setImmediate);
+      assert.deepEqual(late.redis.inspect().waiting.map(({ command }) => command), ["GETEX", "GET", "GETEX"]);
+      for (const error of await Promise.all(waiting)) assert.ok(error instanceof TimeoutError, `${error}`);
+
+      const full = silent(t, protocol, { offlineQueue: { maxCommands: 2 } });
+      const calls = [full.redis.getex("a", { ex: 1 }), full.redis.get("b"), full.redis.getex("c", { ex: 1 }), full.redis.get("d")];
+      const over = [rejection(calls[2]), rejection(calls[3])];
+      for (const error of await Promise.all(over)) assert.ok(error instanceof QueueFullError, `${error}`);
+      const controller = new AbortController();
+      const closing = full.redis.close();
+      full.speak();
+      assert.deepEqual(await within(Promise.all(calls.slice(0, 2))), ["OK", "v"]);
+      await within(closing);
+
+      const given = silent(t, protocol);
+      const aborted = rejection(given.redis.with({ signal: controller.signal }).hexpire("h", 1, ["f"]));
+      controller.abort(new Error("enough"));
+      assert.equal((await aborted).message, "enough");
+      const next = given.redis.get("b");
+      given.speak();
+      assert.equal(await within(next), "v", "its place is another's");
+    });
   }
 });
 

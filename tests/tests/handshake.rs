@@ -53,6 +53,40 @@ fn everything_is_asked_in_one_write_and_commands_wait() {
 }
 
 #[test]
+fn where_hello_tells_nothing_info_is_asked_if_wanted() {
+    let asked = || Config { ask_version: true, library: None, ..Config::default() };
+    let info = "# Server\r\nredis_version:7.2.4\r\nredis_mode:standalone\r\n";
+    let fork = [info, "server_name:valkey\r\nvalkey_version:9.1.0\r\n"].concat();
+    for (said, version, is_fork) in [
+        (bulk_text(info), "7.2.4", false),
+        (bulk_text(&fork), "9.1.0", true),
+        (bulk_text(""), "", false),
+        ("-NOPERM this user has no permissions to run the 'info' command\r\n".into(), "", false),
+        (bulk_text(&"x".repeat(100_000)), "", false),
+    ] {
+        let mut peer = open(asked());
+        assert_eq!(peer.sent(), ["HELLO 3", "PING"], "it may tell");
+        peer.reply([UNKNOWN, PONG].concat());
+        assert_eq!(peer.sent(), ["INFO server", "PING"]);
+        let reply = said + PONG;
+        for byte in reply.bytes() {
+            assert!(peer.ready.is_empty());
+            peer.reply([byte]);
+        }
+        assert_eq!(peer.sent(), ["GET k"]);
+        let server = peer.connection.server();
+        assert_eq!(
+            (server.version.as_slice(), server.is_fork, server.protocol),
+            (version.as_bytes(), is_fork, 2)
+        );
+    }
+}
+
+fn bulk_text(text: &str) -> String {
+    format!("${}\r\n{text}\r\n", text.len())
+}
+
+#[test]
 fn a_fork_is_told_by_its_name() {
     let mut peer = open(Config::default());
     peer.reply(HELLO.replace("redis", "valkey") + "+OK\r\n+OK\r\n" + PONG);
@@ -207,6 +241,16 @@ fn refusals_end_the_link_with_their_reason_and_without_secrets() {
         (&["-LOADING Redis is loading the dataset in memory\r\n"], Reason::Loading, "LOADING"),
         (&["!15\r\nERR secret\r\nxyz\r\n"], Reason::Handshake, "ERR"),
         (&[HELLO, "-ERR DB index is out of range\r\n"], Reason::Database, "ERR DB index is out of range"),
+        (
+            &[HELLO, "-NOPERM no permissions to run SELECT\r\n"],
+            Reason::Database,
+            "NOPERM no permissions to run SELECT",
+        ),
+        (
+            &[HELLO, "-BUSY Redis is busy running a script.\r\n"],
+            Reason::Handshake,
+            "BUSY Redis is busy running a script.",
+        ),
         (&[UNKNOWN, "+OK\r\n", PONG, "-WRONGPASS secret\r\n"], Reason::Authentication, "WRONGPASS"),
         (
             &[UNKNOWN, "+OK\r\n", PONG, "-ERR unknown command 'AUTH', with args: 'secret'\r\n"],

@@ -4,7 +4,8 @@ import type { Engine } from "./engine.js";
 import type { Host } from "./host.js";
 import type { Listener } from "./settings.js";
 import type { Gatherer } from "./slots.js";
-import type { Status } from "./status.js";
+import { States, type StateListener, type Status } from "./status.js";
+import { later } from "./timer.js";
 import { Turns } from "./turns.js";
 import type { Version } from "./version.js";
 import { LANE } from "./wire.js";
@@ -39,6 +40,7 @@ export class Channel {
   readonly turns = new Turns();
   readonly #full: number;
   #closed = false;
+  #states: States | undefined;
   /** Those of listeners, which end with this one. */
   readonly children = new Set<Channel>();
 
@@ -183,11 +185,43 @@ export class Channel {
     return this.engine.takeRefused(slot);
   }
 
+  /** Tells every change of status until the function given back is called: those of the engine, and its own end. */
+  onStateChange(listener: StateListener): () => void {
+    return (this.#states ??= this.#follow()).listen(listener);
+  }
+
+  #follow(): States {
+    const states = new States();
+    states.status = this.status;
+    if (states.status === "closed") return states;
+    const stop = this.engine.onStateChange((status, cause) => states.become(status, cause));
+    states.listen((status) => status === "closed" && stop());
+    return states;
+  }
+
+  /** Resolves after so many milliseconds, or to `true` as soon as `signal` aborts or nothing is taken any more. */
+  pause(milliseconds: number, signal: AbortSignal | undefined): Promise<boolean> {
+    return new Promise((resolve) => {
+      if (this.status === "closed" || signal?.aborted) return resolve(true);
+      const end = (over: boolean): void => {
+        clearTimeout(timer);
+        stop();
+        signal?.removeEventListener("abort", abort);
+        resolve(over);
+      };
+      const abort = (): void => end(true);
+      const timer = later(() => end(false), milliseconds);
+      const stop = this.onStateChange((status) => status === "closed" && abort());
+      signal?.addEventListener("abort", abort);
+    });
+  }
+
   /** Takes no more commands; those that were sent settle. A lease is given back. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
     this.end();
     this.engine.remove(this);
+    this.#states?.become("closed");
   }
 }

@@ -1,3 +1,4 @@
+import { unlessAborted } from "./aborts.js";
 import { ConnectionError } from "./errors.js";
 import { laterUnheld, type Timer } from "./timer.js";
 
@@ -27,32 +28,41 @@ export class Keeper {
   readonly #tell: (username: string | undefined, password: string) => void;
   readonly #failed: (error: ConnectionError) => void;
   readonly #delays: readonly [least: number, most: number];
+  readonly #limit: number;
   #asked: Promise<void> | undefined;
+  /** When what was given last expires. */
+  #expires = Infinity;
+  /** Ends asking again. */
+  #renewing: AbortController | undefined;
   #told = "";
   #timer: Timer;
 
-  /** `tell` takes new credentials, `failed` what went wrong behind the scenes; such attempts are `delays` apart, from the least to the most. */
+  /**
+   * `tell` takes new credentials, `failed` what went wrong behind the scenes; such attempts take `limit` ms at most (0: no limit), and are
+   * `delays` apart, from the least to the most.
+   */
   constructor(
     provider: CredentialsProvider,
     tell: (username: string | undefined, password: string) => void,
     failed: (error: ConnectionError) => void,
     delays: readonly [least: number, most: number],
+    limit: number,
   ) {
     this.#provider = provider;
     this.#tell = tell;
     this.#failed = failed;
     this.#delays = delays;
+    this.#limit = limit;
   }
 
   /** Resolves when the credentials that were told are of use; rejects with a {@link ConnectionError}. */
   ensure(signal: AbortSignal): Promise<void> {
+    if (Date.now() >= this.#expires) this.forget();
     if (this.#asked === undefined) {
       const asked = (this.#asked = this.#ask(signal).catch((error: unknown) => {
         if (this.#asked === asked) this.#asked = undefined;
         throw error;
       }));
-      // whoever asks next must not wait for an answer that nobody gives
-      signal.addEventListener("abort", () => this.#timer === undefined && this.#asked === asked && this.forget(), { once: true });
     }
     return this.#asked;
   }
@@ -60,8 +70,11 @@ export class Keeper {
   /** Asks anew next time. */
   forget(): void {
     this.#asked = undefined;
+    this.#expires = Infinity;
     clearTimeout(this.#timer);
-    this.#timer = undefined;
+    const renewing = this.#renewing;
+    this.#renewing = undefined;
+    renewing?.abort();
   }
 
   /** Forgets what was told: there is a new core, which knows nothing. */
@@ -73,7 +86,8 @@ export class Keeper {
   async #ask(signal: AbortSignal): Promise<void> {
     let given: Credentials;
     try {
-      given = await this.#provider({ signal });
+      // whoever asks next must not wait for an answer that nobody gives
+      given = await unlessAborted(this.#provider({ signal }), signal);
     } catch (error) {
       throw refused("failed: see the error's cause", error);
     }
@@ -85,9 +99,10 @@ export class Keeper {
     const told = JSON.stringify([username, password]);
     if (told !== this.#told) this.#tell(username, password);
     this.#told = told;
+    this.#expires = Date.now() + left;
     if (left === Infinity) {
       // the next connection may need others
-      queueMicrotask(() => this.forget());
+      queueMicrotask(() => (this.#asked = undefined));
     } else {
       this.#later(Math.max(left - Math.min(60_000, left / 5), this.#delays[0]), 0);
     }
@@ -100,12 +115,18 @@ export class Keeper {
   }
 
   async #again(failures: number): Promise<void> {
+    const renewing = (this.#renewing = new AbortController());
+    const timer = this.#limit === 0 ? undefined : laterUnheld(() => renewing.abort(), this.#limit);
     try {
-      await this.#ask(new AbortController().signal);
+      await this.#ask(renewing.signal);
     } catch (error) {
+      if (this.#renewing !== renewing) return;
       this.#failed(error as ConnectionError);
       const [least, most] = this.#delays;
       this.#later(Math.min(least * 2 ** failures, most), failures + 1);
+    } finally {
+      clearTimeout(timer);
+      if (this.#renewing === renewing) this.#renewing = undefined;
     }
   }
 }

@@ -15,9 +15,9 @@ import { LISTENER } from "./reader.js";
 import { Scripts } from "./scripts.js";
 import type { Listener, Settings } from "./settings.js";
 import { Slots } from "./slots.js";
-import type { Status } from "./status.js";
-import { later, laterUnheld, type Timer } from "./timer.js";
-import { Version } from "./version.js";
+import { States, type StateListener, type Status } from "./status.js";
+import { atMost, laterUnheld, type Timer } from "./timer.js";
+import { Version, type Trial } from "./version.js";
 import { LANE, Wire, type Home } from "./wire.js";
 
 /** What the core wants done; numbers are those of `wasm/src/host.rs`. */
@@ -75,8 +75,7 @@ export class Engine implements Home {
   #timerAt = Infinity;
   /** Whether a deadline may have come that is before the timer's. */
   sooner = false;
-  #status: Status = "idle";
-  readonly #listeners = new Set<(status: Status, cause?: unknown) => void>();
+  readonly #states = new States();
   #attempt: Attempt | undefined;
   /** Who wants to know when nothing waits any more. */
   #quiet: (() => void)[] = [];
@@ -107,15 +106,15 @@ export class Engine implements Home {
     this.waits = settings.highWater[2] === 1;
     this.#parent = parent;
     this.#errors = parent === undefined ? new Errors() : parent.#errors;
-    const { credentials, retryDelay, maxRetryDelay } = settings;
+    const { credentials, retryDelay, maxRetryDelay, connectTimeout } = settings;
     if (credentials === undefined) return;
     const tell = (username: string | undefined, password: string): void => this.#authenticate(username, password);
-    this.keeper = new Keeper(credentials, tell, (error) => this.#errors.add(error), [retryDelay, maxRetryDelay]);
+    this.keeper = new Keeper(credentials, tell, (error) => this.#errors.add(error), [retryDelay, maxRetryDelay], connectTimeout);
   }
 
   /** Gives an engine with the same settings for `listener`, whose connection has its place in the pool, and whose errors are told here. */
   with(listener: Listener): Engine {
-    return new Engine({ ...this.#settings, minIdle: 0, cache: undefined, listener }, this);
+    return new Engine({ ...this.#settings, minIdle: 0, cache: undefined, features: this.#settings.features & 3, listener }, this);
   }
 
   /** Holds the process open, or not, though nothing was asked for. */
@@ -143,26 +142,12 @@ export class Engine implements Home {
   }
 
   get status(): Status {
-    return this.#status;
+    return this.#states.status;
   }
 
   /** Tells every change of status until the function given back is called. */
-  onStateChange(listener: (status: Status, cause?: unknown) => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
-  }
-
-  #become(status: Status, cause?: unknown): void {
-    if (this.#status === status || this.#status === "closed") return;
-    if (this.#status === "closing" && status !== "closed") return;
-    this.#status = status;
-    for (const listener of [...this.#listeners]) {
-      try {
-        listener(status, cause);
-      } catch {
-        // a listener's own fault must not become ours
-      }
-    }
+  onStateChange(listener: StateListener): () => void {
+    return this.#states.listen(listener);
   }
 
   /** Tells what it is at, and those that listen beside it. */
@@ -177,7 +162,7 @@ export class Engine implements Home {
       links[link] = { ...beside.links[0]!, kind: "listening" };
     }
     const version = this.version.said ? { version: this.version.said } : {};
-    return { status: this.#status, server: this.#settings.where, ...version, links, waiting, lastErrors: this.#errors.list() };
+    return { status: this.status, server: this.#settings.where, ...version, links, waiting, lastErrors: this.#errors.list() };
   }
 
   #links(): Pick<Inspection, "links" | "waiting"> {
@@ -186,7 +171,7 @@ export class Engine implements Home {
 
   /** Gives why commands are not taken any more, if so. */
   refusal(command?: string): RedisError | undefined {
-    if (this.#status !== "closing" && this.#status !== "closed") return undefined;
+    if (this.status !== "closing" && this.status !== "closed") return undefined;
     return new ConnectionError("the client is closed: make a new one", { command, maybeExecuted: false });
   }
 
@@ -216,7 +201,7 @@ export class Engine implements Home {
 
   /** Tells whether what listens may have a connection; asks for its place where somebody waits for that. */
   #isPlaced(parent: Engine): boolean {
-    if (parent.places.has(this) || this.#status === "closed") return true;
+    if (parent.places.has(this) || this.status === "closed") return true;
     const [slot] = this.slots.all();
     if (slot !== undefined && this.#asking === undefined) void this.#ask(parent, this.commandOf(slot));
     return false;
@@ -354,27 +339,20 @@ export class Engine implements Home {
     this.slots.onSettled(slot, this.#aborts.watch(signal, slot));
   }
 
-  /** Resolves after so many milliseconds, or to `true` as soon as `signal` aborts or the client is closed. */
-  pause(milliseconds: number, signal: AbortSignal | undefined): Promise<boolean> {
-    return new Promise((resolve) => {
-      const end = (over: boolean): void => {
-        clearTimeout(timer);
-        stop();
-        signal?.removeEventListener("abort", abort);
-        resolve(over);
-      };
-      const abort = (): void => end(true);
-      const timer = later(() => end(false), milliseconds);
-      const stop = this.onStateChange((status) => status === "closed" && abort());
-      signal?.addEventListener("abort", abort);
-    });
+  /** Gives up all commands in `slots`, of which nothing is written then, where a server that is not known yet turns out to be too old for one. */
+  prove(slots: readonly number[], needs: Trial["needs"]): Trial | undefined {
+    if (needs.length === 0 || !this.version.isAwaited || slots[0]! < 0) return undefined;
+    const trial: Trial = { slots: new Set(slots), needs };
+    this.version.add(trial);
+    for (const slot of slots) this.slots.onSettled(slot, () => this.version.drop(trial, slot));
+    return trial;
   }
 
   /** Connects unless connected; rejects when the first attempt fails. */
   connect(): Promise<void> {
     const refusal = this.refusal();
     if (refusal !== undefined) return Promise.reject(refusal);
-    if (this.#status === "ready") return Promise.resolve();
+    if (this.status === "ready") return Promise.resolve();
     const { promise } = (this.#attempt ??= new Attempt());
     this.#call((host) => host.exports.host_connect(now()));
     return promise;
@@ -385,30 +363,23 @@ export class Engine implements Home {
     return this.slots.waiting === 0 && this.#links().waiting.length === 0;
   }
 
-  /** Takes no more commands; resolves when those in flight are settled, at the latest after `timeout` ms if given. */
-  async close(timeout: number | undefined): Promise<void> {
+  /** Takes no more commands; resolves when those in flight are settled, at the latest after `timeout` ms. */
+  async close(timeout: number): Promise<void> {
     if (!this.#isQuiet) {
-      this.#become("closing");
+      this.#states.become("closing");
       this.#submit();
       // what blocks would hold everything up
       if (this.host !== undefined) this.#call((host) => host.exports.host_unblock(now()));
     }
-    if (!this.#isQuiet) {
-      await new Promise<void>((resolve) => {
-        const timer = timeout === undefined ? undefined : later(resolve, timeout);
-        this.#quiet.push(() => {
-          clearTimeout(timer);
-          resolve();
-        });
-      });
-    }
+    // nobody waits for the next attempt to connect
+    if (!this.#isQuiet && this.#links().links[0]?.state !== "waiting") await atMost(timeout, new Promise<void>((resolve) => this.#quiet.push(resolve)));
     this.destroy();
   }
 
   /** Ends everything at once. */
   destroy(): void {
-    if (this.#status === "closed") return;
-    this.#become("closed");
+    if (this.status === "closed") return;
+    this.#states.become("closed");
     this.#asking?.abort();
     for (const wire of this.#wires) wire.disconnect();
     // not in the midst of what the core wants done: that may be for what waits
@@ -420,7 +391,6 @@ export class Engine implements Home {
       this.#attempt = undefined;
       clearTimeout(this.#timer);
       this.keeper?.forget();
-      this.#listeners.clear();
       for (const channel of [...this.#channels]) channel.end();
       this.#vacate();
       this.#settings.listener?.ended();
@@ -474,7 +444,7 @@ export class Engine implements Home {
     }
     this.#holdOpen();
     // nothing is open, and nothing is tried
-    if (this.#parent !== undefined && this.#status === "idle") this.#vacate();
+    if (this.#parent !== undefined && this.status === "idle") this.#vacate();
     while (this.#arrived.length > 0 && !this.busy) this.#arrived.shift()!();
   }
 
@@ -509,25 +479,25 @@ export class Engine implements Home {
       case Act.OPEN: {
         const lane = id & LANE;
         while (this.#wires.length <= lane) this.#wires.push(new Wire(this.#wires.length, this, host));
-        if (lane === 0 && this.#status !== "reconnecting") this.#become("connecting");
+        if (lane === 0 && this.status !== "reconnecting") this.#states.become("connecting");
         return this.#wires[lane]!.open(id);
       }
       case Act.READY: {
         const wire = this.#wires[id & LANE]!;
         wire.ready = true;
+        for (const { slots, error } of this.version.greet(host.text(host.exports.host_version(wire.lane)), detail !== 0)) this.cancel([...slots], error);
         if (wire.lane !== 0) return;
-        this.version.greet(host.text(host.exports.host_version()), detail !== 0);
         this.#trouble = undefined;
         this.#attempt?.succeed();
         this.#attempt = undefined;
-        return this.#become("ready");
+        return this.#states.become("ready");
       }
       case Act.CLOSE:
       case Act.LOST:
         return this.#end(host, this.#wires[id & LANE]!, failure(reason, detail, this.#situation(host, this.#wires[id & LANE])), reason, act);
       case Act.REST:
         this.keeper?.forget();
-        return this.#become("idle", this.#trouble);
+        return this.#states.become("idle", this.#trouble);
       case Act.LEASED:
         return this.#settle(id, new Channel(this, reason), false);
       case Act.UNANSWERED:
@@ -561,8 +531,8 @@ export class Engine implements Home {
     if (reason !== Reason.CLOSED) this.#trouble = error;
     this.#attempt?.fail(error);
     this.#attempt = undefined;
-    if (this.#status === "closing") return this.destroy();
-    this.#become(act === Act.LOST ? "reconnecting" : "idle", error);
+    if (this.status === "closing") return this.destroy();
+    this.#states.become(act === Act.LOST ? "reconnecting" : "idle", error);
   }
 
   #situation(host: Host, wire: Wire | undefined): Situation {
@@ -699,7 +669,7 @@ export class Engine implements Home {
     // whoever is called from here on may have started a fresh core
     for (const wire of wires) wire.disconnect();
     for (const channel of [...this.#channels]) if (channel.lease !== 0 && channel.host !== this.host) channel.close();
-    this.#become("idle", failed);
+    this.#states.become("idle", failed);
     this.#settings.listener?.ended(failed);
   }
 }

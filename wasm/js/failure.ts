@@ -76,6 +76,7 @@ const speakers: readonly (readonly [said: RegExp, remedy: string])[] = [
 /** What to do about the code of a refused handshake. */
 const refusals: Readonly<Record<string, string>> = {
   ...remedies,
+  BUSY: "end its script",
   ERR: "the server knows no password: leave 'password' out",
   DENIED: "its protected mode takes clients of its own machine only: give it a password, or switch that off",
 };

@@ -37,7 +37,7 @@ interface Exports {
   host_poll(): number;
   host_inspect(now: number): number;
   host_detail(lane: number): number;
-  host_version(): number;
+  host_version(lane: number): number;
   host_key_slot(length: number): number;
   host_repeatable(row: number): number;
 }

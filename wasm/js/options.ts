@@ -220,9 +220,12 @@ const rules: Record<keyof Options, Rule> = {
   connector: [isFunction, "a function"],
 };
 
+/** Tells an object of options from what has no fields that could be some: an array, a Map, null. */
+const isObject = (value: unknown): value is object => Object.prototype.toString.call(value) === "[object Object]";
+
 /** Checks an object against `known`, whose name begins with `prefix`, and leaves out what is undefined. */
 const checked = (options: unknown, known: Rules = rules, prefix = ""): Options => {
-  if (typeof options !== "object" || options === null) throw unexpected("options:", "an object", options);
+  if (!isObject(options)) throw unexpected("options:", "an object", options);
   const kept: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(options)) {
     if (!Object.hasOwn(known, name)) {
@@ -231,7 +234,7 @@ const checked = (options: unknown, known: Rules = rules, prefix = ""): Options =
     }
     if (value === undefined) continue;
     const [check, expected, fields] = known[name]!;
-    const nested = fields !== undefined && typeof value === "object" && value !== null;
+    const nested = fields !== undefined && isObject(value);
     if (!nested && !check(value)) throw unexpected(`options: '${prefix}${name}'`, expected, value);
     kept[name] = nested ? checked(value, fields, `${prefix}${name}.`) : value;
   }
@@ -241,10 +244,11 @@ const checked = (options: unknown, known: Rules = rules, prefix = ""): Options =
 const contradiction = (one: string, other: string): TypeError => new TypeError(`options: ${one} contradicts ${other}: change one of them`);
 
 /** Gives the options that `url` and `options` make up together: what its query says wins over `options`, and these over its body. @internal */
-export const resolveOptions = (url: string | Options | undefined, options?: Options): Options => {
+export const resolveOptions = (url: string | URL | Options | undefined, options?: Options): Options => {
+  if (url instanceof URL) url = url.href;
   const beside = { ...(typeof url === "object" ? checked(url) : {}), ...(options === undefined ? {} : checked(options)) };
   if (url !== undefined && typeof url !== "object" && typeof url !== "string") {
-    throw unexpected("url:", "a string or options", url);
+    throw unexpected("url:", "a string, a URL or options", url);
   }
   const address = typeof url === "string" ? url : beside.url;
   const { body, query } = address === undefined ? { body: {}, query: {} } : parseUrl(address);
@@ -282,7 +286,7 @@ export const settingsOf = (options: Options, connector: Connector): Settings => 
     password: options.password,
     credentials: options.credentials,
     clientName: options.clientName,
-    features: Number(options.noEvict ?? false) | (Number(options.noTouch ?? false) << 1),
+    features: Number(options.noEvict ?? false) | (Number(options.noTouch ?? false) << 1) | (Number(options.verifyVersion ?? true) << 2),
     connectTimeout: options.connectTimeout ?? 5_000,
     timeout: options.timeout ?? 10_000,
     runtimeChecks: options.runtimeChecks ?? (typeof process === "object" && process.env?.["REDWIRE_RUNTIME_CHECKS"] === "1"),

@@ -255,6 +255,9 @@ export class Outbox {
   }
 }
 
+/** Gives arguments that are sent later than they were given, without bytes that the caller may change. @internal */
+export const kept = <T>(args: readonly T[]): T[] => args.map((arg) => (arg instanceof Uint8Array && arg.length < COPIED ? (new Uint8Array(arg) as T) : arg));
+
 /** Gives the error for a value that is not what it has to be. @internal */
 export const unexpected = (what: string, expected: string, value: unknown): TypeError => new TypeError(`${what} expected ${expected}, got ${kindOf(value)}`);
 

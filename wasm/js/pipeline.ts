@@ -1,6 +1,5 @@
 // for all declarations: what is disposed of is, to compilers, where nothing else of a program tells them of it
 /// <reference lib="esnext.disposable" preserve="true" />
-import { unlessAborted } from "./aborts.js";
 import { adapted } from "./adapter.js";
 import type { Channel } from "./channel.js";
 import { Methods } from "./commands/methods.js";
@@ -10,11 +9,12 @@ import { needsOf, unsupported, type Needs } from "./commands/versions.js";
 import { ConnectionError, RedisError, type ResponseError, WatchError } from "./errors.js";
 import { Failed, finished, Gathered, placed } from "./gathered.js";
 import type { Commands } from "./generated/commands.js";
-import { Flag, type Key, type Outbox, type Value } from "./outbox.js";
+import { Flag, kept, type Key, type Outbox, type Value } from "./outbox.js";
 import type { AnyWorld, Forms, Plain, Str, World } from "./replies.js";
 import { ENCODED, Mode } from "./reader.js";
 import type { Runner } from "./script.js";
 import { SCRIPTS } from "./scripts.js";
+import type { Trial } from "./version.js";
 import { encoded, type View } from "./view.js";
 import type { RawWatching, Watching } from "./watching.js";
 
@@ -242,6 +242,7 @@ export class Queued extends Methods implements Runner {
 
   async watch(...keys: Key[]): Promise<this> {
     if (this.#multi) throw new RedisError("Cannot issue a WATCH after a MULTI", { command: "WATCH", maybeExecuted: false });
+    keys = kept(keys);
     const held = await this.hold();
     this.#watches++;
     try {
@@ -291,12 +292,7 @@ export class Queued extends Methods implements Runner {
     return watcher;
   }
 
-  execute({ raiseOnError = true }: { raiseOnError?: boolean } = {}): Promise<unknown[]> {
-    const results = this.#execute(raiseOnError);
-    return this.#channel.version.gate === undefined ? results : unlessAborted(results, this.#view.signal);
-  }
-
-  async #execute(raiseOnError: boolean): Promise<unknown[]> {
+  async execute({ raiseOnError = true }: { raiseOnError?: boolean } = {}): Promise<unknown[]> {
     const commands = this.#commands;
     if (commands.length === 0) return [];
     const boxes = this.#boxes;
@@ -315,8 +311,6 @@ export class Queued extends Methods implements Runner {
         const refusal = channel.refusal();
         if (refusal !== undefined) throw refusal;
         signal?.throwIfAborted();
-        if (needs.length > 0) channel.version.isAwaited(channel);
-        if (channel.version.gate !== undefined) await channel.version.gate;
         for (const [command, need] of needs) {
           const error = unsupported(command, need, channel.version.limit);
           if (error !== undefined) throw error;
@@ -324,7 +318,7 @@ export class Queued extends Methods implements Runner {
         // EXEC ends watching whatever comes of it, and whoever watches on this connection
         const turns = transaction && watcher.taken === undefined && channel.turns.isTaken ? channel.turns : undefined;
         if (turns !== undefined) await turns.take(signal);
-        results = transaction ? this.#transact(channel, boxes[0]!, commands) : this.#gather(channel, boxes, commands);
+        results = transaction ? this.#transact(channel, boxes[0]!, commands, needs) : this.#gather(channel, boxes, commands, needs);
         turns?.give();
         if (transaction) watcher.watches = false;
       } finally {
@@ -371,27 +365,30 @@ export class Queued extends Methods implements Runner {
     return results;
   }
 
-  #gather(channel: Channel, boxes: Outbox[], commands: string[]): Promise<unknown[]> {
+  #gather(channel: Channel, boxes: Outbox[], commands: string[], needs: Trial["needs"]): Promise<unknown[]> {
     const { mode, timeout, signal } = this.#view;
-    return new Promise((resolve) => {
-      const gathered = new Gathered(commands.length, resolve);
+    return new Promise((resolve, reject) => {
+      let trial: Trial | undefined;
+      const gathered = new Gathered(commands.length, (results) => (trial?.error === undefined ? resolve(results) : reject(trial.error)));
       let at = 0;
       for (const box of boxes) {
         const slots = new Array<number>(box.count);
         for (let position = 0; position < box.count; position++, at++) slots[position] = channel.reserve(gathered, at, commands[at]!, mode);
         if (signal !== undefined) for (const slot of slots) channel.abortable(slot, signal);
+        trial = channel.engine.prove(slots, needs);
         channel.submit(box, timeout !== undefined, slots, signal);
       }
     });
   }
 
-  async #transact(channel: Channel, box: Outbox, commands: string[]): Promise<unknown[]> {
+  async #transact(channel: Channel, box: Outbox, commands: string[], needs: Trial["needs"]): Promise<unknown[]> {
     const { mode, flags, timeout, signal } = this.#view;
     box.push(0, rowOf("EXEC") | Flag.EXEC | (flags & Flag.RAW), timeout, "EXEC", []);
     let slot!: number;
     const reply = new Promise<unknown>((resolve, reject) => {
       slot = channel.reserve(resolve, reject, "EXEC", mode | Mode.EACH);
       if (signal !== undefined) channel.abortable(slot, signal);
+      channel.engine.prove([slot], needs);
       channel.submit(box, timeout !== undefined, slot, signal);
     });
     let results: unknown;

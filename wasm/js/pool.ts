@@ -3,6 +3,7 @@ import { connectNode } from "./node.js";
 import { resolveOptions, settingsOf, type Options } from "./options.js";
 import { unexpected } from "./outbox.js";
 import type { Status } from "./status.js";
+import { closeLimit } from "./timer.js";
 import type { DecodingOptions } from "./view.js";
 
 /** Gives the engine of a pool. @internal */
@@ -19,7 +20,7 @@ export class Pool {
     };
   }
 
-  constructor(url?: string | PoolOptions, options?: PoolOptions) {
+  constructor(url?: string | URL | PoolOptions, options?: PoolOptions) {
     const resolved = resolveOptions(url, options);
     if (resolved.pool !== undefined) throw new TypeError("options: a Pool takes no 'pool'");
     this.#engine = new Engine(settingsOf(resolved, connectNode));
@@ -36,8 +37,8 @@ export class Pool {
   }
 
   /** Waits for what is in flight, at most `timeout` ms (default: no limit), then closes all connections; what blocks, or waits for a lock, rejects at once. */
-  close({ timeout }: { timeout?: number } = {}): Promise<void> {
-    return this.#engine.close(timeout);
+  async close(options?: { timeout?: number }): Promise<void> {
+    return this.#engine.close(closeLimit(options));
   }
 
   /** Closes all connections at once; what is in flight rejects. */

@@ -16,7 +16,7 @@ import type { Inspection } from "./inspect.js";
 import { pages, type Iterators } from "./iterators.js";
 import { connectNode } from "./node.js";
 import { resolveOptions, settingsOf, type Options } from "./options.js";
-import { kindOf, unexpected, Flag, ROW, type Key, type Value } from "./outbox.js";
+import { kept, kindOf, unexpected, Flag, ROW, type Key, type Value } from "./outbox.js";
 import { Library, libraryOf, type LibraryClass } from "./library.js";
 import { Lock, LuaLock, Operation, type LockOptions } from "./lock.js";
 import { Queued, type Held, type Pipeline, type RawPipeline, type Yields } from "./pipeline.js";
@@ -32,6 +32,7 @@ import { scriptOf, type Caller, type Script } from "./script.js";
 import { Stream, type Source, type StreamOptions } from "./stream.js";
 import { isRetryPolicy, persist, type RetryPolicy } from "./retry.js";
 import type { Status } from "./status.js";
+import { atMost, closeLimit } from "./timer.js";
 import { decodes, encoded, withDecoding, type Adapting, type DataWith, type DecodingOptions, type Fitting, type FormsWith, type GivenWith, type IntegersWith, type ValuesWith, type View } from "./view.js";
 import type { RawWatching, TransactionOptions, Watching } from "./watching.js";
 
@@ -255,7 +256,7 @@ class Client extends Methods {
   /** What it was made with. */
   readonly #options: Options;
 
-  constructor(url?: string | Options | Client, options?: Options | View, channel?: Channel) {
+  constructor(url?: string | URL | Options | Client, options?: Options | View, channel?: Channel) {
     if (url instanceof Client) {
       super(channel!.checks, (options as View).adapter);
       this.#channel = channel!;
@@ -272,12 +273,17 @@ class Client extends Methods {
     this.#view = { mode: withDecoding(0, resolved), flags: 0, timeout: undefined, retry: resolved.retry, signal: undefined, adapter: undefined };
   }
 
-  static fromUrl(url: string, options?: Options): Client {
+  static fromUrl(url: string | URL, options?: Options): Client {
     return new Client(url, options);
   }
 
   get status(): Status {
-    return this.#ownsEngine ? this.#channel.engine.status : this.#channel.status;
+    return this.#home.status;
+  }
+
+  /** Where it stands, and who tells. */
+  get #home(): Engine | Channel {
+    return this.#ownsEngine ? this.#channel.engine : this.#channel;
   }
 
   get ready(): Promise<void> {
@@ -301,18 +307,12 @@ class Client extends Methods {
 
   onStateChange(listener: (status: Status, cause?: unknown) => void): () => void {
     if (typeof listener !== "function") throw unexpected("onStateChange: parameter 'listener'", "a function", listener);
-    return this.#channel.engine.onStateChange(listener);
+    return this.#home.onStateChange(listener);
   }
 
   run(row: number, command: string, args: unknown[], needs?: Needs, what = 0): Promise<unknown> {
-    const channel = this.#channel;
-    if (needs !== undefined) {
-      if (channel.version.isAwaited(channel)) return unlessAborted(channel.version.gate!.then(() => this.run(row, command, args, channel.version.limit === undefined ? undefined : needs, what)), this.#view.signal);
-      const error = unsupported(command, needs, channel.version.limit);
-      if (error !== undefined) return Promise.reject(error);
-    }
     const { mode, adapter, flags } = this.#view;
-    const reply = this.#send(row | what, command, args, mode);
+    const reply = this.#send(row | what, command, args, mode, needs);
     return adapter === undefined || flags & Flag.RAW ? reply : reply.then((given) => adapted(adapter, planOf(row), given));
   }
 
@@ -320,27 +320,32 @@ class Client extends Methods {
     return Promise.reject(error);
   }
 
-  #send(what: number, command: string, args: unknown[], mode: number): Promise<unknown> {
+  #send(what: number, command: string, args: unknown[], mode: number, needs?: Needs): Promise<unknown> {
     const { retry } = this.#view;
-    return retry === undefined ? this.#once(what, command, args, mode) : this.#persist(retry, what, command, args, mode);
+    return retry === undefined ? this.#once(what, command, args, mode, needs) : this.#persist(retry, what, command, args, mode, needs);
   }
 
-  #persist(retry: RetryPolicy, what: number, command: string, args: unknown[], mode: number): Promise<unknown> {
+  #persist(retry: RetryPolicy, what: number, command: string, given: unknown[], mode: number, needs: Needs | undefined): Promise<unknown> {
     const { flags, signal } = this.#view;
+    const args = kept(given);
     return persist(retry, {
       command,
-      send: () => this.#once(what, command, args, mode),
+      send: () => this.#once(what, command, args, mode, needs),
+      isOver: () => this.#channel.refusal() !== undefined,
       isRepeatable: () => (flags & Flag.IDEMPOTENT) !== 0 || pure().exports.host_repeatable(what & Flag.NAMED ? rowOf(knownAs(args)) : what & ROW) !== 0,
-      pause: (milliseconds) => this.#channel.engine.pause(milliseconds, signal),
+      pause: (milliseconds) => this.#channel.pause(milliseconds, signal),
     });
   }
 
-  #once(what: number, command: string, args: unknown[], mode: number): Promise<unknown> {
+  #once(what: number, command: string, args: unknown[], mode: number, needs: Needs | undefined): Promise<unknown> {
     const { flags, timeout, signal } = this.#view;
     const channel = this.#channel;
     const refusal = channel.refusal(command) ?? (flags & Flag.SILENT ? silentRefusalOf(command, what & Flag.NAMED ? rowOf(knownAs(args)) : what & ROW) : undefined);
     if (refusal !== undefined) return Promise.reject(refusal);
-    if (channel.version.gate !== undefined) return unlessAborted(channel.version.gate.then(() => this.#once(what, command, args, mode)), signal);
+    if (needs !== undefined) {
+      const error = unsupported(command, needs, channel.version.limit);
+      if (error !== undefined) return Promise.reject(error);
+    }
     if (what & Flag.SCRIPT) args = [channel.engine.learn(args[0] as string), ...args.slice(1)];
     what |= flags;
     if (flags & Flag.RAW) mode |= Mode.WIDE;
@@ -352,7 +357,10 @@ class Client extends Methods {
       }
     }
     if (signal?.aborted) return Promise.reject(signal.reason);
-    return channel.send(what, timeout, command, args, mode, signal);
+    if (needs === undefined || !channel.version.isAwaited) return channel.send(what, timeout, command, args, mode, signal);
+    return new Promise((resolve, reject) => {
+      channel.engine.prove([channel.open(resolve, reject, what, timeout, command, args, mode, signal)], [[command, needs]]);
+    });
   }
 
   call(name: string, ...args: unknown[]): Promise<unknown> {
@@ -368,7 +376,6 @@ class Client extends Methods {
   async supports(command: string): Promise<boolean> {
     if (typeof command !== "string") throw unexpected("supports: parameter 'command'", "the name of a command", command);
     await this.#channel.engine.connect();
-    if (this.#channel.version.isAwaited(this.#channel)) await this.#channel.version.gate;
     const words = command.trim().toUpperCase().split(/\s+/);
     const name = words.join(" ");
     const row = rowOf(name);
@@ -489,6 +496,7 @@ class Client extends Methods {
       if (typeof value !== "number" || !(value >= least)) throw unexpected(`transaction: option '${option}'`, `a number from ${least}`, value);
     }
     checkSignal("transaction", signal);
+    keys = kept(keys);
     const client = signal === this.#view.signal ? this : this.with({ signal });
     for (let attempt = 1; ; attempt++) {
       signal?.throwIfAborted();
@@ -505,7 +513,7 @@ class Client extends Methods {
       } finally {
         await pipeline.reset();
       }
-      if (watchDelay > 0) await this.#channel.engine.pause(watchDelay, signal);
+      if (watchDelay > 0) await this.#channel.pause(watchDelay, signal);
     }
   }
 
@@ -575,6 +583,8 @@ class Client extends Methods {
 
   pubsub(options?: PubSubOptions<Str>): Subscriber {
     const { mode, timeout, signal } = this.#view;
+    const refusal = this.#channel.refusal();
+    if (refusal !== undefined) throw refusal;
     return new Subscriber((listener) => this.#channel.child(listener), mode, timeout, options, signal);
   }
 
@@ -615,16 +625,18 @@ class Client extends Methods {
     const { host, port, path, db, username, password, tls, ...others } = this.#options;
     const same = options.url === undefined ? this.#options : others;
     const made = new Client({ ...same, ...options });
-    return new Client(made, { ...this.#view, mode: withDecoding(this.#view.mode, options) }, made.#channel);
+    const { timeout, retry } = this.#view;
+    const view = { ...this.#view, mode: withDecoding(this.#view.mode, options), timeout: options.timeout === undefined ? timeout : undefined, retry: options.retry ?? retry };
+    return new Client(made, view, made.#channel);
   }
 
-  async close({ timeout }: { timeout?: number } = {}): Promise<void> {
+  async close(options?: { timeout?: number }): Promise<void> {
+    const timeout = closeLimit(options);
     const { engine, lease } = this.#channel;
     // an answer to this comes behind those to all before
-    const last = lease === 0 && !this.#ownsEngine && engine.slots.waiting > 0 ? this.with({ timeout: timeout ?? 0 }).call("PING") : undefined;
+    const last = lease === 0 && !this.#ownsEngine && engine.slots.waiting > 0 ? this.#plain(null).with({ timeout: 0 }).call("PING") : Promise.resolve();
     this.#channel.close();
-    if (this.#ownsEngine) await engine.close(timeout);
-    await last?.catch(() => {});
+    await (this.#ownsEngine ? engine.close(timeout) : atMost(timeout, last.catch(() => {})));
   }
 
   destroy(): void {
@@ -651,10 +663,10 @@ addLeased(Leased.prototype, Client.prototype);
 
 /** Makes clients; nothing is opened until the first use. */
 export const Redis = Client as unknown as {
-  new <const O extends Options>(url: string, options: O): Viewed<O>;
+  new <const O extends Options>(url: string | URL, options: O): Viewed<O>;
   new <const O extends Options>(options: O): Viewed<O>;
-  new <S extends Str = string>(url?: string | Options, options?: Options): Redis<S>;
+  new <S extends Str = string>(url?: string | URL | Options, options?: Options): Redis<S>;
   /** The same as `new Redis(url, options)`. */
-  fromUrl<const O extends Options>(url: string, options: O): Viewed<O>;
-  fromUrl<S extends Str = string>(url: string, options?: Options): Redis<S>;
+  fromUrl<const O extends Options>(url: string | URL, options: O): Viewed<O>;
+  fromUrl<S extends Str = string>(url: string | URL, options?: Options): Redis<S>;
 };

@@ -1,5 +1,5 @@
 import { unexpected } from "./outbox.js";
-import { ConnectionError, LeaseError, RedisError, TimeoutError } from "./errors.js";
+import { CommandNotSupportedError, ConnectionError, LeaseError, RedisError, TimeoutError } from "./errors.js";
 
 /** A command that failed. */
 export interface Failed {
@@ -58,7 +58,8 @@ const policy = (name: string, options: RetryOptions, delays: readonly (readonly 
       if (failed.attempt > retries || !on(failed.error)) return undefined;
       const wait = delay(failed.attempt);
       if (failed.elapsed + wait > deadline) return undefined;
-      onFailure?.(failed, wait);
+      // what it fails with, now or later, must not hide what the command did
+      (async () => onFailure?.(failed, wait))().catch(() => {});
       return wait;
     },
   };
@@ -94,6 +95,8 @@ export interface Attempts {
   send(): Promise<unknown>;
   /** Whether executing it twice changes nothing. */
   isRepeatable(): boolean;
+  /** Whether nothing is sent any more. */
+  isOver(): boolean;
   /** Resolves after so many milliseconds, or sooner and to `true` when nothing is wanted any more. */
   pause(milliseconds: number): Promise<boolean>;
 }
@@ -106,9 +109,10 @@ export const persist = async (policy: RetryPolicy, attempts: Attempts): Promise<
     try {
       return await attempts.send();
     } catch (error) {
-      if (!(error instanceof RedisError)) throw error;
+      if (!(error instanceof RedisError) || error instanceof CommandNotSupportedError) throw error;
       if (doubtful && error.maybeExecuted === false) Object.assign(error, { maybeExecuted: true });
       doubtful ||= error.maybeExecuted === true;
+      if (attempts.isOver()) throw error;
       const safe = error.maybeExecuted === false || attempts.isRepeatable();
       const wait = ask(policy, { error, attempt, elapsed: performance.now() - started, command: attempts.command, safe });
       if (!(Number.isFinite(wait) && wait! >= 0)) throw error;

@@ -15,7 +15,7 @@ export interface Settings {
   password: string | undefined;
   /** Instead of both. */
   credentials: CredentialsProvider | undefined;
-  /** What is asked of the server: no-evict (1), no-touch (2). */
+  /** What is asked of the server: no-evict (1), no-touch (2), its version (4). */
   features: number;
   clientName: string | undefined;
   connectTimeout: number;

@@ -31,7 +31,8 @@ export class Slots {
 
   /** Calls `cleanup` when the command in `slot` settles. */
   onSettled(slot: number, cleanup: () => void): void {
-    this.#cleanups.set(slot, cleanup);
+    const before = this.#cleanups.get(slot);
+    this.#cleanups.set(slot, before === undefined ? cleanup : () => (before(), cleanup()));
   }
 
   /** Gives how the reply to the command in `slot` becomes values. */

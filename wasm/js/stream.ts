@@ -58,8 +58,6 @@ export class Stream extends Methods implements Gatherer {
   /** Sends all commands of `source` and gives how many there were. */
   async execute(source: Source<InertCommand>, { onResult, signal = this.#view.signal }: StreamOptions): Promise<number> {
     signal?.throwIfAborted();
-    this.#channel.version.isAwaited(this.#channel);
-    await unlessAborted(this.#channel.version.gate, signal);
     const abort = (): void => this.#stop({ error: signal!.reason });
     signal?.addEventListener("abort", abort);
     this.#send(source).then(
@@ -143,7 +141,8 @@ export class Stream extends Methods implements Gatherer {
     if (error) return this.fail(error);
     if (mode & ENCODED) args = encoded(command, args, mode);
     if (adapter !== undefined && !(flags & Flag.RAW)) this.#plans[place] = planOf(row);
-    this.#slots[place] = channel.open(this, this.#next, row | flags, timeout, command, args, mode);
+    const slot = (this.#slots[place] = channel.open(this, this.#next, row | flags, timeout, command, args, mode));
+    if (needs !== undefined) channel.engine.prove([slot], [[command, needs]]);
   }
 
   fail(error: unknown): void {

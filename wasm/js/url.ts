@@ -69,7 +69,7 @@ export const parseUrl = (url: string): Parsed => {
   }
   if (scheme.tls) body["tls"] = true;
   const query: Record<string, unknown> = {};
-  for (const [name, value] of parsed.searchParams) {
+  for (const [name, value] of new URLSearchParams(parsed.search.replaceAll("+", "%2B"))) {
     if (!Object.hasOwn(queries, name)) {
       // where an '@' follows, it is part of a password that was not encoded
       const told = parsed.search.includes("@") ? "what follows '?'" : `'${name}'`;

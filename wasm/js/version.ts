@@ -1,5 +1,15 @@
-import type { Channel } from "./channel.js";
-import { Flag } from "./outbox.js";
+import { unsupported, type Needs } from "./commands/versions.js";
+import type { CommandNotSupportedError } from "./errors.js";
+
+/** Commands that belong together, asked for while the server was not known. */
+export interface Trial {
+  /** Where those wait that do. */
+  readonly slots: Set<number>;
+  /** What some of them need. */
+  readonly needs: readonly (readonly [command: string, needs: Needs])[];
+  /** Why none was sent. */
+  error?: CommandNotSupportedError | undefined;
+}
 
 /** What the server is, as far as that is known: it decides about commands that not every server has. */
 export class Version {
@@ -7,13 +17,10 @@ export class Version {
   readonly #decides: boolean;
   /** What the server says that it is, where it does. */
   said: string | undefined;
-  /**
-   * The version of Redis that it is, once it is connected; empty where the server did not say in its greeting, null where it does not tell
-   * at all, or is a fork: their numbers say nothing of what Redis has.
-   */
+  /** The version of Redis that it is, once it is connected; null where it does not tell, or is a fork: their numbers say nothing of what Redis has. */
   redis: string | null | undefined;
-  /** Resolves when the version is known or cannot be: what comes later waits behind what waits for it. */
-  gate: Promise<void> | undefined;
+  /** What waits for that. */
+  readonly #trials = new Set<Trial>();
 
   constructor(decides: boolean) {
     this.#decides = decides;
@@ -24,28 +31,29 @@ export class Version {
     return (this.#decides && this.redis) || undefined;
   }
 
-  /** Takes what the server said in its greeting. */
-  greet(said: string, isFork: boolean): void {
-    this.said = said;
-    this.redis = isFork ? null : said;
+  /** Whether it decides but is not known: commands with needs are to be tried. */
+  get isAwaited(): boolean {
+    return this.#decides && this.redis === undefined;
   }
 
-  /** Tells whether it decides but is not known; {@link gate} then tells when it is. What has to be asked goes through `channel`. */
-  isAwaited(channel: Channel): boolean {
-    if (!this.#decides || this.redis || this.redis === null) return false;
-    const open = (): void => (this.gate = undefined);
-    this.gate ??= this.#learn(channel).then(open, open);
-    return true;
+  /** Takes what the server said when a connection got ready; gives what must not be sent to it. */
+  greet(said: string, isFork: boolean): Trial[] {
+    this.said = said || undefined;
+    this.redis = (!isFork && said) || null;
+    const trials = [...this.#trials];
+    this.#trials.clear();
+    for (const trial of trials) for (const [command, needs] of trial.needs) trial.error ??= unsupported(command, needs, this.limit);
+    return trials.filter(({ error }) => error !== undefined);
   }
 
-  async #learn(channel: Channel): Promise<void> {
-    await channel.engine.connect();
-    if (this.redis !== "") return;
-    // not everyone may use INFO
-    const info = await channel.send(Flag.NAMED, undefined, "INFO", ["INFO", "server"], 0).catch(() => undefined);
-    const { valkey_version, redis_version } = Object(info) as Readonly<Record<string, string | undefined>>;
-    if (this.redis !== "") return;
-    this.said = valkey_version ?? redis_version;
-    this.redis = (valkey_version === undefined && redis_version) || null;
+  /** Keeps `trial` until the server is known. */
+  add(trial: Trial): void {
+    this.#trials.add(trial);
+  }
+
+  /** The command in `slot` waits no more. */
+  drop(trial: Trial, slot: number): void {
+    trial.slots.delete(slot);
+    if (trial.slots.size === 0) this.#trials.delete(trial);
   }
 }

@@ -55,7 +55,7 @@ exports! {
     host_poll = poll() -> usize;
     host_inspect = inspect(now: f64) -> usize;
     host_detail = detail(lane: u32) -> usize;
-    host_version = version() -> usize;
+    host_version = version(lane: u32) -> usize;
     host_key_slot = key_slot(length: usize) -> u32;
     host_repeatable = repeatable(row: u32) -> bool;
 }

@@ -88,7 +88,7 @@ impl Host {
     /// Configures the machine, before its first use. The first words are protocol (0: auto), database, connect timeout, timeout, queue
     /// timeout, first and last ceiling of the time between attempts, resends, seed, commands and bytes that may wait for a link,
     /// whether the oldest make room (1), commands and bytes that may be on their way, whether others wait for room (1), bytes of a reply at most, keep-alive, leased connections at most and idle
-    /// ones at least, how long these stay and how long one is waited for, what to ask of the server (1: no-evict, 2: no-touch), whether it listens (1) or monitors (2), and the lengths of user name, password and client name, which stand one behind the other in the input; all ones
+    /// ones at least, how long these stay and how long one is waited for, what to ask of the server (1: no-evict, 2: no-touch, 4: its version), whether it listens (1) or monitors (2), and the lengths of user name, password and client name, which stand one behind the other in the input; all ones
     /// where there is none.
     pub fn configure(&mut self) {
         let mut rest = self.input.as_slice();
@@ -152,6 +152,7 @@ impl Host {
             client_name,
             no_evict: features & 1 != 0,
             no_touch: features & 2 != 0,
+            ask_version: features & 4 != 0,
             limits: Limits {
                 whole: LARGE,
                 pause: true,
@@ -413,8 +414,8 @@ impl Host {
             let (kind, id, (reason, detail)) = match action {
                 Action::Open(link) => (0, link.0, (0, 0)),
                 Action::Ready(link) => {
-                    let server = self.pool.shared().server();
-                    (1, link.0, (server.protocol.into(), server.is_fork.into()))
+                    let server = self.pool.connection(link).map(|connection| connection.server());
+                    (1, link.0, server.map_or((0, 0), |said| (said.protocol.into(), said.is_fork.into())))
                 }
                 Action::Close(link, reason) => {
                     self.forget(link.0);
@@ -456,9 +457,10 @@ impl Host {
         detail.len()
     }
 
-    /// Gives the length of the server's version; the first register gives its address.
-    pub fn version(&mut self) -> usize {
-        let version = self.pool.shared().server().version.as_slice();
+    /// Gives the length of the version that the server of `lane` said; the first register gives its address.
+    pub fn version(&mut self, lane: u32) -> usize {
+        let known = self.pool.connection(LinkId(lane));
+        let version = known.map_or(&[][..], |connection| &connection.server().version);
         self.registers[0] = version.as_ptr() as u32;
         version.len()
     }

@@ -55,6 +55,8 @@ pub struct Config {
     pub no_evict: bool,
     /// Asks the server not to note what the link's commands touch as used (CLIENT NO-TOUCH, Redis 7.2).
     pub no_touch: bool,
+    /// Asks for the server's version with INFO where HELLO does not tell it, over RESP2.
+    pub ask_version: bool,
     /// Library name and version, sent with CLIENT SETINFO.
     pub library: Option<(&'static str, &'static str)>,
     /// Milliseconds from opening to the end of the handshake; 0: no limit.
@@ -108,6 +110,7 @@ impl Config {
             database: 0,
             no_evict: false,
             no_touch: false,
+            ask_version: false,
             library: Some(("redwire", env!("CARGO_PKG_VERSION"))),
             connect_timeout: 5_000,
             timeout: 10_000,

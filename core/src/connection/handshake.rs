@@ -4,7 +4,7 @@
 //!   HELLO 3 AUTH .. SETNAME ..; SELECT; CLIENT NO-EVICT, NO-TOUCH, SETINFO x2, TRACKING; PING    (protocol 3 or auto, one write)
 //!      | unknown command, NOPROTO, NOPERM: drain, then (auto only)
 //!      v
-//!   AUTH; CLIENT SETNAME; SELECT; CLIENT NO-EVICT, NO-TOUCH, SETINFO x2; PING          (protocol 2, one write)
+//!   AUTH; CLIENT SETNAME; SELECT; CLIENT NO-EVICT, NO-TOUCH, SETINFO x2; INFO; PING    (protocol 2, one write)
 //! ```
 //!
 //! A server that is loading its data set answers all of them but PING: so PING is the last, and no link is ready before it is answered.
@@ -26,6 +26,7 @@ enum Step {
     Select,
     Feature,
     Library,
+    Version,
     Tracking,
     Probe,
     /// A name that is subscribed to again.
@@ -228,6 +229,9 @@ impl Handshake {
             self.send(Step::Name, &[Some(b"CLIENT"), Some(b"SETNAME"), Some(name)]);
         }
         self.rest(config);
+        if config.ask_version {
+            self.send(Step::Version, &[Some(b"INFO"), Some(b"server")]);
+        }
     }
 
     fn rest(&mut self, config: &Config) {
@@ -286,7 +290,7 @@ fn decimal(number: u32, digits: &mut [u8; 10]) -> &[u8] {
     digits.get(at..).unwrap_or_default()
 }
 
-/// What a server says of itself in its answer to HELLO.
+/// What a server says of itself in its answer to HELLO, or to INFO.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
     /// The version, as `7.0.15`; empty when the server did not say.
@@ -302,6 +306,17 @@ impl Server {
     pub(super) const fn resp2() -> Self {
         Self { version: Vec::new(), is_fork: false, protocol: 2 }
     }
+
+    /// Takes what INFO says; no other text has such lines.
+    fn learn(&mut self, info: &[u8]) {
+        for line in info.split(|&byte| byte == b'\n') {
+            for (field, is_fork) in [(&b"redis_version:"[..], false), (b"valkey_version:", true)] {
+                if let Some(version) = line.strip_prefix(field) {
+                    (self.version, self.is_fork) = (version.trim_ascii_end().to_vec(), is_fork);
+                }
+            }
+        }
+    }
 }
 
 impl Default for Server {
@@ -310,7 +325,7 @@ impl Default for Server {
     }
 }
 
-/// Keeps what matters of a reply: its error, or the fields of HELLO.
+/// Keeps what matters of a reply: its error, or the fields of HELLO or INFO.
 #[derive(Debug, Default)]
 pub(super) struct Reply {
     error: Option<Vec<u8>>,
@@ -343,6 +358,7 @@ impl Sink for Reply {
                 self.depth -= 1;
                 self.field_seen(None);
             }
+            Event::Text(_, text) if self.depth == 0 => self.server.learn(text),
             Event::Text(_, text) => self.field_seen(Some(text)),
             Event::Integer(value) => {
                 if let (1, Some(Field::Protocol)) = (self.depth, self.field) {
@@ -400,9 +416,10 @@ fn reason(step: Step, error: &[u8]) -> Option<Reason> {
         (_, b"WRONGPASS" | b"NOAUTH") | (Step::Auth | Step::Hello, b"NOPERM") | (Step::Auth, _) => {
             Reason::Authentication
         }
-        (Step::Select, _) => Reason::Database,
+        // whatever else a server says, as BUSY, it says for a while
+        (Step::Select, b"ERR" | b"NOPERM") => Reason::Database,
         (_, b"DENIED") => Reason::Handshake,
-        (Step::Library | Step::Probe, _) => return None,
+        (Step::Library | Step::Version | Step::Probe, _) => return None,
         _ => Reason::Handshake,
     })
 }

@@ -8,9 +8,12 @@ use crate::table::Effect;
 use crate::time::Instant;
 
 impl Connection {
-    /// Begins another lease.
-    pub(crate) fn renew(&mut self) {
-        (self.session.spent, self.session.trouble) = (false, None);
+    /// Begins another lease. Why the last attempt to connect failed stands until another may be made, where commands may wait for that.
+    pub(crate) fn renew(&mut self, now: Instant) {
+        let waits = self.session.rest > now && self.config.offline.commands > 0;
+        if core::mem::take(&mut self.session.spent) || !waits {
+            self.session.trouble = None;
+        }
         self.session.traces = Traces::NONE;
     }
 

@@ -260,7 +260,7 @@ impl Pool {
         let lease = LeaseId((self.leases << 8) | (at as u32 + 1));
         let lane = &mut self.lanes[at];
         lane.user = User::Holder(lease);
-        lane.connection.renew();
+        lane.connection.renew(now);
         if links {
             lane.connection.connect(now);
         } else {
@@ -273,7 +273,7 @@ impl Pool {
     fn run(&mut self, now: Instant, at: usize, batch: &Batch<'_>) {
         let lane = &mut self.lanes[at];
         lane.user = User::Passing;
-        lane.connection.renew();
+        lane.connection.renew(now);
         let accepted = self.shared.accept_beside(now, batch, &mut lane.connection, &mut lane.written);
         debug_assert!(accepted.is_ok(), "it was well-formed");
     }

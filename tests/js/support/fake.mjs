@@ -17,6 +17,8 @@ export const handshake = (protocol, version = "7.0.15", server = "redis") => (ar
     case "CLIENT SETNAME":
     case "CLIENT SETINFO":
       return ok;
+    case "INFO":
+      if (protocol === 2 && args[1] === "server") return bulk(`# Server\r\nredis_version:${version}\r\n${server === "redis" ? "" : `${server}_version:${version}\r\n`}`);
   }
 };
 

@@ -51,7 +51,8 @@ const OVERFLOWS: readonly unknown[] = [undefined, "drop-oldest", "drop-newest", 
 /** The implementation of {@link PubSub}. */
 export class Subscriber implements PubSub<Str>, Listener {
   readonly mode: number;
-  readonly #channel: Channel;
+  readonly #make: (listener: Listener) => Channel;
+  #made: Channel | undefined;
   readonly #timeout: number | undefined;
   /** Gives up subscribing. */
   readonly #signal: AbortSignal | undefined;
@@ -94,7 +95,13 @@ export class Subscriber implements PubSub<Str>, Listener {
     this.#options = options;
     this.#onLoss = onLoss;
     this.#inbox = new Inbox(bufferLimit, onOverflow === "drop-newest", (told) => this.#note(told));
-    this.#channel = make(this);
+    this.#make = make;
+  }
+
+  /** Its own, from the first use on. */
+  get #channel(): Channel {
+    if (this.#ended && this.#made === undefined) throw new PubSubError("it is closed");
+    return (this.#made ??= this.#make(this));
   }
 
   subscribe(...names: readonly unknown[]): Promise<void> {
@@ -155,7 +162,8 @@ export class Subscriber implements PubSub<Str>, Listener {
       }
       // the server may have got it
       const left = asked.filter(({ key }) => !entries.has(key)).map(({ entry }) => entry.name);
-      if (signal?.aborted && left.length > 0 && this.#channel.engine.status === "ready") this.#send(kind + ENDS, left).catch(() => {});
+      if (signal?.aborted && left.length > 0 && this.#made?.engine.status === "ready") this.#send(kind + ENDS, left).catch(() => {});
+      else if (!this.subscribed && this.#running === undefined && this.#readers.length === 0) this.#rest();
       throw error;
     }
   }
@@ -172,6 +180,13 @@ export class Subscriber implements PubSub<Str>, Listener {
       for (const entry of left) entry.unwanted ??= true;
       throw error;
     }
+  }
+
+  /** Gives its connection back. */
+  #rest(): void {
+    const made = this.#made;
+    this.#made = undefined;
+    made?.engine.destroy();
   }
 
   /** Ends what was subscribed to again though it was to end. */
@@ -265,7 +280,7 @@ export class Subscriber implements PubSub<Str>, Listener {
 
   /** Holds the process open while somebody reads. */
   #hold(): void {
-    this.#channel.engine.listen(this.#running !== undefined || this.#readers.length > 0);
+    this.#made?.engine.listen(this.#running !== undefined || this.#readers.length > 0);
   }
 
   run(options: RunOptions<Str> = {}): Worker {
@@ -413,7 +428,8 @@ export class Subscriber implements PubSub<Str>, Listener {
 
   /** Nothing more comes. */
   ended(error?: unknown): void {
-    if (this.#ended) return;
+    // what it gave back is nothing to it
+    if (this.#ended || this.#made === undefined) return;
     this.#failure ??= error;
     this.#ended = true;
     this.#schedule();
@@ -421,7 +437,7 @@ export class Subscriber implements PubSub<Str>, Listener {
 
   #finish(): void {
     const failure = this.#failure;
-    this.#channel.engine.destroy();
+    this.#made?.engine.destroy();
     for (const reader of this.#readers.splice(0)) {
       if (failure === undefined) reader.take(null);
       else reader.fail(failure);
@@ -436,7 +452,7 @@ export class Subscriber implements PubSub<Str>, Listener {
     if (this.#ended) return;
     this.#ended = true;
     const kinds = [Kind.CHANNEL, Kind.PATTERN, Kind.SHARD].filter((kind) => this.#entries[kind]!.size > 0);
-    if (this.#channel.engine.status === "ready") await Promise.allSettled(kinds.map((kind) => this.#send(kind + ENDS, [], FAREWELL)));
+    if (this.#made?.engine.status === "ready") await Promise.allSettled(kinds.map((kind) => this.#send(kind + ENDS, [], FAREWELL)));
     for (const entries of this.#entries) entries.clear();
     this.#finish();
   }
