@@ -7,7 +7,7 @@ import { test } from "node:test";
 import { promisify } from "node:util";
 import { ConnectionError, DecodeError, ExecAbortError, Redis, RedisError, ResponseError, WrongTypeError } from "redwire";
 import { blpop, get, incr, set } from "redwire/commands";
-import { faked } from "./support/client.mjs";
+import { faked, keepAlive } from "./support/client.mjs";
 import { cutter } from "./support/cut.mjs";
 import { everywhere } from "./support/everywhere.mjs";
 import { error, integer, ok } from "./support/resp.mjs";
@@ -223,11 +223,33 @@ everywhere((world) => {
     const results = [];
     assert.equal(await redis.pipelineStream(commands, { onResult: (result) => void results.push(result) }), 4);
     assert.ok(results[0] === true && results[1] instanceof ResponseError && results[2] instanceof TypeError && results[3] === "1");
+    const latin1 = [];
+    await redis.with({ encoding: "latin1" }).pipelineStream([set("a", "€"), get("a")], { onResult: (result) => void latin1.push(result) });
+    assert.ok(latin1[0] instanceof TypeError && latin1[1] === "1");
     const thrown = await rejection(redis.pipelineStream(commands));
     assert.deepEqual([thrown.position, thrown.command], [1, "INCR"]);
     assert.match(thrown.message, /^Command # 2 \(INCR\) of pipeline/);
     assert.equal(await redis.ping(), "PONG");
   });
+});
+
+test("a stream whose client is closed ends when what it sent is settled, though its source gives nothing", async (t) => {
+  keepAlive(t);
+  for (const end of ["close", "destroy"]) {
+    const { redis } = faked(t, () => ok);
+    const results = [];
+    const source = (async function* () {
+      for (let i = 0; i < 3; i++) yield set("k", i);
+      await new Promise(() => {});
+    })();
+    const streaming = redis.pipelineStream(source, { onResult: (result) => void results.push(result) });
+    streaming.catch(() => {});
+    await until(() => results.length > 0 || end === "close", "something is answered");
+    await redis[end]();
+    const error = await rejection(streaming);
+    assert.ok(error instanceof ConnectionError && /closed/.test(error.message), String(error));
+    if (end === "destroy") assert.deepEqual(results, [true, true, true]);
+  }
 });
 
 test("a stream that ends early tells its source, and sends nothing more", async (t) => {

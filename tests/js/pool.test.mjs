@@ -296,6 +296,23 @@ for (const program of programs) {
       assert.match((await rejection(new Redis({ pool }).get("k"))).message, /closed/);
     });
 
+    test("a client of a Pool that is closed waits for no lock, and leaves none", async (t) => {
+      keepAlive(t);
+      const pool = new Pool({ port });
+      t.after(() => pool.destroy());
+      const [holder, closed, destroyed] = [1, 2, 3].map(() => new Redis({ pool }));
+      const held = await holder.lock("lock").hold();
+      const waiting = [closed, destroyed].flatMap((redis) => [redis.lock("lock", { sleep: 1 }).acquire(), redis.lock("lock", { sleep: 1 }).run(() => assert.fail())]);
+      waiting.forEach((one) => one.catch(() => {}));
+      await holder.ping();
+      destroyed.destroy();
+      await within(closed.close());
+      for (const one of waiting) assert.match((await rejection(one)).message, /closed/);
+      await held[Symbol.asyncDispose]();
+      assert.equal(await holder.lock("lock").acquire({ blocking: false }), true);
+      await holder.del("lock");
+    });
+
     test("duplicate() gives a client with connections of its own, or another of the same pool", async (t) => {
       keepAlive(t);
       const redis = new Redis({ port, db: 3, maps: "map" });

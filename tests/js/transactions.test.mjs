@@ -6,7 +6,7 @@ import { ConnectionError, Lock, RedisError, ResponseError, TimeoutError, WatchEr
 import { faked } from "./support/client.mjs";
 import { everywhere } from "./support/everywhere.mjs";
 import { array, integer, nil, ok, queued } from "./support/resp.mjs";
-import { rejection, until, within } from "./support/until.mjs";
+import { outcome, rejection, until, within } from "./support/until.mjs";
 
 const KEY = "OUR-SEQUENCE-KEY";
 
@@ -222,6 +222,46 @@ everywhere((world) => {
     await lease.release();
   });
 
+  test("a connection that is lost before EXEC is begun anew with, whatever met the loss", async () => {
+    const { redis } = world;
+    const kill = async (id) => assert.equal(await redis.clientKill({ id, skipme: "no" }), 1);
+    for (const at of ["before a read", "in a read"]) {
+      await redis.set(KEY, 0);
+      let tries = 0;
+      await redis.transaction(async (watching) => {
+        const id = await watching.call("CLIENT", "ID");
+        if (++tries > 1) return increment(watching);
+        if (at === "in a read") {
+          const waiting = watching.call("BLPOP", "nothing", 0);
+          await until(async () => (await redis.clientList()).some(({ cmd }) => cmd === "blpop"), "it waits");
+          await kill(id);
+          await waiting;
+        }
+        await kill(id);
+        return increment(watching);
+      }, [KEY]);
+      assert.deepEqual([await redis.get(KEY), tries], ["1", 2], at);
+    }
+    const theirs = new ConnectionError("another client's");
+    assert.equal(await rejection(redis.transaction(() => Promise.reject(theirs), [KEY])), theirs);
+    const lease = await redis.lease();
+    const lost = rejection(lease.transaction(async (watching) => (await kill(await watching.call("CLIENT", "ID")), increment(watching)), [KEY]));
+    assert.ok((await lost) instanceof ConnectionError);
+  });
+
+  test("what is watched guards nothing before watch has resolved, and is refused", async () => {
+    const { redis } = world;
+    const pipe = redis.pipeline();
+    const watched = pipe.watch(KEY);
+    assert.match((await rejection(pipe.multi().set("early", 1).execute())).message, /await 'watch'/);
+    await watched.catch(() => {});
+    assert.equal(await redis.exists("early"), 0);
+    const left = rejection(pipe.watch(KEY));
+    await pipe.reset();
+    await left;
+    assert.deepEqual(await pipe.set("early", 1).execute(), [true]);
+  });
+
   test("whoever waits for a turn is told when the lease ends, however it does", async () => {
     const ends = {
       "is given back": (lease) => lease.release(),
@@ -234,9 +274,13 @@ everywhere((world) => {
       const lock = lease.lock("lock", { lockClass: Lock, timeout: 60_000 });
       await lock.acquire();
       await lease.pipeline().watch(KEY);
-      const waiting = [lease.multi().set("turns", 1).execute(), lease.transaction(increment, [KEY]), lock.extend(1000), lock.release()].map((one) => rejection(one));
+      const waiting = [lease.multi().set("turns", 1).execute(), lease.transaction(increment, [KEY]), lock.extend(1000)].map((one) => rejection(one));
+      const released = outcome(lock.release());
       await end(lease, redis);
       for (const error of await Promise.all(waiting)) assert.ok(error instanceof ConnectionError, `a lease that ${how}: ${error}`);
+      // what only gives back goes on elsewhere
+      const { error } = await released;
+      assert.ok(how === "loses its connection" ? error === undefined : error instanceof ConnectionError, `a lease that ${how}: ${error}`);
       await world.redis.del("lock");
     }
   });

@@ -1,4 +1,5 @@
-import { Flag, Outbox, slotAt, type SlotsOf } from "./outbox.js";
+import { Operation } from "./lock.js";
+import { Flag, Outbox, ROW, slotAt, type SlotsOf } from "./outbox.js";
 import { ConnectionError, LeaseError, type RedisError } from "./errors.js";
 import type { Engine } from "./engine.js";
 import type { Host } from "./host.js";
@@ -39,6 +40,8 @@ export class Channel {
   /** Whose turn it is to watch keys on the lease. */
   readonly turns = new Turns();
   readonly #full: number;
+  /** Slots of those who may wait for a lock. */
+  readonly #seeking = new Set<number>();
   #closed = false;
   #states: States | undefined;
   /** Those of listeners, which end with this one. */
@@ -133,13 +136,21 @@ export class Channel {
     // it may settle as it is sent: from then on the slot is another's
     if (signal !== undefined) engine.abortable(slot, signal);
     if (timeout !== undefined) engine.sooner = true;
-    if (what & Flag.OPERATION) engine.waits = true;
+    if (what & Flag.OPERATION) {
+      engine.waits = true;
+      if ((what & ROW) === Operation.ACQUIRE) this.#seek(slot);
+    }
     if (engine.isKept(this)) {
       engine.kept?.memo?.remember(engine.host!, what, mode, args, engine.kept.value);
       return SETTLED;
     }
     this.#schedule(this.#full);
     return slot;
+  }
+
+  #seek(slot: number): void {
+    this.#seeking.add(slot);
+    this.engine.slots.onSettled(slot, () => this.#seeking.delete(slot));
   }
 
   /** Takes a slot for commands that {@link submit} sends. */
@@ -221,6 +232,7 @@ export class Channel {
     if (this.#closed) return;
     this.#closed = true;
     this.end();
+    if (this.#seeking.size > 0) this.engine.dismiss(this.#seeking);
     this.engine.remove(this);
     this.#states?.become("closed");
   }

@@ -315,6 +315,14 @@ export class Engine implements Home {
     this.work();
   }
 
+  /** Gives up who waits for a lock in `slots`. */
+  dismiss(slots: Iterable<number>): void {
+    this.#submit();
+    this.#call((host) => {
+      for (const slot of [...slots]) host.exports.host_dismiss(now(), slot);
+    });
+  }
+
   /** Gives up the commands in `slots`, but for those that settle meanwhile and are gone from there: their promises reject with `reason`. */
   cancel(slots: Iterable<number>, reason: unknown): void {
     this.#submit();

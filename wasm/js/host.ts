@@ -22,6 +22,7 @@ interface Exports {
   host_lease(now: number, slot: number, bare: boolean): void;
   host_release(now: number, lease: number): void;
   host_unblock(now: number): void;
+  host_dismiss(now: number, slot: number): void;
   host_connect(now: number): void;
   host_shutdown(): void;
   host_opened(now: number, link: number): void;

@@ -51,7 +51,7 @@ export interface Queue<W extends AnyWorld, out T extends unknown[]> extends Comm
    * The same, with errors of the server in their places among the results. So is a {@link DecodeError} or `IntegerRangeError` where a reply
    * cannot be decoded as the view has it; types do not tell of these, which not asking for such replies (`integers: "exact"`) avoids.
    */
-  execute(options: { raiseOnError: false }): Promise<{ [K in keyof T]: T[K] | ResponseError }>;
+  execute(options: { raiseOnError: boolean }): Promise<{ [K in keyof T]: T[K] | ResponseError }>;
   /** Alias of `execute`. */
   exec: Queue<W, T>["execute"];
   /**
@@ -109,6 +109,8 @@ const NONE: readonly never[] = [];
 export interface Held {
   readonly channel: Channel;
   readonly client: Runner & { call(name: string, ...args: unknown[]): Promise<unknown>; watch(...keys: Key[]): Promise<unknown>; unwatch(): Promise<unknown> };
+  /** Whether it was taken for this alone, and is lost. */
+  readonly isLost: boolean;
   release(): Promise<void>;
 }
 
@@ -244,14 +246,20 @@ export class Queued extends Methods implements Runner {
     if (this.#multi) throw new RedisError("Cannot issue a WATCH after a MULTI", { command: "WATCH", maybeExecuted: false });
     keys = kept(keys);
     const held = await this.hold();
-    this.#watches++;
+    if (this.#held === held) this.#watches++;
     try {
       await held.client.watch(...keys);
-    } catch (error) {
+    } catch (cause) {
+      const error = held.isLost ? new WatchError({ command: "WATCH", maybeExecuted: false, cause }) : cause;
       if (this.#held === held && --this.#watches === 0 && !this.#multi) await letGo(this.#part());
       throw error;
     }
     return this;
+  }
+
+  /** Whether the connection of its own is lost; `execute` parts with that. */
+  get isLost(): boolean {
+    return this.#held?.isLost === true;
   }
 
   /** Takes a connection of its own: commands are executed at once. */
@@ -303,6 +311,7 @@ export class Queued extends Methods implements Runner {
     const { signal } = this.#view;
     // whatever is said from now on is about what is queued then
     this.#forget();
+    const isEarly = this.#taken !== undefined && this.#held === undefined;
     const watcher = this.#part();
     const watched = watcher.watches;
     let results: Promise<unknown[]>;
@@ -310,6 +319,7 @@ export class Queued extends Methods implements Runner {
       try {
         const refusal = channel.refusal();
         if (refusal !== undefined) throw refusal;
+        if (isEarly) throw new RedisError("what is watched guards nothing yet: await 'watch' before", { command: "EXEC", maybeExecuted: false });
         signal?.throwIfAborted();
         for (const [command, need] of needs) {
           const error = unsupported(command, need, channel.version.limit);

@@ -9,7 +9,7 @@ import { checkSignal, unlessAborted } from "./aborts.js";
 import { customCommand, type CommandDefinition } from "./custom.js";
 import { Channel } from "./channel.js";
 import { Engine } from "./engine.js";
-import { ResponseError, WatchError } from "./errors.js";
+import { ConnectionError, ResponseError, WatchError } from "./errors.js";
 import type { Commands, LeaseCommands } from "./generated/commands.js";
 import { pure } from "./host.js";
 import type { Inspection } from "./inspect.js";
@@ -124,7 +124,7 @@ export interface Redis<S extends Str = string, N = number, F extends Forms = Pla
   monitor(options?: MonitorOptions): AsyncIterableIterator<MonitorEntry<S>>;
   /**
    * Watches `keys`, calls `fn` with a pipeline that executes commands at once until its `multi`, and then executes what was queued; all over
-   * again, when a watched key changed meanwhile. Gives the transaction's results, typed where `fn` gives the pipeline. What `fn` throws is thrown.
+   * again, when a watched key changed or that connection was lost meanwhile. Gives the transaction's results, typed where `fn` gives the pipeline. What `fn` throws is thrown.
    *
    * Each try holds a connection of its own (WATCH, MULTI, EXEC, UNWATCH), and waits for one as {@link Redis.lease} does. On a lease it is that
    * of the lease, where whatever else watches keys or is a transaction waits meanwhile: `fn` must not wait for such.
@@ -476,6 +476,9 @@ class Client extends Methods {
     return {
       client: client as Client & LeaseCommands,
       channel: client.#channel,
+      get isLost() {
+        return lease === 0 && client.#channel.turns.isOver;
+      },
       release: async () => {
         if (!held) return;
         held = false;
@@ -509,7 +512,7 @@ class Client extends Methods {
         const results = await pipeline.execute();
         return valueFromCallable ? value : results;
       } catch (error) {
-        if (!(error instanceof WatchError) || attempt >= maxAttempts) throw error;
+        if (!(error instanceof WatchError || (error instanceof ConnectionError && pipeline.isLost)) || attempt >= maxAttempts) throw error;
       } finally {
         await pipeline.reset();
       }

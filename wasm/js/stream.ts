@@ -30,6 +30,14 @@ export type Source<C> = Iterable<C> | AsyncIterable<C>;
 
 const PENDING = Symbol();
 
+/** That no more commands come. */
+interface End {
+  /** What all end with. */
+  error?: unknown;
+  /** What is thrown when those that came are settled. */
+  last?: unknown;
+}
+
 /** Sends commands as they come, and holds no more of them than its window takes. @internal */
 export class Stream extends Methods implements Gatherer {
   readonly #channel: Channel;
@@ -43,7 +51,7 @@ export class Stream extends Methods implements Gatherer {
   #oldest = 0;
   #next = 0;
   /** Set once no more commands come. */
-  #end: { error?: unknown } | undefined;
+  #end: End | undefined;
   readonly #room = new Bell();
   readonly #settled = new Bell();
 
@@ -58,7 +66,9 @@ export class Stream extends Methods implements Gatherer {
   /** Sends all commands of `source` and gives how many there were. */
   async execute(source: Source<InertCommand>, { onResult, signal = this.#view.signal }: StreamOptions): Promise<number> {
     signal?.throwIfAborted();
+    const channel = this.#channel;
     const abort = (): void => this.#stop({ error: signal!.reason });
+    const leave = channel.onStateChange((status) => status === "closed" && this.#stop({ last: channel.refusal() }));
     signal?.addEventListener("abort", abort);
     this.#send(source).then(
       () => this.#stop({}),
@@ -71,6 +81,7 @@ export class Stream extends Methods implements Gatherer {
       throw error;
     } finally {
       signal?.removeEventListener("abort", abort);
+      leave();
     }
     return this.#next;
   }
@@ -102,7 +113,10 @@ export class Stream extends Methods implements Gatherer {
         } else if (failed) throw placed(result.error, index, this.#commands[place]!, []);
       }
       if (this.#end !== undefined && "error" in this.#end) throw this.#end.error;
-      if (this.#end !== undefined && this.#oldest === this.#next) return;
+      if (this.#end !== undefined && this.#oldest === this.#next) {
+        if (this.#end.last !== undefined) throw this.#end.last;
+        return;
+      }
       await this.#settled.rung();
     }
   }
@@ -117,7 +131,7 @@ export class Stream extends Methods implements Gatherer {
   }
 
   /** Takes no more commands; gives up what is in the window when that is for an error. */
-  #stop(end: { error?: unknown }): void {
+  #stop(end: End): void {
     if (this.#end !== undefined && (!("error" in end) || "error" in this.#end)) return;
     this.#end = end;
     if ("error" in end) {
@@ -139,7 +153,13 @@ export class Stream extends Methods implements Gatherer {
     this.#commands[place] = command;
     const error = (needs !== undefined && unsupported(command, needs, channel.version.limit)) || channel.refusal(command);
     if (error) return this.fail(error);
-    if (mode & ENCODED) args = encoded(command, args, mode);
+    if (mode & ENCODED) {
+      try {
+        args = encoded(command, args, mode);
+      } catch (error) {
+        return this.fail(error);
+      }
+    }
     if (adapter !== undefined && !(flags & Flag.RAW)) this.#plans[place] = planOf(row);
     const slot = (this.#slots[place] = channel.open(this, this.#next, row | flags, timeout, command, args, mode));
     if (needs !== undefined) channel.engine.prove([slot], [[command, needs]]);

@@ -9,6 +9,11 @@ export class Turns {
     return this.#taken;
   }
 
+  /** Whether what they take turns on is no more. */
+  get isOver(): boolean {
+    return this.#over;
+  }
+
   /** Resolves when it is the caller's turn, until {@link give}; rejects with the reason when `signal` aborts before. */
   async take(signal: AbortSignal | undefined): Promise<void> {
     signal?.throwIfAborted();
@@ -39,7 +44,7 @@ export class Turns {
     next();
   }
 
-  /** What they take turns on is no more: those who wait shall find out. */
+  /** Says that what they take turns on is no more: those who wait shall find out. */
   end(): void {
     this.#over = true;
     this.#taken = false;

@@ -40,6 +40,7 @@ exports! {
     host_lease = lease(now: f64, slot: u32, bare: bool);
     host_release = release(now: f64, lease: u32);
     host_unblock = unblock(now: f64);
+    host_dismiss = dismiss(now: f64, slot: u32);
     host_connect = connect(now: f64);
     host_shutdown = shutdown();
     host_opened = opened(now: f64, link: u32);

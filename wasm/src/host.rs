@@ -273,6 +273,11 @@ impl Host {
         self.pool.dismiss(instant(now), None);
     }
 
+    /// Fails who waits for a lock in `slot`.
+    pub fn dismiss(&mut self, now: f64, slot: u32) {
+        self.pool.dismiss_one(instant(now), Slot(slot));
+    }
+
     /// Opens the shared link unless it is open.
     pub fn connect(&mut self, now: f64) {
         self.pool.connect(instant(now));

@@ -279,13 +279,18 @@ impl<M: Machine> Conversations<M> {
     /// it may have got is given back.
     pub fn dismiss(&mut self, now: Instant, lease: Option<LeaseId>) {
         for slot in (0..self.talks.slots.len()).map(|index| Slot(index as u32)) {
-            let Some(talk) = self.talks.get(slot) else { continue };
-            if lease.is_none_or(|lease| lease == talk.lease)
-                && talk.operation.may_block()
-                && let Some(maybe_executed) = self.cancel(now, slot)
-            {
-                self.failed.push((slot, Failure { reason: Reason::Closed, maybe_executed }));
+            if lease.is_none() || self.talks.get(slot).map(|talk| talk.lease) == lease {
+                self.dismiss_one(now, slot);
             }
+        }
+    }
+
+    /// Likewise the one in `slot`, if it may block.
+    pub fn dismiss_one(&mut self, now: Instant, slot: Slot) {
+        if self.talks.get(slot).is_some_and(|talk| talk.operation.may_block())
+            && let Some(maybe_executed) = self.cancel(now, slot)
+        {
+            self.failed.push((slot, Failure { reason: Reason::Closed, maybe_executed }));
         }
     }
 
