@@ -857,16 +857,22 @@ fn nothing_waits_for_a_lock_on_a_lease_that_is_over() {
     assert!(fleet.pool.is_quiet());
 }
 
+/// A lease of a fleet's whose link is there, and the lane of that.
+fn leased() -> (Fleet, LeaseId, usize) {
+    let mut fleet = keeper(3, Limits::default());
+    fleet.lease(1);
+    let Some(&Outcome::Leased(lease)) = fleet.outcome(1) else { unreachable!("a lease") };
+    ask_for(&mut fleet, Some(lease), 2, kind::EXTEND, "lock token 1000");
+    fleet.settle();
+    let lane = fleet.wires.iter().position(|wire| wire.link.lane() == 1).expect("it has a link");
+    (fleet, lease, lane)
+}
+
 /// What is known to be over carries no release, and what is lost under one has it said again.
 #[test]
 fn locks_of_a_lease_that_is_lost_are_given_back_on_the_shared_connection() {
     for (kind, written) in [(kind::RELEASE, false), (kind::RELEASE, true), (kind::WATCH_RELEASE, false)] {
-        let mut fleet = keeper(3, Limits::default());
-        fleet.lease(1);
-        let Some(&Outcome::Leased(lease)) = fleet.outcome(1) else { unreachable!("a lease") };
-        ask_for(&mut fleet, Some(lease), 2, kind::EXTEND, "lock token 1000");
-        fleet.settle();
-        let lane = fleet.wires.iter().position(|wire| wire.link.lane() == 1).expect("it has a link");
+        let (mut fleet, lease, lane) = leased();
         if written {
             ask_for(&mut fleet, Some(lease), 3, kind, "lock token");
             fleet.write(lane, usize::MAX);
@@ -889,12 +895,7 @@ fn locks_of_a_lease_that_is_lost_are_given_back_on_the_shared_connection() {
 
 #[test]
 fn a_lock_that_was_taken_when_its_lease_was_lost_is_given_back_on_the_shared_connection() {
-    let mut fleet = keeper(3, Limits::default());
-    fleet.lease(1);
-    let Some(&Outcome::Leased(lease)) = fleet.outcome(1) else { unreachable!("a lease") };
-    ask_for(&mut fleet, Some(lease), 2, kind::EXTEND, "lock token 1000");
-    fleet.settle();
-    let lane = fleet.wires.iter().position(|wire| wire.link.lane() == 1).expect("it has a link");
+    let (mut fleet, lease, lane) = leased();
     ask_for(&mut fleet, Some(lease), 3, kind::ACQUIRE, "fresh token 0 10 1000 7");
     fleet.write(lane, usize::MAX);
     fleet.serve(lane, usize::MAX, false);

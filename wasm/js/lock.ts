@@ -118,7 +118,8 @@ export class Lock {
   }
 
   /**
-   * Releases the lock, where it is still this object's, even when the view's signal has aborted. A release that was lost with its connection, which rejects with a `ConnectionError`, is sent again behind the scenes.
+   * Releases the lock, where it is still this object's, even when the view's signal has aborted. A release that was lost with its connection, which rejects with a `ConnectionError`, is sent again behind the scenes;
+   * where the error says that nothing was executed, the lock is this object's still, to be released again.
    * @throws LockError when this object does not hold it, or does not any more.
    */
   async release(): Promise<void> {
