@@ -201,7 +201,7 @@ test("nobody is held up by a socket that never opens: a process ends meanwhile, 
     await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
     t.after(() => (server.close(), sockets.forEach((socket) => socket.destroy())));
     const script = `import { Redis } from "redwire";
-      const redis = new Redis({ host: "127.0.0.1", port: ${server.address().port}, protocol: 2, verifyVersion: false, retryDelay: 1, queueTimeout: 300, connectTimeout: ${last ? 200 : 60_000}, tls: { dangerouslyAcceptAnyCertificate: true } });
+      const redis = new Redis({ host: "127.0.0.1", port: ${server.address().port}, protocol: 2, verifyVersion: false, retryDelay: 1, queueTimeout: 3000, connectTimeout: ${last ? 2000 : 60_000}, tls: { dangerouslyAcceptAnyCertificate: true } });
       process.once("message", () => { process.disconnect(); ${last} });
       process.send(await redis.ping());`;
     const child = spawn(process.execPath, ["--input-type=module", "--eval", script], { stdio: ["ignore", "pipe", "inherit", "ipc"], cwd: import.meta.dirname });

@@ -234,8 +234,7 @@ everywhere((world) => {
         if (at === "in a read") {
           const waiting = watching.call("BLPOP", "nothing", 0);
           await until(async () => (await redis.clientList()).some(({ cmd }) => cmd === "blpop"), "it waits");
-          await kill(id);
-          await waiting;
+          await Promise.all([waiting, kill(id)]);
         }
         await kill(id);
         return increment(watching);

@@ -20,7 +20,13 @@ pub(crate) struct Tally {
     pub(crate) skipped: u64,
     /// Numbers of the promises proven.
     pub(crate) promises: BTreeSet<u16>,
+    /// What was printed of the tests that failed.
+    pub(crate) failures: Vec<String>,
+    telling: bool,
 }
+
+/// How many lines are kept of what failed.
+const TOLD: usize = 100;
 
 impl Tally {
     /// Takes the next line of a suite's output.
@@ -32,6 +38,21 @@ impl Tally {
         } else if let Some(name) = passed(line) {
             self.promises
                 .extend(bracketed(name).chain(named(name)).filter(|number| (1..=PROMISES).contains(number)));
+        }
+        self.tell(line);
+    }
+
+    /// Keeps the line if it is of a test that failed: its verdict and what follows, up to the next one's.
+    fn tell(&mut self, line: &str) {
+        let failed = line.starts_with("test ") && line.ends_with(" ... FAILED");
+        let ends = ["test ", "group ", "nothing to run ", "failures:"];
+        if failed || line.starts_with("---- ") {
+            self.telling = true;
+        } else if ends.iter().any(|start| line.starts_with(start)) {
+            self.telling = false;
+        }
+        if self.telling && self.failures.len() < TOLD {
+            self.failures.push(line.into());
         }
     }
 
@@ -49,6 +70,7 @@ impl AddAssign<&Tally> for Tally {
         self.failed += other.failed;
         self.skipped += other.skipped;
         self.promises.extend(&other.promises);
+        self.failures.extend_from_slice(&other.failures);
     }
 }
 
@@ -139,6 +161,15 @@ mod tests {
     fn numbers_that_are_no_promises_are_passed_over() {
         assert_eq!(proven("test promise_0 ... ok\ntest promise_136 ... ok\ntest promise_x ... ok"), NONE);
         assert_eq!(proven("test a > [promise 99999999] [promised 4] [5] b ... ok"), NONE);
+    }
+
+    #[test]
+    fn what_failed_is_kept_with_what_it_said() {
+        let rust = "test a ... ok\ntest b ... FAILED\ntest c ... ok\n\nfailures:\n\n---- b stdout ----\nwhy\n\nfailures:\n    b";
+        assert_eq!(tally(rust).failures, ["test b ... FAILED", "---- b stdout ----", "why", ""]);
+        let js = "test a > b ... FAILED\n  | why\ngroup a > c ... ok\n  | print";
+        assert_eq!(tally(js).failures, ["test a > b ... FAILED", "  | why"]);
+        assert_eq!(tally(&"test a > b ... FAILED\n".repeat(200)).failures.len(), TOLD);
     }
 
     #[test]

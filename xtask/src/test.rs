@@ -39,9 +39,12 @@ pub(crate) fn suites(arguments: &[&str], system: bool) -> Result<Vec<(&'static s
     Ok(tallies)
 }
 
-/// Prints the counts, the totals last; a failure when anything failed.
+/// Prints once more what failed, and the counts, the totals last; a failure when anything failed.
 pub(crate) fn report(tallies: &[(&str, Tally)]) -> ExitCode {
     let (mut total, mut js, mut rust) = (Tally::default(), Tally::default(), Tally::default());
+    for line in tallies.iter().flat_map(|(_, tally)| &tally.failures) {
+        println!("{line}");
+    }
     println!();
     for (suite, tally) in tallies {
         println!("{suite:<8}{tally}");
@@ -125,7 +128,7 @@ fn javascript(world: &[(&str, PathBuf)], words: &[&str]) -> Result<Tally> {
     let mut tally = Tally::default();
     if !files.is_empty() {
         let mut command = node("--test");
-        command.arg("--test-timeout=180000").arg(format!("--test-reporter={}", reporter()?));
+        command.arg("--test-timeout=600000").arg(format!("--test-reporter={}", reporter()?));
         count(command.current_dir(&folder).args(files), world, &mut tally)?;
     }
     Ok(tally)
