@@ -1,7 +1,9 @@
 // Locks: the seed's sample, and what must hold when replies, connections or time are lost.
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { test } from "node:test";
-import { ConnectionError, Lock, LockError, LuaLock, Redis, RedisError } from "redwire";
+import { ConnectionError, Lock, LockError, LuaLock, Pool, Redis, RedisError } from "redwire";
 import { faked, keepAlive } from "./support/client.mjs";
 import { everywhere } from "./support/everywhere.mjs";
 import { startServer } from "./support/servers.mjs";
@@ -288,6 +290,29 @@ everywhere((world) => {
       assert.equal(said(await rejection(lost)), "the lock's time is up");
     });
   }
+
+  test("a lock that extends itself holds up neither the end of the process nor close, of any kind of client", async (t) => {
+    keepAlive(t);
+    const { redis } = world;
+    const script = `import { Redis } from "redwire";
+      await new Redis(${JSON.stringify({ path: world.path })}).lock("k", { timeout: 400 }).hold({ autoExtend: true });
+      setTimeout(() => {}, 600);`;
+    const child = spawn(process.execPath, ["--input-type=module", "--eval", script], { stdio: "inherit", cwd: import.meta.dirname });
+    t.after(() => child.kill("SIGKILL"));
+    assert.deepEqual(await within(once(child, "close"), 20_000, "the process"), [0, null]);
+    assert.equal(await redis.exists("k"), 1, "it was extended meanwhile");
+    await redis.del("k");
+
+    const pool = new Pool({ path: world.path });
+    t.after(() => pool.close());
+    const clients = [world.connect(), await redis.lease(), new Redis({ pool })];
+    for (const [kind, client] of clients.entries()) {
+      const held = await client.lock("k", { timeout: 300 }).hold({ autoExtend: true });
+      await within(kind === 1 ? client.release() : client.close());
+      assert.equal(said(await aborted(held.signal)), "the lock's time is up");
+      await until(async () => (await redis.exists("k")) === 0, "nobody extends it any more");
+    }
+  });
 
   test("a Lock asks for no script, and takes a connection of its own", async () => {
     const { redis } = world;

@@ -127,9 +127,9 @@ test("a search that ran out of time says so, where the protocol has a place for 
     const redis = new Redis({ path: running.path, protocol });
     t.after(() => redis.destroy());
     if (protocol === 2) {
-      await redis.eval('for n = 1, 20000 do redis.call("HSET", "h:" .. n, "n", n) end');
+      // what is written to an index that is there is indexed at once
       await redis.ft.create("i", [{ fieldName: "n", numeric: true }], { on: "hash" });
-      await until(async () => Number((await redis.ft.info("i")).indexing) === 0, "all is indexed", 60_000);
+      await redis.eval('for n = 1, 20000 do redis.call("HSET", "h:" .. n, "n", n) end');
     }
     const limit = { limit: [0, 20_000], timeout: 1 };
     for (const reply of [await redis.ft.search("i", "*", { ...limit, sortby: { by: "n" } }), await redis.ft.aggregate("i", "*", [{ limit: [0, 20_000] }], { load: "*", timeout: 1 })]) {

@@ -112,6 +112,8 @@ cases! {
     scenario_5_the_numbers_of_a_lock_grow
     locks_wait_for_each_other
     locks_are_extended
+    locks_are_kept_for_as_long_as_it_takes
+    a_lock_that_is_lost_ends_what_it_was_kept_for
     times_of_locks_are_never_taken_for_none
     locks_of_a_lease_whose_link_is_lost_are_given_back
     locks_that_are_dropped_are_given_back
@@ -783,6 +785,65 @@ async fn locks_are_extended(_: &World, r: Client) -> Outcome {
         let mut held = lock.acquire().await?;
         assert_eq!(held.extend(Duration::from_secs(1)).await, Err(Error::Lock(LockError::Unlimited)));
         held.release().await?;
+    }
+    Ok(())
+}
+
+/// Waits until so much time is over on the server's clock.
+async fn pass(redis: &Client, milliseconds: i64) -> Outcome {
+    let clock = async || {
+        let (seconds, microseconds) = redis.execute(time()).await?;
+        Ok::<_, Error>(seconds * 1000 + microseconds / 1000)
+    };
+    let end = clock().await? + milliseconds;
+    while clock().await? < end {}
+    Ok(())
+}
+
+async fn locks_are_kept_for_as_long_as_it_takes(world: &World, r: Client) -> Outcome {
+    let other = world.client();
+    let own = r.lease().await?;
+    for lock in [&r, &own].iter().flat_map(|client| locks(client, "lock")) {
+        let lock = lock.timeout(Duration::from_millis(300));
+        let mut held = lock.acquire().await?;
+        let (token, before) = (held.token().to_owned(), held.valid_until());
+        let value = held
+            .keep(async {
+                pass(&other, 700).await?;
+                other.execute(get("lock").text()).await
+            })
+            .await??;
+        assert_eq!(value, Some(token));
+        assert!(held.valid_until() > before);
+        held.release().await?;
+        assert_eq!(lock.run(async { pass(&other, 400).await.is_ok() }).await, Ok(true));
+        assert!(!lock.locked().await?);
+    }
+    // one without a limit, and one whose link is lost meanwhile
+    assert_eq!(r.lock("lock").run(async { 7 }).await, Ok(7));
+    let lock = r.lock("lock").timeout(Duration::from_millis(600));
+    let kill = async {
+        other.execute(client_kill().id(r.execute(client_id()).await?)).await?;
+        pass(&other, 700).await
+    };
+    assert_eq!(lock.run(kill).await, Ok(Ok(())));
+    Ok(())
+}
+
+async fn a_lock_that_is_lost_ends_what_it_was_kept_for(_: &World, r: Client) -> Outcome {
+    for lock in locks(&r, "lock") {
+        let lock = lock.timeout(Duration::from_millis(90));
+        let taken = async {
+            r.execute(set("lock", "another's")).await?;
+            std::future::pending::<Outcome>().await
+        };
+        assert_eq!(lock.run(taken).await, Err(Error::Lock(LockError::Lost)));
+        assert_eq!(r.execute(get("lock").text()).await?.as_deref(), Some("another's"));
+        // nothing is begun for a lock that is not to be had
+        let never = async { unreachable!("it is not held") };
+        let refused = lock.blocking_timeout(Duration::ZERO).run::<()>(never).await;
+        assert_eq!(refused, Err(Error::Lock(LockError::Taken)));
+        r.execute(del(["lock"])).await?;
     }
     Ok(())
 }

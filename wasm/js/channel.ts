@@ -40,7 +40,7 @@ export class Channel {
   /** Whose turn it is to watch keys on the lease. */
   readonly turns = new Turns();
   readonly #full: number;
-  /** Slots of those who may wait for a lock. */
+  /** Slots of those who may wait for a lock, or keep one. */
   readonly #seeking = new Set<number>();
   #closed = false;
   #states: States | undefined;
@@ -138,7 +138,9 @@ export class Channel {
     if (timeout !== undefined) engine.sooner = true;
     if (what & Flag.OPERATION) {
       engine.waits = true;
-      if ((what & ROW) === Operation.ACQUIRE) this.#seek(slot);
+      const kind = what & ROW;
+      if (kind >= Operation.KEEP) engine.slots.putBeside(slot);
+      if (kind === Operation.ACQUIRE || kind >= Operation.KEEP) this.#seek(slot);
     }
     if (engine.isKept(this)) {
       engine.kept?.memo?.remember(engine.host!, what, mode, args, engine.kept.value);

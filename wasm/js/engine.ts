@@ -578,7 +578,7 @@ export class Engine implements Home {
 
   /** Holds the process open exactly while something waits. */
   #holdOpen(): void {
-    const hold = this.slots.waiting > 0 || this.#quiet.length > 0 || this.#listened || this.#attempt !== undefined;
+    const hold = this.slots.waiting > this.slots.beside || this.#quiet.length > 0 || this.#listened || this.#attempt !== undefined;
     let isOpen = false;
     for (const wire of this.#wires) {
       wire.hold(hold);

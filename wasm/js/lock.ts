@@ -33,6 +33,8 @@ export const enum Operation {
   WATCH_RELEASE,
   WATCH_EXTEND,
   LIBRARY,
+  KEEP,
+  WATCH_KEEP,
 }
 
 /** How a lock is held. */
@@ -145,19 +147,26 @@ export class Lock {
    * @throws LockError when this object does not hold it, or does not any more, or holds it without a timeout.
    */
   async extend(milliseconds: number): Promise<true> {
-    return this.#extend(this.#grip, milliseconds);
-  }
-
-  async #extend(grip: Grip, milliseconds: number, signal?: null): Promise<true> {
+    const grip = this.#grip;
     const { token } = grip;
     if (token === undefined) throw new LockError("Cannot extend an unlocked lock");
     if (this.#timeout === undefined) throw new LockError("Cannot extend a lock with no timeout");
     check("extend: parameter 'milliseconds'", milliseconds, 1);
-    const [command, , prolong] = this.ways;
-    const until = await this.#operate(prolong, command, [token, milliseconds], signal);
+    const [command, , extend] = this.ways;
+    await this.#prolong(grip, extend, command, [token, milliseconds]);
+    return true;
+  }
+
+  /** Extends it for as long as nobody releases it, whenever a third of its time is over, until `signal` aborts. */
+  async #keep(grip: Grip, signal: AbortSignal): Promise<void> {
+    const [command, , , keep] = this.ways;
+    while (grip.token !== undefined) await this.#prolong(grip, keep, command, [grip.token, this.#timeout, grip.until], signal);
+  }
+
+  async #prolong(grip: Grip, kind: Operation, command: string, args: unknown[], signal?: AbortSignal): Promise<void> {
+    const until = await this.#operate(kind, command, args, signal);
     if (until === 0) throw new LockError("Cannot extend a lock that's no longer owned");
     if (grip.token !== undefined) grip.until = until;
-    return true;
   }
 
   /**
@@ -195,11 +204,9 @@ export class Lock {
   async hold({ autoExtend = false, signal }: HoldOptions = {}): Promise<Held> {
     const grip = await this.#take({ signal });
     if (grip === undefined) throw new LockError("the lock was not to be had within 'blockingTimeout'");
-    const extend = (milliseconds: number): Promise<true> => this.#extend(grip, milliseconds, null);
     return new Holding(
       grip,
-      this.#timeout,
-      autoExtend ? extend : undefined,
+      autoExtend && grip.until !== Infinity ? (stop) => this.#keep(grip, stop) : undefined,
       () => this.#release(grip),
       () => this.#fence(grip),
     );
@@ -231,36 +238,35 @@ export class Lock {
   }
 
   /** The core's conversations that release and extend it, and what is said first there. */
-  protected get ways(): readonly [command: string, release: Operation, extend: Operation] {
-    return ["WATCH", Operation.WATCH_RELEASE, Operation.WATCH_EXTEND];
+  protected get ways(): readonly [command: string, release: Operation, extend: Operation, keep: Operation] {
+    return ["WATCH", Operation.WATCH_RELEASE, Operation.WATCH_EXTEND, Operation.WATCH_KEEP];
   }
 }
 
 /** A {@link Lock} that is released and extended by scripts: one round trip each. */
 export class LuaLock extends Lock {
-  protected override get ways(): readonly [command: string, release: Operation, extend: Operation] {
-    return ["EVALSHA", Operation.RELEASE, Operation.EXTEND];
+  protected override get ways(): readonly [command: string, release: Operation, extend: Operation, keep: Operation] {
+    return ["EVALSHA", Operation.RELEASE, Operation.EXTEND, Operation.KEEP];
   }
 }
 
 class Holding implements Held {
   readonly #grip: Grip;
-  readonly #timeout: number | undefined;
-  readonly #extend: ((milliseconds: number) => Promise<true>) | undefined;
   readonly #release: () => Promise<void>;
   readonly fence: () => Promise<number>;
   readonly #loss = new AbortController();
+  /** Ends what keeps it. */
+  readonly #end = new AbortController();
   #over = false;
   #expiry: Timer;
-  #extension: Timer;
 
-  constructor(grip: Grip, timeout: number | undefined, extend: ((milliseconds: number) => Promise<true>) | undefined, release: () => Promise<void>, fence: () => Promise<number>) {
+  constructor(grip: Grip, keep: ((stop: AbortSignal) => Promise<void>) | undefined, release: () => Promise<void>, fence: () => Promise<number>) {
     this.#grip = grip;
-    this.#timeout = timeout;
-    this.#extend = extend;
     this.#release = release;
     this.fence = fence;
-    this.#watch();
+    if (grip.until !== Infinity) this.#expire();
+    // where it could not be kept, its time will be up
+    keep?.(this.#end.signal).catch((error: unknown) => error instanceof LockError && this.#lose(error));
   }
 
   get signal(): AbortSignal {
@@ -273,7 +279,8 @@ class Holding implements Held {
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#over) return;
-    this.#end();
+    this.#over = true;
+    this.#stop();
     try {
       await this.#release();
     } catch (error) {
@@ -282,41 +289,20 @@ class Holding implements Held {
     }
   }
 
-  /** Sets the timers for a lock that was taken or extended just now. */
-  #watch(): void {
-    if (this.#timeout === undefined) return;
-    const expire = (): void => {
-      const left = this.validUntil - performance.now();
-      if (left > 0) this.#expiry = laterUnheld(expire, left);
-      else this.#lose(new LockError("the lock's time is up"));
-    };
-    clearTimeout(this.#expiry);
-    expire();
-    if (this.#extend !== undefined && !this.signal.aborted) this.#extension = laterUnheld(() => this.#prolong(), this.#timeout / 3);
-  }
-
-  async #prolong(): Promise<void> {
-    const timeout = this.#timeout!;
-    try {
-      await this.#extend!(Math.max(1, Math.ceil(timeout - (this.validUntil - performance.now()))));
-      if (!this.#over && !this.signal.aborted) this.#watch();
-    } catch (error) {
-      if (this.#over || this.signal.aborted) return;
-      if (error instanceof LockError) this.#lose(error);
-      else this.#extension = laterUnheld(() => this.#prolong(), timeout / 10);
-    }
+  #expire(): void {
+    const left = this.validUntil - performance.now();
+    if (left > 0) this.#expiry = laterUnheld(() => this.#expire(), left);
+    else this.#lose(new LockError("the lock's time is up"));
   }
 
   #lose(error: LockError): void {
-    clearTimeout(this.#expiry);
-    clearTimeout(this.#extension);
+    this.#stop();
     this.#loss.abort(error);
   }
 
-  #end(): void {
-    this.#over = true;
+  #stop(): void {
     clearTimeout(this.#expiry);
-    clearTimeout(this.#extension);
+    this.#end.abort();
   }
 }
 

@@ -8,6 +8,8 @@ export interface Gatherer {
 export class Slots {
   /** Commands that wait. */
   waiting = 0;
+  /** Of these, what goes on beside the caller's own work, which is no reason to stay up. */
+  beside = 0;
   #free: number[] = [];
   #size = 0;
   /** Who takes the value: a promise's `resolve`, or a gatherer. */
@@ -33,6 +35,12 @@ export class Slots {
   onSettled(slot: number, cleanup: () => void): void {
     const before = this.#cleanups.get(slot);
     this.#cleanups.set(slot, before === undefined ? cleanup : () => (before(), cleanup()));
+  }
+
+  /** Has the command in `slot` go on beside all others. */
+  putBeside(slot: number): void {
+    this.beside++;
+    this.onSettled(slot, () => this.beside--);
   }
 
   /** Gives how the reply to the command in `slot` becomes values. */

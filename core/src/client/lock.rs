@@ -9,6 +9,10 @@ use crate::sha1::sha1_hex;
 use crate::time::Instant;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::future::{Future, poll_fn};
+use core::ops::ControlFlow;
+use core::pin::{Pin, pin};
+use core::task::Poll;
 use core::time::Duration;
 
 impl Client {
@@ -60,7 +64,7 @@ pub struct LockBuilder {
 }
 
 impl LockBuilder {
-    /// The lock goes by itself after this time, unless it is [extended](Held::extend); without, it stays until it is released. This and
+    /// The lock goes by itself after this time, unless it is [kept](Held::keep) or [extended](Held::extend); without, it stays until it is released. This and
     /// all times of locks are rounded up to whole milliseconds, of which there may be 2^32-1; here, one at least.
     pub fn timeout(self, timeout: Duration) -> Self {
         Self { timeout: Some(timeout), ..self }
@@ -104,6 +108,27 @@ impl LockBuilder {
         self.take(Some(Duration::ZERO)).await
     }
 
+    /// Takes the lock, [keeps](Held::keep) it until `work` is done, gives it back, and gives what `work` gave. Nothing of `work` is
+    /// done before the lock is held.
+    ///
+    /// ```
+    /// use redwire_core::{client::Client, error::Error};
+    /// use std::time::Duration;
+    ///
+    /// async fn report(redis: &Client, write: impl Future<Output = usize>) -> Result<usize, Error> {
+    ///     redis.lock("report").timeout(Duration::from_secs(5)).run(write).await
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`acquire`](Self::acquire), [`keep`](Held::keep) and [`release`](Held::release).
+    pub async fn run<T>(&self, work: impl Future<Output = T>) -> Result<T, Error> {
+        let mut held = self.acquire().await?;
+        let output = held.keep(work).await?;
+        held.release().await?;
+        Ok(output)
+    }
+
     /// Tells whether anybody holds the lock: `EXISTS`.
     ///
     /// # Errors
@@ -122,7 +147,8 @@ impl LockBuilder {
             return Err(Error::OneStream);
         }
         // 0 is no limit
-        let ttl = self.timeout.map_or(Ok(0), limit)?.to_string();
+        let timeout = self.timeout.map_or(Ok(0), limit)?;
+        let ttl = timeout.to_string();
         let wait = wait.map(milliseconds).transpose()?.map_or(String::new(), |wait| wait.to_string());
         let sleep = milliseconds(sleep)?.to_string();
         let token = self.client.token()?;
@@ -133,7 +159,8 @@ impl LockBuilder {
         let [name, ttl, sleep, wait, random] = texts;
         // the reply may have come when nobody waits for it any more
         let (client, watches) = (self.client.clone(), self.watches);
-        let mut held = Held { client, name: name.into(), token, watches, valid_until: None, held: true };
+        let mut held =
+            Held { client, name: name.into(), token, timeout, watches, valid_until: None, held: true };
         let end = self.client.operate(kind::ACQUIRE, &[name, &token, ttl, sleep, wait, random]).await;
         held.held = matches!(end, Ok(end) if end != 0);
         held.valid_until = u64::try_from(end?).ok().map(Instant);
@@ -147,6 +174,8 @@ pub struct Held {
     client: Client,
     name: Vec<u8>,
     token: [u8; 40],
+    /// For how many milliseconds it was taken.
+    timeout: u32,
     /// It is released and extended without scripts.
     watches: bool,
     valid_until: Option<Instant>,
@@ -190,9 +219,8 @@ impl Held {
         }
     }
 
-    /// Adds time to what is left of the lock's: a step for whoever works for longer than the lock lives, again and again, long before
-    /// [`valid_until`](Self::valid_until). Nothing does so behind the scenes. What fails with anything but [`Error::Lock`] leaves the lock as it
-    /// was, and can be tried again.
+    /// Adds time to what is left of the lock's. What fails with anything but [`Error::Lock`] leaves the lock as it was, and can be tried again.
+    /// [`keep`](Self::keep) does so for as long as something takes.
     ///
     /// # Errors
     /// [`Error::Lock`] when it is not held any more, has no time limit, or for a [time](LockBuilder::timeout) that is none or too long; what a
@@ -209,6 +237,42 @@ impl Held {
         }
         self.valid_until = Some(Instant(end.unsigned_abs()));
         Ok(())
+    }
+
+    /// Keeps the lock until `work` is done, and gives what that gave: whenever a third of its [time](LockBuilder::timeout) is over, it gets that
+    /// back, and where this fails, it is tried again and again while the lock lives. Each time it is the client's driver that does so at the
+    /// right moment, however long `work` takes to be polled; the next is only asked for when this future is polled, which must be before the
+    /// lock's time is up. A lock without a time limit needs no keeping.
+    ///
+    /// Where the lock is lost `work` is dropped: it must bear to end at any of its `await`s.
+    ///
+    /// # Errors
+    /// [`Error::Lock`] when the lock is not held any more; what a command can fail with, when it could not be extended up to the end of its
+    /// time, or the client's driver ended.
+    pub async fn keep<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Error> {
+        let mut work = pin!(work);
+        while let Some(until) = self.valid_until {
+            let first = first(work.as_mut(), self.extended(until)).await;
+            match first {
+                ControlFlow::Break(output) => return Ok(output),
+                ControlFlow::Continue(end) => self.valid_until = Some(end?),
+            }
+        }
+        Ok(work.await)
+    }
+
+    /// Waits for the next extension that is due, and gives until when the lock is held then.
+    async fn extended(&self, until: Instant) -> Result<Instant, Error> {
+        let kind = if self.watches { kind::WATCH_KEEP } else { kind::KEEP };
+        let [timeout, until] = [self.timeout.into(), until.0].map(|number: u64| number.to_string());
+        match self
+            .client
+            .operate(kind, &[&self.name, &self.token, timeout.as_bytes(), until.as_bytes()])
+            .await?
+        {
+            0 => Err(LockError::Lost.into()),
+            end => Ok(Instant(end.unsigned_abs())),
+        }
     }
 
     /// Gives the lock back.
@@ -244,6 +308,19 @@ impl Drop for Held {
             });
         }
     }
+}
+
+/// Breaks with what `work` gives, or goes on with what `other` does where that is there before.
+async fn first<T, U>(
+    mut work: Pin<&mut impl Future<Output = T>>,
+    other: impl Future<Output = U>,
+) -> ControlFlow<T, U> {
+    let mut other = pin!(other);
+    poll_fn(|cx| match work.as_mut().poll(cx) {
+        Poll::Ready(output) => Poll::Ready(ControlFlow::Break(output)),
+        Poll::Pending => other.as_mut().poll(cx).map(ControlFlow::Continue),
+    })
+    .await
 }
 
 /// Gives whole milliseconds: one that is begun counts.

@@ -3,7 +3,7 @@
 use super::outgoing::NOBODY;
 use super::script::ScriptCall;
 use super::tap::{Heard, Open, Tap};
-use super::{Operation, Outgoing, Reply, Script, Step, library, lock, watching};
+use super::{Operation, Outgoing, Reply, Script, Step, keep, library, lock, watching};
 use crate::batch::{Batch, BatchBuffer, Malformed, Request, flags};
 use crate::machine::{Action, Failure, LeaseId, LinkId, Machine, Reason, ReplySink, Segment, Slot};
 use crate::time::Instant;
@@ -32,6 +32,11 @@ pub mod kind {
     pub const WATCH_EXTEND: u16 = 6;
     /// Loads a library: what `FUNCTION LOAD` is given. The reply is that of `FUNCTION LIST`, about the library that the code was of.
     pub const LIBRARY: u16 = 7;
+    /// Keeps a lock: key, token, its time to live in milliseconds, until when it is held, as the host tells time. Once a third of its time is over
+    /// it is given that back, and where this fails again and again, while it lives. The reply is that of [`EXTEND`].
+    pub const KEEP: u16 = 8;
+    /// Likewise, as [`WATCH_EXTEND`] does it; on a lease of the caller's, where others may watch keys in the meantime, as `KEEP` does.
+    pub const WATCH_KEEP: u16 = 9;
 }
 
 /// A machine that carries on conversations: [`Operation`]s in the slots of their callers.
@@ -70,13 +75,20 @@ pub(super) struct Talk {
     own: Option<LeaseId>,
     pub(super) operation: Box<dyn Operation + Send>,
     awaited: Awaited,
+    limit: Instant,
     /// Why the server did not queue what it said.
     pub(super) refusal: Option<Reply>,
 }
 
 impl Talk {
     fn new(lease: LeaseId, operation: Box<dyn Operation + Send>, awaited: Awaited) -> Self {
-        Self { lease, own: None, operation, awaited, refusal: None }
+        let limit = operation.limit();
+        Self { lease, own: None, operation, awaited, limit, refusal: None }
+    }
+
+    /// Gives when something is to be done about it.
+    fn due(&self) -> Instant {
+        if let Awaited::Wake(at) = self.awaited { at } else { self.limit }
     }
 
     /// Gives where its commands go.
@@ -132,11 +144,9 @@ impl Talks {
         if self.wake.is_none_or(|wake| wake > now) {
             return None;
         }
-        let waiting = (0..).map(Slot).zip(&self.slots).filter_map(|(slot, talk)| match talk {
-            Some(Talk { awaited: Awaited::Wake(at), .. }) => Some((*at, slot)),
-            _ => None,
-        });
-        let next = waiting.min();
+        let waiting =
+            (0..).map(Slot).zip(&self.slots).filter_map(|(slot, talk)| Some((talk.as_ref()?.due(), slot)));
+        let next = waiting.min().filter(|(at, _)| *at < Instant::NEVER);
         self.wake = next.map(|(at, _)| at);
         next.filter(|(at, _)| *at <= now).map(|(_, slot)| slot)
     }
@@ -216,7 +226,7 @@ impl<M: Machine> Conversations<M> {
                 plain = rest;
                 let releases = matches!(request.row.0, kind::RELEASE | kind::WATCH_RELEASE);
                 let place = if releases { self.living(lease) } else { lease };
-                self.begin(now, place, request.slot, operation(now, &request));
+                self.begin(now, place, request.slot, operation(now, place, &request));
             } else if request.flags & flags::SCRIPT != 0 {
                 self.attend(lease, &request);
             }
@@ -255,20 +265,36 @@ impl<M: Machine> Conversations<M> {
         self.go_on(slot, step);
     }
 
+    /// Sees to the conversation in `slot`, whose time it is: to go on, or to be over.
+    fn call(&mut self, slot: Slot) {
+        let Some(talk) = self.talks.get(slot) else { return };
+        if matches!(talk.awaited, Awaited::Wake(_)) {
+            return self.wake(slot);
+        }
+        talk.limit = Instant::NEVER;
+        // it has failed already where the machine does not know it
+        if let Some(maybe_executed) = self.machine.cancel(self.now, slot) {
+            let failure = Failure { reason: Reason::Timeout, maybe_executed };
+            if let Some(Action::Settle(slot, failure)) = self.fail(slot, failure) {
+                self.failed.push((slot, failure));
+            }
+        }
+    }
+
     #[inline(never)]
     fn go_on(&mut self, slot: Slot, step: Step) {
         let awaited = match step {
             Step::Listen => Awaited::Listen,
             Step::Forward(code) => Awaited::Forward(code),
-            Step::Wait(at) => {
-                self.talks.wake = Some(self.talks.wake.map_or(at, |wake| wake.min(at)));
-                Awaited::Wake(at)
-            }
+            Step::Wait(at) => Awaited::Wake(at),
             Step::Lease => Awaited::Lease,
         };
         let Some(talk) = self.talks.get(slot) else { return };
         talk.awaited = awaited;
-        let place = talk.place();
+        let (place, due) = (talk.place(), talk.due());
+        if due < Instant::NEVER {
+            self.talks.wake = Some(self.talks.wake.map_or(due, |wake| wake.min(due)));
+        }
         self.flush(place);
         if step == Step::Lease {
             self.lend(slot);
@@ -405,7 +431,7 @@ impl<M: Machine> Conversations<M> {
 
 /// Makes the operation that `request` asks for.
 #[inline(never)]
-fn operation(now: Instant, request: &Request<'_>) -> Box<dyn Operation + Send> {
+fn operation(now: Instant, lease: LeaseId, request: &Request<'_>) -> Box<dyn Operation + Send> {
     let mut args = [&[][..]; 6];
     for (place, arg) in args.iter_mut().zip(request.args()) {
         *place = arg.bytes();
@@ -420,6 +446,10 @@ fn operation(now: Instant, request: &Request<'_>) -> Box<dyn Operation + Send> {
         }
         kind::RELEASE => Box::new(lock::Release::new(key, token, request.timeout)),
         kind::FENCE => Box::new(lock::fence(key, token, request.timeout)),
+        kind @ (kind::KEEP | kind::WATCH_KEEP) => {
+            let watches = kind == kind::WATCH_KEEP && lease == LeaseId::SHARED;
+            Box::new(keep::Keep::new(args, request.timeout, watches))
+        }
         _ => Box::new(lock::Extend::new(key, token, milliseconds, request.timeout)),
     }
 }
@@ -518,7 +548,7 @@ impl<M: Machine> Machine for Conversations<M> {
         self.now = now;
         self.machine.handle_timeout(now);
         while let Some(slot) = self.talks.due(now) {
-            self.wake(slot);
+            self.call(slot);
         }
     }
 

@@ -245,12 +245,17 @@ impl Acquire {
 }
 
 /// Reads decimal digits; what is too large is as large as can be.
-#[inline(never)]
 pub(super) fn number(text: &[u8]) -> u32 {
-    let add = |number: u32, digit: &u8| {
-        number.saturating_mul(10).saturating_add(u32::from(digit.wrapping_sub(b'0')))
+    u32::try_from(moment(text).0).unwrap_or(u32::MAX)
+}
+
+/// Likewise a time that the host told.
+#[inline(never)]
+pub(super) fn moment(text: &[u8]) -> Instant {
+    let add = |number: u64, digit: &u8| {
+        number.saturating_mul(10).saturating_add(u64::from(digit.wrapping_sub(b'0')))
     };
-    text.iter().fold(0, add)
+    Instant(text.iter().fold(0, add))
 }
 
 impl Operation for Acquire {

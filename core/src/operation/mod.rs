@@ -13,6 +13,7 @@
 //! most, and settles its slot once, as commands do.
 
 mod conversations;
+mod keep;
 mod library;
 mod lock;
 mod outgoing;
@@ -52,6 +53,11 @@ pub trait Operation {
     /// Tells whether it may wait for others for as long as it likes.
     fn may_block(&self) -> bool {
         false
+    }
+
+    /// Gives from when on nothing that it waits for is of use: it [failed](Self::failed) then.
+    fn limit(&self) -> Instant {
+        Instant::NEVER
     }
 
     /// Nobody waits for it any more, and nothing that it writes but [`Outgoing::forget`] is heard; `maybe_executed` is whether the server may

@@ -20,7 +20,7 @@ const sleep = (milliseconds) => Atomics.wait(new Int32Array(new SharedArrayBuffe
 /** Milliseconds on the clock that all processes of this machine share. */
 const now = () => Number(process.hrtime.bigint()) / 1e6;
 
-const deedOf = (chance) => (chance < 1 ? "Crash" : chance < 4 ? "Pause" : chance < 8 ? "Extend" : chance < 12 ? "Kill" : "Release");
+const deedOf = (chance) => (chance < 1 ? "Crash" : chance < 4 ? "Pause" : chance < 8 ? "Extend" : chance < 12 ? "Kill" : chance < 15 ? "Keep" : "Release");
 /** Waits for `promise`, which may be cut off. */
 const allowing = (promise, ...types) =>
   promise.catch((error) => {
@@ -32,17 +32,20 @@ const redis = new Redis({ host, port: Number(port), retryDelay: 1, maxRetryDelay
 const lock = redis.lock(name, { lockClass: { Lock, LuaLock }[of], timeout: TIMEOUT, sleep: 2 });
 
 for (let turn = 0; turn < Number(count); turn++) {
-  while ((await allowing(lock.acquire(), ConnectionError)) !== true);
   const deed = deedOf(random(100));
+  let held;
+  do held = await allowing(lock.hold({ autoExtend: deed === "Keep" }), ConnectionError);
+  while (held instanceof ConnectionError);
   const from = now();
   sleep(random(1500) / 1000);
   if (deed === "Pause") sleep(TIMEOUT * 2);
   if (deed === "Extend") await allowing(lock.extend(TIMEOUT / 2), ConnectionError, LockError);
+  while (deed === "Keep" && now() < from + TIMEOUT * 2 && !held.signal.aborted) await allowing(redis.ping(), ConnectionError);
   if (deed === "Kill") await allowing(redis.call("CLIENT KILL", "TYPE", "normal", "SKIPME", "no"), ConnectionError);
   const until = now() + Math.min(0, lock.validUntil - performance.now());
   writeSync(1, `${deed} ${Math.floor(from)} ${Math.floor(until)}\n`);
   if (deed === "Crash") process.kill(process.pid, "SIGKILL");
-  const released = await allowing(lock.release(), ConnectionError, LockError);
+  const released = await allowing(deed === "Keep" ? held[Symbol.asyncDispose]() : lock.release(), ConnectionError, LockError);
   if (deed === "Pause" && released === undefined) throw new Error("its time was up, and it was released all the same");
 }
 await redis.close();

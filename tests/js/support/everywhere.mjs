@@ -4,7 +4,7 @@ import { allPrograms, missing, startServer } from "./servers.mjs";
 
 /**
  * Runs `suite` on Redis 7.0 and 8.2 and Valkey 9.1, over both protocols. Its world has `redis`, a client of an empty server, `connect` for
- * more clients, which are closed at the end, and `port`.
+ * more clients, which are closed at the end, `port`, and `path`.
  */
 export const everywhere = (suite) => {
   for (const server of allPrograms.filter(({ id }) => id !== "stack74")) {
@@ -26,6 +26,7 @@ export const everywhere = (suite) => {
           };
           before(async () => {
             world.port = running.port;
+            world.path = running.path;
             world.redis = world.connect();
             await world.redis.flushall();
             await world.redis.scriptFlush();

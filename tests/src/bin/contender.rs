@@ -5,7 +5,7 @@
 
 use oorandom::Rand32;
 use redwire_core::client::{Client, LockBuilder};
-use redwire_core::commands::command;
+use redwire_core::commands::{command, ping};
 use redwire_core::connection::Config;
 use redwire_core::error::{Error, LockError};
 use redwire_tests::clients::{client, wait};
@@ -27,6 +27,8 @@ enum Deed {
     Pause,
     /// It asks for more time.
     Extend,
+    /// It is kept for longer than it lives.
+    Keep,
     /// It is killed on the server's side, with everybody else.
     Kill,
 }
@@ -47,6 +49,7 @@ fn main() {
             1..4 => Deed::Pause,
             4..8 => Deed::Extend,
             8..12 => Deed::Kill,
+            12..15 => Deed::Keep,
             _ => Deed::Release,
         };
         let work = Duration::from_micros(random.rand_range(0..1_500).into());
@@ -70,6 +73,16 @@ async fn hold(client: &Client, lock: &LockBuilder, deed: Deed, work: Duration) {
         Deed::Pause => thread::sleep(TIMEOUT * 2),
         // what fails leaves the lock as it was
         Deed::Extend => drop(held.extend(TIMEOUT / 2).await),
+        Deed::Keep => {
+            let end = from + 2 * TIMEOUT.as_millis() as u64;
+            let busy = async {
+                while now().0 < end {
+                    let _ = client.execute(ping()).await;
+                }
+            };
+            // where it could not be kept, it is relied on no longer
+            let _ = held.keep(busy).await;
+        }
         Deed::Kill => {
             let kill = command("CLIENT").arg("KILL").arg("TYPE").arg("normal").arg("SKIPME").arg("no");
             // it is the killer's own link that ends first

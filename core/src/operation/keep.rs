@@ -1,0 +1,120 @@
+//! A lock that is kept: extended once a third of its time is over.
+//!
+//! ```text
+//!           a third                      until when it is held, or 0: it is another's
+//!   (begun) ------> try to extend it --------------------------------------------------> answer
+//!                        ^    |
+//!                        +----+ that failed: a tenth of its time later, while it lives
+//! ```
+//!
+//! One that keeps a lock begins it again after each answer.
+
+use super::lock::{Extend, moment, number};
+use super::watching::Change;
+use super::{Answer, Operation, Outgoing, Reply, Step};
+use crate::machine::Failure;
+use crate::time::Instant;
+use alloc::boxed::Box;
+use alloc::string::ToString;
+use alloc::vec::Vec;
+use core::ops::ControlFlow;
+
+/// See [`kind::KEEP`](super::kind::KEEP).
+pub(super) struct Keep {
+    /// The key, and behind it the token.
+    texts: Vec<u8>,
+    token: usize,
+    /// How many milliseconds it lives from the next extension on.
+    ttl: u32,
+    until: Instant,
+    timeout: Option<u32>,
+    /// Whether it is extended without scripts.
+    watches: bool,
+    waited: bool,
+    /// The try that is being made.
+    attempt: Option<Box<dyn Operation + Send>>,
+}
+
+impl Keep {
+    pub(super) fn new(args: [&[u8]; 6], timeout: Option<u32>, watches: bool) -> Self {
+        let [key, token, ttl, until, ..] = args;
+        Self {
+            texts: [key, token].concat(),
+            token: key.len(),
+            ttl: number(ttl),
+            until: moment(until),
+            timeout,
+            watches,
+            waited: false,
+            attempt: None,
+        }
+    }
+
+    /// Makes what gives the lock its whole time back.
+    fn extension(&self, now: Instant) -> Box<dyn Operation + Send> {
+        let left = self.until.0.saturating_sub(now.0);
+        let more = u64::from(self.ttl).saturating_sub(left).max(1).to_string();
+        let (key, token) = self.texts.split_at(self.token);
+        if self.watches {
+            Box::new(Change::new(key, token, Some(more.as_bytes()), self.timeout))
+        } else {
+            Box::new(Extend::new(key, token, more.as_bytes(), self.timeout))
+        }
+    }
+
+    /// Waits for another try, if that comes before the lock's time is up.
+    fn again(&mut self, now: Instant) -> Option<Step> {
+        self.attempt = None;
+        let at = now.limit((self.ttl / 10).max(1));
+        (at < self.until).then_some(Step::Wait(at))
+    }
+}
+
+impl Operation for Keep {
+    fn next(&mut self, now: Instant, out: &mut Outgoing<'_>) -> Step {
+        let due = Instant(self.until.0.saturating_sub(u64::from(self.ttl) * 2 / 3));
+        if !core::mem::replace(&mut self.waited, true) && due > now {
+            return Step::Wait(due);
+        }
+        let attempt = self.attempt.take().unwrap_or_else(|| self.extension(now));
+        self.attempt.insert(attempt).next(now, out)
+    }
+
+    fn reply(&mut self, now: Instant, reply: Reply, out: &mut Outgoing<'_>) -> ControlFlow<Answer, Step> {
+        let Some(attempt) = &mut self.attempt else { return ControlFlow::Continue(Step::Wait(now)) };
+        match attempt.reply(now, reply, out) {
+            ControlFlow::Break(Answer::Error(text)) => match self.again(now) {
+                Some(step) => ControlFlow::Continue(step),
+                None => ControlFlow::Break(Answer::Error(text)),
+            },
+            outcome => outcome,
+        }
+    }
+
+    fn failed(
+        &mut self,
+        now: Instant,
+        failure: Failure,
+        out: &mut Outgoing<'_>,
+    ) -> ControlFlow<Failure, Step> {
+        let outcome = match &mut self.attempt {
+            Some(attempt) => attempt.failed(now, failure, out),
+            None => ControlFlow::Break(failure),
+        };
+        match outcome {
+            ControlFlow::Break(failure) => match self.again(now) {
+                Some(step) => ControlFlow::Continue(step),
+                None => ControlFlow::Break(failure),
+            },
+            step => step,
+        }
+    }
+
+    fn may_block(&self) -> bool {
+        true
+    }
+
+    fn limit(&self) -> Instant {
+        self.until
+    }
+}
