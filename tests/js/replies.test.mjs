@@ -3,7 +3,6 @@ import { describe, test } from "node:test";
 import { DecodeError, IntegerRangeError, Redis } from "redwire";
 import { faked } from "./support/client.mjs";
 import { allPrograms, missing, startServer } from "./support/servers.mjs";
-import { until } from "./support/until.mjs";
 
 /** Gives what `call` gets when the server answers with `wire`. */
 const got = async (t, wire, call, options = {}) => {

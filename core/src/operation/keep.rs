@@ -62,11 +62,14 @@ impl Keep {
         }
     }
 
-    /// Waits for another try, if that comes before the lock's time is up.
-    fn again(&mut self, now: Instant) -> Option<Step> {
-        self.attempt = None;
+    /// Goes on from a try that failed to the next one, if that comes before the lock's time is up.
+    fn again<T>(&mut self, now: Instant, failed: ControlFlow<T, Step>) -> ControlFlow<T, Step> {
         let at = now.limit((self.ttl / 10).max(1));
-        (at < self.until).then_some(Step::Wait(at))
+        if failed.is_continue() || at >= self.until {
+            return failed;
+        }
+        self.attempt = None;
+        ControlFlow::Continue(Step::Wait(at))
     }
 }
 
@@ -83,11 +86,8 @@ impl Operation for Keep {
     fn reply(&mut self, now: Instant, reply: Reply, out: &mut Outgoing<'_>) -> ControlFlow<Answer, Step> {
         let Some(attempt) = &mut self.attempt else { return ControlFlow::Continue(Step::Wait(now)) };
         match attempt.reply(now, reply, out) {
-            ControlFlow::Break(Answer::Error(text)) => match self.again(now) {
-                Some(step) => ControlFlow::Continue(step),
-                None => ControlFlow::Break(Answer::Error(text)),
-            },
-            outcome => outcome,
+            outcome @ ControlFlow::Break(Answer::Integer(_)) => outcome,
+            outcome => self.again(now, outcome),
         }
     }
 
@@ -101,13 +101,7 @@ impl Operation for Keep {
             Some(attempt) => attempt.failed(now, failure, out),
             None => ControlFlow::Break(failure),
         };
-        match outcome {
-            ControlFlow::Break(failure) => match self.again(now) {
-                Some(step) => ControlFlow::Continue(step),
-                None => ControlFlow::Break(failure),
-            },
-            step => step,
-        }
+        self.again(now, outcome)
     }
 
     fn may_block(&self) -> bool {
