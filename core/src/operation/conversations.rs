@@ -1,6 +1,6 @@
 //! Carries conversations on over any machine.
 
-use super::outgoing::{BESIDE, NOBODY, Written};
+use super::outgoing::{BESIDE, Written, is_beside};
 use super::script::ScriptCall;
 use super::tap::{Heard, Open, Tap};
 use super::{Operation, Outgoing, Reply, Script, Step, keep, library, lock, watching};
@@ -310,7 +310,7 @@ impl<M: Machine> Conversations<M> {
         let Some(talk) = self.talks.get(slot) else { return };
         talk.awaited = awaited;
         let (place, due) = (talk.place(), talk.due());
-        let place = if slot < BESIDE { place } else { self.living(place) };
+        let place = if is_beside(slot) { self.living(place) } else { place };
         if due < Instant::NEVER {
             self.talks.wake = Some(self.talks.wake.map_or(due, |wake| wake.min(due)));
         }
@@ -403,9 +403,6 @@ impl<M: Machine> Conversations<M> {
     /// Takes the failure of the command in `slot`; gives it back where it is the caller's.
     #[inline(never)]
     fn fail(&mut self, slot: Slot, failure: Failure) -> Option<Action> {
-        if slot == NOBODY {
-            return None;
-        }
         let failure = match self.talks.get(slot) {
             // nothing may begin anew
             Some(_) if failure.reason == Reason::Closed => {
@@ -427,7 +424,7 @@ impl<M: Machine> Conversations<M> {
             }
             None => failure,
         };
-        (slot < BESIDE).then_some(Action::Settle(slot, failure))
+        (!is_beside(slot)).then_some(Action::Settle(slot, failure))
     }
 
     /// Forgets what is open on `link`, which is over.

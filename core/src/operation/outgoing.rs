@@ -14,10 +14,15 @@ use alloc::vec::Vec;
 const MULTI: RowId = const { draft::id("MULTI") };
 const EXEC: RowId = const { draft::id("EXEC") };
 
-/// The slot of commands whose reply nobody waits for.
-pub(super) const NOBODY: Slot = Slot(u32::MAX);
-/// The first slot of conversations that nobody waits for. Slots of callers are smaller.
+/// The first slot of conversations that nobody waits for. Slots of callers are smaller, or the last few.
 pub(super) const BESIDE: Slot = Slot(1 << 31);
+/// The slot of commands whose reply nobody waits for.
+pub(super) const NOBODY: Slot = Slot(3 << 30);
+
+/// Tells whether nobody waits for what becomes of `slot`.
+pub(super) fn is_beside(slot: Slot) -> bool {
+    (BESIDE..=NOBODY).contains(&slot)
+}
 
 /// What conversations have written, and begun beside themselves.
 #[derive(Default)]

@@ -3,7 +3,7 @@
 use super::{Answer, Outgoing, Reply, Step};
 use crate::machine::{ReplySink, Slot};
 use crate::operation::conversations::{Awaited, Talks};
-use crate::operation::outgoing::{BESIDE, NOBODY, Written};
+use crate::operation::outgoing::{NOBODY, Written, is_beside};
 use crate::resp::{Aggregate, Event, Sink, Text, tell};
 use crate::time::Instant;
 use alloc::vec::Vec;
@@ -128,7 +128,7 @@ impl<S: ReplySink> Tap<'_, S> {
         let reply = refusal.unwrap_or(reply);
         let step = match talk.operation.reply(self.now, reply, &mut Outgoing::new(slot, self.out)) {
             ControlFlow::Continue(step) => Some(step),
-            ControlFlow::Break(_) if slot >= BESIDE => None,
+            ControlFlow::Break(_) if is_beside(slot) => None,
             ControlFlow::Break(answer) => {
                 self.sink.begin(slot);
                 match answer {
