@@ -960,6 +960,29 @@ fn what_gives_a_lock_back_goes_on_elsewhere_where_its_lease_is_lost() {
 }
 
 #[test]
+fn what_goes_on_is_never_said_on_another_link_than_it_was_begun_on() {
+    let (mut fleet, lease, lane) = leased();
+    let [known, unknown] = [Store::COUNT, Store::RAISE].map(Script::new);
+    for script in [&known, &unknown] {
+        fleet.pool.learn(script);
+    }
+    fleet.react(Reaction::Submit(Some(lease), requests::call(3, &known, "1 n v")));
+    fleet.settle();
+    for (slot, script) in [(4, &known), (5, &unknown)] {
+        fleet.react(Reaction::Submit(Some(lease), requests::call(slot, script, "1 n v")));
+    }
+    fleet.write(lane, usize::MAX);
+    fleet.serve(lane, usize::MAX, false);
+    // one has its reply with the other's, and the lease is over
+    fleet.release(lease);
+    fleet.settle();
+    let shared = fleet.sessions().filter(|(link, _)| link.lane() == 0).flat_map(|(_, session)| &session.log);
+    assert_eq!(shared.filter(|one| one.words[0].starts_with(b"EVAL")).count(), 0);
+    assert!(matches!(fleet.outcome(4), Some(Outcome::Reply(_))), "{:?}", fleet.outcome(4));
+    assert!(fleet.outcome(5).is_some());
+}
+
+#[test]
 fn a_release_without_scripts_is_cut_at_every_byte() {
     for protocol in [2, 3] {
         // where it is cut: in what is written, and in what is read, until there is nothing more to cut

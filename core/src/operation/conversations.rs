@@ -365,11 +365,11 @@ impl<M: Machine> Conversations<M> {
         waits
     }
 
-    /// Ends the conversation in `slot`: sends the last that it wrote, for which any link will do where its own is lost, and gives that back.
+    /// Ends the conversation in `slot`: sends the last that it wrote, and gives its link back.
     #[inline(never)]
     fn end(&mut self, slot: Slot) {
         let Some(talk) = self.talks.take(slot) else { return };
-        self.flush(self.living(talk.place()));
+        self.flush(talk.place());
         if let Some(lease) = talk.own {
             self.machine.release(self.now, lease);
         }
