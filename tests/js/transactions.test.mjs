@@ -141,6 +141,22 @@ everywhere((world) => {
     for (const call of [redis.transaction(5, []), redis.transaction(() => {}, KEY)]) assert.ok((await rejection(call)) instanceof TypeError);
   });
 
+  test("multi begins a transaction though a command before it could not be queued", async () => {
+    const { redis } = world;
+    await redis.mset({ [KEY]: 0, victim: "as it was" });
+    for (const transaction of [true, false]) {
+      const pipe = redis.pipeline({ transaction });
+      assert.throws(() => pipe.set("a", undefined), TypeError);
+      await pipe.watch(KEY);
+      await redis.incr(KEY);
+      assert.ok((await rejection(pipe.multi().set("victim", "overwritten").execute())) instanceof WatchError);
+      assert.throws(() => pipe.set("a", undefined), TypeError);
+      assert.deepEqual(await pipe.multi().incr("n").execute(), [transaction ? 1 : 2]);
+    }
+    assert.deepEqual(await redis.mget("victim", "n"), ["as it was", "2"]);
+    await redis.del("n");
+  });
+
   test("wrong arguments in immediate mode reject, after multi they throw", async () => {
     const watching = await world.redis.pipeline().watch(KEY);
     assert.ok((await rejection(watching.set(KEY, null))) instanceof TypeError);

@@ -200,7 +200,14 @@ export class Queued extends Methods implements Runner {
     return box;
   }
 
+  /** Forgets what is queued, and a box that only a command without sense was for. */
   #forget(): void {
+    for (const box of this.#boxes) this.#shared.giveBox(box);
+    this.#leave();
+  }
+
+  /** Leaves what is queued to whoever has it. */
+  #leave(): void {
     this.#boxes = [];
     this.#commands = [];
     this.#needs = this.#plans = this.#scripts = undefined;
@@ -280,6 +287,7 @@ export class Queued extends Methods implements Runner {
   multi(): this {
     if (this.#multi) throw new RedisError("Cannot issue nested calls to MULTI", { command: "MULTI", maybeExecuted: false });
     if (this.length > 0) throw new RedisError("Commands without an initial WATCH have already been issued", { command: "MULTI", maybeExecuted: false });
+    this.#forget();
     this.#multi = this.#transaction = true;
     return this;
   }
@@ -310,7 +318,7 @@ export class Queued extends Methods implements Runner {
     const transaction = this.#transaction;
     const { signal } = this.#view;
     // whatever is said from now on is about what is queued then
-    this.#forget();
+    this.#leave();
     const isEarly = this.#taken !== undefined && this.#held === undefined;
     const watcher = this.#part();
     const watched = watcher.watches;
@@ -349,7 +357,6 @@ export class Queued extends Methods implements Runner {
   }
 
   async reset(): Promise<void> {
-    for (const box of this.#boxes) this.#shared.giveBox(box);
     this.#forget();
     await letGo(this.#part());
   }
