@@ -5,12 +5,12 @@ import { getEventListeners } from "node:events";
 import path from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
-import { ConnectionError, DecodeError, ExecAbortError, Redis, RedisError, ResponseError, WrongTypeError } from "redwire";
+import { ConnectionError, DecodeError, ExecAbortError, LeaseError, LockError, Redis, RedisError, ResponseError, WrongTypeError } from "redwire";
 import { blpop, get, incr, set } from "redwire/commands";
 import { faked, keepAlive } from "./support/client.mjs";
 import { cutter } from "./support/cut.mjs";
 import { everywhere } from "./support/everywhere.mjs";
-import { error, integer, ok } from "./support/resp.mjs";
+import { array, error, integer, ok, queued } from "./support/resp.mjs";
 import { outcome, rejection, until, within } from "./support/until.mjs";
 
 everywhere((world) => {
@@ -331,6 +331,24 @@ test("a stream whose server is gone ends, each command with its own error", asyn
   assert.equal(await within(redis.pipelineStream([set("a", 1), set("b", 2)], { onResult: (result) => void errors.push(result) })), 2);
   assert.ok(errors.length === 2 && errors.every((error) => error instanceof RedisError && error.maybeExecuted === false));
   redis.destroy();
+});
+
+test("the reason of a signal is thrown as it is, whatever it is and whatever came before", async (t) => {
+  const answers = { MULTI: ok, GET: error("ERR no"), SET: queued };
+  for (const [transaction, names] of [[false, ["incr"]], [true, ["set"]], [true, ["get", "set"]]]) {
+    const { fake, redis } = faked(t, ([name]) => answers[name]);
+    const controller = new AbortController();
+    const reason = new LockError("not held any more");
+    const pipe = redis.with({ signal: controller.signal }).pipeline({ transaction });
+    for (const name of names) pipe.call(name, "k");
+    const thrown = rejection(pipe.execute());
+    await until(() => fake.commands.length >= names.length);
+    // what the server said so far is read
+    await new Promise((resolve) => setImmediate(resolve));
+    controller.abort(reason);
+    assert.equal(await thrown, reason);
+    assert.deepEqual([reason.message, reason.command, reason.position], ["not held any more", undefined, undefined]);
+  }
 });
 
 test("a plain pipeline that is cut: what became of each command is among the error's results, and what was not written runs on the next connection", async (t) => {

@@ -58,7 +58,7 @@ export class Engine implements Home {
   readonly #boxes: Outbox[] = [];
   readonly #aborts = new Aborts((slots, reason) => this.cancel(slots, reason));
   readonly externals = new Externals((slot) => this.slots.free(slot));
-  /** Refused commands of transactions until their EXEC is answered. */
+  /** Refused commands of transactions until their EXEC is answered: MULTI's is the first place. */
   readonly #refused = new Map<number, RedisError[]>();
   host: Host | undefined;
   /** The replies that the core keeps. */
@@ -624,7 +624,8 @@ export class Engine implements Home {
 
   refused(slot: number, index: number, error: RedisError): void {
     const errors = this.#refused.get(slot) ?? [];
-    errors[index] = error;
+    // that of MULTI is one before 0
+    errors[(index + 1) >>> 0] = error;
     this.#refused.set(slot, errors);
   }
 
@@ -633,7 +634,7 @@ export class Engine implements Home {
     this.#settle(slot, error, true, true);
   }
 
-  /** Takes what the server refused of the transaction in `slot`. */
+  /** Takes what the server refused of the transaction in `slot`: its MULTI, then its commands. */
   takeRefused(slot: number): RedisError[] {
     const errors = this.#refused.get(slot) ?? [];
     this.#refused.delete(slot);

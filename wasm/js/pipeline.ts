@@ -6,7 +6,7 @@ import { Methods } from "./commands/methods.js";
 import { blocks, planOf, rowOf, type Plan } from "./commands/plan.js";
 import { knownAs, queueRefusalOf, rawCall, refusalOf } from "./commands/reserved.js";
 import { needsOf, unsupported, type Needs } from "./commands/versions.js";
-import { ConnectionError, RedisError, type ResponseError, WatchError } from "./errors.js";
+import { ConnectionError, ProtocolError, RedisError, type ResponseError, WatchError } from "./errors.js";
 import { Failed, finished, Gathered, placed } from "./gathered.js";
 import type { Commands } from "./generated/commands.js";
 import { Flag, kept, type Key, type Outbox, type Value } from "./outbox.js";
@@ -342,7 +342,7 @@ export class Queued extends Methods implements Runner {
       } finally {
         for (const box of boxes) channel.giveBox(box);
       }
-      return finished(this.#decoded(await results, plans), commands, raiseOnError);
+      return finished(this.#decoded(await results, plans), commands, raiseOnError, signal);
     } catch (error) {
       // what was watched has no meaning on another connection
       if (watched && error instanceof ConnectionError && error.maybeExecuted === false) throw new WatchError({ command: "EXEC", maybeExecuted: false, cause: error });
@@ -402,21 +402,24 @@ export class Queued extends Methods implements Runner {
     const { mode, flags, timeout, signal } = this.#view;
     box.push(0, rowOf("EXEC") | Flag.EXEC | (flags & Flag.RAW), timeout, "EXEC", []);
     let slot!: number;
-    const reply = new Promise<unknown>((resolve, reject) => {
-      slot = channel.reserve(resolve, reject, "EXEC", mode | Mode.EACH);
+    const reply = await new Promise<unknown>((resolve) => {
+      slot = channel.reserve(resolve, (error) => resolve(new Failed(error)), "EXEC", mode | Mode.EACH);
       if (signal !== undefined) channel.abortable(slot, signal);
       channel.engine.prove([slot], needs);
       channel.submit(box, timeout !== undefined, slot, signal);
     });
-    let results: unknown;
-    try {
-      results = await reply;
-    } catch (error) {
-      const refused = channel.takeRefused(slot);
-      const position = refused.findIndex((error) => error !== undefined);
-      throw position < 0 ? error : placed(refused[position]!, position, commands[position]!, []);
+    const refused = channel.takeRefused(slot);
+    const failed = reply instanceof Failed;
+    if (failed && reply.error === signal?.reason) throw reply.error;
+    const [multi] = refused;
+    // the server took the commands for single ones, or for those of another transaction
+    if (multi !== undefined) throw Object.assign(multi, { command: "MULTI", maybeExecuted: true });
+    if (failed) {
+      const position = refused.findIndex((error) => error !== undefined) - 1;
+      throw position < 0 ? reply.error : placed(refused[position + 1]!, position, commands[position]!, []);
     }
-    if (results === null) throw new WatchError({ command: "EXEC", maybeExecuted: false });
-    return results as unknown[];
+    if (reply === null) throw new WatchError({ command: "EXEC", maybeExecuted: false });
+    if (Array.isArray(reply) && reply.length === commands.length) return reply;
+    throw new ProtocolError("EXEC did not give a reply for each command", { command: "EXEC", maybeExecuted: true });
   }
 }

@@ -37,7 +37,7 @@ export interface Replies {
   reply(slot: number, value: unknown, failed: boolean): void;
   /** What was sent unasked, of two texts. */
   tell(notice: number, first: unknown, second: unknown): void;
-  /** The server refused to queue the command at `index` of the transaction in `slot`. */
+  /** The server refused to queue the command at `index` of the transaction in `slot`, or, at 2^32-1, to begin it. */
   refused(slot: number, index: number, error: RedisError): void;
 }
 
