@@ -10,7 +10,7 @@ import { blpop, get, incr, set } from "redwire/commands";
 import { faked, keepAlive } from "./support/client.mjs";
 import { cutter } from "./support/cut.mjs";
 import { everywhere } from "./support/everywhere.mjs";
-import { array, error, integer, ok, queued } from "./support/resp.mjs";
+import { error, integer, ok, queued } from "./support/resp.mjs";
 import { outcome, rejection, until, within } from "./support/until.mjs";
 
 everywhere((world) => {
@@ -295,12 +295,46 @@ test("what is no stream is refused", async (t) => {
   assert.equal(typeof blpop, "function");
 });
 
-test("a stream on a client that is closed says at which command", async (t) => {
+test("a stream on a client that is closed, or a lease that is over, takes nothing of its source", async (t) => {
   const { redis } = faked(t, () => ok);
+  const lease = await redis.lease();
+  await lease.release();
+  let taken = 0;
+  function* source() {
+    for (;;) yield set("a", taken++);
+  }
+  assert.ok((await rejection(lease.pipelineStream(source(), { onResult: () => {} }))) instanceof LeaseError);
   redis.destroy();
-  const error = await rejection(redis.pipelineStream([set("a", 1)]));
-  assert.equal(error.message, "Command # 1 (SET) of pipeline caused error: the client is closed: make a new one");
-  assert.deepEqual([error.command, error.position], ["SET", 0]);
+  assert.equal((await rejection(redis.pipelineStream(source(), { onResult: () => {} }))).message, "the client is closed: make a new one");
+  assert.equal(taken, 0);
+});
+
+test("a stream ends with its lease, whatever takes its results", async (t) => {
+  const { fake, redis } = faked(t, () => ok);
+  const lease = await redis.lease();
+  let taken = 0;
+  function* endless() {
+    for (; taken < 1e6; taken++) yield set("a", taken);
+  }
+  const failed = [];
+  const onResult = (result, index) => {
+    if (index === 2000) fake.link.end();
+    if (result instanceof Error) failed.push(result);
+  };
+  const error = await rejection(lease.pipelineStream(endless(), { onResult }), 60_000);
+  assert.ok(error instanceof LeaseError && failed.length > 0 && failed.length < 5000, `${error}, after ${failed.length} of them`);
+});
+
+test("timers have their turn though no command of a stream waits for anything", async (t) => {
+  const { redis } = faked(t, () => ok, { offlineQueue: false, connector: () => Promise.reject(new Error("nobody there")) });
+  const controller = new AbortController();
+  const reason = new Error("enough");
+  let taken = 0;
+  function* endless() {
+    for (; taken < 1e6; taken++) yield set("a", taken);
+  }
+  setTimeout(() => controller.abort(reason), 1);
+  assert.equal(await rejection(redis.pipelineStream(endless(), { signal: controller.signal, onResult: () => {} }), 60_000), reason);
 });
 
 test("a signal ends a stream while what takes results is busy", async (t) => {
