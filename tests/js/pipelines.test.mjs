@@ -6,7 +6,7 @@ import path from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
 import { ConnectionError, DecodeError, ExecAbortError, LeaseError, LockError, Redis, RedisError, ResponseError, WrongTypeError } from "redwire";
-import { blpop, get, incr, set } from "redwire/commands";
+import { blpop, get, incr, incrby, set } from "redwire/commands";
 import { faked, keepAlive } from "./support/client.mjs";
 import { cutter } from "./support/cut.mjs";
 import { everywhere } from "./support/everywhere.mjs";
@@ -91,6 +91,24 @@ everywhere((world) => {
     await redis.set("big", "9007199254740993");
     const lost = await rejection(redis.transaction((watching) => watching.multi().incr("big").get("a"), ["a"]));
     assert.deepEqual([lost.name, lost.position, lost.results[1]], ["IntegerRangeError", 0, "1"]);
+  });
+
+  test("what has no type has bigints where numbers are not exact, as single calls have, and no other reply does", async () => {
+    const { redis } = world;
+    const big = 9007199254740993n;
+    await redis.set("big", big);
+    const raw = redis.with({ raw: true });
+    for (const transaction of [true, false]) {
+      const pipe = redis.pipeline({ transaction }).call("incrby", "big", 0).incrby("big", 0).call("EVAL", "return {1, {9007199254740993}}", 0).strlen("big");
+      const results = await pipe.execute({ raiseOnError: false });
+      assert.deepEqual([results[0], results[1].name, results[1].value, results[2], results[3]], [big, "IntegerRangeError", big, [1, [big - 1n]], 16]);
+      assert.deepEqual(await raw.pipeline({ transaction }).incrby("big", 0).call("INCRBY", "big", 0).execute(), [big, big]);
+      assert.deepEqual((await rejection(redis.pipeline({ transaction }).call("config get").execute())).command, "CONFIG");
+    }
+    assert.deepEqual(await raw.execute([incrby("big", 0)]), [big]);
+    const streamed = [];
+    await raw.pipelineStream([incrby("big", 0)], { onResult: (result) => void streamed.push(result) });
+    assert.deepEqual(streamed, [big]);
   });
 
   test("a blocking command is refused in a plain pipeline, and does not block in a transaction", async () => {

@@ -60,6 +60,8 @@ export class Engine implements Home {
   readonly externals = new Externals((slot) => this.slots.free(slot));
   /** Refused commands of transactions until their EXEC is answered: MULTI's is the first place. */
   readonly #refused = new Map<number, RedisError[]>();
+  /** Where, among the replies to transactions, integers may be of any size. */
+  readonly #wide = new Map<number, Set<number>>();
   host: Host | undefined;
   /** The replies that the core keeps. */
   kept: Kept | undefined;
@@ -600,6 +602,16 @@ export class Engine implements Home {
 
   commandOf(slot: number): string {
     return this.slots.commandOf(slot);
+  }
+
+  isWide(slot: number, index: number): boolean {
+    return this.#wide.get(slot)?.has(index) === true;
+  }
+
+  /** Has integers of any size be among the replies at `places` of the transaction in `slot`. */
+  widen(slot: number, places: Set<number>): void {
+    this.#wide.set(slot, places);
+    this.slots.onSettled(slot, () => this.#wide.delete(slot));
   }
 
   reply(slot: number, value: unknown, failed: boolean): void {

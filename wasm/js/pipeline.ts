@@ -15,7 +15,7 @@ import { ENCODED, Mode } from "./reader.js";
 import type { Runner } from "./script.js";
 import { SCRIPTS } from "./scripts.js";
 import type { Trial } from "./version.js";
-import { encoded, type View } from "./view.js";
+import { encoded, modeOf, type View } from "./view.js";
 import type { RawWatching, Watching } from "./watching.js";
 
 declare const results: unique symbol;
@@ -141,6 +141,8 @@ export class Queued extends Methods implements Runner {
   #needs: [command: string, needs: Needs][] | undefined;
   /** How replies are decoded, by the command's position; of raw commands nobody knows. */
   #plans: (Plan | undefined)[] | undefined;
+  /** Where raw commands are, if anywhere. */
+  #calls: Set<number> | undefined;
   /** Scripts whose text is queued, {@link SCRIPTS} at most. */
   #scripts: Set<string> | undefined;
   /** Its own connection, from `watch` to the end; `#held` once it is there. */
@@ -210,7 +212,7 @@ export class Queued extends Methods implements Runner {
   #leave(): void {
     this.#boxes = [];
     this.#commands = [];
-    this.#needs = this.#plans = this.#scripts = undefined;
+    this.#needs = this.#plans = this.#calls = this.#scripts = undefined;
   }
 
   fail(error: unknown): unknown {
@@ -227,7 +229,9 @@ export class Queued extends Methods implements Runner {
       return this.fail(error);
     }
     if (immediate !== undefined) return immediate.call(name, ...args);
-    return this.run(0, words[0] as string, words, undefined, Flag.NAMED);
+    this.run(0, String(words[0]).toUpperCase(), words, undefined, Flag.NAMED);
+    (this.#calls ??= new Set()).add(this.length - 1);
+    return this;
   }
 
   shaOf(lua: string): string {
@@ -315,6 +319,7 @@ export class Queued extends Methods implements Runner {
     const channel = this.#channel;
     const needs = this.#needs ?? NONE;
     const plans = this.#plans ?? NONE;
+    const calls = this.#calls;
     const transaction = this.#transaction;
     const { signal } = this.#view;
     // whatever is said from now on is about what is queued then
@@ -336,7 +341,7 @@ export class Queued extends Methods implements Runner {
         // EXEC ends watching whatever comes of it, and whoever watches on this connection
         const turns = transaction && watcher.taken === undefined && channel.turns.isTaken ? channel.turns : undefined;
         if (turns !== undefined) await turns.take(signal);
-        results = transaction ? this.#transact(channel, boxes[0]!, commands, needs) : this.#gather(channel, boxes, commands, needs);
+        results = transaction ? this.#transact(channel, boxes[0]!, commands, needs, calls) : this.#gather(channel, boxes, commands, needs, calls);
         turns?.give();
         if (transaction) watcher.watches = false;
       } finally {
@@ -382,15 +387,16 @@ export class Queued extends Methods implements Runner {
     return results;
   }
 
-  #gather(channel: Channel, boxes: Outbox[], commands: string[], needs: Trial["needs"]): Promise<unknown[]> {
-    const { mode, timeout, signal } = this.#view;
+  #gather(channel: Channel, boxes: Outbox[], commands: string[], needs: Trial["needs"], calls: Set<number> | undefined): Promise<unknown[]> {
+    const { timeout, signal } = this.#view;
+    const mode = modeOf(this.#view);
     return new Promise((resolve, reject) => {
       let trial: Trial | undefined;
       const gathered = new Gathered(commands.length, (results) => (trial?.error === undefined ? resolve(results) : reject(trial.error)));
       let at = 0;
       for (const box of boxes) {
         const slots = new Array<number>(box.count);
-        for (let position = 0; position < box.count; position++, at++) slots[position] = channel.reserve(gathered, at, commands[at]!, mode);
+        for (let position = 0; position < box.count; position++, at++) slots[position] = channel.reserve(gathered, at, commands[at]!, calls?.has(at) ? mode | Mode.WIDE : mode);
         if (signal !== undefined) for (const slot of slots) channel.abortable(slot, signal);
         trial = channel.engine.prove(slots, needs);
         channel.submit(box, timeout !== undefined, slots, signal);
@@ -398,12 +404,13 @@ export class Queued extends Methods implements Runner {
     });
   }
 
-  async #transact(channel: Channel, box: Outbox, commands: string[], needs: Trial["needs"]): Promise<unknown[]> {
-    const { mode, flags, timeout, signal } = this.#view;
+  async #transact(channel: Channel, box: Outbox, commands: string[], needs: Trial["needs"], calls: Set<number> | undefined): Promise<unknown[]> {
+    const { flags, timeout, signal } = this.#view;
     box.push(0, rowOf("EXEC") | Flag.EXEC | (flags & Flag.RAW), timeout, "EXEC", []);
     let slot!: number;
     const reply = await new Promise<unknown>((resolve) => {
-      slot = channel.reserve(resolve, (error) => resolve(new Failed(error)), "EXEC", mode | Mode.EACH);
+      slot = channel.reserve(resolve, (error) => resolve(new Failed(error)), "EXEC", modeOf(this.#view) | Mode.EACH);
+      if (calls !== undefined) channel.engine.widen(slot, calls);
       if (signal !== undefined) channel.abortable(slot, signal);
       channel.engine.prove([slot], needs);
       channel.submit(box, timeout !== undefined, slot, signal);

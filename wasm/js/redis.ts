@@ -71,7 +71,7 @@ export interface Redis<S extends Str = string, N = number, F extends Forms = Pla
   onStateChange(listener: (status: Status, cause?: unknown) => void): () => void;
   /** What became of commands whose replies may be kept; `undefined` without the option `cache`. */
   readonly cacheStats: CacheStats | undefined;
-  /** Sends any command: `name` as Redis spells it, its words separated by spaces. What the table knows gets its usual reply shape. */
+  /** Sends any command: `name` as Redis spells it, its words separated by spaces. What the table knows gets its usual reply shape; an integer beyond 2^53-1 is a bigint. */
   call(name: string, ...args: Value[]): Promise<unknown>;
   /**
    * Tells whether the server has a command, of whatever name, connecting if need be; where it may not be asked, whether it is new enough,

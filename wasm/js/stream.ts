@@ -11,7 +11,7 @@ import { Failed, placed } from "./gathered.js";
 import { ENCODED } from "./reader.js";
 import type { Gatherer } from "./slots.js";
 import { later } from "./timer.js";
-import { encoded, type View } from "./view.js";
+import { encoded, modeOf, type View } from "./view.js";
 
 /** How {@link Redis.pipelineStream} works. */
 export interface StreamOptions<R = unknown> {
@@ -169,7 +169,7 @@ export class Stream extends Methods implements Gatherer {
       }
     }
     if (adapter !== undefined && !(flags & Flag.RAW)) this.#plans[place] = planOf(row);
-    const slot = (this.#slots[place] = channel.open(this, this.#next, row | flags, timeout, command, args, mode));
+    const slot = (this.#slots[place] = channel.open(this, this.#next, row | flags, timeout, command, args, modeOf(this.#view)));
     if (needs !== undefined) channel.engine.prove([slot], [[command, needs]]);
   }
 
