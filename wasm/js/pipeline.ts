@@ -143,8 +143,8 @@ export class Queued extends Methods implements Runner {
   #plans: (Plan | undefined)[] | undefined;
   /** Where raw commands are, if anywhere. */
   #calls: Set<number> | undefined;
-  /** Scripts whose text is queued, {@link SCRIPTS} at most. */
-  #scripts: Set<string> | undefined;
+  /** Scripts whose text is queued, {@link SCRIPTS} at most; of those that are no script's calls, their arguments. */
+  #scripts: Set<unknown> | undefined;
   /** Its own connection, from `watch` to the end; `#held` once it is there. */
   #taken: Promise<Held> | undefined;
   #held: Held | undefined;
@@ -178,9 +178,19 @@ export class Queued extends Methods implements Runner {
 
   run(row: number, command: string, args: unknown[], needs?: Needs, what = 0): unknown {
     if (this.#held !== undefined && !this.#multi) return this.#held.client.run(row, command, args, needs, what);
+    if (this.#scripts !== undefined) this.#heed(row > 0 ? command : knownAs(args), args);
+    return this.#append(row, command, args, needs, what);
+  }
+
+  /** Takes note of what has the server forget scripts. */
+  #heed(command: string, args: unknown[]): void {
+    if (command === "SCRIPT FLUSH") this.#scripts = undefined;
+    else if (/^EVAL(_RO)?$/.test(command)) this.#scripts!.add(args);
+  }
+
+  #append(row: number, command: string, args: unknown[], needs: Needs | undefined, what: number): this {
     const { mode, flags, timeout, adapter } = this.#view;
     const transaction = this.#transaction;
-    if (this.#scripts !== undefined && (row > 0 ? command : knownAs(args)) === "SCRIPT FLUSH") this.#scripts = undefined;
     if (!transaction && blocks(row || rowOf(command.toUpperCase()), args)) {
       throw new TypeError(`${command} blocks, and whatever is behind it in a pipeline would wait: send it by itself, or in a transaction, where it does not block`);
     }
@@ -248,7 +258,7 @@ export class Queued extends Methods implements Runner {
     const row = rowOf(command);
     // its digest is that of its UTF-8, whatever the encoding of data is
     const text = this.#view.mode & ENCODED ? new TextEncoder().encode(lua) : lua;
-    this.run(row, command, [known ? this.shaOf(lua) : text, ...words], needsOf(row));
+    this.#append(row, command, [known ? this.shaOf(lua) : text, ...words], needsOf(row), 0);
     if (few) scripts.add(lua);
     return this;
   }
