@@ -121,6 +121,7 @@ everywhere((world) => {
       () => pipe.xread({ none: "$" }, { block: 0 }),
       () => pipe.call("BLPOP", "none", 0),
       () => pipe.call("xread", "block", 0, "streams", "none", "$"),
+      () => pipe.call("xread", new TextEncoder().encode("block"), 0, "streams", "none", "$"),
     ];
     for (const append of blocking) assert.throws(append, { name: "TypeError", message: /blocks/ });
     assert.equal(pipe.length, 0);
@@ -308,7 +309,10 @@ test("what is no stream is refused", async (t) => {
   for (const window of [0, -1, 1.5, "5", NaN]) assert.match((await rejection(redis.pipelineStream([], { window }))).message, /^pipelineStream: option 'window' expected/);
   for (const onResult of [null, 5, {}]) assert.match((await rejection(redis.pipelineStream([], { onResult }))).message, /^pipelineStream: option 'onResult' expected a function, got/);
   assert.equal((await rejection(redis.pipelineStream([], { signal: new AbortController() }))).message, "pipelineStream: option 'signal' expected an AbortSignal, got AbortController");
-  for (const item of [null, 5, {}, { command: "NOSUCH", args: [] }]) assert.ok((await rejection(redis.pipelineStream([item]))) instanceof TypeError);
+  for (const item of [null, 5, {}, { command: "NOSUCH", args: [] }]) {
+    assert.match((await rejection(redis.pipelineStream([item]))).message, /^pipelineStream: parameter 'source' expected commands made by/);
+    assert.match((await rejection(redis.execute([item]))).message, /^execute: parameter 'commands' expected commands made by/);
+  }
   assert.deepEqual(fake.commands, []);
   assert.equal(typeof blpop, "function");
 });

@@ -342,7 +342,7 @@ everywhere((world) => {
     const { redis } = world;
     const lease = await redis.lease();
     const pipe = lease.pipeline({ transaction: false }).set("z", 1);
-    for (const name of ["MULTI", "EXEC", "DISCARD", "WATCH", "UNWATCH"]) {
+    for (const name of ["MULTI", "EXEC", "DISCARD", "WATCH", "UNWATCH", "RESET"]) {
       assert.throws(() => pipe.call(name), { name: "TypeError", message: new RegExp(`${name}.*pipeline`) });
     }
     assert.deepEqual(await pipe.get("z").execute(), [true, "1"]);

@@ -350,9 +350,9 @@ export class Engine implements Home {
   }
 
   /** Gives up all commands in `slots`, of which nothing is written then, where a server that is not known yet turns out to be too old for one. */
-  prove(slots: readonly number[], needs: Trial["needs"]): Trial | undefined {
-    if (needs.length === 0 || !this.version.isAwaited || slots[0]! < 0) return undefined;
-    const trial: Trial = { slots: new Set(slots), needs };
+  prove(slots: readonly number[], refusalOf: Trial["refusalOf"] | undefined): Trial | undefined {
+    if (refusalOf === undefined || !this.version.isAwaited || slots[0]! < 0) return undefined;
+    const trial: Trial = { slots: new Set(slots), refusalOf };
     this.version.add(trial);
     for (const slot of slots) this.slots.onSettled(slot, () => this.version.drop(trial, slot));
     return trial;

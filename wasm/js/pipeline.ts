@@ -128,6 +128,14 @@ const letGo = async ({ taken, watches }: Watcher): Promise<void> => {
   await held?.release();
 };
 
+/** Gives what tells of the first of `commands` that a server is too old for. */
+const needing = (commands: string[], needs: readonly [position: number, needs: Needs][]): Trial["refusalOf"] => (limit) => {
+  for (const [position, need] of needs) {
+    const error = unsupported(commands[position]!, need, limit);
+    if (error !== undefined) return placed(error, position, commands[position]!, []);
+  }
+};
+
 /** The implementation of {@link Pipeline} and {@link Watching}. @internal */
 export class Queued extends Methods implements Runner {
   readonly #shared: Channel;
@@ -138,7 +146,7 @@ export class Queued extends Methods implements Runner {
   /** What is queued; a transaction is in one box. */
   #boxes: Outbox[] = [];
   #commands: string[] = [];
-  #needs: [command: string, needs: Needs][] | undefined;
+  #needs: [position: number, needs: Needs][] | undefined;
   /** How replies are decoded, by the command's position; of raw commands nobody knows. */
   #plans: (Plan | undefined)[] | undefined;
   /** Where raw commands are, if anywhere. */
@@ -198,7 +206,7 @@ export class Queued extends Methods implements Runner {
     this.#box(transaction).push(0, row | what | (transaction ? (flags & ~(Flag.IDEMPOTENT | Flag.SILENT)) | Flag.MEMBER : flags), timeout, command, args);
     this.#commands.push(command);
     if (adapter !== undefined && !(flags & Flag.RAW)) (this.#plans ??= []).push(row > 0 ? planOf(row) : undefined);
-    if (needs !== undefined) (this.#needs ??= []).push([command, needs]);
+    if (needs !== undefined) (this.#needs ??= []).push([this.length - 1, needs]);
     return this;
   }
 
@@ -327,7 +335,7 @@ export class Queued extends Methods implements Runner {
     if (commands.length === 0) return [];
     const boxes = this.#boxes;
     const channel = this.#channel;
-    const needs = this.#needs ?? NONE;
+    const tooOld = this.#needs && needing(commands, this.#needs);
     const plans = this.#plans ?? NONE;
     const calls = this.#calls;
     const transaction = this.#transaction;
@@ -344,14 +352,12 @@ export class Queued extends Methods implements Runner {
         if (refusal !== undefined) throw refusal;
         if (isEarly) throw new RedisError("what is watched guards nothing yet: await 'watch' before", { command: "EXEC", maybeExecuted: false });
         signal?.throwIfAborted();
-        for (const [command, need] of needs) {
-          const error = unsupported(command, need, channel.version.limit);
-          if (error !== undefined) throw error;
-        }
+        const error = tooOld?.(channel.version.limit);
+        if (error !== undefined) throw error;
         // EXEC ends watching whatever comes of it, and whoever watches on this connection
         const turns = transaction && watcher.taken === undefined && channel.turns.isTaken ? channel.turns : undefined;
         if (turns !== undefined) await turns.take(signal);
-        results = transaction ? this.#transact(channel, boxes[0]!, commands, needs, calls) : this.#gather(channel, boxes, commands, needs, calls);
+        results = transaction ? this.#transact(channel, boxes[0]!, commands, tooOld, calls) : this.#gather(channel, boxes, commands, tooOld, calls);
         turns?.give();
         if (transaction) watcher.watches = false;
       } finally {
@@ -397,7 +403,7 @@ export class Queued extends Methods implements Runner {
     return results;
   }
 
-  #gather(channel: Channel, boxes: Outbox[], commands: string[], needs: Trial["needs"], calls: Set<number> | undefined): Promise<unknown[]> {
+  #gather(channel: Channel, boxes: Outbox[], commands: string[], tooOld: Trial["refusalOf"] | undefined, calls: Set<number> | undefined): Promise<unknown[]> {
     const { timeout, signal } = this.#view;
     const mode = modeOf(this.#view);
     return new Promise((resolve, reject) => {
@@ -408,13 +414,13 @@ export class Queued extends Methods implements Runner {
         const slots = new Array<number>(box.count);
         for (let position = 0; position < box.count; position++, at++) slots[position] = channel.reserve(gathered, at, commands[at]!, calls?.has(at) ? mode | Mode.WIDE : mode);
         if (signal !== undefined) for (const slot of slots) channel.abortable(slot, signal);
-        trial = channel.engine.prove(slots, needs);
+        trial = channel.engine.prove(slots, tooOld);
         channel.submit(box, timeout !== undefined, slots, signal);
       }
     });
   }
 
-  async #transact(channel: Channel, box: Outbox, commands: string[], needs: Trial["needs"], calls: Set<number> | undefined): Promise<unknown[]> {
+  async #transact(channel: Channel, box: Outbox, commands: string[], tooOld: Trial["refusalOf"] | undefined, calls: Set<number> | undefined): Promise<unknown[]> {
     const { flags, timeout, signal } = this.#view;
     box.push(0, rowOf("EXEC") | Flag.EXEC | (flags & Flag.RAW), timeout, "EXEC", []);
     let slot!: number;
@@ -422,7 +428,7 @@ export class Queued extends Methods implements Runner {
       slot = channel.reserve(resolve, (error) => resolve(new Failed(error)), "EXEC", modeOf(this.#view) | Mode.EACH);
       if (calls !== undefined) channel.engine.widen(slot, calls);
       if (signal !== undefined) channel.abortable(slot, signal);
-      channel.engine.prove([slot], needs);
+      channel.engine.prove([slot], tooOld);
       channel.submit(box, timeout !== undefined, slot, signal);
     });
     const refused = channel.takeRefused(slot);

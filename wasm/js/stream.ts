@@ -99,7 +99,7 @@ export class Stream extends Methods implements Gatherer {
       while (this.#next - this.#oldest === this.#results.length && this.#end === undefined) await this.#room.rung();
       if (this.#end !== undefined) return;
       this.#results[this.#next % this.#results.length] = PENDING;
-      take(this, command);
+      take(this, command, "pipelineStream: parameter 'source'");
       if (++this.#next % TURN === 0) await turn();
     }
   }
@@ -170,7 +170,7 @@ export class Stream extends Methods implements Gatherer {
     }
     if (adapter !== undefined && !(flags & Flag.RAW)) this.#plans[place] = planOf(row);
     const slot = (this.#slots[place] = channel.open(this, this.#next, row | flags, timeout, command, args, modeOf(this.#view)));
-    if (needs !== undefined) channel.engine.prove([slot], [[command, needs]]);
+    if (needs !== undefined) channel.engine.prove([slot], (limit) => unsupported(command, needs, limit));
   }
 
   fail(error: unknown): void {
