@@ -467,6 +467,15 @@ async fn promise_84_promise_85_a_transaction_is_one_unit_and_a_tuple_is_not(
     let refused = client.atomic((set("text", "y"), command("NO.SUCH"))).await;
     assert!(matches!(refused, Err(Error::Refused { index: Some(1), .. })), "{refused:?}");
     assert_eq!(client.execute(get("text").text()).await?.as_deref(), Some("x"));
+    let refused = client.try_atomic((set("text", "y"), command("NO.SUCH"))).await;
+    assert!(matches!(refused, Err(Error::Refused { index: Some(1), .. })), "{refused:?}");
+    assert_eq!(client.execute(get("text").text()).await?.as_deref(), Some("x"));
+    // one that fails as it is executed: what the others did is told
+    client.execute(rpush("jobs", ["first"])).await?;
+    let (popped, failed) = client.try_atomic((rpop("jobs").typed::<String>(), incr("text"))).await?;
+    assert_eq!(popped.as_deref(), Ok("first"));
+    assert!(matches!(failed, Err(Error::Server(_))), "{failed:?}");
+    assert_eq!(client.try_atomic(Vec::<Command<i64>>::new()).await, Ok(Vec::new()));
     let (set, refused) = client.try_execute((set("text", "y"), command("NO.SUCH"))).await;
     assert_eq!(set, Ok(true));
     assert!(matches!(refused, Err(Error::Server(_))));

@@ -97,7 +97,8 @@ export interface Redis<S extends Str = string, N = number, F extends Forms = Pla
   pipelineStream<C extends InertCommand>(source: Source<C>, options?: StreamOptions<ReplyOf<C, S, N, F, V>>): Promise<number>;
   /**
    * Gives a pipeline, which is a transaction unless `transaction` is false: commands are held, without limit, until it is executed; where
-   * there is no connection then, `offlineQueue` says how many may wait, of a transaction with its MULTI and EXEC. It has what its view says: `with({ signal, timeout }).pipeline()` is one that can be given up.
+   * there is no connection then, `offlineQueue` says how many may wait, of a transaction with its MULTI and EXEC. It has what its view
+   * says: `with({ signal, timeout }).pipeline()` is one that can be given up.
    */
   pipeline(options?: { transaction?: boolean }): Pipeline<S, [], N, F, V, I>;
   /** Gives a transaction: a pipeline sent as MULTI/EXEC. */

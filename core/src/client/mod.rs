@@ -144,11 +144,23 @@ impl Client {
     /// [`Error::Refused`] when the server would not queue a command, [`Error::Watch`] when a watched key changed: nothing was
     /// executed. Otherwise the first of its commands that failed; the others were executed nevertheless.
     pub async fn atomic<Q: Request>(&self, request: Q) -> Result<Q::Output, Error> {
-        let mut replies = match self.count(&request)? {
-            0 => Replies::new(Vec::new()),
-            count => self.transact(&request).await?.transaction(count, &request).await?,
-        };
-        request.read(&mut replies)
+        request.read(&mut self.whole(&request).await?)
+    }
+
+    /// Like [`atomic`](Self::atomic), with a `Result` for each item of `request`, where it was executed.
+    ///
+    /// # Errors
+    /// Those of [`atomic`](Self::atomic) that are about all of it.
+    pub async fn try_atomic<Q: Request>(&self, request: Q) -> Result<Q::Tried, Error> {
+        Ok(request.try_read(&mut self.whole(&request).await?))
+    }
+
+    /// Gives the replies to `request` as a transaction.
+    async fn whole<Q: Request>(&self, request: &Q) -> Result<Replies, Error> {
+        match self.count(request)? {
+            0 => Ok(Replies::new(Vec::new())),
+            count => self.transact(request).await?.transaction(count, request).await,
+        }
     }
 
     /// Submits `request` as a transaction, once nobody watches keys.
