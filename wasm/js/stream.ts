@@ -32,7 +32,7 @@ export type Source<C> = Iterable<C> | AsyncIterable<C>;
 const PENDING = Symbol();
 
 /** After so many commands all others have their turn, though each may settle at once. */
-const TURN = 1000;
+const TURN = 10_000;
 /** Resolves when timers and sockets had their turn. */
 const turn = (): Promise<void> => new Promise((resolve) => void (typeof setImmediate === "function" ? setImmediate(resolve) : later(resolve, 0)));
 
@@ -180,7 +180,7 @@ export class Stream extends Methods implements Gatherer {
   take(index: number, value: unknown, failed: boolean): void {
     this.#results[index % this.#results.length] = failed ? new Failed(value) : value;
     // there is no other for it
-    if (value instanceof LeaseError) this.#stop({ last: value });
+    if (failed && value instanceof LeaseError) this.#stop({ last: value });
     if (index === this.#oldest) this.#settled.ring();
   }
 }
