@@ -107,6 +107,22 @@ test("a trap rejects everything of its instance, and the next commands run on a 
   }
 });
 
+test("a lock that extends itself is kept by the fresh core", async (t) => {
+  keepAlive(t);
+  const server = await startServer(process.env.REDWIRE_REDIS ?? "redis-server");
+  t.after(() => server.stop());
+  const redis = new Redis({ port: server.port });
+  t.after(() => redis.close());
+  const held = await redis.lock("k", { timeout: 600 }).hold({ autoExtend: true });
+  const first = held.validUntil;
+  armed = "host_receive";
+  await rejection(redis.ping());
+  await until(() => held.validUntil > first + 600, "it is extended");
+  assert.equal(held.signal.aborted, false);
+  await held[Symbol.asyncDispose]();
+  assert.equal(await redis.exists("k"), 0);
+});
+
 test("a trap while bytes are taken, or a time comes, ends a client that is closing", async (t) => {
   keepAlive(t);
   for (const name of ["host_receive", "host_timeout"]) {

@@ -879,7 +879,8 @@ async fn times_of_locks_are_never_taken_for_none(_: &World, r: Client) -> Outcom
     let long = Duration::from_millis(1 << 32);
     let refused = |outcome: Result<_, Error>| matches!(outcome, Err(Error::Lock(LockError::Time)));
     for lock in locks(&r, "lock") {
-        for time in [Duration::ZERO, long, Duration::MAX] {
+        // nobody could count on one that lives for 2 ms
+        for time in [Duration::ZERO, Duration::from_millis(2), long, Duration::MAX] {
             assert!(refused(lock.clone().timeout(time).acquire().await.map(drop)), "{time:?}");
         }
         assert!(refused(lock.clone().sleep(long).try_acquire().await.map(drop)));
@@ -900,8 +901,6 @@ async fn times_of_locks_are_never_taken_for_none(_: &World, r: Client) -> Outcom
         assert!(r.execute(pttl("lock")).await? > 1 << 32);
         held.release().await?;
         // and no time at all is as good as none to wait for it
-        let brief = lock.clone().timeout(Duration::from_micros(1)).try_acquire().await?;
-        assert!(brief.is_none(), "nobody can count on it");
         let waits = lock.clone().timeout(Duration::from_secs(9)).sleep(Duration::ZERO);
         waits.blocking_timeout(Duration::ZERO).acquire().await?.release().await?;
     }

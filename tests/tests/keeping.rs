@@ -5,7 +5,7 @@ use redwire_core::machine::{Failure, Reason};
 use redwire_core::operation::kind;
 use redwire_core::pool::Limits;
 use redwire_core::resp::Frame;
-use redwire_tests::model::{Fleet, Hello, Options, Outcome, Peer, Reaction, Server, plain, requests};
+use redwire_tests::model::{Fleet, Hello, Options, Outcome, Pair, Peer, Reaction, Server, plain, requests};
 use redwire_tests::wire::error;
 
 /// When a peer's clock starts.
@@ -24,21 +24,19 @@ fn keeping(line: &str) -> Peer {
     peer
 }
 
-/// Tells by how much the only command that was sent extends the lock.
-fn extension(peer: &mut Peer) -> u64 {
+/// Sees that the lock gets a second, and nothing else is sent.
+fn extended(peer: &mut Peer) {
     let [sent] = &peer.sent()[..] else { unreachable!("one command") };
-    let (call, more) = sent.rsplit_once(' ').expect("arguments");
-    assert!(call.starts_with("EVAL") && call.ends_with(" 1 lock token"), "{call}");
-    more.parse().expect("milliseconds")
+    assert!(sent.starts_with("EVAL") && sent.ends_with(" 1 lock token 1000 least"), "{sent}");
 }
 
 #[test]
 fn a_lock_gets_its_time_back_when_a_third_of_it_is_over() {
     let mut peer = keeping(KEEP);
-    assert_eq!(extension(&mut peer), 1000 - (1988 - START - 322));
+    extended(&mut peer);
     peer.advance(20);
     peer.reply("-NOSCRIPT No matching script. Please use EVAL.\r\n");
-    extension(&mut peer);
+    extended(&mut peer);
     peer.advance(20);
     peer.reply(":1000\r\n");
     // counted from before the text was sent
@@ -49,17 +47,17 @@ fn a_lock_gets_its_time_back_when_a_third_of_it_is_over() {
     peer.operate(1, kind::KEEP, &format!("lock token 1000 {until}"));
     assert_eq!(peer.sent(), [""; 0]);
     peer.advance(322);
-    extension(&mut peer);
-    // one that was not kept for a while is extended at once, by no more than it lives
+    extended(&mut peer);
+    // one that was not kept for a while is extended at once
     let mut late = Peer::ready(2, plain());
     late.operate(1, kind::KEEP, "lock token 1000 900");
-    assert_eq!(extension(&mut late), 1000);
+    extended(&mut late);
 }
 
 #[test]
 fn a_lock_that_is_another_s_is_told() {
     let mut peer = keeping(KEEP);
-    extension(&mut peer);
+    extended(&mut peer);
     peer.reply(":0\r\n");
     assert_eq!(peer.replied(1), Some(&Frame::Integer(0)));
     peer.advance(5_000);
@@ -71,18 +69,17 @@ fn what_fails_is_tried_again_while_the_lock_lives() {
     const FULL: &str = "OOM command not allowed when used memory > 'maxmemory'.";
     let mut peer = keeping(KEEP);
     // refused, lost with its link, and not answered in time
-    extension(&mut peer);
+    extended(&mut peer);
     peer.reply(format!("-{FULL}\r\n"));
     assert_eq!(peer.sent(), [""; 0]);
     peer.advance(99);
     assert_eq!(peer.sent(), [""; 0]);
     peer.advance(1);
-    extension(&mut peer);
+    extended(&mut peer);
     peer.close();
     peer.advance(100);
     peer.open();
-    let more = extension(&mut peer);
-    assert_eq!(more, 1000 - (1988 - peer.now.0), "its whole time");
+    extended(&mut peer);
     peer.reply(":1000\r\n");
     assert_eq!(peer.replied(1), Some(&Frame::Integer((peer.now.0 + 1000 - 12) as i64)));
 
@@ -91,7 +88,7 @@ fn what_fails_is_tried_again_while_the_lock_lives() {
     let mut times = Vec::new();
     while peer.outcome(1).is_none() {
         times.push(peer.now.0 - START);
-        extension(&mut peer);
+        extended(&mut peer);
         peer.reply(format!("-{FULL}\r\n"));
         if peer.outcome(1).is_none() {
             peer.advance(100);
@@ -102,10 +99,45 @@ fn what_fails_is_tried_again_while_the_lock_lives() {
 }
 
 #[test]
+fn extensions_whose_replies_are_lost_do_not_add_up() {
+    let server = Server::new(Options { hello: Hello::Known, setinfo: true, ..Options::default() });
+    let mut pair = Pair::new(Config { backoff: (1, 1), ..Config::default() }, server);
+    pair.peer.connect();
+    pair.settle();
+    pair.server.store.execute(&[b"SET", b"lock", b"token", b"PX", b"1000"]);
+    let until = pair.peer.now.0 + 1000;
+    pair.peer.operate(1, kind::KEEP, &format!("lock token 1000 {until}"));
+    for _ in 0..3 {
+        while left(&mut pair) < 1000 {
+            if pair.is_opening() {
+                pair.open();
+            }
+            pair.peer.advance(10);
+            pair.server.store.now += 10;
+            pair.read(usize::MAX);
+            pair.write(usize::MAX);
+            pair.serve(usize::MAX);
+        }
+        assert_eq!((left(&mut pair), pair.peer.outcome(1)), (1000, None));
+        pair.cut();
+        pair.peer.advance(10);
+        pair.server.store.now += 10;
+    }
+}
+
+/// Gives how long the lock lives by the server.
+fn left(pair: &mut Pair) -> i64 {
+    match pair.server.store.execute(&[b"PTTL", b"lock"]) {
+        Frame::Integer(left) => left,
+        other => unreachable!("{other:?}"),
+    }
+}
+
+#[test]
 fn nothing_is_waited_for_once_the_time_of_the_lock_is_up() {
     for silent in [true, false] {
         let mut peer = keeping(KEEP);
-        extension(&mut peer);
+        extended(&mut peer);
         if !silent {
             peer.close();
         }
@@ -122,7 +154,7 @@ fn nothing_is_kept_for_a_client_that_is_closed() {
     for sent in [false, true] {
         let mut peer = keeping(KEEP);
         if sent {
-            extension(&mut peer);
+            extended(&mut peer);
         }
         peer.dismiss();
         assert!(matches!(peer.failed(1), Some((Reason::Closed, _))));

@@ -1,7 +1,7 @@
 //! Conversations as dialogues: scripts that a server does not know, and locks.
 
 use redwire_core::batch::BatchBuffer;
-use redwire_core::connection::{Config, Protocol};
+use redwire_core::connection::{Bounds, Config, Protocol};
 use redwire_core::machine::{Failure, LeaseId, Machine, Reason};
 use redwire_core::operation::{Script, kind};
 use redwire_core::pool::Limits;
@@ -907,6 +907,56 @@ fn a_lock_that_was_taken_when_its_lease_was_lost_is_given_back_on_the_shared_con
     }
     let lost = Failure { reason: Reason::LeaseLost, maybe_executed: true };
     assert_eq!((fleet.outcome(3), fleet.server.store.text("fresh")), (Some(&Outcome::Failed(lost)), None));
+}
+
+/// Without a time limit it would never be free again, however short the client's patience is.
+#[test]
+fn a_lock_is_given_back_after_any_outage() {
+    let patient = Config { backoff: (1, 100), ..Config::default() };
+    let none = Bounds { commands: 0, ..patient.offline };
+    for config in [patient.clone(), Config { offline: none, ..patient }] {
+        for (kind, line) in [(kind::RELEASE, "lock token"), (kind::ACQUIRE, "fresh token 0 10 1000 7")] {
+            let server = Server::new(Options { hello: Hello::Known, setinfo: true, ..Options::default() });
+            let mut pair = Pair::new(config.clone(), server);
+            pair.peer.connect();
+            pair.settle();
+            pair.server.store.execute(&[b"SET", b"lock", b"token"]);
+            pair.peer.operate(1, kind, line);
+            // it is neither executed nor answered, or not answered
+            pair.write(usize::MAX);
+            if kind == kind::ACQUIRE {
+                pair.serve(usize::MAX);
+            }
+            pair.cut();
+            for _ in 0..600 {
+                pair.peer.advance(50);
+                pair.cut();
+            }
+            assert!(matches!(pair.peer.failed(1), Some((_, true))), "{:?}", pair.peer.outcome(1));
+            for _ in 0..40 {
+                pair.settle();
+                pair.peer.advance(50);
+            }
+            assert_eq!((pair.server.store.text("fresh"), pair.peer.is_linked()), (None, true));
+            assert_eq!(pair.server.store.text("lock").is_none(), kind == kind::RELEASE);
+        }
+    }
+}
+
+#[test]
+fn what_gives_a_lock_back_goes_on_elsewhere_where_its_lease_is_lost() {
+    let (mut fleet, lease, lane) = leased();
+    ask_for(&mut fleet, Some(lease), 3, kind::ACQUIRE, "fresh token 0 10 1000 7");
+    fleet.write(lane, usize::MAX);
+    fleet.serve(lane, usize::MAX, false);
+    fleet.cancel(3);
+    fleet.write(lane, usize::MAX);
+    fleet.cut(lane);
+    for _ in 0..40 {
+        fleet.settle();
+        fleet.advance(50);
+    }
+    assert_eq!(fleet.server.store.text("fresh"), None);
 }
 
 #[test]

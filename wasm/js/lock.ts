@@ -1,16 +1,16 @@
 import { checkSignal } from "./aborts.js";
-import { LockError, RedisError } from "./errors.js";
+import { ClientError, LockError, RedisError } from "./errors.js";
 import { unexpected, type Key } from "./outbox.js";
 import type { Redis } from "./redis.js";
 import { laterUnheld, type Timer } from "./timer.js";
 
 /** What a lock is. Times are whole milliseconds, below 2^32. */
 export interface LockOptions {
-  /** How long it is held unless it is extended; absent: until it is released. */
+  /** How long it is held unless it is extended, 3 at least, since clocks differ; absent: until it is released. */
   timeout?: number;
   /** How long to wait between two tries, half as much more or less; default 100. */
   sleep?: number;
-  /** How long `acquire` tries; absent: for ever. */
+  /** How long `acquire` tries, and in an outage as long as the last try may wait (`queueTimeout`, `timeout`); absent: for ever. */
   blockingTimeout?: number;
   /** `LuaLock` (default), or `Lock`. */
   lockClass?: new (home: Keeper, name: Key, options: LockOptions) => Lock;
@@ -39,7 +39,7 @@ export const enum Operation {
 
 /** How a lock is held. */
 export interface HoldOptions {
-  /** Whether it is extended as long as it is held. */
+  /** Whether it is extended as long as it is held. That holds no process open, and ends with the client: the lock's time is up then. */
   autoExtend?: boolean;
   /** Gives the try to take it up. */
   signal?: AbortSignal;
@@ -61,7 +61,7 @@ export interface Held {
   readonly validUntil: number;
   /** See {@link Lock.fence}. */
   fence(): Promise<number>;
-  /** Releases it. */
+  /** Releases it; where that failed, once more. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 
@@ -85,7 +85,7 @@ export class Lock {
   /** For `redis.lock(name, options)`. */
   constructor(home: Keeper, name: Key, { timeout, sleep = Math.min(100, timeout ?? 100), blockingTimeout }: LockOptions) {
     if (typeof name !== "string" && !(name instanceof Uint8Array)) throw unexpected("lock: parameter 'name'", "string | Uint8Array", name);
-    for (const [option, value] of Object.entries({ timeout, sleep, blockingTimeout })) check(`lock: option '${option}'`, value, option === "timeout" ? 1 : 0);
+    for (const [option, value] of Object.entries({ timeout, sleep, blockingTimeout })) check(`lock: option '${option}'`, value, option === "timeout" ? 3 : 0);
     if (timeout !== undefined && sleep > timeout) throw new LockError("'sleep' must be less than 'timeout'");
     this.#home = home;
     this.#name = typeof name === "string" ? name : new Uint8Array(name);
@@ -120,7 +120,7 @@ export class Lock {
   }
 
   /**
-   * Releases the lock, where it is still this object's, even when the view's signal has aborted. A release that was lost with its connection, which rejects with a `ConnectionError`, is sent again behind the scenes;
+   * Releases the lock, where it is still this object's, even when the view's signal has aborted. A release that was lost with its connection, which rejects with a `ConnectionError`, is sent again behind the scenes, however long the outage, as long as the client is open;
    * where the error says that nothing was executed, the lock is this object's still, to be released again.
    * @throws LockError when this object does not hold it, or does not any more.
    */
@@ -160,7 +160,16 @@ export class Lock {
   /** Extends it for as long as nobody releases it, whenever a third of its time is over, until `signal` aborts. */
   async #keep(grip: Grip, signal: AbortSignal): Promise<void> {
     const [command, , , keep] = this.ways;
-    while (grip.token !== undefined) await this.#prolong(grip, keep, command, [grip.token, this.#timeout, grip.until], signal);
+    for (let failed = false; grip.token !== undefined; ) {
+      try {
+        await this.#prolong(grip, keep, command, [grip.token, this.#timeout, grip.until], signal);
+        failed = false;
+      } catch (error) {
+        // a fresh core goes on
+        if (failed || !(error instanceof ClientError)) throw error;
+        failed = true;
+      }
+    }
   }
 
   async #prolong(grip: Grip, kind: Operation, command: string, args: unknown[], signal?: AbortSignal): Promise<void> {
@@ -257,7 +266,7 @@ class Holding implements Held {
   readonly #loss = new AbortController();
   /** Ends what keeps it. */
   readonly #end = new AbortController();
-  #over = false;
+  #released: Promise<void> | undefined;
   #expiry: Timer;
 
   constructor(grip: Grip, keep: ((stop: AbortSignal) => Promise<void>) | undefined, release: () => Promise<void>, fence: () => Promise<number>) {
@@ -277,15 +286,19 @@ class Holding implements Held {
     return this.#grip.until;
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#over) return;
-    this.#over = true;
+  [Symbol.asyncDispose](): Promise<void> {
+    return (this.#released ??= this.#giveBack());
+  }
+
+  async #giveBack(): Promise<void> {
     this.#stop();
     try {
       await this.#release();
     } catch (error) {
       // the signal has told it
-      if (!(this.signal.aborted && error instanceof LockError)) throw error;
+      if (this.signal.aborted && error instanceof LockError) return;
+      this.#released = undefined;
+      throw error;
     }
   }
 

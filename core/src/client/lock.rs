@@ -65,7 +65,7 @@ pub struct LockBuilder {
 
 impl LockBuilder {
     /// The lock goes by itself after this time, unless it is [kept](Held::keep) or [extended](Held::extend); without, it stays until it is released. This and
-    /// all times of locks are rounded up to whole milliseconds, of which there may be 2^32-1; here, one at least.
+    /// all times of locks are rounded up to whole milliseconds, of which there may be 2^32-1; here, three at least, since clocks differ.
     pub fn timeout(self, timeout: Duration) -> Self {
         Self { timeout: Some(timeout), ..self }
     }
@@ -94,7 +94,7 @@ impl LockBuilder {
     /// taken.
     ///
     /// # Errors
-    /// [`Error::Lock`] when it was not to be had in time, or cannot be: [`LockError::Time`] for times that are too long, or none; [`Error::OneStream`] when it is a [`watching`](Self::watching) one and
+    /// [`Error::Lock`] when it was not to be had in time, or cannot be: [`LockError::Time`] for times that are too long, or too short; [`Error::OneStream`] when it is a [`watching`](Self::watching) one and
     /// the transport gives no stream for that; what a command can fail with.
     pub async fn acquire(&self) -> Result<Held, Error> {
         self.take(self.blocking_timeout).await?.ok_or(LockError::Taken.into())
@@ -147,7 +147,7 @@ impl LockBuilder {
             return Err(Error::OneStream);
         }
         // 0 is no limit
-        let timeout = self.timeout.map_or(Ok(0), limit)?;
+        let timeout = self.timeout.map_or(Ok(0), |time| limit(time, SHORTEST))?;
         let ttl = timeout.to_string();
         let wait = wait.map(milliseconds).transpose()?.map_or(String::new(), |wait| wait.to_string());
         let sleep = milliseconds(sleep)?.to_string();
@@ -219,8 +219,8 @@ impl Held {
         }
     }
 
-    /// Adds time to what is left of the lock's. What fails with anything but [`Error::Lock`] leaves the lock as it was, and can be tried again.
-    /// [`keep`](Self::keep) does so for as long as something takes.
+    /// Adds time to what is left of the lock's. What fails with anything but [`Error::Lock`] can be tried again: the lock is as it was, or, where
+    /// the error [may have been executed](Error::maybe_executed), lives for that time longer. [`keep`](Self::keep) has it live on for as long as something takes.
     ///
     /// # Errors
     /// [`Error::Lock`] when it is not held any more, has no time limit, or for a [time](LockBuilder::timeout) that is none or too long; what a
@@ -229,7 +229,7 @@ impl Held {
         if self.valid_until.is_none() {
             return Err(LockError::Unlimited.into());
         }
-        let time = limit(time)?.to_string();
+        let time = limit(time, 1)?.to_string();
         let kind = if self.watches { kind::WATCH_EXTEND } else { kind::EXTEND };
         let end = self.change(kind, &[&self.name, &self.token, time.as_bytes()]).await?;
         if end == 0 {
@@ -244,11 +244,12 @@ impl Held {
     /// right moment, however long `work` takes to be polled; the next is only asked for when this future is polled, which must be before the
     /// lock's time is up. A lock without a time limit needs no keeping.
     ///
-    /// Where the lock is lost `work` is dropped: it must bear to end at any of its `await`s.
+    /// Where the lock is lost `work` is dropped: it must bear to end at any of its `await`s. On a client that is a [lease](Client::lease) no transaction may be
+    /// begun by hand meanwhile: what extends the lock would become part of it.
     ///
     /// # Errors
-    /// [`Error::Lock`] when the lock is not held any more; what a command can fail with, when it could not be extended up to the end of its
-    /// time, or the client's driver ended.
+    /// [`Error::Lock`] when the lock is not held any more; what a command can fail with, when the last tenth of its time has begun and it could not be extended,
+    /// or the client's driver ended.
     pub async fn keep<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Error> {
         let mut work = pin!(work);
         while let Some(until) = self.valid_until {
@@ -329,7 +330,10 @@ fn milliseconds(duration: Duration) -> Result<u32, LockError> {
     u32::try_from(milliseconds).map_err(|_| LockError::Time)
 }
 
-/// Likewise, one at least.
-fn limit(duration: Duration) -> Result<u32, LockError> {
-    milliseconds(duration).and_then(|time| if time > 0 { Ok(time) } else { Err(LockError::Time) })
+/// So many milliseconds a lock has to live for anybody to count on it, since clocks differ.
+const SHORTEST: u32 = 3;
+
+/// Likewise, so many at least.
+fn limit(duration: Duration, least: u32) -> Result<u32, LockError> {
+    milliseconds(duration).and_then(|time| if time >= least { Ok(time) } else { Err(LockError::Time) })
 }

@@ -1,6 +1,6 @@
 //! Carries conversations on over any machine.
 
-use super::outgoing::NOBODY;
+use super::outgoing::{BESIDE, Written, is_beside};
 use super::script::ScriptCall;
 use super::tap::{Heard, Open, Tap};
 use super::{Operation, Outgoing, Reply, Script, Step, keep, library, lock, watching};
@@ -18,8 +18,8 @@ pub mod kind {
     /// as the host tells time (-1: for ever), 0 when it was not to be had.
     pub const ACQUIRE: u16 = 1;
     /// Deletes a lock: key, token. The reply is 1, or 0 where the token is not its owner's. Where it is asked for on a lease that is over, it is
-    /// said on the link that everybody shares, and where nobody knows what became of it, once more behind the caller's back: the token has it
-    /// do no harm, though the database be another.
+    /// said on the link that everybody shares, and where nobody knows what became of it, again and again behind the caller's back, until it is
+    /// answered: the token has it do no harm, though the database be another.
     pub const RELEASE: u16 = 2;
     /// Gives a lock more time: key, token, milliseconds. The reply is until when the lock is held, or 0 where the token is not its owner's,
     /// or its time has no limit.
@@ -54,7 +54,7 @@ pub struct Conversations<M> {
     /// The link that `open` is about, and what is open on others.
     link: LinkId,
     parked: Vec<(LinkId, Open)>,
-    out: BatchBuffer,
+    out: Written,
     heard: Heard,
     /// Conversations that ended while no command of theirs was on its way.
     failed: Vec<(Slot, Failure)>,
@@ -64,6 +64,8 @@ pub struct Conversations<M> {
 #[derive(Default)]
 pub(super) struct Talks {
     slots: Vec<Option<Talk>>,
+    /// Those from [`BESIDE`] on.
+    beside: Vec<Option<Talk>>,
     /// None waits for an earlier time.
     wake: Option<Instant>,
 }
@@ -113,30 +115,45 @@ pub(super) enum Awaited {
 impl Talks {
     /// Gives what the conversation in `slot` waits for.
     pub(super) fn awaits(&self, slot: Slot) -> Option<Awaited> {
-        match self.slots.get(slot.0 as usize) {
-            Some(Some(talk)) => Some(talk.awaited),
-            _ => None,
+        let talk = match slot.0.checked_sub(BESIDE.0) {
+            None => self.slots.get(slot.0 as usize),
+            Some(index) => self.beside.get(index as usize),
+        };
+        talk?.as_ref().map(|talk| talk.awaited)
+    }
+
+    fn place(&mut self, slot: Slot) -> Option<&mut Option<Talk>> {
+        match slot.0.checked_sub(BESIDE.0) {
+            None => self.slots.get_mut(slot.0 as usize),
+            Some(index) => self.beside.get_mut(index as usize),
         }
     }
 
     pub(super) fn get(&mut self, slot: Slot) -> Option<&mut Talk> {
-        self.slots.get_mut(slot.0 as usize)?.as_mut()
+        self.place(slot)?.as_mut()
+    }
+
+    /// Gives a slot that nobody waits for.
+    fn free(&mut self) -> Slot {
+        let index = self.beside.iter().position(Option::is_none).unwrap_or(self.beside.len());
+        Slot(BESIDE.0 + index as u32)
     }
 
     #[inline(never)]
     fn put(&mut self, slot: Slot, talk: Talk) {
-        let index = slot.0 as usize;
-        while self.slots.len() <= index {
-            self.slots.push(None);
+        let (slots, index) = match slot.0.checked_sub(BESIDE.0) {
+            None => (&mut self.slots, slot.0 as usize),
+            Some(index) => (&mut self.beside, index as usize),
+        };
+        while slots.len() <= index {
+            slots.push(None);
         }
-        if let Some(place) = self.slots.get_mut(index) {
-            *place = Some(talk);
-        }
+        slots[index] = Some(talk);
     }
 
     #[inline(never)]
     fn take(&mut self, slot: Slot) -> Option<Talk> {
-        self.slots.get_mut(slot.0 as usize)?.take()
+        self.place(slot)?.take()
     }
 
     /// Gives a conversation whose time it is, and otherwise notes when the next one's comes.
@@ -144,8 +161,8 @@ impl Talks {
         if self.wake.is_none_or(|wake| wake > now) {
             return None;
         }
-        let waiting =
-            (0..).map(Slot).zip(&self.slots).filter_map(|(slot, talk)| Some((talk.as_ref()?.due(), slot)));
+        let slots = (0..).zip(&self.slots).chain((BESIDE.0..).zip(&self.beside));
+        let waiting = slots.filter_map(|(slot, talk)| Some((talk.as_ref()?.due(), Slot(slot))));
         let next = waiting.min().filter(|(at, _)| *at < Instant::NEVER);
         self.wake = next.map(|(at, _)| at);
         next.filter(|(at, _)| *at <= now).map(|(_, slot)| slot)
@@ -157,13 +174,13 @@ impl<M> Conversations<M> {
     pub const fn new(machine: M) -> Self {
         Self {
             machine,
-            talks: Talks { slots: Vec::new(), wake: None },
+            talks: Talks { slots: Vec::new(), beside: Vec::new(), wake: None },
             scripts: Vec::new(),
             now: Instant(0),
             open: Open::Callers,
             link: LinkId(0),
             parked: Vec::new(),
-            out: BatchBuffer::new(),
+            out: Written { batch: BatchBuffer::new(), begun: Vec::new() },
             heard: Heard { steps: Vec::new(), told: Vec::new() },
             failed: Vec::new(),
         }
@@ -198,6 +215,7 @@ impl<M> Conversations<M> {
 
     /// Ends every conversation that waits for its time. To be called when the machine inside was shut down, which ends all others.
     pub fn hush(&mut self) {
+        self.talks.beside.clear();
         for (slot, place) in (0..).map(Slot).zip(&mut self.talks.slots) {
             if let Some(Talk { awaited: Awaited::Wake(_), .. }) = place {
                 *place = None;
@@ -292,6 +310,7 @@ impl<M: Machine> Conversations<M> {
         let Some(talk) = self.talks.get(slot) else { return };
         talk.awaited = awaited;
         let (place, due) = (talk.place(), talk.due());
+        let place = if is_beside(slot) { self.living(place) } else { place };
         if due < Instant::NEVER {
             self.talks.wake = Some(self.talks.wake.map_or(due, |wake| wake.min(due)));
         }
@@ -359,10 +378,14 @@ impl<M: Machine> Conversations<M> {
     /// Sends what a conversation on `lease` wrote.
     #[inline(never)]
     fn flush(&mut self, lease: LeaseId) {
-        if !self.out.is_empty() {
-            let sent = self.machine.submit_on(self.now, lease, &self.out.batch());
+        if !self.out.batch.is_empty() {
+            let sent = self.machine.submit_on(self.now, lease, &self.out.batch.batch());
             debug_assert!(sent.is_ok(), "conversations write whole commands");
-            self.out.clear();
+            self.out.batch.clear();
+        }
+        while let Some(operation) = self.out.begun.pop() {
+            let slot = self.talks.free();
+            self.begin(self.now, lease, slot, operation);
         }
     }
 
@@ -380,9 +403,6 @@ impl<M: Machine> Conversations<M> {
     /// Takes the failure of the command in `slot`; gives it back where it is the caller's.
     #[inline(never)]
     fn fail(&mut self, slot: Slot, failure: Failure) -> Option<Action> {
-        if slot == NOBODY {
-            return None;
-        }
         let failure = match self.talks.get(slot) {
             // nothing may begin anew
             Some(_) if failure.reason == Reason::Closed => {
@@ -404,7 +424,7 @@ impl<M: Machine> Conversations<M> {
             }
             None => failure,
         };
-        Some(Action::Settle(slot, failure))
+        (!is_beside(slot)).then_some(Action::Settle(slot, failure))
     }
 
     /// Forgets what is open on `link`, which is over.
@@ -437,20 +457,19 @@ fn operation(now: Instant, lease: LeaseId, request: &Request<'_>) -> Box<dyn Ope
         *place = arg.bytes();
     }
     let [key, token, milliseconds, ..] = args;
+    let more = lock::Time::More(lock::number(milliseconds));
     match request.row.0 {
         kind::ACQUIRE => Box::new(lock::Acquire::new(now, args, request.timeout)),
         kind::LIBRARY => Box::new(library::Load::new(request)),
         kind::WATCH_RELEASE => Box::new(watching::Change::new(key, token, None, request.timeout)),
-        kind::WATCH_EXTEND => {
-            Box::new(watching::Change::new(key, token, Some(milliseconds), request.timeout))
-        }
+        kind::WATCH_EXTEND => Box::new(watching::Change::new(key, token, Some(more), request.timeout)),
         kind::RELEASE => Box::new(lock::Release::new(key, token, request.timeout)),
         kind::FENCE => Box::new(lock::fence(key, token, request.timeout)),
         kind @ (kind::KEEP | kind::WATCH_KEEP) => {
             let watches = kind == kind::WATCH_KEEP && lease == LeaseId::SHARED;
             Box::new(keep::Keep::new(args, request.timeout, watches))
         }
-        _ => Box::new(lock::Extend::new(key, token, milliseconds, request.timeout)),
+        _ => Box::new(lock::Extend::new(key, token, more, request.timeout)),
     }
 }
 

@@ -9,13 +9,12 @@
 //!
 //! One that keeps a lock begins it again after each answer.
 
-use super::lock::{Extend, moment, number};
+use super::lock::{Extend, Time, moment, number};
 use super::watching::Change;
 use super::{Answer, Operation, Outgoing, Reply, Step};
 use crate::machine::Failure;
 use crate::time::Instant;
 use alloc::boxed::Box;
-use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::ops::ControlFlow;
 
@@ -50,15 +49,14 @@ impl Keep {
         }
     }
 
-    /// Makes what gives the lock its whole time back.
-    fn extension(&self, now: Instant) -> Box<dyn Operation + Send> {
-        let left = self.until.0.saturating_sub(now.0);
-        let more = u64::from(self.ttl).saturating_sub(left).max(1).to_string();
+    /// Makes what gives the lock its whole time back. Where that is done twice, since a reply was lost, it lives no longer.
+    fn extension(&self) -> Box<dyn Operation + Send> {
         let (key, token) = self.texts.split_at(self.token);
+        let time = Time::AtLeast(self.ttl);
         if self.watches {
-            Box::new(Change::new(key, token, Some(more.as_bytes()), self.timeout))
+            Box::new(Change::new(key, token, Some(time), self.timeout))
         } else {
-            Box::new(Extend::new(key, token, more.as_bytes(), self.timeout))
+            Box::new(Extend::new(key, token, time, self.timeout))
         }
     }
 
@@ -79,7 +77,7 @@ impl Operation for Keep {
         if !core::mem::replace(&mut self.waited, true) && due > now {
             return Step::Wait(due);
         }
-        let attempt = self.attempt.take().unwrap_or_else(|| self.extension(now));
+        let attempt = self.attempt.take().unwrap_or_else(|| self.extension());
         self.attempt.insert(attempt).next(now, out)
     }
 

@@ -11,6 +11,8 @@ use crate::machine::{Failure, Reason};
 use crate::slot::key_slot;
 use crate::table::RowId;
 use crate::time::Instant;
+use alloc::boxed::Box;
+use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::ops::ControlFlow;
 
@@ -21,13 +23,16 @@ const GETRANGE: RowId = const { draft::id("GETRANGE") };
 const RELEASE: &str =
     "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end return 0";
 
-/// Gives the lock more time if the token is its owner's and its time is limited; gives how much it has then.
+/// Gives the lock more time, or so much at least, if the token is its owner's and its time is limited; gives how much it has then.
 const EXTEND: &str = "if redis.call('get', KEYS[1]) ~= ARGV[1] then return 0 end
 local left = redis.call('pttl', KEYS[1])
 if left < 0 then return 0 end
-left = left + ARGV[2]
+left = ARGV[3] and math.max(left, ARGV[2]) or left + ARGV[2]
 redis.call('pexpire', KEYS[1], left)
 return left";
+
+/// What an extension is told that was only queued.
+const UNANSWERED: &[u8] = b"ERR the lock was not extended: its lease is in a transaction";
 
 /// Gives, if the token is its owner's, a number above all that were given before. A server that took over from another may not know of
 /// the last ones: so it is the time in microseconds at least.
@@ -40,7 +45,7 @@ return fence";
 /// So many lost replies are asked after.
 const LOST: u8 = 3;
 
-/// What a release failed with: where its link is lost, or nobody knows what became of it, it is said once more, on whatever link there is.
+/// What a release failed with: where its link is lost, or nobody knows what became of it, it is said again, on whatever link there is.
 pub(super) fn unreleased(failure: Failure, key: &[u8], token: &[u8], out: &mut Outgoing<'_>) -> Failure {
     let lost = failure.maybe_executed || matches!(failure.reason, Reason::Dropped | Reason::LeaseLost);
     if lost {
@@ -52,7 +57,34 @@ pub(super) fn unreleased(failure: Failure, key: &[u8], token: &[u8], out: &mut O
 /// Deletes the lock `key` if it holds `token`, and tells nobody.
 #[inline(never)]
 fn give_back(key: &[u8], token: &[u8], out: &mut Outgoing<'_>) {
-    out.forget(EVAL, &[RELEASE.as_bytes(), b"1", key, token]);
+    out.begin(Box::new(GiveBack { texts: [key, token].concat(), token: key.len() }));
+}
+
+/// Deletes a lock that somebody may hold in vain, however long that takes: one without a time limit would never be free again.
+struct GiveBack {
+    /// The key, and behind it the token.
+    texts: Vec<u8>,
+    token: usize,
+}
+
+/// So many milliseconds are between two tries to give a lock back.
+const PAUSE: u32 = 1000;
+
+impl Operation for GiveBack {
+    fn next(&mut self, _: Instant, out: &mut Outgoing<'_>) -> Step {
+        let (key, token) = self.texts.split_at(self.token);
+        let args = [RELEASE.as_bytes(), b"1", key, token];
+        out.command(EVAL, flags::RAW | flags::IDEMPOTENT, None, &args);
+        Step::Listen
+    }
+
+    fn reply(&mut self, _: Instant, _: Reply, _: &mut Outgoing<'_>) -> ControlFlow<Answer, Step> {
+        ControlFlow::Break(Answer::Integer(0))
+    }
+
+    fn failed(&mut self, now: Instant, _: Failure, _: &mut Outgoing<'_>) -> ControlFlow<Failure, Step> {
+        ControlFlow::Continue(Step::Wait(now.limit(PAUSE)))
+    }
 }
 
 /// Deletes a lock. Its reply is 1, or 0 where the token is not its owner's.
@@ -93,6 +125,25 @@ pub(super) fn fence(key: &[u8], token: &[u8], timeout: Option<u32>) -> ScriptCal
     ScriptCall::with(Script::new(FENCE), timeout, &[b"2", key, &last, token])
 }
 
+/// What time a lock gets, in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Time {
+    /// So much more.
+    More(u32),
+    /// So much, unless it has more.
+    AtLeast(u32),
+}
+
+impl Time {
+    /// Gives how much it has, where so much was left.
+    pub(super) fn from(self, left: u64) -> u64 {
+        match self {
+            Self::More(milliseconds) => left + u64::from(milliseconds),
+            Self::AtLeast(milliseconds) => left.max(milliseconds.into()),
+        }
+    }
+}
+
 /// Gives a lock more time. Its answer is until when the lock is held; 0 when the token is not its owner's, or its
 /// time has no limit.
 pub(super) struct Extend {
@@ -101,8 +152,12 @@ pub(super) struct Extend {
 }
 
 impl Extend {
-    pub(super) fn new(key: &[u8], token: &[u8], milliseconds: &[u8], timeout: Option<u32>) -> Self {
-        let call = ScriptCall::with(Script::new(EXTEND), timeout, &[b"1", key, token, milliseconds]);
+    pub(super) fn new(key: &[u8], token: &[u8], time: Time, timeout: Option<u32>) -> Self {
+        let (Time::More(milliseconds) | Time::AtLeast(milliseconds)) = time;
+        let milliseconds = milliseconds.to_string();
+        let args = [b"1", key, token, milliseconds.as_bytes(), b"least"];
+        let count = if let Time::More(_) = time { args.len() - 1 } else { args.len() };
+        let call = ScriptCall::with(Script::new(EXTEND), timeout, &args[..count]);
         Self { call, sent: Instant::NEVER }
     }
 }
@@ -125,7 +180,8 @@ impl Operation for Extend {
             Reply::Integer(left) => {
                 Answer::Integer(valid_until(left.unsigned_abs(), self.sent, now).map_or(0, |at| at.0 as i64))
             }
-            _ => Answer::Integer(0),
+            // as a transaction that its owner began on the lease has it
+            _ => Answer::Error(UNANSWERED.into()),
         })
     }
 }

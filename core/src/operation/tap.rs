@@ -1,10 +1,9 @@
 //! Tells replies that a conversation waits for from those that are the caller's.
 
 use super::{Answer, Outgoing, Reply, Step};
-use crate::batch::BatchBuffer;
 use crate::machine::{ReplySink, Slot};
 use crate::operation::conversations::{Awaited, Talks};
-use crate::operation::outgoing::NOBODY;
+use crate::operation::outgoing::{NOBODY, Written, is_beside};
 use crate::resp::{Aggregate, Event, Sink, Text, tell};
 use crate::time::Instant;
 use alloc::vec::Vec;
@@ -42,7 +41,7 @@ pub(super) struct Tap<'a, S> {
     pub(super) heard: &'a mut Heard,
     pub(super) now: Instant,
     /// What conversations write.
-    pub(super) out: &'a mut BatchBuffer,
+    pub(super) out: &'a mut Written,
     pub(super) sink: &'a mut S,
 }
 
@@ -129,6 +128,7 @@ impl<S: ReplySink> Tap<'_, S> {
         let reply = refusal.unwrap_or(reply);
         let step = match talk.operation.reply(self.now, reply, &mut Outgoing::new(slot, self.out)) {
             ControlFlow::Continue(step) => Some(step),
+            ControlFlow::Break(_) if is_beside(slot) => None,
             ControlFlow::Break(answer) => {
                 self.sink.begin(slot);
                 match answer {

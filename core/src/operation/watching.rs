@@ -13,7 +13,7 @@
 //! Anything else ends with UNWATCH: it is not the owner's, or has no time limit. A link that is lost with the transaction on its way ends it
 //! too, since nobody knows whether that was executed; a lock that was to be deleted is, by a script, behind the caller's back.
 
-use super::lock::{number, unreleased, valid_until};
+use super::lock::{Time, unreleased, valid_until};
 use super::{Answer, Operation, Outgoing, Reply, Step};
 use crate::batch::flags;
 use crate::draft;
@@ -48,8 +48,8 @@ pub(super) struct Change {
     /// The key, and behind it the token.
     texts: Vec<u8>,
     token: usize,
-    /// How many milliseconds more; it is deleted without.
-    more: Option<u32>,
+    /// What time it gets; it is deleted without.
+    more: Option<Time>,
     timeout: Option<u32>,
     stage: Stage,
     /// When the server was asked how much time is left.
@@ -59,8 +59,8 @@ pub(super) struct Change {
 }
 
 impl Change {
-    pub(super) fn new(key: &[u8], token: &[u8], more: Option<&[u8]>, timeout: Option<u32>) -> Self {
-        let (texts, more) = ([key, token].concat(), more.map(number));
+    pub(super) fn new(key: &[u8], token: &[u8], more: Option<Time>, timeout: Option<u32>) -> Self {
+        let texts = [key, token].concat();
         let (stage, asked) = (Stage::Begun, Instant::NEVER);
         Self { texts, token: key.len(), more, timeout, stage, asked, time: 0 }
     }
@@ -115,7 +115,8 @@ impl Operation for Change {
                 }
             },
             (Stage::Left, Reply::Integer(left @ 1..)) => {
-                self.execute(left.unsigned_abs() + u64::from(self.more.unwrap_or(0)), out)
+                let left = left.unsigned_abs();
+                self.execute(self.more.map_or(left, |more| more.from(left)), out)
             }
             (Stage::Executed, Reply::Null) => self.ask(Stage::Watched, WATCH, out),
             (Stage::Executed, Reply::Integer(1)) => {

@@ -50,10 +50,10 @@ impl Store {
         let (now, expiry) = (self.now, self.expiries.get(key).copied());
         match *rest {
             _ if self.text_of(key) != Some(token) => Frame::Integer(0),
-            [b"1", _, _, more] => match expiry {
+            [b"1", _, _, time, ref least @ ..] => match expiry {
                 None => Frame::Integer(0),
                 Some(at) => {
-                    let at = at + number(more);
+                    let at = if least.is_empty() { at + number(time) } else { at.max(now + number(time)) };
                     self.expiries.insert(key.to_vec(), at);
                     Frame::Integer((at - now) as i64)
                 }
