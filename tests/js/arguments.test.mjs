@@ -78,6 +78,14 @@ describe("wrong arguments throw before anything is sent", () => {
 });
 
 describe("commands that change what the shared connection is", () => {
+  test("are known by names in bytes too", async (t) => {
+    const { fake, redis } = faked(t, echo);
+    const reply = new TextEncoder().encode("reply");
+    assert.match((await rejection(redis.call("client", reply, "OFF"))).message, /CLIENT REPLY would change the connection/);
+    assert.throws(() => redis.pipeline().call("CLIENT", reply, "OFF"), /CLIENT REPLY would change the connection/);
+    assert.equal(fake.links.length, 0);
+  });
+
   for (const name of reserved) {
     test(`${name} is refused through call, in any form, and names the alternative`, async (t) => {
       const { fake, redis } = faked(t, () => ok);

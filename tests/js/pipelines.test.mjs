@@ -5,12 +5,12 @@ import { getEventListeners } from "node:events";
 import path from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
-import { ConnectionError, DecodeError, ExecAbortError, Redis, RedisError, ResponseError, WrongTypeError } from "redwire";
-import { blpop, get, incr, set } from "redwire/commands";
+import { ConnectionError, DecodeError, ExecAbortError, LeaseError, LockError, Redis, RedisError, ResponseError, WrongTypeError } from "redwire";
+import { blpop, get, incr, incrby, set } from "redwire/commands";
 import { faked, keepAlive } from "./support/client.mjs";
 import { cutter } from "./support/cut.mjs";
 import { everywhere } from "./support/everywhere.mjs";
-import { error, integer, ok } from "./support/resp.mjs";
+import { error, integer, ok, queued } from "./support/resp.mjs";
 import { outcome, rejection, until, within } from "./support/until.mjs";
 
 everywhere((world) => {
@@ -93,6 +93,24 @@ everywhere((world) => {
     assert.deepEqual([lost.name, lost.position, lost.results[1]], ["IntegerRangeError", 0, "1"]);
   });
 
+  test("what has no type has bigints where numbers are not exact, as single calls have, and no other reply does", async () => {
+    const { redis } = world;
+    const big = 9007199254740993n;
+    await redis.set("big", big);
+    const raw = redis.with({ raw: true });
+    for (const transaction of [true, false]) {
+      const pipe = redis.pipeline({ transaction }).call("incrby", "big", 0).incrby("big", 0).call("EVAL", "return {1, {9007199254740993}}", 0).strlen("big");
+      const results = await pipe.execute({ raiseOnError: false });
+      assert.deepEqual([results[0], results[1].name, results[1].value, results[2], results[3]], [big, "IntegerRangeError", big, [1, [big - 1n]], 16]);
+      assert.deepEqual(await raw.pipeline({ transaction }).incrby("big", 0).call("INCRBY", "big", 0).execute(), [big, big]);
+      assert.deepEqual((await rejection(redis.pipeline({ transaction }).call("config get").execute())).command, "CONFIG");
+    }
+    assert.deepEqual(await raw.execute([incrby("big", 0)]), [big]);
+    const streamed = [];
+    await raw.pipelineStream([incrby("big", 0)], { onResult: (result) => void streamed.push(result) });
+    assert.deepEqual(streamed, [big]);
+  });
+
   test("a blocking command is refused in a plain pipeline, and does not block in a transaction", async () => {
     const { redis } = world;
     await redis.del("none");
@@ -103,6 +121,7 @@ everywhere((world) => {
       () => pipe.xread({ none: "$" }, { block: 0 }),
       () => pipe.call("BLPOP", "none", 0),
       () => pipe.call("xread", "block", 0, "streams", "none", "$"),
+      () => pipe.call("xread", new TextEncoder().encode("block"), 0, "streams", "none", "$"),
     ];
     for (const append of blocking) assert.throws(append, { name: "TypeError", message: /blocks/ });
     assert.equal(pipe.length, 0);
@@ -290,17 +309,54 @@ test("what is no stream is refused", async (t) => {
   for (const window of [0, -1, 1.5, "5", NaN]) assert.match((await rejection(redis.pipelineStream([], { window }))).message, /^pipelineStream: option 'window' expected/);
   for (const onResult of [null, 5, {}]) assert.match((await rejection(redis.pipelineStream([], { onResult }))).message, /^pipelineStream: option 'onResult' expected a function, got/);
   assert.equal((await rejection(redis.pipelineStream([], { signal: new AbortController() }))).message, "pipelineStream: option 'signal' expected an AbortSignal, got AbortController");
-  for (const item of [null, 5, {}, { command: "NOSUCH", args: [] }]) assert.ok((await rejection(redis.pipelineStream([item]))) instanceof TypeError);
+  for (const item of [null, 5, {}, { command: "NOSUCH", args: [] }]) {
+    assert.match((await rejection(redis.pipelineStream([item]))).message, /^pipelineStream: parameter 'source' expected commands made by/);
+    assert.match((await rejection(redis.execute([item]))).message, /^execute: parameter 'commands' expected commands made by/);
+  }
   assert.deepEqual(fake.commands, []);
   assert.equal(typeof blpop, "function");
 });
 
-test("a stream on a client that is closed says at which command", async (t) => {
+test("a stream on a client that is closed, or a lease that is over, takes nothing of its source", async (t) => {
   const { redis } = faked(t, () => ok);
+  const lease = await redis.lease();
+  await lease.release();
+  let taken = 0;
+  function* source() {
+    for (;;) yield set("a", taken++);
+  }
+  assert.ok((await rejection(lease.pipelineStream(source(), { onResult: () => {} }))) instanceof LeaseError);
   redis.destroy();
-  const error = await rejection(redis.pipelineStream([set("a", 1)]));
-  assert.equal(error.message, "Command # 1 (SET) of pipeline caused error: the client is closed: make a new one");
-  assert.deepEqual([error.command, error.position], ["SET", 0]);
+  assert.equal((await rejection(redis.pipelineStream(source(), { onResult: () => {} }))).message, "the client is closed: make a new one");
+  assert.equal(taken, 0);
+});
+
+test("a stream ends with its lease, whatever takes its results", async (t) => {
+  const { fake, redis } = faked(t, () => ok);
+  const lease = await redis.lease();
+  let taken = 0;
+  function* endless() {
+    for (; taken < 1e6; taken++) yield set("a", taken);
+  }
+  const failed = [];
+  const onResult = (result, index) => {
+    if (index === 2000) fake.link.end();
+    if (result instanceof Error) failed.push(result);
+  };
+  const error = await rejection(lease.pipelineStream(endless(), { onResult }), 60_000);
+  assert.ok(error instanceof LeaseError && failed.length > 0 && failed.length < 5000, `${error}, after ${failed.length} of them`);
+});
+
+test("timers have their turn though no command of a stream waits for anything", async (t) => {
+  const { redis } = faked(t, () => ok, { offlineQueue: false, connector: () => Promise.reject(new Error("nobody there")) });
+  const controller = new AbortController();
+  const reason = new Error("enough");
+  let taken = 0;
+  function* endless() {
+    for (; taken < 1e6; taken++) yield set("a", taken);
+  }
+  setTimeout(() => controller.abort(reason), 1);
+  assert.equal(await rejection(redis.pipelineStream(endless(), { signal: controller.signal, onResult: () => {} }), 60_000), reason);
 });
 
 test("a signal ends a stream while what takes results is busy", async (t) => {
@@ -331,6 +387,24 @@ test("a stream whose server is gone ends, each command with its own error", asyn
   assert.equal(await within(redis.pipelineStream([set("a", 1), set("b", 2)], { onResult: (result) => void errors.push(result) })), 2);
   assert.ok(errors.length === 2 && errors.every((error) => error instanceof RedisError && error.maybeExecuted === false));
   redis.destroy();
+});
+
+test("the reason of a signal is thrown as it is, whatever it is and whatever came before", async (t) => {
+  const answers = { MULTI: ok, GET: error("ERR no"), SET: queued };
+  for (const [transaction, names] of [[false, ["incr"]], [true, ["set"]], [true, ["get", "set"]]]) {
+    const { fake, redis } = faked(t, ([name]) => answers[name]);
+    const controller = new AbortController();
+    const reason = new LockError("not held any more");
+    const pipe = redis.with({ signal: controller.signal }).pipeline({ transaction });
+    for (const name of names) pipe.call(name, "k");
+    const thrown = rejection(pipe.execute());
+    await until(() => fake.commands.length >= names.length);
+    // what the server said so far is read
+    await new Promise((resolve) => setImmediate(resolve));
+    controller.abort(reason);
+    assert.equal(await thrown, reason);
+    assert.deepEqual([reason.message, reason.command, reason.position], ["not held any more", undefined, undefined]);
+  }
 });
 
 test("a plain pipeline that is cut: what became of each command is among the error's results, and what was not written runs on the next connection", async (t) => {

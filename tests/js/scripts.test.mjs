@@ -206,14 +206,30 @@ everywhere((world) => {
     }
   });
 
+  test("scripts that the server is told to make room for may have it forget one: that is sent again with its text", async () => {
+    const { redis } = world;
+    const script = redis.registerScript(`return 'known' ${"-".repeat(1_024)}`);
+    const evals = [(pipe, lua) => pipe.eval(lua), (pipe, lua) => pipe.call("eval", lua, 0), (pipe, lua) => pipe.evalRo(lua), (pipe, lua) => pipe.call("EVAL_RO", lua, 0)];
+    for (const transaction of [true, false]) {
+      await redis.scriptFlush();
+      const pipe = script({ client: redis.pipeline({ transaction }) });
+      for (let i = 0; i < 520; i++) evals[i % 4](pipe, `return ${i}`);
+      const results = await script({ client: pipe }).execute();
+      assert.deepEqual([results[0], results[520], results[521]], ["known", 519, "known"]);
+    }
+  });
+
   test("an error of the script's own is no reason to send it again", async () => {
     const { redis } = world;
-    await redis.del("tries");
-    const fail = redis.registerScript("redis.call('INCR', KEYS[1]); return redis.error_reply('NOSCRIPTS of mine')");
-    const refused = await rejection(fail({ keys: ["tries"] }));
-    assert.ok(refused instanceof ResponseError && !(refused instanceof NoScriptError));
-    assert.equal(refused.command, "EVALSHA");
-    assert.equal(await redis.get("tries"), "1");
+    for (const text of ["NOSCRIPTS of mine", "NOSCRIPT of mine"]) {
+      await redis.del("tries");
+      const fail = redis.registerScript(`redis.call('INCR', KEYS[1]); return redis.error_reply('${text}')`);
+      for (let tries = 1; tries <= 2; tries++) {
+        const refused = await rejection(fail({ keys: ["tries"] }));
+        assert.ok(refused instanceof ResponseError && refused.message.startsWith(text), `${refused}`);
+        assert.equal(await redis.get("tries"), String(tries));
+      }
+    }
   });
 
   test("arguments of any size, text or bytes, reach a script that is not known yet", async () => {

@@ -141,6 +141,46 @@ everywhere((world) => {
     for (const call of [redis.transaction(5, []), redis.transaction(() => {}, KEY)]) assert.ok((await rejection(call)) instanceof TypeError);
   });
 
+  test("multi begins a transaction though a command before it could not be queued", async () => {
+    const { redis } = world;
+    await redis.mset({ [KEY]: 0, victim: "as it was", n: 0 });
+    for (const transaction of [true, false]) {
+      const pipe = redis.pipeline({ transaction });
+      assert.throws(() => pipe.set("a", undefined), TypeError);
+      await pipe.watch(KEY);
+      await redis.incr(KEY);
+      assert.ok((await rejection(pipe.multi().set("victim", "overwritten").execute())) instanceof WatchError);
+      assert.throws(() => pipe.set("a", undefined), TypeError);
+      assert.deepEqual(await pipe.multi().incr("n").execute(), [transaction ? 1 : 2]);
+    }
+    assert.deepEqual(await redis.mget("victim", "n"), ["as it was", "2"]);
+    await redis.del("n");
+  });
+
+  test("a MULTI that the server refuses is the error, and the commands may have been executed", async () => {
+    const { redis } = world;
+    await redis.aclSetuser("single", "on", "nopass", "~*", "&*", "+@all", "-multi");
+    const limited = world.connect({ username: "single", password: "x" });
+    await redis.del("n");
+    for (const options of [{}, { raiseOnError: false }]) {
+      const refused = await rejection(limited.multi().incr("n").incr("n").execute(options));
+      assert.deepEqual([refused.code, refused.command, refused.maybeExecuted, refused.position], ["NOPERM", "MULTI", true, undefined]);
+    }
+    assert.equal(await redis.get("n"), "4");
+    assert.ok((await rejection(limited.transaction((watching) => watching.multi().incr("n"), ["other"]))) instanceof ResponseError);
+    await redis.aclDeluser("single");
+
+    await redis.mset({ b: "B", c: "C" });
+    const lease = await redis.lease();
+    await lease.call("MULTI");
+    await lease.call("SET", "a", "1");
+    const nested = await rejection(lease.multi().get("b").get("c").execute());
+    assert.match(nested.message, /nested|not allowed/);
+    assert.deepEqual([nested.command, nested.maybeExecuted], ["MULTI", true]);
+    assert.deepEqual(await lease.multi().get("b").get("c").execute(), ["B", "C"]);
+    await lease.release();
+  });
+
   test("wrong arguments in immediate mode reject, after multi they throw", async () => {
     const watching = await world.redis.pipeline().watch(KEY);
     assert.ok((await rejection(watching.set(KEY, null))) instanceof TypeError);
@@ -302,7 +342,7 @@ everywhere((world) => {
     const { redis } = world;
     const lease = await redis.lease();
     const pipe = lease.pipeline({ transaction: false }).set("z", 1);
-    for (const name of ["MULTI", "EXEC", "DISCARD", "WATCH", "UNWATCH"]) {
+    for (const name of ["MULTI", "EXEC", "DISCARD", "WATCH", "UNWATCH", "RESET"]) {
       assert.throws(() => pipe.call(name), { name: "TypeError", message: new RegExp(`${name}.*pipeline`) });
     }
     assert.deepEqual(await pipe.get("z").execute(), [true, "1"]);
@@ -359,6 +399,17 @@ everywhere((world) => {
     assert.ok(lost > 0, "nobody was killed");
     assert.equal(await redis.get(KEY), String(32 * EACH));
   });
+});
+
+test("an EXEC that does not give a reply for each command is an error, never the replies of others", async (t) => {
+  let reply;
+  const { redis } = faked(t, ([name]) => (name === "MULTI" ? ok : name === "EXEC" ? reply : queued));
+  for (reply of [array([ok, integer(1), integer(2)]), array([integer(1)]), array([]), ok]) {
+    const error = await rejection(redis.multi().incr("a").incr("b").execute({ raiseOnError: false }));
+    assert.deepEqual([error.name, error.command, error.maybeExecuted], ["ProtocolError", "EXEC", true]);
+  }
+  reply = array([integer(1), integer(2)]);
+  assert.deepEqual(await redis.multi().incr("a").incr("b").execute(), [1, 2]);
 });
 
 test("a pipeline whose client is closed says so", async (t) => {

@@ -46,12 +46,22 @@ describe("commands that the server is too old for", () => {
     assert.deepEqual(names(fake), ["SET", "GETEX", "DEL", "ECHO", "GET"]);
   });
 
-  test("a pipeline with one is refused as a whole and can be used again", async (t) => {
-    const { fake, redis } = faked(t, () => ok);
-    const pipe = redis.pipeline({ transaction: false });
-    assert.ok((await rejection(pipe.get("a").hexpire("h", 1, ["f"]).execute())) instanceof CommandNotSupportedError);
-    await pipe.get("b").execute();
-    assert.deepEqual(fake.commands, [["GET", "b"]]);
+  test("a pipeline with one is refused as a whole, says which, and can be used again", async (t) => {
+    for (const transaction of [true, false]) {
+      const { fake, redis } = faked(t, () => ok);
+      const pipe = redis.pipeline({ transaction });
+      // when its version is not known yet, and when it is
+      for (let round = 0; round < 2; round++) {
+        const refused = await rejection(pipe.get("a").hexpire("h", 1, ["f"]).execute());
+        assert.ok(refused instanceof CommandNotSupportedError);
+        assert.match(refused.message, /^Command # 2 \(HEXPIRE\) of pipeline caused error: HEXPIRE needs version/);
+        assert.deepEqual([refused.position, refused.command, refused.maybeExecuted], [1, "HEXPIRE", false]);
+      }
+      assert.deepEqual(fake.commands, []);
+      if (transaction) continue;
+      await pipe.get("b").execute();
+      assert.deepEqual(fake.commands, [["GET", "b"]]);
+    }
   });
 
   test("are refused on a lease too, by what its own connection says", async (t) => {

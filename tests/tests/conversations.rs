@@ -13,6 +13,7 @@ use redwire_core::operation::Script;
 use redwire_core::owned::Bytes;
 use redwire_core::pool::Limits;
 use redwire_core::record::Record;
+use redwire_core::resp::Frame;
 use redwire_tests::clients::{client, limited, wait};
 use redwire_tests::server::{Brand, Server};
 use std::collections::BTreeSet;
@@ -91,6 +92,7 @@ cases! {
     promise_52_promise_53_promise_54_scripts_run_in_transactions_and_pipelines
     promise_52_promise_53_a_batch_calls_more_scripts_than_a_server_keeps
     promise_52_promise_53_a_script_is_known_behind_a_batch_that_called_it
+    a_batch_has_the_server_forget_a_script_and_calls_it_all_the_same
     promise_41_promise_57_commands_of_scripts_and_functions_are_typed
     readonly_scripts_are_refused_a_write
     promise_58_promise_60_promise_64_promise_65_promise_66_promise_67_libraries_have_functions
@@ -209,6 +211,22 @@ async fn promise_52_promise_53_a_batch_calls_more_scripts_than_a_server_keeps(
     assert_eq!(r.atomic(calls()).await?, expected);
     r.execute(script_flush()).await?;
     assert_eq!(r.execute(calls()).await?, expected);
+    Ok(())
+}
+
+async fn a_batch_has_the_server_forget_a_script_and_calls_it_all_the_same(_: &World, r: Client) -> Outcome {
+    let script = Script::new(format!("return 'known' {}", "-".repeat(1_024)));
+    let call = || script.call::<String>(&[], &[]);
+    let texts: Vec<_> = (0..520).map(|number| format!("return {number}")).collect();
+    let requests = || (call(), texts.iter().map(|text| eval(text.as_str())).collect::<Vec<_>>(), call());
+    for alone in [true, false] {
+        r.execute(script_flush()).await?;
+        let found = if alone { r.execute(requests()).await? } else { r.atomic(requests()).await? };
+        assert_eq!(
+            (found.0.as_str(), found.1.last(), found.2.as_str()),
+            ("known", Some(&Frame::Integer(519)), "known")
+        );
+    }
     Ok(())
 }
 
@@ -449,6 +467,15 @@ async fn promise_84_promise_85_a_transaction_is_one_unit_and_a_tuple_is_not(
     let refused = client.atomic((set("text", "y"), command("NO.SUCH"))).await;
     assert!(matches!(refused, Err(Error::Refused { index: Some(1), .. })), "{refused:?}");
     assert_eq!(client.execute(get("text").text()).await?.as_deref(), Some("x"));
+    let refused = client.try_atomic((set("text", "y"), command("NO.SUCH"))).await;
+    assert!(matches!(refused, Err(Error::Refused { index: Some(1), .. })), "{refused:?}");
+    assert_eq!(client.execute(get("text").text()).await?.as_deref(), Some("x"));
+    // one that fails as it is executed: what the others did is told
+    client.execute(rpush("jobs", ["first"])).await?;
+    let (popped, failed) = client.try_atomic((rpop("jobs").typed::<String>(), incr("text"))).await?;
+    assert_eq!(popped.as_deref(), Ok("first"));
+    assert!(matches!(failed, Err(Error::Server(_))), "{failed:?}");
+    assert_eq!(client.try_atomic(Vec::<Command<i64>>::new()).await, Ok(Vec::new()));
     let (set, refused) = client.try_execute((set("text", "y"), command("NO.SUCH"))).await;
     assert_eq!(set, Ok(true));
     assert!(matches!(refused, Err(Error::Server(_))));

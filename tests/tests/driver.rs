@@ -463,10 +463,12 @@ fn a_command_that_is_said_to_do_no_harm_twice_is_sent_again() {
     let client = stage.client.clone();
     let mut counted = Box::pin(client.execute(incr("k").idempotent()));
     let mut stored = Box::pin(client.execute(set("k", "v").nx().idempotent()));
-    let mut both = Box::pin(client.atomic((incr("k").idempotent(),)));
-    assert!(
-        poll(&mut counted).is_pending() && poll(&mut stored).is_pending() && poll(&mut both).is_pending()
-    );
+    let script = Script::new("return 7");
+    let call = || script.call::<i64>(&[], &[]).idempotent();
+    let mut called = Box::pin(client.execute((call(), call())));
+    let mut both = Box::pin(client.atomic((incr("k").idempotent(), call())));
+    assert!(poll(&mut counted).is_pending() && poll(&mut stored).is_pending());
+    assert!(poll(&mut called).is_pending() && poll(&mut both).is_pending());
     stage.turn();
     stage.world.state().hung_up = true;
     stage.turn();
@@ -477,8 +479,10 @@ fn a_command_that_is_said_to_do_no_harm_twice_is_sent_again() {
     stage.turn();
     let heard = stage.world.hears();
     assert!(heard.starts_with(INCR) && heard.contains("NX") && !heard.contains("MULTI"), "{heard}");
-    stage.world.says(b":2\r\n$-1\r\n");
+    assert_eq!(heard.matches("return 7").count(), 2, "{heard}");
+    stage.world.says(b":2\r\n$-1\r\n:7\r\n:7\r\n");
     stage.turn();
+    assert_eq!(poll(&mut called), Poll::Ready(Ok((7, 7))));
     assert_eq!(poll(&mut counted), Poll::Ready(Ok(2)));
     assert_eq!(poll(&mut stored), Poll::Ready(Ok(false)));
 }

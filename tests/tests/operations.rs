@@ -71,9 +71,9 @@ fn other_errors_of_a_script_are_the_callers_and_so_is_the_second() {
     peer.call(1, &script(), "0 one");
     peer.call(2, &script(), "0 two");
     peer.sent();
-    peer.reply("-ERR wrong\r\n");
+    peer.reply("-NOSCRIPT of its own\r\n");
     peer.reply(NOSCRIPT);
-    assert_eq!(peer.replied(1), Some(&error("ERR wrong")));
+    assert_eq!(peer.replied(1), Some(&error("NOSCRIPT of its own")));
     assert_eq!(peer.sent(), ["EVAL return ARGV[1] 0 two"]);
     peer.reply(NOSCRIPT);
     assert_eq!(peer.replied(2), Some(&error("NOSCRIPT No matching script. Please use EVAL.")));

@@ -193,7 +193,7 @@ export class Channel {
     this.engine.abortable(slot, signal);
   }
 
-  /** Takes what the server refused of the transaction in `slot`. */
+  /** Takes what the server refused of the transaction in `slot`: its MULTI, then its commands. */
   takeRefused(slot: number): RedisError[] {
     return this.engine.takeRefused(slot);
   }

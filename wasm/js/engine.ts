@@ -58,8 +58,10 @@ export class Engine implements Home {
   readonly #boxes: Outbox[] = [];
   readonly #aborts = new Aborts((slots, reason) => this.cancel(slots, reason));
   readonly externals = new Externals((slot) => this.slots.free(slot));
-  /** Refused commands of transactions until their EXEC is answered. */
+  /** Refused commands of transactions until their EXEC is answered: MULTI's is the first place. */
   readonly #refused = new Map<number, RedisError[]>();
+  /** Where, among the replies to transactions, integers may be of any size. */
+  readonly #wide = new Map<number, Set<number>>();
   host: Host | undefined;
   /** The replies that the core keeps. */
   kept: Kept | undefined;
@@ -348,9 +350,9 @@ export class Engine implements Home {
   }
 
   /** Gives up all commands in `slots`, of which nothing is written then, where a server that is not known yet turns out to be too old for one. */
-  prove(slots: readonly number[], needs: Trial["needs"]): Trial | undefined {
-    if (needs.length === 0 || !this.version.isAwaited || slots[0]! < 0) return undefined;
-    const trial: Trial = { slots: new Set(slots), needs };
+  prove(slots: readonly number[], refusalOf: Trial["refusalOf"] | undefined): Trial | undefined {
+    if (refusalOf === undefined || !this.version.isAwaited || slots[0]! < 0) return undefined;
+    const trial: Trial = { slots: new Set(slots), refusalOf };
     this.version.add(trial);
     for (const slot of slots) this.slots.onSettled(slot, () => this.version.drop(trial, slot));
     return trial;
@@ -602,6 +604,16 @@ export class Engine implements Home {
     return this.slots.commandOf(slot);
   }
 
+  isWide(slot: number, index: number): boolean {
+    return this.#wide.get(slot)?.has(index) === true;
+  }
+
+  /** Has integers of any size be among the replies at `places` of the transaction in `slot`. */
+  widen(slot: number, places: Set<number>): void {
+    this.#wide.set(slot, places);
+    this.slots.onSettled(slot, () => this.#wide.delete(slot));
+  }
+
   reply(slot: number, value: unknown, failed: boolean): void {
     if (slot === LISTENER) return this.#hear(value, failed);
     this.#settle(slot, value, failed);
@@ -624,7 +636,8 @@ export class Engine implements Home {
 
   refused(slot: number, index: number, error: RedisError): void {
     const errors = this.#refused.get(slot) ?? [];
-    errors[index] = error;
+    // that of MULTI is one before 0
+    errors[(index + 1) >>> 0] = error;
     this.#refused.set(slot, errors);
   }
 
@@ -633,7 +646,7 @@ export class Engine implements Home {
     this.#settle(slot, error, true, true);
   }
 
-  /** Takes what the server refused of the transaction in `slot`. */
+  /** Takes what the server refused of the transaction in `slot`: its MULTI, then its commands. */
   takeRefused(slot: number): RedisError[] {
     const errors = this.#refused.get(slot) ?? [];
     this.#refused.delete(slot);

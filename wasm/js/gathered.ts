@@ -27,8 +27,8 @@ export class Failed {
   constructor(readonly error: unknown) {}
 }
 
-/** Gives `results`, with errors in their places unless `raiseOnError`; throws what is no answer of the server's. */
-export const finished = (results: unknown[], commands: string[], raiseOnError: boolean): unknown[] => {
+/** Gives `results`, with errors in their places unless `raiseOnError`; throws what is no answer of the server's, the reason of `signal` as it is. */
+export const finished = (results: unknown[], commands: string[], raiseOnError: boolean, signal: AbortSignal | undefined): unknown[] => {
   let refused = -1;
   let failed = -1;
   for (let at = 0; at < results.length; at++) {
@@ -43,7 +43,7 @@ export const finished = (results: unknown[], commands: string[], raiseOnError: b
     }
   }
   if (failed < 0 && raiseOnError) failed = refused;
-  if (failed >= 0) throw placed(results[failed], failed, commands[failed]!, results);
+  if (failed >= 0) throw results[failed] === signal?.reason ? results[failed] : placed(results[failed], failed, commands[failed]!, results);
   return results;
 };
 

@@ -23,7 +23,7 @@ export class Kept {
       this.value = value;
       replies.reply(slot, value, failed);
     };
-    this.#reader = new Reader({ modeOf: (slot) => replies.modeOf(slot), commandOf: (slot) => replies.commandOf(slot), reply, tell: () => {}, refused: () => {} }, host);
+    this.#reader = new Reader({ modeOf: (slot) => replies.modeOf(slot), commandOf: (slot) => replies.commandOf(slot), reply, tell: () => {}, isWide: () => false, refused: () => {} }, host);
     this.memo = numbers[3] === 0 ? new Memo() : undefined;
   }
 

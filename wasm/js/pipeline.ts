@@ -6,7 +6,7 @@ import { Methods } from "./commands/methods.js";
 import { blocks, planOf, rowOf, type Plan } from "./commands/plan.js";
 import { knownAs, queueRefusalOf, rawCall, refusalOf } from "./commands/reserved.js";
 import { needsOf, unsupported, type Needs } from "./commands/versions.js";
-import { ConnectionError, RedisError, type ResponseError, WatchError } from "./errors.js";
+import { ConnectionError, ProtocolError, RedisError, type ResponseError, WatchError } from "./errors.js";
 import { Failed, finished, Gathered, placed } from "./gathered.js";
 import type { Commands } from "./generated/commands.js";
 import { Flag, kept, type Key, type Outbox, type Value } from "./outbox.js";
@@ -15,7 +15,7 @@ import { ENCODED, Mode } from "./reader.js";
 import type { Runner } from "./script.js";
 import { SCRIPTS } from "./scripts.js";
 import type { Trial } from "./version.js";
-import { encoded, type View } from "./view.js";
+import { encoded, modeOf, type View } from "./view.js";
 import type { RawWatching, Watching } from "./watching.js";
 
 declare const results: unique symbol;
@@ -128,6 +128,14 @@ const letGo = async ({ taken, watches }: Watcher): Promise<void> => {
   await held?.release();
 };
 
+/** Gives what tells of the first of `commands` that a server is too old for. */
+const needing = (commands: string[], needs: readonly [position: number, needs: Needs][]): Trial["refusalOf"] => (limit) => {
+  for (const [position, need] of needs) {
+    const error = unsupported(commands[position]!, need, limit);
+    if (error !== undefined) return placed(error, position, commands[position]!, []);
+  }
+};
+
 /** The implementation of {@link Pipeline} and {@link Watching}. @internal */
 export class Queued extends Methods implements Runner {
   readonly #shared: Channel;
@@ -138,11 +146,13 @@ export class Queued extends Methods implements Runner {
   /** What is queued; a transaction is in one box. */
   #boxes: Outbox[] = [];
   #commands: string[] = [];
-  #needs: [command: string, needs: Needs][] | undefined;
+  #needs: [position: number, needs: Needs][] | undefined;
   /** How replies are decoded, by the command's position; of raw commands nobody knows. */
   #plans: (Plan | undefined)[] | undefined;
-  /** Scripts whose text is queued, {@link SCRIPTS} at most. */
-  #scripts: Set<string> | undefined;
+  /** Where raw commands are, if anywhere. */
+  #calls: Set<number> | undefined;
+  /** Scripts whose text is queued, {@link SCRIPTS} at most; of those that are no script's calls, their arguments. */
+  #scripts: Set<unknown> | undefined;
   /** Its own connection, from `watch` to the end; `#held` once it is there. */
   #taken: Promise<Held> | undefined;
   #held: Held | undefined;
@@ -176,9 +186,19 @@ export class Queued extends Methods implements Runner {
 
   run(row: number, command: string, args: unknown[], needs?: Needs, what = 0): unknown {
     if (this.#held !== undefined && !this.#multi) return this.#held.client.run(row, command, args, needs, what);
+    if (this.#scripts !== undefined) this.#heed(row > 0 ? command : knownAs(args), args);
+    return this.#append(row, command, args, needs, what);
+  }
+
+  /** Takes note of what has the server forget scripts. */
+  #heed(command: string, args: unknown[]): void {
+    if (command === "SCRIPT FLUSH") this.#scripts = undefined;
+    else if (/^EVAL(_RO)?$/.test(command)) this.#scripts!.add(args);
+  }
+
+  #append(row: number, command: string, args: unknown[], needs: Needs | undefined, what: number): this {
     const { mode, flags, timeout, adapter } = this.#view;
     const transaction = this.#transaction;
-    if (this.#scripts !== undefined && (row > 0 ? command : knownAs(args)) === "SCRIPT FLUSH") this.#scripts = undefined;
     if (!transaction && blocks(row || rowOf(command.toUpperCase()), args)) {
       throw new TypeError(`${command} blocks, and whatever is behind it in a pipeline would wait: send it by itself, or in a transaction, where it does not block`);
     }
@@ -186,7 +206,7 @@ export class Queued extends Methods implements Runner {
     this.#box(transaction).push(0, row | what | (transaction ? (flags & ~(Flag.IDEMPOTENT | Flag.SILENT)) | Flag.MEMBER : flags), timeout, command, args);
     this.#commands.push(command);
     if (adapter !== undefined && !(flags & Flag.RAW)) (this.#plans ??= []).push(row > 0 ? planOf(row) : undefined);
-    if (needs !== undefined) (this.#needs ??= []).push([command, needs]);
+    if (needs !== undefined) (this.#needs ??= []).push([this.length - 1, needs]);
     return this;
   }
 
@@ -200,10 +220,17 @@ export class Queued extends Methods implements Runner {
     return box;
   }
 
+  /** Forgets what is queued, and a box that only a command without sense was for. */
   #forget(): void {
+    for (const box of this.#boxes) this.#shared.giveBox(box);
+    this.#leave();
+  }
+
+  /** Leaves what is queued to whoever has it. */
+  #leave(): void {
     this.#boxes = [];
     this.#commands = [];
-    this.#needs = this.#plans = this.#scripts = undefined;
+    this.#needs = this.#plans = this.#calls = this.#scripts = undefined;
   }
 
   fail(error: unknown): unknown {
@@ -220,7 +247,9 @@ export class Queued extends Methods implements Runner {
       return this.fail(error);
     }
     if (immediate !== undefined) return immediate.call(name, ...args);
-    return this.run(0, words[0] as string, words, undefined, Flag.NAMED);
+    this.run(0, String(words[0]).toUpperCase(), words, undefined, Flag.NAMED);
+    (this.#calls ??= new Set()).add(this.length - 1);
+    return this;
   }
 
   shaOf(lua: string): string {
@@ -237,7 +266,7 @@ export class Queued extends Methods implements Runner {
     const row = rowOf(command);
     // its digest is that of its UTF-8, whatever the encoding of data is
     const text = this.#view.mode & ENCODED ? new TextEncoder().encode(lua) : lua;
-    this.run(row, command, [known ? this.shaOf(lua) : text, ...words], needsOf(row));
+    this.#append(row, command, [known ? this.shaOf(lua) : text, ...words], needsOf(row), 0);
     if (few) scripts.add(lua);
     return this;
   }
@@ -280,6 +309,7 @@ export class Queued extends Methods implements Runner {
   multi(): this {
     if (this.#multi) throw new RedisError("Cannot issue nested calls to MULTI", { command: "MULTI", maybeExecuted: false });
     if (this.length > 0) throw new RedisError("Commands without an initial WATCH have already been issued", { command: "MULTI", maybeExecuted: false });
+    this.#forget();
     this.#multi = this.#transaction = true;
     return this;
   }
@@ -305,12 +335,13 @@ export class Queued extends Methods implements Runner {
     if (commands.length === 0) return [];
     const boxes = this.#boxes;
     const channel = this.#channel;
-    const needs = this.#needs ?? NONE;
+    const tooOld = this.#needs && needing(commands, this.#needs);
     const plans = this.#plans ?? NONE;
+    const calls = this.#calls;
     const transaction = this.#transaction;
     const { signal } = this.#view;
     // whatever is said from now on is about what is queued then
-    this.#forget();
+    this.#leave();
     const isEarly = this.#taken !== undefined && this.#held === undefined;
     const watcher = this.#part();
     const watched = watcher.watches;
@@ -321,20 +352,18 @@ export class Queued extends Methods implements Runner {
         if (refusal !== undefined) throw refusal;
         if (isEarly) throw new RedisError("what is watched guards nothing yet: await 'watch' before", { command: "EXEC", maybeExecuted: false });
         signal?.throwIfAborted();
-        for (const [command, need] of needs) {
-          const error = unsupported(command, need, channel.version.limit);
-          if (error !== undefined) throw error;
-        }
+        const error = tooOld?.(channel.version.limit);
+        if (error !== undefined) throw error;
         // EXEC ends watching whatever comes of it, and whoever watches on this connection
         const turns = transaction && watcher.taken === undefined && channel.turns.isTaken ? channel.turns : undefined;
         if (turns !== undefined) await turns.take(signal);
-        results = transaction ? this.#transact(channel, boxes[0]!, commands, needs) : this.#gather(channel, boxes, commands, needs);
+        results = transaction ? this.#transact(channel, boxes[0]!, commands, tooOld, calls) : this.#gather(channel, boxes, commands, tooOld, calls);
         turns?.give();
         if (transaction) watcher.watches = false;
       } finally {
         for (const box of boxes) channel.giveBox(box);
       }
-      return finished(this.#decoded(await results, plans), commands, raiseOnError);
+      return finished(this.#decoded(await results, plans), commands, raiseOnError, signal);
     } catch (error) {
       // what was watched has no meaning on another connection
       if (watched && error instanceof ConnectionError && error.maybeExecuted === false) throw new WatchError({ command: "EXEC", maybeExecuted: false, cause: error });
@@ -349,7 +378,6 @@ export class Queued extends Methods implements Runner {
   }
 
   async reset(): Promise<void> {
-    for (const box of this.#boxes) this.#shared.giveBox(box);
     this.#forget();
     await letGo(this.#part());
   }
@@ -375,41 +403,46 @@ export class Queued extends Methods implements Runner {
     return results;
   }
 
-  #gather(channel: Channel, boxes: Outbox[], commands: string[], needs: Trial["needs"]): Promise<unknown[]> {
-    const { mode, timeout, signal } = this.#view;
+  #gather(channel: Channel, boxes: Outbox[], commands: string[], tooOld: Trial["refusalOf"] | undefined, calls: Set<number> | undefined): Promise<unknown[]> {
+    const { timeout, signal } = this.#view;
+    const mode = modeOf(this.#view);
     return new Promise((resolve, reject) => {
       let trial: Trial | undefined;
       const gathered = new Gathered(commands.length, (results) => (trial?.error === undefined ? resolve(results) : reject(trial.error)));
       let at = 0;
       for (const box of boxes) {
         const slots = new Array<number>(box.count);
-        for (let position = 0; position < box.count; position++, at++) slots[position] = channel.reserve(gathered, at, commands[at]!, mode);
+        for (let position = 0; position < box.count; position++, at++) slots[position] = channel.reserve(gathered, at, commands[at]!, calls?.has(at) ? mode | Mode.WIDE : mode);
         if (signal !== undefined) for (const slot of slots) channel.abortable(slot, signal);
-        trial = channel.engine.prove(slots, needs);
+        trial = channel.engine.prove(slots, tooOld);
         channel.submit(box, timeout !== undefined, slots, signal);
       }
     });
   }
 
-  async #transact(channel: Channel, box: Outbox, commands: string[], needs: Trial["needs"]): Promise<unknown[]> {
-    const { mode, flags, timeout, signal } = this.#view;
+  async #transact(channel: Channel, box: Outbox, commands: string[], tooOld: Trial["refusalOf"] | undefined, calls: Set<number> | undefined): Promise<unknown[]> {
+    const { flags, timeout, signal } = this.#view;
     box.push(0, rowOf("EXEC") | Flag.EXEC | (flags & Flag.RAW), timeout, "EXEC", []);
     let slot!: number;
-    const reply = new Promise<unknown>((resolve, reject) => {
-      slot = channel.reserve(resolve, reject, "EXEC", mode | Mode.EACH);
+    const reply = await new Promise<unknown>((resolve) => {
+      slot = channel.reserve(resolve, (error) => resolve(new Failed(error)), "EXEC", modeOf(this.#view) | Mode.EACH);
+      if (calls !== undefined) channel.engine.widen(slot, calls);
       if (signal !== undefined) channel.abortable(slot, signal);
-      channel.engine.prove([slot], needs);
+      channel.engine.prove([slot], tooOld);
       channel.submit(box, timeout !== undefined, slot, signal);
     });
-    let results: unknown;
-    try {
-      results = await reply;
-    } catch (error) {
-      const refused = channel.takeRefused(slot);
-      const position = refused.findIndex((error) => error !== undefined);
-      throw position < 0 ? error : placed(refused[position]!, position, commands[position]!, []);
+    const refused = channel.takeRefused(slot);
+    const failed = reply instanceof Failed;
+    if (failed && reply.error === signal?.reason) throw reply.error;
+    const [multi] = refused;
+    // the server took the commands for single ones, or for those of another transaction
+    if (multi !== undefined) throw Object.assign(multi, { command: "MULTI", maybeExecuted: true });
+    if (failed) {
+      const position = refused.findIndex((error) => error !== undefined) - 1;
+      throw position < 0 ? reply.error : placed(refused[position + 1]!, position, commands[position]!, []);
     }
-    if (results === null) throw new WatchError({ command: "EXEC", maybeExecuted: false });
-    return results as unknown[];
+    if (reply === null) throw new WatchError({ command: "EXEC", maybeExecuted: false });
+    if (Array.isArray(reply) && reply.length === commands.length) return reply;
+    throw new ProtocolError("EXEC did not give a reply for each command", { command: "EXEC", maybeExecuted: true });
   }
 }

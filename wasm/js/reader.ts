@@ -33,11 +33,13 @@ export interface Replies {
   modeOf(slot: number): number;
   /** The name of the command in `slot`. */
   commandOf(slot: number): string;
+  /** Whether an integer of the reply at `index` of the transaction in `slot` may be of any size. */
+  isWide(slot: number, index: number): boolean;
   /** The reply to the command in `slot`; an error is an error of the server's, or one that only this reply suffers from. */
   reply(slot: number, value: unknown, failed: boolean): void;
   /** What was sent unasked, of two texts. */
   tell(notice: number, first: unknown, second: unknown): void;
-  /** The server refused to queue the command at `index` of the transaction in `slot`. */
+  /** The server refused to queue the command at `index` of the transaction in `slot`, or, at 2^32-1, to begin it. */
   refused(slot: number, index: number, error: RedisError): void;
 }
 
@@ -313,7 +315,7 @@ export class Reader {
     const value = high * 0x1_0000_0000 + low;
     if (Number.isSafeInteger(value) && !(this.#mode & Mode.BIGINT)) return this.#value(value);
     const whole = exact(low, high);
-    if (!(this.#mode & (Mode.WIDE | Mode.BIGINT))) this.#fault(new IntegerRangeError(whole, this.#about()));
+    if (!(this.#mode & (Mode.WIDE | Mode.BIGINT)) && !(this.#depth > 0 && this.#replies.isWide(this.#slot, this.#levels[0]!.items.length))) this.#fault(new IntegerRangeError(whole, this.#about()));
     this.#value(whole);
   }
 

@@ -71,7 +71,7 @@ export interface Redis<S extends Str = string, N = number, F extends Forms = Pla
   onStateChange(listener: (status: Status, cause?: unknown) => void): () => void;
   /** What became of commands whose replies may be kept; `undefined` without the option `cache`. */
   readonly cacheStats: CacheStats | undefined;
-  /** Sends any command: `name` as Redis spells it, its words separated by spaces. What the table knows gets its usual reply shape. */
+  /** Sends any command: `name` as Redis spells it, its words separated by spaces. What the table knows gets its usual reply shape; an integer beyond 2^53-1 is a bigint. */
   call(name: string, ...args: Value[]): Promise<unknown>;
   /**
    * Tells whether the server has a command, of whatever name, connecting if need be; where it may not be asked, whether it is new enough,
@@ -96,8 +96,9 @@ export interface Redis<S extends Str = string, N = number, F extends Forms = Pla
    */
   pipelineStream<C extends InertCommand>(source: Source<C>, options?: StreamOptions<ReplyOf<C, S, N, F, V>>): Promise<number>;
   /**
-   * Gives a pipeline, which is a transaction unless `transaction` is false: commands are held, without limit, until it is executed. It has
-   * what its view says: `with({ signal, timeout }).pipeline()` is one that can be given up.
+   * Gives a pipeline, which is a transaction unless `transaction` is false: commands are held, without limit, until it is executed; where
+   * there is no connection then, `offlineQueue` says how many may wait, of a transaction with its MULTI and EXEC. It has what its view
+   * says: `with({ signal, timeout }).pipeline()` is one that can be given up.
    */
   pipeline(options?: { transaction?: boolean }): Pipeline<S, [], N, F, V, I>;
   /** Gives a transaction: a pipeline sent as MULTI/EXEC. */
@@ -359,7 +360,7 @@ class Client extends Methods {
     if (signal?.aborted) return Promise.reject(signal.reason);
     if (needs === undefined || !channel.version.isAwaited) return channel.send(what, timeout, command, args, mode, signal);
     return new Promise((resolve, reject) => {
-      channel.engine.prove([channel.open(resolve, reject, what, timeout, command, args, mode, signal)], [[command, needs]]);
+      channel.engine.prove([channel.open(resolve, reject, what, timeout, command, args, mode, signal)], (limit) => unsupported(command, needs, limit));
     });
   }
 
@@ -447,7 +448,7 @@ class Client extends Methods {
   async execute(commands: readonly InertCommand[]): Promise<unknown[]> {
     if (!Array.isArray(commands)) throw unexpected("execute: parameter 'commands'", "an array", commands);
     const pipeline = this.pipeline({ transaction: false });
-    for (const inert of commands as readonly InertCommand[]) take(pipeline, inert);
+    for (const inert of commands as readonly InertCommand[]) take(pipeline, inert, "execute: parameter 'commands'");
     return pipeline.execute();
   }
 

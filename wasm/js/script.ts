@@ -22,9 +22,9 @@ export interface Caller {
 /**
  * A Lua script: call it. EVALSHA is sent, and EVAL where the server does not know the script, whatever `SCRIPT FLUSH` comes between. In a
  * pipeline, where nothing can be sent a second time in its place, the first call of each script is an EVAL; so is each call of a script
- * that is not among the first 256 of its pipeline. Outside transactions, where a flush may come between two calls, each call of a script of
- * up to 1 024 characters is an EVAL; a later call of a longer one may be a `NoScriptError`. An error of the script's own rejects with a
- * `ResponseError`.
+ * that is not among the first 256 of its pipeline, with those that EVAL is given behind the first. Outside transactions, where a flush
+ * may come between two calls, each call of a script of up to 1 024 characters is an EVAL; a later call of a longer one may be a
+ * `NoScriptError`. An error of the script's own rejects with a `ResponseError`.
  */
 export interface Script<R = unknown> {
   /** Runs it, on the client that made it or on `client`, and gives what it returns. */

@@ -5,12 +5,13 @@ import { Methods, take } from "./commands/methods.js";
 import type { Channel } from "./channel.js";
 import { planOf, type Plan } from "./commands/plan.js";
 import { unsupported, type Needs } from "./commands/versions.js";
-import { type RedisError } from "./errors.js";
+import { LeaseError, type RedisError } from "./errors.js";
 import { Flag } from "./outbox.js";
 import { Failed, placed } from "./gathered.js";
 import { ENCODED } from "./reader.js";
 import type { Gatherer } from "./slots.js";
-import { encoded, type View } from "./view.js";
+import { later } from "./timer.js";
+import { encoded, modeOf, type View } from "./view.js";
 
 /** How {@link Redis.pipelineStream} works. */
 export interface StreamOptions<R = unknown> {
@@ -29,6 +30,11 @@ export interface StreamOptions<R = unknown> {
 export type Source<C> = Iterable<C> | AsyncIterable<C>;
 
 const PENDING = Symbol();
+
+/** After so many commands all others have their turn, though each may settle at once. */
+const TURN = 10_000;
+/** Resolves when timers and sockets had their turn. */
+const turn = (): Promise<void> => new Promise((resolve) => void (typeof setImmediate === "function" ? setImmediate(resolve) : later(resolve, 0)));
 
 /** That no more commands come. */
 interface End {
@@ -67,6 +73,8 @@ export class Stream extends Methods implements Gatherer {
   async execute(source: Source<InertCommand>, { onResult, signal = this.#view.signal }: StreamOptions): Promise<number> {
     signal?.throwIfAborted();
     const channel = this.#channel;
+    const refusal = channel.refusal();
+    if (refusal !== undefined) throw refusal;
     const abort = (): void => this.#stop({ error: signal!.reason });
     const leave = channel.onStateChange((status) => status === "closed" && this.#stop({ last: channel.refusal() }));
     signal?.addEventListener("abort", abort);
@@ -91,8 +99,8 @@ export class Stream extends Methods implements Gatherer {
       while (this.#next - this.#oldest === this.#results.length && this.#end === undefined) await this.#room.rung();
       if (this.#end !== undefined) return;
       this.#results[this.#next % this.#results.length] = PENDING;
-      take(this, command);
-      this.#next++;
+      take(this, command, "pipelineStream: parameter 'source'");
+      if (++this.#next % TURN === 0) await turn();
     }
   }
 
@@ -161,8 +169,8 @@ export class Stream extends Methods implements Gatherer {
       }
     }
     if (adapter !== undefined && !(flags & Flag.RAW)) this.#plans[place] = planOf(row);
-    const slot = (this.#slots[place] = channel.open(this, this.#next, row | flags, timeout, command, args, mode));
-    if (needs !== undefined) channel.engine.prove([slot], [[command, needs]]);
+    const slot = (this.#slots[place] = channel.open(this, this.#next, row | flags, timeout, command, args, modeOf(this.#view)));
+    if (needs !== undefined) channel.engine.prove([slot], (limit) => unsupported(command, needs, limit));
   }
 
   fail(error: unknown): void {
@@ -171,6 +179,8 @@ export class Stream extends Methods implements Gatherer {
 
   take(index: number, value: unknown, failed: boolean): void {
     this.#results[index % this.#results.length] = failed ? new Failed(value) : value;
+    // there is no other for it
+    if (failed && value instanceof LeaseError) this.#stop({ last: value });
     if (index === this.#oldest) this.#settled.ring();
   }
 }

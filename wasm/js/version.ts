@@ -1,14 +1,11 @@
-import { unsupported, type Needs } from "./commands/versions.js";
-import type { CommandNotSupportedError } from "./errors.js";
-
 /** Commands that belong together, asked for while the server was not known. */
 export interface Trial {
   /** Where those wait that do. */
   readonly slots: Set<number>;
-  /** What some of them need. */
-  readonly needs: readonly (readonly [command: string, needs: Needs])[];
+  /** Gives why none may be sent to a server of the version `limit`, if so. */
+  readonly refusalOf: (limit: string | undefined) => unknown;
   /** Why none was sent. */
-  error?: CommandNotSupportedError | undefined;
+  error?: unknown;
 }
 
 /** What the server is, as far as that is known: it decides about commands that not every server has. */
@@ -42,7 +39,7 @@ export class Version {
     this.redis = (!isFork && said) || null;
     const trials = [...this.#trials];
     this.#trials.clear();
-    for (const trial of trials) for (const [command, needs] of trial.needs) trial.error ??= unsupported(command, needs, this.limit);
+    for (const trial of trials) trial.error = trial.refusalOf(this.limit);
     return trials.filter(({ error }) => error !== undefined);
   }
 

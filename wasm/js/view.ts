@@ -1,4 +1,5 @@
 import type { Adapter } from "./adapter.js";
+import { Flag } from "./outbox.js";
 import { Mode } from "./reader.js";
 import type { Forms, Str } from "./replies.js";
 import type { RetryPolicy } from "./retry.js";
@@ -60,6 +61,9 @@ export interface View {
   signal: AbortSignal | undefined;
   adapter: Adapter | undefined;
 }
+
+/** Gives how replies become values: where nobody says what they are, an integer is whole. @internal */
+export const modeOf = ({ mode, flags }: View): number => (flags & Flag.RAW ? mode | Mode.WIDE : mode);
 
 /** The part of a mode that each option decides, and what each of its values makes of it. */
 const modes: Readonly<Record<keyof DecodingOptions, Readonly<Record<string, number>>>> = {

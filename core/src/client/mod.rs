@@ -144,11 +144,23 @@ impl Client {
     /// [`Error::Refused`] when the server would not queue a command, [`Error::Watch`] when a watched key changed: nothing was
     /// executed. Otherwise the first of its commands that failed; the others were executed nevertheless.
     pub async fn atomic<Q: Request>(&self, request: Q) -> Result<Q::Output, Error> {
-        let mut replies = match self.count(&request)? {
-            0 => Replies::new(Vec::new()),
-            count => self.transact(&request).await?.transaction(count, &request).await?,
-        };
-        request.read(&mut replies)
+        request.read(&mut self.whole(&request).await?)
+    }
+
+    /// Like [`atomic`](Self::atomic), with a `Result` for each item of `request`, where it was executed.
+    ///
+    /// # Errors
+    /// Those of [`atomic`](Self::atomic) that are about all of it.
+    pub async fn try_atomic<Q: Request>(&self, request: Q) -> Result<Q::Tried, Error> {
+        Ok(request.try_read(&mut self.whole(&request).await?))
+    }
+
+    /// Gives the replies to `request` as a transaction.
+    async fn whole<Q: Request>(&self, request: &Q) -> Result<Replies, Error> {
+        match self.count(request)? {
+            0 => Ok(Replies::new(Vec::new())),
+            count => self.transact(request).await?.transaction(count, request).await,
+        }
     }
 
     /// Submits `request` as a transaction, once nobody watches keys.
@@ -275,7 +287,11 @@ impl core::fmt::Debug for Client {
 
 /// Scripts whose text is part of a batch: calls behind it need no more than the digest.
 #[derive(Default)]
-struct Texts(Vec<Script>);
+struct Texts {
+    sent: Vec<Script>,
+    /// How many there are that are no [`Script`], since the first of these.
+    others: usize,
+}
 
 impl Texts {
     /// Servers forget scripts that EVAL told them beyond 500: in a batch of more than these, every call has its text.
@@ -289,11 +305,15 @@ impl Texts {
         match call.script() {
             Some(script) if !self.were_sent(script) || script.text().len() <= brief => {
                 let args = core::iter::once(script.text()).chain(call.args().iter().skip(1));
-                batch.push(slot, operation::by_text(call.row()), role, None, args);
+                batch.push(slot, operation::by_text(call.row()), flags_of(call, role), None, args);
             }
             _ => {
-                if !self.0.is_empty() && call.known().id() == SCRIPT_FLUSH {
-                    self.0.clear();
+                if !self.sent.is_empty() {
+                    match call.known().id() {
+                        SCRIPT_FLUSH => *self = Self::default(),
+                        row if operation::has_text(row) => self.others += 1,
+                        _ => {}
+                    }
                 }
                 push(batch, slot, call, role);
             }
@@ -302,12 +322,12 @@ impl Texts {
 
     /// Tells whether the text was part of the batch before, and is still known; it is from now on.
     fn were_sent(&mut self, script: &Script) -> bool {
-        if self.0.len() == Self::MOST {
+        if self.sent.len() + self.others >= Self::MOST {
             return false;
         }
-        let sent = self.0.iter().any(|sent| sent.digits() == script.digits());
+        let sent = self.sent.iter().any(|sent| sent.digits() == script.digits());
         if !sent {
-            self.0.push(script.clone());
+            self.sent.push(script.clone());
         }
         sent
     }
@@ -327,14 +347,19 @@ fn push_operation<'a>(commands: &mut Commands, slot: Slot, kind: u16, args: impl
 }
 
 fn push(batch: &mut BatchBuffer, slot: Slot, call: &Call, role: u32) {
-    let raw = if call.is_raw() { flags::RAW } else { 0 };
-    let idempotent = if call.is_idempotent() && role & flags::MEMBER == 0 { flags::IDEMPOTENT } else { 0 };
-    let cached = call.is_cached().map_or(0, |cached| if cached { flags::CACHED } else { flags::UNCACHED });
     debug_assert!(
         call.row() != RowId::UNKNOWN || call.args().iter().next().is_some(),
         "a command has a name"
     );
-    batch.push(slot, call.row(), role | raw | idempotent | cached, None, call.args().iter());
+    batch.push(slot, call.row(), flags_of(call, role), None, call.args().iter());
+}
+
+/// Gives the flags of a command that has this role in its batch.
+fn flags_of(call: &Call, role: u32) -> u32 {
+    let raw = if call.is_raw() { flags::RAW } else { 0 };
+    let idempotent = if call.is_idempotent() && role & flags::MEMBER == 0 { flags::IDEMPOTENT } else { 0 };
+    let cached = call.is_cached().map_or(0, |cached| if cached { flags::CACHED } else { flags::UNCACHED });
+    role | raw | idempotent | cached
 }
 
 /// Commands that were submitted; dropping it gives them up.

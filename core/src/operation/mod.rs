@@ -24,7 +24,7 @@ mod watching;
 pub use conversations::{Conversations, kind};
 pub use outgoing::Outgoing;
 pub use script::Script;
-pub(crate) use script::by_text;
+pub(crate) use script::{by_text, has_text};
 
 use crate::machine::Failure;
 use crate::time::Instant;

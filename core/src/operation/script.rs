@@ -17,13 +17,18 @@ pub(crate) fn by_text(row: RowId) -> RowId {
     if row == EVALSHA_RO { EVAL_RO } else { EVAL }
 }
 
+/// Tells whether the command in `row` is given a script's text.
+pub(crate) fn has_text(row: RowId) -> bool {
+    row == EVAL || row == EVAL_RO
+}
+
 pub(super) const EVAL: RowId = const { draft::id("EVAL") };
 const EVAL_RO: RowId = const { draft::id("EVAL_RO") };
 const EVALSHA: RowId = const { draft::id("EVALSHA") };
 const EVALSHA_RO: RowId = const { draft::id("EVALSHA_RO") };
 
-/// How a server says that it does not know a script.
-pub(super) const NOSCRIPT: &[u8] = b"NOSCRIPT";
+/// How a server says that it does not know a script; one that it ran may say NOSCRIPT of something else.
+pub(super) const NOSCRIPT: &[u8] = b"NOSCRIPT No matching script";
 
 /// A Lua script with its digest: cheap to clone, sends nothing by itself.
 #[derive(Clone)]
@@ -64,7 +69,7 @@ impl Script {
 
     /// Makes a call: EVALSHA with `keys` and `args`, and EVAL where the server does not know the script, so a `SCRIPT FLUSH` is never
     /// noticed. Among other commands, in a tuple or a transaction, the text is sent with the first call, since what follows must not run
-    /// before it, and with each call of a script that is not among the first 256 there.
+    /// before it, and with each call of a script that is not among the first 256 there, with those that EVAL is given behind the first.
     ///
     /// The reply reads as `R`, whatever the script returns.
     ///

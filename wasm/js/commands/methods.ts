@@ -55,12 +55,12 @@ const { make } = Methods;
 const reserved = new Set<number>();
 
 /**
- * Appends an inert command to `target`.
+ * Appends an inert command, which is one of `what`, to `target`.
  * @throws TypeError when it is none.
  */
-export const take = (target: Methods, inert: InertCommand): void => {
+export const take = (target: Methods, inert: InertCommand, what: string): void => {
   const row = typeof inert === "object" && inert !== null && Array.isArray(inert.args) ? rowOf(inert.command) : 0;
-  if (row === 0 || reserved.has(row)) throw unexpected("execute: parameter 'commands'", "commands made by redwire/commands, builders after execute()", inert);
+  if (row === 0 || reserved.has(row)) throw unexpected(what, "commands made by redwire/commands, builders after execute()", inert);
   make(target, row, planOf(row), inert.args as unknown[]);
 };
 

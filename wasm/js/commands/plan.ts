@@ -78,12 +78,22 @@ export interface Plan {
 export const effectOf = (row: number): string | undefined => /^[^:!]*!([^:~]+)[:~]/.exec(calls[row]!)?.[1];
 
 let rows: Map<string, number> | undefined;
+let families: Set<string> | undefined;
 
 /** Gives the row of a command by its name in upper case, 0 when the table does not know it. */
 export const rowOf = (name: string): number => {
   rows ??= new Map(names.map((name, row) => [name, row]));
   return rows.get(name) ?? 0;
 };
+
+/** Tells whether `word`, in upper case, is the first of a name of two. */
+export const isFamily = (word: string): boolean => {
+  families ??= new Set(names.filter((name) => name.includes(" ")).map((name) => name.split(" ")[0]!));
+  return families.has(word);
+};
+
+/** Gives the word of a command that `arg` is sent as, in upper case. */
+export const wordOf = (arg: unknown): string => (arg instanceof Uint8Array ? new TextDecoder().decode(arg) : String(arg)).toUpperCase();
 
 /** Gives the method's name and, for commands of modules, the namespace before it. */
 export const methodOf = (name: string): [namespace: string | undefined, method: string] => {
@@ -102,7 +112,7 @@ export const planOf = (row: number): Plan => (plans[row] ??= new Parser(calls[ro
 /** Tells whether the command in row `row` blocks with `args`. */
 export const blocks = (row: number, args: readonly unknown[]): boolean => {
   const word = row === 0 ? undefined : planOf(row).blocks;
-  return word !== undefined && (word === "" || args.some((arg) => String(arg).toUpperCase() === word));
+  return word !== undefined && (word === "" || args.some((arg) => wordOf(arg) === word));
 };
 
 /** Reads one row; the notation is described in `xtask/src/codegen/typescript_table.rs`. */

@@ -1,5 +1,5 @@
 import { unexpected } from "../outbox.js";
-import { effectOf, rowOf } from "./plan.js";
+import { effectOf, isFamily, rowOf, wordOf } from "./plan.js";
 
 /** What to use instead of a command that changes what a connection is, by its effect: other callers share the connection. */
 const alternatives: Readonly<Record<string, string>> = {
@@ -35,7 +35,8 @@ export const refusalOf = (method: string, name: string, effect: string): TypeErr
 /** Gives the name, of one word or two, that the table may know a raw command by. */
 export const knownAs = (words: readonly unknown[]): string => {
   const first = String(words[0]).toUpperCase();
-  const two = typeof words[1] === "string" ? `${first} ${words[1].toUpperCase()}` : first;
+  if (!isFamily(first)) return first;
+  const two = `${first} ${wordOf(words[1])}`;
   return rowOf(two) > 0 ? two : first;
 };
 
@@ -45,7 +46,7 @@ export const leaseRefusalOf = (method: string, name: string, effect: string): Ty
 
 /** Gives the error for a command that a pipeline on a connection of its own cannot take, if it cannot: it would begin or end a transaction of the pipeline's. */
 export const queueRefusalOf = (method: string, name: string, effect: string): TypeError | undefined =>
-  /^(multi|exec|discard|watch|unwatch)$/.test(effect)
+  /^(multi|exec|discard|watch|unwatch|reset)$/.test(effect)
     ? new TypeError(`${method}: ${name} is said by the pipeline itself: use its watch(), unwatch(), multi(), execute() and reset()`)
     : leaseRefusalOf(method, name, effect);
 
