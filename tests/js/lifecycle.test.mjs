@@ -277,7 +277,7 @@ describe("destroy", () => {
 
   test("inside a listener, at every status, settles everything", async (t) => {
     for (const at of ["connecting", "ready", "reconnecting"]) {
-      const { redis, fake } = faked(t, echo);
+      const { redis, fake } = faked(t, (args) => (args[0] === "EXEC" ? array([bulk("b")]) : echo(args)));
       redis.onStateChange((status) => status === at && redis.destroy());
       const calls = [redis.echo("a"), redis.connect(), redis.multi().echo("b").execute()];
       if (at === "reconnecting") {
