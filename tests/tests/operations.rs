@@ -893,12 +893,18 @@ fn locks_of_a_lease_that_is_lost_are_given_back_on_the_shared_connection() {
     }
 }
 
-#[test]
-fn a_lock_that_was_taken_when_its_lease_was_lost_is_given_back_on_the_shared_connection() {
+/// A fleet whose lease has taken a lock, in slot 3, and does not know it yet; and the lane of that.
+fn took() -> (Fleet, usize) {
     let (mut fleet, lease, lane) = leased();
     ask_for(&mut fleet, Some(lease), 3, kind::ACQUIRE, "fresh token 0 10 1000 7");
     fleet.write(lane, usize::MAX);
     fleet.serve(lane, usize::MAX, false);
+    (fleet, lane)
+}
+
+#[test]
+fn a_lock_that_was_taken_when_its_lease_was_lost_is_given_back_on_the_shared_connection() {
+    let (mut fleet, lane) = took();
     assert_eq!(fleet.server.store.text("fresh"), Some(&b"token"[..]));
     fleet.cut(lane);
     while fleet.outcome(3).is_none() || !fleet.pool.is_quiet() {
@@ -945,10 +951,7 @@ fn a_lock_is_given_back_after_any_outage() {
 
 #[test]
 fn what_gives_a_lock_back_goes_on_elsewhere_where_its_lease_is_lost() {
-    let (mut fleet, lease, lane) = leased();
-    ask_for(&mut fleet, Some(lease), 3, kind::ACQUIRE, "fresh token 0 10 1000 7");
-    fleet.write(lane, usize::MAX);
-    fleet.serve(lane, usize::MAX, false);
+    let (mut fleet, lane) = took();
     fleet.cancel(3);
     fleet.write(lane, usize::MAX);
     fleet.cut(lane);

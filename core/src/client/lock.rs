@@ -253,8 +253,8 @@ impl Held {
     pub async fn keep<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Error> {
         let mut work = pin!(work);
         while let Some(until) = self.valid_until {
-            let first = first(work.as_mut(), self.extended(until)).await;
-            match first {
+            let came = first(work.as_mut(), self.extended(until)).await;
+            match came {
                 ControlFlow::Break(output) => return Ok(output),
                 ControlFlow::Continue(end) => self.valid_until = Some(end?),
             }

@@ -63,9 +63,8 @@ pub struct Conversations<M> {
 /// Conversations by the slots of their callers.
 #[derive(Default)]
 pub(super) struct Talks {
-    slots: Vec<Option<Talk>>,
-    /// Those from [`BESIDE`] on.
-    beside: Vec<Option<Talk>>,
+    /// Those of callers, and those from [`BESIDE`] on.
+    lists: [Vec<Option<Talk>>; 2],
     /// None waits for an earlier time.
     wake: Option<Instant>,
 }
@@ -113,20 +112,23 @@ pub(super) enum Awaited {
 }
 
 impl Talks {
+    /// Gives which list `slot` is in, and where.
+    fn at(slot: Slot) -> (usize, usize) {
+        match slot.0.checked_sub(BESIDE.0) {
+            None => (0, slot.0 as usize),
+            Some(index) => (1, index as usize),
+        }
+    }
+
     /// Gives what the conversation in `slot` waits for.
     pub(super) fn awaits(&self, slot: Slot) -> Option<Awaited> {
-        let talk = match slot.0.checked_sub(BESIDE.0) {
-            None => self.slots.get(slot.0 as usize),
-            Some(index) => self.beside.get(index as usize),
-        };
-        talk?.as_ref().map(|talk| talk.awaited)
+        let (list, index) = Self::at(slot);
+        self.lists[list].get(index)?.as_ref().map(|talk| talk.awaited)
     }
 
     fn place(&mut self, slot: Slot) -> Option<&mut Option<Talk>> {
-        match slot.0.checked_sub(BESIDE.0) {
-            None => self.slots.get_mut(slot.0 as usize),
-            Some(index) => self.beside.get_mut(index as usize),
-        }
+        let (list, index) = Self::at(slot);
+        self.lists[list].get_mut(index)
     }
 
     pub(super) fn get(&mut self, slot: Slot) -> Option<&mut Talk> {
@@ -134,21 +136,20 @@ impl Talks {
     }
 
     /// Gives a slot that nobody waits for.
-    fn free(&mut self) -> Slot {
-        let index = self.beside.iter().position(Option::is_none).unwrap_or(self.beside.len());
+    fn free(&self) -> Slot {
+        let [_, beside] = &self.lists;
+        let index = beside.iter().position(Option::is_none).unwrap_or(beside.len());
         Slot(BESIDE.0 + index as u32)
     }
 
     #[inline(never)]
     fn put(&mut self, slot: Slot, talk: Talk) {
-        let (slots, index) = match slot.0.checked_sub(BESIDE.0) {
-            None => (&mut self.slots, slot.0 as usize),
-            Some(index) => (&mut self.beside, index as usize),
-        };
-        while slots.len() <= index {
-            slots.push(None);
+        let (list, index) = Self::at(slot);
+        let list = &mut self.lists[list];
+        while list.len() <= index {
+            list.push(None);
         }
-        slots[index] = Some(talk);
+        list[index] = Some(talk);
     }
 
     #[inline(never)]
@@ -161,7 +162,8 @@ impl Talks {
         if self.wake.is_none_or(|wake| wake > now) {
             return None;
         }
-        let slots = (0..).zip(&self.slots).chain((BESIDE.0..).zip(&self.beside));
+        let [callers, beside] = &self.lists;
+        let slots = (0..).zip(callers).chain((BESIDE.0..).zip(beside));
         let waiting = slots.filter_map(|(slot, talk)| Some((talk.as_ref()?.due(), Slot(slot))));
         let next = waiting.min().filter(|(at, _)| *at < Instant::NEVER);
         self.wake = next.map(|(at, _)| at);
@@ -174,7 +176,7 @@ impl<M> Conversations<M> {
     pub const fn new(machine: M) -> Self {
         Self {
             machine,
-            talks: Talks { slots: Vec::new(), beside: Vec::new(), wake: None },
+            talks: Talks { lists: [Vec::new(), Vec::new()], wake: None },
             scripts: Vec::new(),
             now: Instant(0),
             open: Open::Callers,
@@ -215,8 +217,9 @@ impl<M> Conversations<M> {
 
     /// Ends every conversation that waits for its time. To be called when the machine inside was shut down, which ends all others.
     pub fn hush(&mut self) {
-        self.talks.beside.clear();
-        for (slot, place) in (0..).map(Slot).zip(&mut self.talks.slots) {
+        let [callers, beside] = &mut self.talks.lists;
+        beside.clear();
+        for (slot, place) in (0..).map(Slot).zip(callers) {
             if let Some(Talk { awaited: Awaited::Wake(_), .. }) = place {
                 *place = None;
                 self.failed.push((slot, Failure { reason: Reason::Closed, maybe_executed: false }));
@@ -323,7 +326,7 @@ impl<M: Machine> Conversations<M> {
     /// Gives up every conversation that [may block](Operation::may_block), or those on `lease` alone: its caller is told that it was closed, and what
     /// it may have got is given back.
     pub fn dismiss(&mut self, now: Instant, lease: Option<LeaseId>) {
-        for slot in (0..self.talks.slots.len()).map(|index| Slot(index as u32)) {
+        for slot in (0..self.talks.lists[0].len()).map(|index| Slot(index as u32)) {
             if lease.is_none() || self.talks.get(slot).map(|talk| talk.lease) == lease {
                 self.dismiss_one(now, slot);
             }

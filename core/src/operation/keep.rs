@@ -9,20 +9,17 @@
 //!
 //! One that keeps a lock begins it again after each answer.
 
-use super::lock::{Extend, Time, moment, number};
+use super::lock::{Claim, Extend, Time, moment, number};
 use super::watching::Change;
 use super::{Answer, Operation, Outgoing, Reply, Step};
 use crate::machine::Failure;
 use crate::time::Instant;
 use alloc::boxed::Box;
-use alloc::vec::Vec;
 use core::ops::ControlFlow;
 
 /// See [`kind::KEEP`](super::kind::KEEP).
 pub(super) struct Keep {
-    /// The key, and behind it the token.
-    texts: Vec<u8>,
-    token: usize,
+    claim: Claim,
     /// How many milliseconds it lives from the next extension on.
     ttl: u32,
     until: Instant,
@@ -38,8 +35,7 @@ impl Keep {
     pub(super) fn new(args: [&[u8]; 6], timeout: Option<u32>, watches: bool) -> Self {
         let [key, token, ttl, until, ..] = args;
         Self {
-            texts: [key, token].concat(),
-            token: key.len(),
+            claim: Claim::new(key, token),
             ttl: number(ttl),
             until: moment(until),
             timeout,
@@ -51,7 +47,7 @@ impl Keep {
 
     /// Makes what gives the lock its whole time back. Where that is done twice, since a reply was lost, it lives no longer.
     fn extension(&self) -> Box<dyn Operation + Send> {
-        let (key, token) = self.texts.split_at(self.token);
+        let (key, token) = self.claim.texts();
         let time = Time::AtLeast(self.ttl);
         if self.watches {
             Box::new(Change::new(key, token, Some(time), self.timeout))

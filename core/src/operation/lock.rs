@@ -45,34 +45,49 @@ return fence";
 /// So many lost replies are asked after.
 const LOST: u8 = 3;
 
-/// What a release failed with: where its link is lost, or nobody knows what became of it, it is said again, on whatever link there is.
-pub(super) fn unreleased(failure: Failure, key: &[u8], token: &[u8], out: &mut Outgoing<'_>) -> Failure {
-    let lost = failure.maybe_executed || matches!(failure.reason, Reason::Dropped | Reason::LeaseLost);
-    if lost {
-        give_back(key, token, out);
-    }
-    Failure { maybe_executed: lost, ..failure }
-}
-
-/// Deletes the lock `key` if it holds `token`, and tells nobody.
-#[inline(never)]
-fn give_back(key: &[u8], token: &[u8], out: &mut Outgoing<'_>) {
-    out.begin(Box::new(GiveBack { texts: [key, token].concat(), token: key.len() }));
-}
-
-/// Deletes a lock that somebody may hold in vain, however long that takes: one without a time limit would never be free again.
-struct GiveBack {
+/// A lock as one owner has it.
+#[derive(Clone)]
+pub(super) struct Claim {
     /// The key, and behind it the token.
     texts: Vec<u8>,
     token: usize,
 }
+
+impl Claim {
+    pub(super) fn new(key: &[u8], token: &[u8]) -> Self {
+        Self { texts: [key, token].concat(), token: key.len() }
+    }
+
+    /// Gives the key and the token.
+    pub(super) fn texts(&self) -> (&[u8], &[u8]) {
+        self.texts.split_at(self.token)
+    }
+}
+
+/// What a release failed with: where its link is lost, or nobody knows what became of it, it is said again, on whatever link there is.
+pub(super) fn unreleased(failure: Failure, claim: &Claim, out: &mut Outgoing<'_>) -> Failure {
+    let lost = failure.maybe_executed || matches!(failure.reason, Reason::Dropped | Reason::LeaseLost);
+    if lost {
+        give_back(claim, out);
+    }
+    Failure { maybe_executed: lost, ..failure }
+}
+
+/// Deletes the lock if it is the claim's, and tells nobody.
+#[inline(never)]
+fn give_back(claim: &Claim, out: &mut Outgoing<'_>) {
+    out.begin(Box::new(GiveBack(claim.clone())));
+}
+
+/// Deletes a lock that somebody may hold in vain, however long that takes: one without a time limit would never be free again.
+struct GiveBack(Claim);
 
 /// So many milliseconds are between two tries to give a lock back.
 const PAUSE: u32 = 1000;
 
 impl Operation for GiveBack {
     fn next(&mut self, _: Instant, out: &mut Outgoing<'_>) -> Step {
-        let (key, token) = self.texts.split_at(self.token);
+        let (key, token) = self.0.texts();
         let args = [RELEASE.as_bytes(), b"1", key, token];
         out.command(EVAL, flags::RAW | flags::IDEMPOTENT, None, &args);
         Step::Listen
@@ -90,15 +105,13 @@ impl Operation for GiveBack {
 /// Deletes a lock. Its reply is 1, or 0 where the token is not its owner's.
 pub(super) struct Release {
     call: ScriptCall,
-    /// The key, and behind it the token.
-    texts: Vec<u8>,
-    token: usize,
+    claim: Claim,
 }
 
 impl Release {
     pub(super) fn new(key: &[u8], token: &[u8], timeout: Option<u32>) -> Self {
         let call = ScriptCall::with(Script::new(RELEASE), timeout, &[b"1", key, token]);
-        Self { call, texts: [key, token].concat(), token: key.len() }
+        Self { call, claim: Claim::new(key, token) }
     }
 }
 
@@ -112,8 +125,7 @@ impl Operation for Release {
     }
 
     fn failed(&mut self, _: Instant, failure: Failure, out: &mut Outgoing<'_>) -> ControlFlow<Failure, Step> {
-        let (key, token) = self.texts.split_at(self.token);
-        ControlFlow::Break(unreleased(failure, key, token, out))
+        ControlFlow::Break(unreleased(failure, &self.claim, out))
     }
 }
 
@@ -197,10 +209,7 @@ pub(super) fn valid_until(ttl: u64, since: Instant, now: Instant) -> Option<Inst
 /// A try whose reply was lost may have taken the lock: when the next finds it taken, the token tells by whom. Whatever may hold the
 /// token in vain is deleted behind the caller's back.
 pub(super) struct Acquire {
-    /// Key, token and time to live as they are sent, and where the last two begin.
-    texts: Vec<u8>,
-    token: usize,
-    ttl: usize,
+    claim: Claim,
     /// Milliseconds after which the lock goes by itself; 0: never.
     milliseconds: u32,
     /// Milliseconds between two tries, about.
@@ -228,9 +237,7 @@ impl Acquire {
             wait => Instant(now.0 + u64::from(number(wait))),
         };
         Self {
-            texts: [key, token, ttl].concat(),
-            token: key.len(),
-            ttl: key.len() + token.len(),
+            claim: Claim::new(key, token),
             milliseconds: number(ttl),
             sleep: number(sleep),
             deadline,
@@ -241,12 +248,6 @@ impl Acquire {
             asking: false,
             lost: 0,
         }
-    }
-
-    fn texts(&self) -> [&[u8]; 3] {
-        let (start, ttl) = self.texts.split_at(self.ttl);
-        let (key, token) = start.split_at(self.token);
-        [key, token, ttl]
     }
 
     #[inline(never)]
@@ -295,8 +296,7 @@ impl Acquire {
     /// Deletes the lock if it is ours after all.
     fn clean(&mut self, out: &mut Outgoing<'_>) {
         self.unsure = None;
-        let [key, token, _] = self.texts();
-        give_back(key, token, out);
+        give_back(&self.claim, out);
     }
 }
 
@@ -317,8 +317,9 @@ pub(super) fn moment(text: &[u8]) -> Instant {
 impl Operation for Acquire {
     fn next(&mut self, now: Instant, out: &mut Outgoing<'_>) -> Step {
         (self.sent, self.asking) = (now, false);
-        let [key, token, ttl] = self.texts();
-        let args = [key, token, b"NX", b"PX", ttl];
+        let (key, token) = self.claim.texts();
+        let ttl = self.milliseconds.to_string();
+        let args = [key, token, b"NX", b"PX", ttl.as_bytes()];
         let count = if self.milliseconds > 0 { args.len() } else { 3 };
         self.send(SET, &args[..count], out);
         Step::Listen
@@ -327,7 +328,7 @@ impl Operation for Acquire {
     fn reply(&mut self, now: Instant, reply: Reply, out: &mut Outgoing<'_>) -> ControlFlow<Answer, Step> {
         match reply {
             Reply::Text(token) if self.asking => match self.unsure {
-                Some(since) if token == self.texts()[1] => self.held(now, since, out),
+                Some(since) if token == self.claim.texts().1 => self.held(now, since, out),
                 _ => self.again(now, out),
             },
             Reply::Text(_) => self.held(now, self.sent, out),
@@ -338,7 +339,7 @@ impl Operation for Acquire {
             _ if self.unsure.is_some() && !self.asking => {
                 self.asking = true;
                 // no token is longer, and what stands there may be large
-                self.send(GETRANGE, &[self.texts()[0], b"0", b"255"], out);
+                self.send(GETRANGE, &[self.claim.texts().0, b"0", b"255"], out);
                 ControlFlow::Continue(Step::Listen)
             }
             _ => self.again(now, out),

@@ -13,7 +13,7 @@
 //! Anything else ends with UNWATCH: it is not the owner's, or has no time limit. A link that is lost with the transaction on its way ends it
 //! too, since nobody knows whether that was executed; a lock that was to be deleted is, by a script, behind the caller's back.
 
-use super::lock::{Time, unreleased, valid_until};
+use super::lock::{Claim, Time, unreleased, valid_until};
 use super::{Answer, Operation, Outgoing, Reply, Step};
 use crate::batch::flags;
 use crate::draft;
@@ -21,7 +21,6 @@ use crate::machine::{Failure, Reason};
 use crate::table::RowId;
 use crate::time::Instant;
 use alloc::string::ToString;
-use alloc::vec::Vec;
 use core::ops::ControlFlow;
 
 const WATCH: RowId = const { draft::id("WATCH") };
@@ -45,9 +44,7 @@ enum Stage {
 /// Deletes a lock, or gives it more time, if the token is its owner's. Its answer is 1, or until when the lock is held; 0 when the token is
 /// not its owner's, or there is no limit to extend.
 pub(super) struct Change {
-    /// The key, and behind it the token.
-    texts: Vec<u8>,
-    token: usize,
+    claim: Claim,
     /// What time it gets; it is deleted without.
     more: Option<Time>,
     timeout: Option<u32>,
@@ -60,25 +57,20 @@ pub(super) struct Change {
 
 impl Change {
     pub(super) fn new(key: &[u8], token: &[u8], more: Option<Time>, timeout: Option<u32>) -> Self {
-        let texts = [key, token].concat();
         let (stage, asked) = (Stage::Begun, Instant::NEVER);
-        Self { texts, token: key.len(), more, timeout, stage, asked, time: 0 }
-    }
-
-    fn texts(&self) -> (&[u8], &[u8]) {
-        self.texts.split_at(self.token)
+        Self { claim: Claim::new(key, token), more, timeout, stage, asked, time: 0 }
     }
 
     fn ask(&mut self, stage: Stage, row: RowId, out: &mut Outgoing<'_>) -> Step {
         self.stage = stage;
-        out.command(row, flags::RAW, self.timeout, &[self.texts().0]);
+        out.command(row, flags::RAW, self.timeout, &[self.claim.texts().0]);
         Step::Listen
     }
 
     /// Has the lock deleted, or live for so many milliseconds from now on.
     fn execute(&mut self, time: u64, out: &mut Outgoing<'_>) -> Step {
         (self.stage, self.time) = (Stage::Executed, time);
-        let (key, _) = self.texts();
+        let (key, _) = self.claim.texts();
         match self.more {
             None => out.transaction(DEL, self.timeout, &[key]),
             Some(_) => out.transaction(PEXPIRE, self.timeout, &[key, time.to_string().as_bytes()]),
@@ -107,7 +99,7 @@ impl Operation for Change {
     fn reply(&mut self, now: Instant, reply: Reply, out: &mut Outgoing<'_>) -> ControlFlow<Answer, Step> {
         let step = match (self.stage, reply) {
             (Stage::Watched, Reply::Text(_)) => self.ask(Stage::Got, GET, out),
-            (Stage::Got, Reply::Text(token)) if token == self.texts().1 => match self.more {
+            (Stage::Got, Reply::Text(token)) if token == self.claim.texts().1 => match self.more {
                 None => self.execute(0, out),
                 Some(_) => {
                     self.asked = now;
@@ -143,7 +135,6 @@ impl Operation for Change {
             return ControlFlow::Continue(Step::Lease);
         }
         let failure = Failure { reason, maybe_executed };
-        let (key, token) = self.texts();
-        ControlFlow::Break(if self.more.is_some() { failure } else { unreleased(failure, key, token, out) })
+        ControlFlow::Break(if self.more.is_some() { failure } else { unreleased(failure, &self.claim, out) })
     }
 }
